@@ -1,0 +1,21 @@
+//! What the two ends of a session share: the OPAQUE suite, the transport key, and how material travels under it.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`opaque`] | the one OPAQUE (RFC 9807) cipher suite of Strongroom and its key stretching |
+//! | [`transport`] | the session's transport key and AES-KWP (RFC 5649) of material under it |
+//!
+//! Both the keystore and the client library build on this crate, so that the two ends cannot differ. Never in this crate: input or
+//! output, a decision, anything that only one end needs.
+
+#![forbid(unsafe_code)]
+
+pub mod opaque;
+pub mod transport;
+
+pub use opaque::Suite;
+/// The implementation of OPAQUE, in the version that [`Suite`] is for.
+pub use opaque_ke;
+/// The operating system's random generator, of the `rand_core` generation that [`opaque_ke`] takes.
+pub use rand_core::OsRng;
+pub use transport::{TransportKey, UnwrapError};

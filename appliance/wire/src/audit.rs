@@ -1,0 +1,205 @@
+//! Acts, outcomes, leaves and checkpoints as the API shows them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::encoding::{Base64, Timestamp};
+use crate::id::{AccountId, GrantId, KeyId, SessionId};
+
+macro_rules! acts {
+    ($( $(#[$doc:meta])* $name:ident = $number:literal, $text:literal; )*) => {
+        /// What was done or attempted. The numbers stand in leaves: they are added, never changed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[non_exhaustive]
+        pub enum Act {
+            $( $(#[$doc])* #[serde(rename = $text)] $name, )*
+        }
+
+        impl Act {
+            /// Every act.
+            pub const ALL: &'static [Self] = &[$( Self::$name, )*];
+
+            /// The act's number in a leaf.
+            #[must_use]
+            pub const fn number(self) -> u16 {
+                match self { $( Self::$name => $number, )* }
+            }
+
+            /// The act with this number.
+            #[must_use]
+            pub const fn from_number(number: u16) -> Option<Self> {
+                match number { $( $number => Some(Self::$name), )* _ => None }
+            }
+
+            /// The act's name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$name => $text, )* }
+            }
+        }
+    };
+}
+
+acts! {
+    /// A domain was initialised: the first leaf of its tree.
+    DomainInitialise = 1, "domain.initialise";
+    /// The appliance began to serve the domain.
+    DomainServe = 2, "domain.serve";
+    /// An account was created.
+    AccountCreate = 10, "account.create";
+    /// An account's state or roles were changed.
+    AccountUpdate = 11, "account.update";
+    /// A new enrolment code was made for an account.
+    AccountInvite = 12, "account.invite";
+    /// An account's holder enrolled.
+    AccountEnrol = 13, "account.enrol";
+    /// A group got a member.
+    GroupAdd = 14, "group.add";
+    /// A group lost a member.
+    GroupRemove = 15, "group.remove";
+    /// A session was opened.
+    SessionOpen = 20, "session.open";
+    /// A session was ended.
+    SessionEnd = 21, "session.end";
+    /// A key was created.
+    KeyCreate = 30, "key.create";
+    /// A key's material went to a client.
+    KeyRelease = 31, "key.release";
+    /// A key was shared.
+    KeyShare = 32, "key.share";
+    /// A grant was revoked.
+    KeyRevoke = 33, "key.revoke";
+    /// A key got a new version.
+    KeyRotate = 34, "key.rotate";
+    /// A key's state was changed.
+    KeyState = 35, "key.state";
+    /// A key was destroyed.
+    KeyDestroy = 36, "key.destroy";
+    /// Somebody looked at a key's record and it did not match its seal.
+    KeyRead = 37, "key.read";
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An audit record: what a leaf says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Record {
+    /// The leaf's index in the tree; the first is 0.
+    pub index: u64,
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub act: Act,
+    /// Whether it was done (`true`) or refused.
+    pub done: bool,
+    /// Who did or tried it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<AccountId>,
+    /// The actor's name today, for people. Not in the leaf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor_name: Option<String>,
+    /// In which session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// From which network address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The account acted on, such as a grantee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<AccountId>,
+    /// The subject's name today, for people. Not in the leaf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_name: Option<String>,
+    /// The key acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// The key's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_version: Option<u32>,
+    /// The key's owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<AccountId>,
+    /// The grant acted on or acted under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+    /// Of a refusal, the problem code; of an act, what more there is to say, such as the new state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// `GET /v1/audit`: which records to show. Owners see what concerns them or their keys; auditors see all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct RecordQuery {
+    /// Only those about this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// Only those below this index: what [`RecordPage::next`] said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// Only those above this index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// At most so many records: 1 to 1000, 100 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A page of records, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordPage {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Given to `before` it brings the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// `GET /v1/audit/checkpoint`: the newest signed checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckpointNote {
+    /// The whole C2SP `tlog-checkpoint`: a signed note.
+    pub note: String,
+    /// The verifier key of the note's signature (C2SP `signed-note`, `vkey`).
+    pub verifier_key: String,
+}
+
+/// `GET /v1/audit/{index}/proof`: that a leaf is in the tree of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InclusionProof {
+    /// The leaf's index.
+    pub index: u64,
+    /// The leaf's public envelope, whose RFC 6962 leaf hash is proved.
+    pub envelope: Base64,
+    /// The salt of the commitment to the private detail.
+    pub salt: Base64,
+    /// The private detail.
+    pub detail: Base64,
+    /// The proof (RFC 9162 section 2.1.3), each hash 32 bytes.
+    pub hashes: Vec<Base64>,
+    /// The checkpoint.
+    pub checkpoint: CheckpointNote,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_unique() {
+        let mut numbers: Vec<u16> = Act::ALL.iter().map(|act| act.number()).collect();
+        numbers.dedup();
+        assert_eq!(numbers.len(), Act::ALL.len());
+        for act in Act::ALL {
+            assert_eq!(Act::from_number(act.number()), Some(*act));
+        }
+        assert_eq!(Act::from_number(0), None);
+    }
+}

@@ -1,0 +1,351 @@
+//! Keys, versions, grants, rights and usage policies.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::encoding::{Base64, Timestamp};
+use crate::id::{AccountId, GrantId, KeyId};
+
+/// The most keys that one request creates.
+pub const MOST_KEYS_A_REQUEST: usize = 1000;
+/// The longest label, in bytes of UTF-8.
+pub const LONGEST_LABEL: usize = 1024;
+/// The longest content type, in bytes.
+pub const LONGEST_CONTENT_TYPE: usize = 255;
+/// The most recipients that are named when a key is created.
+pub const MOST_RECIPIENTS: usize = 1000;
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub enum Algorithm {
+    /// 32 random bytes for AES-256 in an AEAD mode: a data key of one protected item.
+    #[serde(rename = "aes-256")]
+    Aes256,
+    /// 32 random bytes for HMAC-SHA-256 (RFC 2104).
+    #[serde(rename = "hmac-sha-256")]
+    HmacSha256,
+}
+
+/// The states of NIST SP 800-57 part 1, section 7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyState {
+    /// Created, not yet to be used.
+    PreActive,
+    /// In use.
+    Active,
+    /// Out of use for a time.
+    Suspended,
+    /// Protects nothing new; what it protected can still be opened.
+    Deactivated,
+    /// Believed to be known to somebody who should not know it; what it protected can still be opened by its owner.
+    Compromised,
+    /// Every copy is gone.
+    Destroyed,
+}
+
+/// What a grant lets its grantee do with the key.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// Receive the key's material.
+    Release,
+    /// Have the appliance encrypt.
+    Encrypt,
+    /// Have the appliance decrypt.
+    Decrypt,
+    /// Have the appliance sign or make a MAC.
+    Sign,
+    /// Have the appliance verify.
+    Verify,
+    /// Have the appliance wrap other keys.
+    Wrap,
+    /// Have the appliance unwrap other keys.
+    Unwrap,
+    /// Have the appliance derive keys.
+    Derive,
+    /// Give the key to others, with no more than one's own rights and within one's own policy.
+    Share,
+    /// Destroy the key.
+    Destroy,
+    /// Rotate the key, change its state, revoke grants.
+    Administer,
+}
+
+impl Right {
+    /// Every right, in the order of their bits in the canonical encoding.
+    pub const ALL: [Self; 11] = [
+        Self::Release,
+        Self::Encrypt,
+        Self::Decrypt,
+        Self::Sign,
+        Self::Verify,
+        Self::Wrap,
+        Self::Unwrap,
+        Self::Derive,
+        Self::Share,
+        Self::Destroy,
+        Self::Administer,
+    ];
+}
+
+/// When and how often a key may be released. Absent members restrict nothing. Where several policies apply (the key's and the
+/// grant's) all of them must allow the act.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsagePolicy {
+    /// Not before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Not at or after this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
+    /// At most so many releases: of a key's policy over all grants together, of a grant's policy under that grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_releases: Option<u64>,
+}
+
+/// One key of [`CreateKeys`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// What it is for.
+    pub algorithm: Algorithm,
+    /// A name for people, such as a file's; at most [`LONGEST_LABEL`] bytes, no control characters.
+    #[serde(default)]
+    pub label: String,
+    /// The media type of what it protects; at most [`LONGEST_CONTENT_TYPE`] bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// Names of the accounts that receive what it protects; each is granted `release`, `decrypt` and `verify`.
+    #[serde(default)]
+    pub recipients: Vec<String>,
+    /// The key's own usage policy.
+    #[serde(default)]
+    pub policy: UsagePolicy,
+    /// `pre-active` or `active`.
+    #[serde(default = "active")]
+    pub state: KeyState,
+}
+
+const fn active() -> KeyState {
+    KeyState::Active
+}
+
+/// `POST /v1/keys`: new keys, made by the appliance. All are created or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateKeys {
+    /// 1 to [`MOST_KEYS_A_REQUEST`] keys.
+    pub keys: Vec<NewKey>,
+    /// Whether to release each to its creator in the same answer. Such a release is an act of its own, with its own leaf.
+    #[serde(default)]
+    pub release: bool,
+}
+
+/// The answer to [`CreateKeys`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreatedKeys {
+    /// The keys, in the order asked for.
+    pub keys: Vec<CreatedKey>,
+}
+
+/// One key of [`CreatedKeys`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreatedKey {
+    /// The key.
+    pub key: Key,
+    /// Its material, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub material: Option<Material>,
+    /// The index of the audit leaf of its creation.
+    pub leaf: u64,
+}
+
+/// A key as an account with a grant to it sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Key {
+    /// Its identifier.
+    pub id: KeyId,
+    /// What it is for.
+    pub algorithm: Algorithm,
+    /// Its state.
+    pub state: KeyState,
+    /// The name for people.
+    pub label: String,
+    /// The media type of what it protects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// Who owns it.
+    pub owner: AccountId,
+    /// The owner's name.
+    pub owner_name: String,
+    /// Who created it: the sender of what it protects.
+    pub sender: String,
+    /// The names of the recipients recorded when it was created.
+    pub recipients: Vec<String>,
+    /// The newest version; the first is 1.
+    pub version: u32,
+    /// The key's usage policy.
+    pub policy: UsagePolicy,
+    /// How often it has been released over all grants; counted where its policy limits releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<u64>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// What the caller may do with it, sorted; empty once the caller's grant is revoked or the key destroyed.
+    pub rights: Vec<Right>,
+}
+
+/// `GET /v1/keys`: which keys to list. Members that are given must all match.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct KeyQuery {
+    /// The label contains this, whatever the case of ASCII letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The sender's name is this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    /// One of the recipients' names is this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// The state is this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<KeyState>,
+    /// Created at or after this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Created before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Go on after this key: what [`KeyPage::next`] said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<KeyId>,
+    /// At most so many keys: 1 to 1000, 100 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A page of keys, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyPage {
+    /// The keys.
+    pub keys: Vec<Key>,
+    /// Given to `after` it brings the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<KeyId>,
+}
+
+/// `POST /v1/keys/{key}/release`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseKey {
+    /// Which version; the newest where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+}
+
+/// A key's material on its way to the client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Material {
+    /// The key.
+    pub key: KeyId,
+    /// The version.
+    pub version: u32,
+    /// What it is for.
+    pub algorithm: Algorithm,
+    /// AES-KWP (RFC 5649) of the material under the session's transport key.
+    pub wrapped: Base64,
+    /// The client must forget the material at this moment, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
+    /// The index of the audit leaf of the release.
+    pub leaf: u64,
+}
+
+/// `POST /v1/keys/{key}/grants`: share the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareKey {
+    /// The grantee's name.
+    pub grantee: String,
+    /// What the grantee may do; `release`, `decrypt` and `verify` where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<Vec<Right>>,
+    /// The grant's usage policy.
+    #[serde(default)]
+    pub policy: UsagePolicy,
+}
+
+/// Whether a grant holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GrantState {
+    /// The grantee has a sealed copy.
+    Active,
+    /// The copy has been deleted.
+    Revoked,
+}
+
+/// A grant as those who administer the key see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grant {
+    /// Its identifier.
+    pub id: GrantId,
+    /// The key.
+    pub key: KeyId,
+    /// Who has it.
+    pub grantee: AccountId,
+    /// The grantee's name.
+    pub grantee_name: String,
+    /// Who gave it.
+    pub granted_by: AccountId,
+    /// Whether it holds.
+    pub state: GrantState,
+    /// What the grantee may do, sorted.
+    pub rights: Vec<Right>,
+    /// Its usage policy.
+    pub policy: UsagePolicy,
+    /// How often the key has been released under it; counted where its policy limits releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<u64>,
+    /// When it was given.
+    pub created: Timestamp,
+}
+
+/// `GET /v1/keys/{key}/grants`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grants {
+    /// The grants, the oldest (the owner's) first.
+    pub grants: Vec<Grant>,
+}
+
+/// The answer to [`ShareKey`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Shared {
+    /// The grant.
+    pub grant: Grant,
+    /// The index of the audit leaf.
+    pub leaf: u64,
+}
+
+/// `POST /v1/keys/{key}/state`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeState {
+    /// The state it shall have. Destruction is `DELETE /v1/keys/{key}`.
+    pub state: KeyState,
+}
+
+/// A key after an act on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangedKey {
+    /// The key.
+    pub key: Key,
+    /// The index of the audit leaf.
+    pub leaf: u64,
+}

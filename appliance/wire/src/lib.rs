@@ -1,0 +1,30 @@
+//! What travels between Strongroom's appliance and its clients.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`id`] | identifiers of accounts, sessions, keys and grants |
+//! | [`encoding`] | [`Base64`](encoding::Base64) bytes and [`Timestamp`](encoding::Timestamp)s as they stand in JSON |
+//! | [`problem`] | RFC 9457 problem documents and their stable codes |
+//! | [`account`] | accounts, their kinds, states and roles; enrolment; group members |
+//! | [`session`] | sign-in by OPAQUE (RFC 9807) and the sessions it opens |
+//! | [`key`] | keys, versions, grants, rights and usage policies |
+//! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
+//! | [`health`] | what the health routes answer |
+//!
+//! Never in this crate: input or output, cryptography, a decision. It holds types and their spelling, nothing else, so that
+//! clients can depend on it without taking anything of the appliance with them.
+//!
+//! Unknown fields in requests are refused (`deny_unknown_fields`), so that a misspelt restriction is an error and never a
+//! restriction that silently does not hold. Unknown fields in responses are ignored, so that an older client meets a newer
+//! appliance.
+
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod audit;
+pub mod encoding;
+pub mod health;
+pub mod id;
+pub mod key;
+pub mod problem;
+pub mod session;

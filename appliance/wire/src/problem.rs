@@ -1,0 +1,167 @@
+//! Problem documents (RFC 9457) and their stable codes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The media type of a problem document.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A problem document (RFC 9457 section 3): the body of every response whose status is 400 or above.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `urn:strongroom:problem:` and the code.
+    #[serde(rename = "type")]
+    pub problem_type: String,
+    /// What kind of problem it is, for people; always the same for one code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What to branch on.
+    pub code: Code,
+    /// One sentence about this occurrence, for people.
+    pub detail: String,
+    /// The index of the audit leaf that records the refusal, where one was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaf: Option<u64>,
+    /// Seconds after which trying again makes sense, where it does; also sent as `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// The problem document of `code` with this sentence.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            problem_type: format!("urn:strongroom:problem:{code}"),
+            title: code.title().to_owned(),
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            leaf: None,
+            retry_after: None,
+        }
+    }
+}
+
+macro_rules! codes {
+    ($( $(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $title:literal; )*) => {
+        /// The stable code of a problem. Codes are added, never renamed or given another meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[non_exhaustive]
+        pub enum Code {
+            $( $(#[$doc])* #[serde(rename = $text)] $name, )*
+            /// A code of a newer appliance.
+            #[serde(other)]
+            #[serde(rename = "unknown")]
+            Unknown,
+        }
+
+        impl Code {
+            /// Every code that the appliance answers.
+            pub const ALL: &'static [Self] = &[$( Self::$name, )*];
+
+            /// The code as it stands in a problem document.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$name => $text, )* Self::Unknown => "unknown" }
+            }
+
+            /// The HTTP status that goes with the code.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $( Self::$name => $status, )* Self::Unknown => 500 }
+            }
+
+            /// What the code means, for people.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $( Self::$name => $title, )* Self::Unknown => "Unknown problem" }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request cannot be read: a missing or unknown field, a malformed value.
+    Malformed = "malformed", 400, "The request cannot be read";
+    /// A value is well-formed and not acceptable, such as an empty window.
+    Invalid = "invalid", 422, "The request asks for something that cannot be";
+    /// The body is larger than the route takes.
+    TooLarge = "too-large", 413, "The request is too large";
+    /// There is no such route.
+    NoSuchRoute = "no-such-route", 404, "There is nothing at this address";
+    /// The route exists and does not take this method.
+    MethodNotAllowed = "method-not-allowed", 405, "This address does not take this method";
+    /// No session token, or one that is unknown, ended or expired.
+    NotSignedIn = "not-signed-in", 401, "Sign in first";
+    /// The sign-in failed. Says nothing about whether the account exists.
+    SignInRefused = "sign-in-refused", 401, "The sign-in was refused";
+    /// The enrolment failed. Says nothing about whether the account exists.
+    EnrolmentRefused = "enrolment-refused", 401, "The enrolment was refused";
+    /// Too many failures from this source or for this account.
+    TooManyAttempts = "too-many-attempts", 429, "Too many attempts";
+    /// The account is signed in and its roles or rights do not cover the act.
+    NotPermitted = "not-permitted", 403, "This account may not do that";
+    /// There is no key with this identifier that the caller has, or ever had, a grant to.
+    KeyNotFound = "key-not-found", 404, "No such key";
+    /// The caller's grant to the key has been revoked.
+    GrantRevoked = "grant-revoked", 403, "Access to the key was revoked";
+    /// The key is destroyed.
+    KeyDestroyed = "key-destroyed", 410, "The key is destroyed";
+    /// The key's state (pre-active, suspended, deactivated, compromised) does not allow the act.
+    KeyStateForbids = "key-state-forbids", 409, "The key's state does not allow that";
+    /// The usage policy allows it only later.
+    PolicyNotYetValid = "policy-not-yet-valid", 403, "The usage policy does not allow it yet";
+    /// The usage policy allowed it only until a moment that has passed.
+    PolicyExpired = "policy-expired", 403, "The usage policy does not allow it any more";
+    /// The usage policy's number of releases is used up.
+    PolicyReleasesUsedUp = "policy-releases-used-up", 403, "The usage policy's releases are used up";
+    /// There is no grant with this identifier on this key.
+    GrantNotFound = "grant-not-found", 404, "No such grant";
+    /// The caller may know accounts of the domain, and there is none with this name or identifier.
+    AccountNotFound = "account-not-found", 404, "No such account";
+    /// There is an account with this name already.
+    AccountExists = "account-exists", 409, "There is an account with this name already";
+    /// The act would contradict the present state, such as sharing twice with one account.
+    Conflict = "conflict", 409, "This contradicts the present state";
+    /// A stored record does not match its seal. The act was refused and logged.
+    IntegrityFailure = "integrity-failure", 500, "A stored record does not match its seal";
+    /// The HSM cannot be reached; nothing was done.
+    HsmUnavailable = "hsm-unavailable", 503, "The HSM cannot be reached";
+    /// The storage does not take writes, or the appliance is overloaded or stopping; nothing was done.
+    Unavailable = "unavailable", 503, "The appliance cannot do that now";
+    /// A fault of the appliance. Its log says more.
+    Internal = "internal", 500, "The appliance failed";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_spelt_alike_everywhere() {
+        for code in Code::ALL {
+            let json = serde_json::to_string(code).unwrap();
+            assert_eq!(json, format!("\"{code}\""));
+            assert_eq!(serde_json::from_str::<Code>(&json).unwrap(), *code);
+            assert!((400..600).contains(&code.status()));
+        }
+    }
+
+    #[test]
+    fn a_newer_code_is_unknown_and_no_error() {
+        let code: Code = serde_json::from_str("\"invented-next-year\"").unwrap();
+        assert_eq!(code, Code::Unknown);
+    }
+}
