@@ -1,0 +1,214 @@
+//! Everything that can go wrong with an HSM.
+
+use std::{path::PathBuf, time::Duration};
+
+/// Why an HSM did not do what it was asked.
+///
+/// Each message is one sentence for an operator, which names the module, token or key it concerns, the PKCS#11 return code where
+/// there is one, and what to do. `README.md` lists them all. No message holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HsmError {
+    /// The PKCS#11 module is not there, or is not a PKCS#11 module.
+    #[error(
+        "the PKCS#11 module {} cannot be loaded ({reason}): install the HSM's client software or correct the module's path",
+        module.display()
+    )]
+    ModuleNotFound {
+        /// The path that was configured.
+        module: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// No token behind the module has the configured label.
+    #[error(
+        "the PKCS#11 module {} shows no token labelled \"{token}\" (it shows: {found}): check the label, the HSM's connection and the module's own configuration",
+        module.display()
+    )]
+    TokenNotFound {
+        /// The module that was asked.
+        module: PathBuf,
+        /// The label that was looked for.
+        token: String,
+        /// The labels that it does show, for the operator to compare.
+        found: String,
+    },
+    /// Several tokens have the configured label, so that it is not known which one is meant.
+    #[error(
+        "the PKCS#11 module {} shows more than one token labelled \"{token}\": give each its own label",
+        module.display()
+    )]
+    TokenAmbiguous {
+        /// The module that was asked.
+        module: PathBuf,
+        /// The label that several tokens have.
+        token: String,
+    },
+    /// A token was to be initialised under a label that is taken.
+    #[error(
+        "the PKCS#11 module {} already shows a token labelled \"{token}\": use that one, or choose another label",
+        module.display()
+    )]
+    TokenExists {
+        /// The module that was asked.
+        module: PathBuf,
+        /// The label that is taken.
+        token: String,
+    },
+    /// A token was to be initialised, but every slot has an initialised one.
+    #[error(
+        "the PKCS#11 module {} shows no uninitialised token: create a partition or a slot with the HSM's own tools",
+        module.display()
+    )]
+    NoUninitialisedToken {
+        /// The module that was asked.
+        module: PathBuf,
+    },
+    /// The file that holds the PIN cannot be used.
+    #[error("the PIN file {} cannot be used: {reason}", path.display())]
+    PinFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The token refused the PIN (`CKR_PIN_INCORRECT`). Nothing tries it again: a token locks itself after a few wrong PINs.
+    #[error(
+        "the token \"{token}\" refused the PIN (CKR_PIN_INCORRECT): correct the PIN file, then restart; it is not tried again, because the token locks after a few wrong PINs"
+    )]
+    PinIncorrect {
+        /// The token's label.
+        token: String,
+    },
+    /// The token locked its PIN after too many wrong ones (`CKR_PIN_LOCKED`).
+    #[error(
+        "the PIN of the token \"{token}\" is locked (CKR_PIN_LOCKED): the security officer sets a new one with the HSM's own tools"
+    )]
+    PinLocked {
+        /// The token's label.
+        token: String,
+    },
+    /// The token wants another PIN: one of another length, a stronger one, a changed one, or it has none yet.
+    #[error(
+        "the token \"{token}\" does not accept the PIN ({code}): set a user PIN that meets its rules with the HSM's own tools"
+    )]
+    PinUnusable {
+        /// The token's label.
+        token: String,
+        /// The PKCS#11 return code.
+        code: String,
+    },
+    /// The HSM lacks a mechanism that Strongroom needs.
+    #[error(
+        "the token \"{token}\" lacks the mechanism {mechanism}: enable it in the HSM's policy, update its firmware, or use another HSM"
+    )]
+    MechanismMissing {
+        /// The token's label.
+        token: String,
+        /// The PKCS#11 mechanism.
+        mechanism: String,
+    },
+    /// The HSM holds no key under the label.
+    #[error(
+        "the token \"{token}\" holds no key labelled \"{label}\": generate it, or restore it from the HSM's own backup"
+    )]
+    KeyNotFound {
+        /// The token's label.
+        token: String,
+        /// The key's label.
+        label: String,
+    },
+    /// A key was to be generated under a label that is taken.
+    #[error(
+        "the token \"{token}\" already holds a key labelled \"{label}\", which is not replaced"
+    )]
+    KeyExists {
+        /// The token's label.
+        token: String,
+        /// The key's label.
+        label: String,
+    },
+    /// Several keys have the label, so that it is not known which one is meant.
+    #[error(
+        "the token \"{token}\" holds more than one key labelled \"{label}\": find out where the others come from and rename or remove them with the HSM's own tools"
+    )]
+    KeyAmbiguous {
+        /// The token's label.
+        token: String,
+        /// The key's label.
+        label: String,
+    },
+    /// The key in the HSM could leave it, or serve another purpose, so it is not used.
+    #[error(
+        "the key \"{label}\" on the token \"{token}\" is not used because {reason}: replace it by one that the HSM generated"
+    )]
+    KeyUnprotected {
+        /// The token's label.
+        token: String,
+        /// The key's label.
+        label: String,
+        /// Which protection it lacks.
+        reason: &'static str,
+    },
+    /// The integrity check of a wrapped key failed.
+    #[error(
+        "the master KEK \"{label}\" on the token \"{token}\" did not wrap this key, or the wrapped key was altered: restore the row from a backup, and check that the HSM is the one that wrapped it"
+    )]
+    WrappedKeyRejected {
+        /// The token's label.
+        token: String,
+        /// The label of the master KEK that the wrapped key names.
+        label: String,
+    },
+    /// A value does not have the form that it must have, before or after the HSM saw it.
+    #[error("the {what} is malformed: {reason}")]
+    Malformed {
+        /// What it is.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// All sessions stayed in use for as long as a caller may wait.
+    #[error(
+        "all {max_sessions} sessions with the token \"{token}\" stayed in use for {} ms: allow more sessions if the HSM does, or lower the load",
+        waited.as_millis()
+    )]
+    Busy {
+        /// The token's label.
+        token: String,
+        /// How many sessions there may be.
+        max_sessions: usize,
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// The HSM is out of reach or failed. It is safe to try again later.
+    #[error(
+        "the token \"{token}\" does not work ({function} answered {code}): check the HSM, its connection and its own log; sessions are opened again by themselves"
+    )]
+    Unavailable {
+        /// The token's label, or the module's path where no token is known yet.
+        token: String,
+        /// The PKCS#11 function.
+        function: String,
+        /// The PKCS#11 return code.
+        code: String,
+    },
+    /// The HSM works, but refused the call. Trying again does not help.
+    #[error(
+        "the token \"{token}\" refused {function} ({code}): compare the HSM's policy with what README.md says Strongroom needs"
+    )]
+    Refused {
+        /// The token's label.
+        token: String,
+        /// The PKCS#11 function.
+        function: String,
+        /// The PKCS#11 return code.
+        code: String,
+    },
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes ({reason})")]
+    NoRandomness {
+        /// What the system said.
+        reason: String,
+    },
+}

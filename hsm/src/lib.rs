@@ -1,0 +1,77 @@
+//! The hardware security module (HSM): the one place where master KEKs live and are used.
+//!
+//! ```text
+//! lib.rs       the [`Hsm`] trait: all that the rest of Strongroom may ask of an HSM
+//! types.rs     what goes in and comes out: AES-256 keys, wrapped keys, names of master KEKs
+//! error.rs     everything that can go wrong, in words an operator can act on
+//! pkcs11/      the backend for every HSM with a PKCS#11 module
+//!   mod.rs       configuration and the trait's implementation
+//!   module.rs    the loaded module: one for each process; slots; initialising a token
+//!   token.rs     one token: finding it by its label, opening a session, logging in
+//!   pool.rs      the logged-in sessions shared by all threads, and what happens when one fails
+//!   keys.rs      templates, finding keys by label, checking that they are protected
+//!   pin.rs       the PIN and its file
+//!   rv.rs        CKR codes: their names and what each means for us
+//! ```
+//!
+//! A further backend is a sibling of `pkcs11/` which implements [`Hsm`] and passes `tests/conformance` unchanged.
+//!
+//! What must never happen here:
+//! - a master KEK or a signing key leaves the HSM, or one that could leave it is used;
+//! - a key, a PIN or a wrapped key's content stands in an error, a log line or a `Debug` output;
+//! - a wrong PIN is tried twice: an HSM locks itself after a few;
+//! - this crate knows of accounts, grants or any other thing above it.
+
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod pkcs11;
+mod types;
+
+pub use error::HsmError;
+pub use types::{
+    AES256_KEY_LEN, Aes256Key, Ed25519PublicKey, MasterKekId, TokenInfo, WrapScheme, WrappedKey,
+};
+
+/// What Strongroom asks of an HSM.
+///
+/// Every call may block for as long as the HSM takes: call it from a thread that may wait. All methods may be
+/// called from many threads at once.
+pub trait Hsm: Send + Sync {
+    /// Describes the token in use. It asks the HSM each time, so it also tells whether the HSM is there.
+    fn token_info(&self) -> Result<TokenInfo, HsmError>;
+
+    /// Generates a master KEK inside the HSM: AES-256, sensitive, non-extractable, for wrapping and unwrapping only.
+    ///
+    /// # Errors
+    /// [`HsmError::KeyExists`] when that version exists; it is never replaced.
+    fn generate_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError>;
+
+    /// The versions of the master KEK that the HSM holds for `domain`, in ascending order; empty when there is none.
+    fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError>;
+
+    /// Wraps `key` under the master KEK `kek`, inside the HSM.
+    fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError>;
+
+    /// Unwraps `wrapped`, inside the HSM, under the version of the master KEK of `domain` that it names.
+    ///
+    /// # Errors
+    /// [`HsmError::WrappedKeyRejected`] when the integrity check fails: the wrapped key was altered, or another
+    /// domain's or version's master KEK made it.
+    fn unwrap(&self, domain: &str, wrapped: &WrappedKey) -> Result<Aes256Key, HsmError>;
+
+    /// Generates a non-extractable Ed25519 key pair inside the HSM under `label` (1 to 128 bytes).
+    ///
+    /// # Errors
+    /// [`HsmError::KeyExists`] when a signing key has that label; it is never replaced.
+    fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError>;
+
+    /// The public half of the signing key `label`.
+    fn signing_public_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError>;
+
+    /// Signs `message` with the signing key `label`: pure Ed25519, RFC 8032 section 5.1.6.
+    fn sign(&self, label: &str, message: &[u8]) -> Result<[u8; 64], HsmError>;
+
+    /// Fills `out` from the HSM's random number generator.
+    fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError>;
+}

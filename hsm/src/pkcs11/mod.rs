@@ -1,0 +1,282 @@
+//! The backend for every HSM with a PKCS#11 module.
+
+mod keys;
+mod module;
+mod pin;
+mod pool;
+mod rv;
+mod token;
+
+use std::{fmt, path::PathBuf};
+
+use cryptoki::{
+    mechanism::{
+        Mechanism,
+        eddsa::{EddsaParams, EddsaSignatureScheme},
+    },
+    object::ObjectHandle,
+    session::Session,
+};
+
+pub use module::initialise_token;
+pub use pin::Pin;
+
+use self::{
+    keys::Kind,
+    module::Module,
+    pool::{CallError, Pool},
+    token::Token,
+};
+use crate::{
+    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrapScheme, WrappedKey,
+};
+
+/// How many random bytes one call asks for: HSMs limit it.
+const RANDOM_CHUNK: usize = 1024;
+
+/// Where the HSM is and how to use it.
+#[derive(Clone, Debug)]
+pub struct Pkcs11Config {
+    /// The vendor's PKCS#11 module: the path of a shared library.
+    pub module: PathBuf,
+    /// The label of the token.
+    pub token_label: String,
+    /// The PIN of the token's user.
+    pub pin: Pin,
+    /// The most sessions that may be open at once: about twice the number of threads that use the HSM, within what
+    /// it allows. 0 is taken for 1.
+    pub max_sessions: usize,
+}
+
+/// An HSM behind a PKCS#11 module.
+pub struct Pkcs11Hsm {
+    pool: Pool,
+}
+
+impl Pkcs11Hsm {
+    /// Loads the module, finds the token, checks that it has all mechanisms that Strongroom needs, and logs in.
+    ///
+    /// Login belongs to the process: where another [`Pkcs11Hsm`] of this process is logged in to the same token, the token does
+    /// not look at the PIN.
+    pub fn open(config: Pkcs11Config) -> Result<Self, HsmError> {
+        let module = Module::load(&config.module)?;
+        let token = Token::new(module, config.token_label, config.pin);
+        token.probe()?;
+        let hsm = Self {
+            pool: Pool::new(token, config.max_sessions),
+        };
+        // Opens the first session, so that a wrong PIN shows now.
+        hsm.pool.run(|_| Ok(()))?;
+        Ok(hsm)
+    }
+
+    fn token(&self) -> &Token {
+        self.pool.token()
+    }
+
+    fn key(&self, session: &Session, kind: Kind, label: &str) -> Result<ObjectHandle, CallError> {
+        self.pool.handles().get(session, self.token(), kind, label)
+    }
+
+    /// Whether the master KEK wraps and unwraps, asked when a module does not say why it failed to unwrap a key.
+    fn works(session: &Session, kek: ObjectHandle) -> bool {
+        let probe = Aes256Key::from_bytes([0x5a; 32]);
+        wrap(session, kek, &probe)
+            .and_then(|blob| {
+                let key = session.unwrap_key(
+                    &Mechanism::AesKeyWrap,
+                    kek,
+                    &blob,
+                    &keys::unwrapped_key(),
+                )?;
+                read_and_destroy(session, key)
+            })
+            .is_ok_and(|read| read.as_bytes() == probe.as_bytes())
+    }
+}
+
+impl Hsm for Pkcs11Hsm {
+    fn token_info(&self) -> Result<TokenInfo, HsmError> {
+        let info = self.token().info()?;
+        let firmware = info.firmware_version();
+        Ok(TokenInfo {
+            label: info.label().to_owned(),
+            manufacturer: info.manufacturer_id().to_owned(),
+            model: info.model().to_owned(),
+            serial: info.serial_number().to_owned(),
+            firmware: format!("{}.{}", firmware.major(), firmware.minor()),
+        })
+    }
+
+    fn generate_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
+        let (label, kind) = (id.label()?, Kind::MasterKek);
+        let _alone = self.token().module().generating();
+        self.pool
+            .run(|session| keys::check_free(session, self.token(), kind, &label))?;
+        self.pool.run_once(|session| {
+            let template = keys::master_kek_template(&label);
+            let key = session.generate_key(&Mechanism::AesKeyGen, &template)?;
+            keys::check_new(session, self.token(), kind, &label, key)
+        })
+    }
+
+    fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
+        let mut versions = self.pool.run(|session| {
+            let mut versions = Vec::new();
+            for key in keys::find(session, self.token(), Kind::MasterKek, None)? {
+                if let Some(label) = keys::label_of(session, key)? {
+                    versions.extend(MasterKekId::version_in_label(domain, &label)?);
+                }
+            }
+            Ok(versions)
+        })?;
+        versions.sort_unstable();
+        versions.dedup();
+        Ok(versions)
+    }
+
+    fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
+        let label = kek.label()?;
+        let blob = self.pool.run(|session| {
+            let kek = self.key(session, Kind::MasterKek, &label)?;
+            wrap(session, kek, key)
+        })?;
+        let wrapped = WrappedKey {
+            scheme: WrapScheme::Rfc3394,
+            master_kek_version: kek.version,
+            blob,
+        };
+        wrapped.check_len()?;
+        Ok(wrapped)
+    }
+
+    fn unwrap(&self, domain: &str, wrapped: &WrappedKey) -> Result<Aes256Key, HsmError> {
+        let kek = MasterKekId {
+            domain: domain.to_owned(),
+            version: wrapped.master_kek_version,
+        };
+        let label = kek.label()?;
+        wrapped.check_len()?;
+        let mechanism = match wrapped.scheme {
+            WrapScheme::Rfc3394 => Mechanism::AesKeyWrap,
+        };
+        self.pool.run(|session| {
+            let kek = self.key(session, Kind::MasterKek, &label)?;
+            let template = keys::unwrapped_key();
+            match session.unwrap_key(&mechanism, kek, &wrapped.blob, &template) {
+                Ok(key) => read_and_destroy(session, key),
+                Err(error)
+                    if rv::rejects_wrapped_key(&error)
+                        || (rv::may_reject_wrapped_key(&error) && Self::works(session, kek)) =>
+                {
+                    Err(CallError::Known(HsmError::WrappedKeyRejected {
+                        token: self.token().label().to_owned(),
+                        label: label.clone(),
+                    }))
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
+        check_signing_label(label)?;
+        let _alone = self.token().module().generating();
+        self.pool.run(|session| {
+            keys::check_free(session, self.token(), Kind::SigningKey, label)?;
+            keys::check_free(session, self.token(), Kind::SigningPublicKey, label)
+        })?;
+        self.pool.run_once(|session| {
+            let (public, private) = generate_ed25519(session, label)?;
+            for (kind, key) in [
+                (Kind::SigningKey, private),
+                (Kind::SigningPublicKey, public),
+            ] {
+                keys::check_new(session, self.token(), kind, label, key)?;
+            }
+            keys::ed25519_point(session, public)
+        })
+    }
+
+    fn signing_public_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
+        check_signing_label(label)?;
+        self.pool.run(|session| {
+            let key = self.key(session, Kind::SigningPublicKey, label)?;
+            keys::ed25519_point(session, key)
+        })
+    }
+
+    fn sign(&self, label: &str, message: &[u8]) -> Result<[u8; 64], HsmError> {
+        check_signing_label(label)?;
+        let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
+        let signature = self.pool.run(|session| {
+            let key = self.key(session, Kind::SigningKey, label)?;
+            Ok(session.sign(&mechanism, key, message)?)
+        })?;
+        signature
+            .try_into()
+            .map_err(|_: Vec<u8>| HsmError::Malformed {
+                what: "HSM's signature",
+                reason: "it does not have the 64 bytes of an Ed25519 signature",
+            })
+    }
+
+    fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {
+        for chunk in out.chunks_mut(RANDOM_CHUNK) {
+            let len = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            let random = self
+                .pool
+                .run(|session| Ok(zeroize::Zeroizing::new(session.generate_random_vec(len)?)))?;
+            chunk.copy_from_slice(&random);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Pkcs11Hsm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pkcs11Hsm")
+            .field("module", &self.token().module().path())
+            .field("token", &self.token().label())
+            .finish_non_exhaustive()
+    }
+}
+
+fn wrap(session: &Session, kek: ObjectHandle, key: &Aes256Key) -> Result<Vec<u8>, CallError> {
+    let key = session.create_object(&keys::key_to_wrap(key))?;
+    let blob = session.wrap_key(&Mechanism::AesKeyWrap, kek, key);
+    session.destroy_object(key).map_err(CallError::Leftover)?;
+    Ok(blob?)
+}
+
+fn read_and_destroy(session: &Session, key: ObjectHandle) -> Result<Aes256Key, CallError> {
+    let value = keys::read_value(session, key);
+    session.destroy_object(key).map_err(CallError::Leftover)?;
+    value
+}
+
+/// Generates a key pair, the curve named in the way that the token understands. Gives the public and the private half.
+fn generate_ed25519(
+    session: &Session,
+    label: &str,
+) -> Result<(ObjectHandle, ObjectHandle), CallError> {
+    let generate = |curve| {
+        let (public, private) = keys::signing_key_templates(label, curve);
+        session.generate_key_pair(&Mechanism::EccEdwardsKeyPairGen, &public, &private)
+    };
+    let [first, second] = keys::ED25519_NAMES;
+    match generate(first) {
+        Err(error) if rv::rejects_curve_name(&error) => Ok(generate(second)?),
+        generated => Ok(generated?),
+    }
+}
+
+fn check_signing_label(label: &str) -> Result<(), HsmError> {
+    if label.is_empty() || label.len() > 128 || label.chars().any(char::is_control) {
+        return Err(HsmError::Malformed {
+            what: "signing key's label",
+            reason: "it must have 1 to 128 bytes and no control characters",
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! The loaded PKCS#11 module: one for each process and path, its slots, and initialising a token.
+//!
+//! Traps that this file keeps from the rest:
+//! - `C_Initialize` belongs to the process, and concurrent calls crash `SoftHSM`: a registry makes them one after another and only once.
+//!   A module is never finalised or unloaded again: other threads may be in it.
+//! - Calls that list slots change a module's table of slots while other calls read it (in `SoftHSM` without a lock):
+//!   whatever takes a slot goes through [`Module::slots`].
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use cryptoki::{
+    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    error::{Error, RvError},
+    session::UserType,
+    slot::{Slot, TokenInfo},
+};
+
+use super::{Pin, rv};
+use crate::HsmError;
+
+/// Initialises the first uninitialised token behind `module`: gives it `token_label`, sets the security officer's PIN
+/// (`C_InitToken`) and the user's (`C_InitPIN`).
+///
+/// Where an earlier call was interrupted between the two steps, it goes on with the second.
+///
+/// # Errors
+/// [`HsmError::TokenExists`] when a token has that label; it is never initialised again, which would destroy its keys.
+pub fn initialise_token(
+    module: &Path,
+    token_label: &str,
+    pin: &Pin,
+    so_pin: &Pin,
+) -> Result<(), HsmError> {
+    check_token_label(token_label)?;
+    let module = Module::load(module)?;
+    let failed = |error: Error| rv::explain(token_label, &error);
+    let slots = module.slots();
+    let tokens = slots.tokens()?;
+
+    let labelled = tokens.iter().find(|(_, info)| is(info, token_label));
+    let slot = match labelled {
+        Some((_, info)) if info.user_pin_initialized() => {
+            return Err(HsmError::TokenExists {
+                module: module.path.clone(),
+                token: token_label.to_owned(),
+            });
+        }
+        Some((slot, _)) => *slot,
+        None => {
+            let empty = tokens.iter().find(|(_, info)| !info.token_initialized());
+            let Some((slot, _)) = empty else {
+                return Err(HsmError::NoUninitialisedToken {
+                    module: module.path.clone(),
+                });
+            };
+            let context = slots.context();
+            context
+                .init_token(*slot, so_pin.secret(), token_label)
+                .map_err(failed)?;
+            *slot
+        }
+    };
+    let session = slots.context().open_rw_session(slot).map_err(failed)?;
+    session
+        .login(UserType::So, Some(so_pin.secret()))
+        .map_err(failed)?;
+    session.init_pin(pin.secret()).map_err(failed)?;
+    session.logout().map_err(failed)
+}
+
+/// A loaded and initialised PKCS#11 module.
+pub(super) struct Module {
+    path: PathBuf,
+    context: Pkcs11,
+    slots: Mutex<()>,
+    generating: Mutex<()>,
+    logins: Mutex<u64>,
+}
+
+impl Module {
+    /// Loads and initialises the module at `path`, or gives the one that this process has already.
+    pub(super) fn load(path: &Path) -> Result<Arc<Self>, HsmError> {
+        static MODULES: OnceLock<Mutex<HashMap<PathBuf, Arc<Module>>>> = OnceLock::new();
+        let not_found = |reason: String| HsmError::ModuleNotFound {
+            module: path.to_owned(),
+            reason,
+        };
+        // Of several names of one file, each gives the same module.
+        let real = path
+            .canonicalize()
+            .map_err(|error| not_found(error.to_string()))?;
+        let mut modules = lock(MODULES.get_or_init(Mutex::default));
+        if let Some(module) = modules.get(&real) {
+            return Ok(Arc::clone(module));
+        }
+        let context = Pkcs11::new(&real).map_err(|error| not_found(error.to_string()))?;
+        let module = Arc::new(Self {
+            path: path.to_owned(),
+            context,
+            slots: Mutex::new(()),
+            generating: Mutex::new(()),
+            logins: Mutex::new(0),
+        });
+        module.initialise()?;
+        modules.insert(real, Arc::clone(&module));
+        Ok(module)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The right to use the module's slots. One thread has it at a time.
+    pub(super) fn slots(&self) -> Slots<'_> {
+        Slots {
+            module: self,
+            _held: lock(&self.slots),
+        }
+    }
+
+    /// Held while a key is generated, so that two threads do not generate one under the same label.
+    pub(super) fn generating(&self) -> MutexGuard<'_, ()> {
+        lock(&self.generating)
+    }
+
+    /// Held during a login: how many there were. One after another, so that threads that are logged out together do not
+    /// offer a wrong PIN together.
+    pub(super) fn logins(&self) -> MutexGuard<'_, u64> {
+        lock(&self.logins)
+    }
+
+    fn initialise(&self) -> Result<(), HsmError> {
+        match self
+            .context
+            .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
+        {
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
+            Err(error) => Err(rv::explain(&self.path.display().to_string(), &error)),
+        }
+    }
+}
+
+/// The module's slots, held by one thread.
+pub(super) struct Slots<'a> {
+    module: &'a Module,
+    _held: MutexGuard<'a, ()>,
+}
+
+impl Slots<'_> {
+    pub(super) fn context(&self) -> &Pkcs11 {
+        &self.module.context
+    }
+
+    /// The slot whose token is labelled `label`, and what the token says of itself.
+    pub(super) fn find(&self, label: &str) -> Result<(Slot, TokenInfo), HsmError> {
+        let mut tokens = self.tokens()?;
+        tokens.retain(|(_, info)| info.token_initialized());
+        let labels: Vec<String> = tokens
+            .iter()
+            .map(|(_, info)| format!("\"{}\"", info.label()))
+            .collect();
+        tokens.retain(|(_, info)| is(info, label));
+        let (module, token) = (self.module.path.clone(), label.to_owned());
+        match (tokens.pop(), tokens.is_empty()) {
+            (Some(found), true) => Ok(found),
+            (Some(_), false) => Err(HsmError::TokenAmbiguous { module, token }),
+            (None, _) => Err(HsmError::TokenNotFound {
+                module,
+                token,
+                found: if labels.is_empty() {
+                    "none".to_owned()
+                } else {
+                    labels.join(", ")
+                },
+            }),
+        }
+    }
+
+    fn tokens(&self) -> Result<Vec<(Slot, TokenInfo)>, HsmError> {
+        let slots = self
+            .context()
+            .get_slots_with_token()
+            .map_err(|error| rv::explain(&self.module.path.display().to_string(), &error))?;
+        let tokens = slots.into_iter().filter_map(|slot| {
+            match self.context().get_token_info(slot) {
+                Ok(info) => Some((slot, info)),
+                // Another slot's token may be out of order: no reason not to use ours.
+                Err(error) => {
+                    tracing::debug!(slot = slot.id(), %error, "a slot's token says nothing of itself");
+                    None
+                }
+            }
+        });
+        Ok(tokens.collect())
+    }
+}
+
+/// Takes a lock whose data no panic can leave half-changed.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is(info: &TokenInfo, label: &str) -> bool {
+    info.token_initialized() && info.label() == label
+}
+
+/// A token's label has 32 bytes, padded with spaces (PKCS#11 v2.40, section 3.2).
+fn check_token_label(label: &str) -> Result<(), HsmError> {
+    let flawed = label.is_empty()
+        || label.len() > 32
+        || label.trim() != label
+        || label.chars().any(char::is_control);
+    if flawed {
+        return Err(HsmError::Malformed {
+            what: "token label",
+            reason: "it must have 1 to 32 bytes, no control characters, and no space at either end",
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! What goes into an HSM and comes out of it.
+
+use std::fmt;
+
+use zeroize::Zeroize;
+
+use crate::HsmError;
+
+/// The length of an AES-256 key in bytes.
+pub const AES256_KEY_LEN: usize = 32;
+
+/// An Ed25519 public key: 32 bytes, RFC 8032 section 5.1.5.
+pub type Ed25519PublicKey = [u8; 32];
+
+/// An AES-256 key in the appliance's memory, such as an account KEK. It is zeroised when dropped, and stays at one
+/// address while it lives, so that moving it leaves no copies behind.
+pub struct Aes256Key(Box<[u8; AES256_KEY_LEN]>);
+
+impl Aes256Key {
+    /// Takes the key's 32 bytes. The caller zeroises whatever it took them from.
+    #[must_use]
+    pub fn from_bytes(mut bytes: [u8; AES256_KEY_LEN]) -> Self {
+        let mut key = Self(Box::new([0; AES256_KEY_LEN]));
+        key.0.copy_from_slice(&bytes);
+        bytes.zeroize();
+        key
+    }
+
+    /// The key's 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; AES256_KEY_LEN] {
+        &self.0
+    }
+}
+
+impl Drop for Aes256Key {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl zeroize::ZeroizeOnDrop for Aes256Key {}
+
+impl fmt::Debug for Aes256Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Aes256Key(..)")
+    }
+}
+
+/// Names one version of a domain's master KEK.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MasterKekId {
+    /// The domain: 1 to 64 of the characters `a-z`, `0-9`, `.`, `_` and `-`.
+    pub domain: String,
+    /// The version; the first is 1.
+    pub version: u32,
+}
+
+impl MasterKekId {
+    /// The label of this master KEK in the HSM: `strongroom/<domain>/master-kek/v<version>`.
+    ///
+    /// # Errors
+    /// [`HsmError::Malformed`] when the domain has a character that would make the label ambiguous, or is empty
+    /// or too long.
+    pub fn label(&self) -> Result<String, HsmError> {
+        let prefix = Self::label_prefix(&self.domain)?;
+        Ok(format!("{prefix}{}", self.version))
+    }
+
+    /// The version that `label` names if it is the label of a master KEK of `domain`.
+    pub(crate) fn version_in_label(domain: &str, label: &str) -> Result<Option<u32>, HsmError> {
+        let prefix = Self::label_prefix(domain)?;
+        let version = label
+            .strip_prefix(&prefix)
+            .and_then(|digits| Some((digits, digits.parse::<u32>().ok()?)))
+            // Only the canonical digits: "v01" and "v+1" name nothing.
+            .filter(|(digits, version)| *digits == version.to_string())
+            .map(|(_, version)| version);
+        Ok(version)
+    }
+
+    fn label_prefix(domain: &str) -> Result<String, HsmError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        if domain.is_empty() || domain.len() > 64 || !domain.chars().all(allowed) {
+            return Err(HsmError::Malformed {
+                what: "domain name",
+                reason: "it must be 1 to 64 of the characters a-z, 0-9, '.', '_' and '-'",
+            });
+        }
+        Ok(format!("strongroom/{domain}/master-kek/v"))
+    }
+}
+
+/// How a key was wrapped. The numbers are stored: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum WrapScheme {
+    /// AES-KW, RFC 3394 section 2.2.1 with the default initial value, under an AES-256 master KEK.
+    Rfc3394 = 1,
+}
+
+impl WrapScheme {
+    /// The length in bytes of a wrapped AES-256 key.
+    const fn blob_len(self) -> usize {
+        match self {
+            Self::Rfc3394 => AES256_KEY_LEN + 8,
+        }
+    }
+}
+
+/// An AES-256 key wrapped under a master KEK, with what is needed to unwrap it. It is no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// How it was wrapped.
+    pub scheme: WrapScheme,
+    /// The version of the master KEK that wrapped it.
+    pub master_kek_version: u32,
+    /// The wrapped key: 40 bytes for [`WrapScheme::Rfc3394`].
+    pub blob: Vec<u8>,
+}
+
+impl WrappedKey {
+    /// The stored form: one byte for the scheme, four for the version (big-endian), then the blob.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(5 + self.blob.len());
+        bytes.push(self.scheme as u8);
+        bytes.extend_from_slice(&self.master_kek_version.to_be_bytes());
+        bytes.extend_from_slice(&self.blob);
+        bytes
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`HsmError::Malformed`] when the scheme is unknown or the length is not exactly that scheme's.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, HsmError> {
+        let malformed = |reason| HsmError::Malformed {
+            what: "wrapped key",
+            reason,
+        };
+        let Some((&[scheme, v0, v1, v2, v3], blob)) = bytes.split_first_chunk::<5>() else {
+            return Err(malformed("it is shorter than its five-byte header"));
+        };
+        let scheme = match scheme {
+            1 => WrapScheme::Rfc3394,
+            _ => return Err(malformed("its scheme is unknown to this version")),
+        };
+        let wrapped = Self {
+            scheme,
+            master_kek_version: u32::from_be_bytes([v0, v1, v2, v3]),
+            blob: blob.to_vec(),
+        };
+        wrapped.check_len()?;
+        Ok(wrapped)
+    }
+
+    /// Checks the blob's length before an HSM is troubled with it.
+    pub(crate) fn check_len(&self) -> Result<(), HsmError> {
+        if self.blob.len() != self.scheme.blob_len() {
+            return Err(HsmError::Malformed {
+                what: "wrapped key",
+                reason: "its length is not that of a wrapped AES-256 key",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What an HSM says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// The token's label.
+    pub label: String,
+    /// Who made it.
+    pub manufacturer: String,
+    /// Which model it is.
+    pub model: String,
+    /// Its serial number.
+    pub serial: String,
+    /// Its firmware version, as `major.minor`.
+    pub firmware: String,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(domain: &str, version: u32) -> MasterKekId {
+        MasterKekId {
+            domain: domain.to_owned(),
+            version,
+        }
+    }
+
+    #[test]
+    fn a_key_shows_nothing_of_itself() {
+        let key = Aes256Key::from_bytes([0xab; 32]);
+        assert_eq!(format!("{key:?}"), "Aes256Key(..)");
+        assert_eq!(key.as_bytes(), &[0xab; 32]);
+    }
+
+    #[test]
+    fn labels_are_canonical() {
+        let label = id("default", 12).label().unwrap();
+        assert_eq!(label, "strongroom/default/master-kek/v12");
+        let version = |label| MasterKekId::version_in_label("default", label).unwrap();
+        assert_eq!(version(&label), Some(12));
+        for foreign in [
+            "strongroom/default/master-kek/v012",
+            "strongroom/default/master-kek/v+1",
+            "strongroom/default/master-kek/v",
+            "strongroom/default/master-kek/v4294967296",
+            "strongroom/other/master-kek/v1",
+            "xstrongroom/default/master-kek/v1",
+        ] {
+            assert_eq!(version(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn domains_that_would_confuse_labels_are_refused() {
+        for domain in ["", "a/b", "A", "a b", "ä", "a\0", &"a".repeat(65)] {
+            assert!(
+                matches!(id(domain, 1).label(), Err(HsmError::Malformed { .. })),
+                "{domain:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_stored_form_is_what_the_documentation_says() {
+        let wrapped = WrappedKey {
+            scheme: WrapScheme::Rfc3394,
+            master_kek_version: 0x0102_0304,
+            blob: vec![0x55; 40],
+        };
+        let bytes = wrapped.to_bytes();
+        assert_eq!(bytes[..5], [1, 1, 2, 3, 4]);
+        assert_eq!(bytes[5..], [0x55; 40]);
+    }
+
+    proptest! {
+        #[test]
+        fn stored_forms_read_back(version: u32, blob in prop::collection::vec(any::<u8>(), 40)) {
+            let wrapped = WrappedKey { scheme: WrapScheme::Rfc3394, master_kek_version: version, blob };
+            prop_assert_eq!(WrappedKey::from_bytes(&wrapped.to_bytes()).unwrap(), wrapped);
+        }
+
+        /// Whatever is accepted is exactly what would have been written: there is one form of each value.
+        #[test]
+        fn only_canonical_forms_are_read(bytes in prop::collection::vec(any::<u8>(), 0..64), plausible: bool) {
+            let mut bytes = bytes;
+            if plausible && !bytes.is_empty() {
+                bytes[0] = 1;
+                bytes.resize(45, 7);
+            }
+            match WrappedKey::from_bytes(&bytes) {
+                Ok(wrapped) => prop_assert_eq!(wrapped.to_bytes(), bytes),
+                Err(_) => prop_assert!(bytes.len() != 45 || bytes[0] != 1),
+            }
+        }
+
+        #[test]
+        fn labels_read_back(domain in "[a-z0-9._-]{1,64}", version: u32) {
+            let label = id(&domain, version).label().unwrap();
+            prop_assert_eq!(MasterKekId::version_in_label(&domain, &label).unwrap(), Some(version));
+        }
+    }
+}

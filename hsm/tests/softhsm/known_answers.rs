@@ -1,0 +1,165 @@
+//! The HSM's wrap held against RFC 3394, Wycheproof and the `aes-kw` crate.
+//!
+//! A master KEK cannot leave the HSM, so that here one with a known value is put in, by a way that the backend does not have.
+
+use aes_kw::{KeyInit, KwAes256};
+use cryptoki::{
+    object::{Attribute, KeyType, ObjectClass},
+    session::Session,
+};
+use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrapScheme, WrappedKey};
+use wycheproof::{TestResult, keywrap};
+
+use crate::{Case, support::TestToken};
+
+pub(crate) const CASES: &[Case] = &[
+    ("known_answers::rfc_3394", rfc_3394),
+    ("known_answers::wycheproof", wycheproof_vectors),
+    ("known_answers::aes_kw_agrees", aes_kw_agrees),
+];
+
+fn id(version: u32) -> MasterKekId {
+    MasterKekId {
+        domain: "known".to_owned(),
+        version,
+    }
+}
+
+/// Puts a master KEK of known value on the token, as protected as one that the HSM generated.
+fn put_master_kek(session: &Session, id: &MasterKekId, value: &[u8]) {
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Wrap(true),
+        Attribute::Unwrap(true),
+        Attribute::Encrypt(false),
+        Attribute::Decrypt(false),
+        Attribute::Label(id.label().unwrap().into_bytes()),
+        Attribute::Value(value.to_vec()),
+    ];
+    session.create_object(&template).unwrap();
+}
+
+fn aes_kw_wrap(kek: &[u8], key: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; key.len() + 8];
+    let kek = KwAes256::new_from_slice(kek).unwrap();
+    kek.wrap_key(key, &mut out).unwrap().to_vec()
+}
+
+fn aes_kw_unwrap(kek: &[u8], blob: &[u8]) -> Option<Vec<u8>> {
+    let mut out = vec![0; blob.len()];
+    let kek = KwAes256::new_from_slice(kek).unwrap();
+    Some(kek.unwrap_key(blob, &mut out).ok()?.to_vec())
+}
+
+/// RFC 3394 sections 4.3, 4.5 and 4.6: those with a 256-bit KEK. The HSM wraps 256-bit keys only: 4.6.
+fn rfc_3394(token: &TestToken) {
+    let kek: Vec<u8> = (0..32).collect();
+    let data =
+        hex::decode("00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f").unwrap();
+    let answers = [
+        (16, "64e8c3f9ce0f5ba263e9777905818a2a93c8191e7d6e8ae7"),
+        (
+            24,
+            "a8f9bc1612c68b3ff6e6f4fbe30e71e4769c8b80a32cb8958cd5d17d6b254da1",
+        ),
+        (
+            32,
+            "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21",
+        ),
+    ];
+    for (len, answer) in answers {
+        assert_eq!(hex::encode(aes_kw_wrap(&kek, &data[..len])), answer);
+    }
+
+    put_master_kek(&token.raw_session(), &id(1), &kek);
+    let hsm = token.open();
+    let key = Aes256Key::from_bytes(data.clone().try_into().unwrap());
+    let wrapped = hsm.wrap(&id(1), &key).unwrap();
+    assert_eq!(hex::encode(&wrapped.blob), answers[2].1);
+    assert_eq!(hsm.unwrap("known", &wrapped).unwrap().as_bytes()[..], data);
+}
+
+/// Wycheproof's AES-WRAP vectors with a 256-bit KEK: all by aes-kw, and by the HSM those that are as long as a wrapped
+/// 256-bit key. The others the HSM must refuse before it looks at them.
+fn wycheproof_vectors(token: &TestToken) {
+    let set = keywrap::TestSet::load(keywrap::TestName::AesKeyWrap).unwrap();
+    let groups = set.test_groups.iter().filter(|group| group.key_size == 256);
+    let tests: Vec<_> = groups.flat_map(|group| &group.tests).collect();
+    let session = token.raw_session();
+    for (test, version) in tests.iter().zip(1..) {
+        put_master_kek(&session, &id(version), &test.key);
+    }
+    let hsm = token.open();
+    let (mut valid, mut rejected, mut malformed) = (0, 0, 0);
+    for (test, version) in tests.iter().zip(1..) {
+        let by_crate = aes_kw_unwrap(&test.key, &test.ct);
+        let by_hsm = hsm.unwrap(
+            "known",
+            &WrappedKey {
+                scheme: WrapScheme::Rfc3394,
+                master_kek_version: version,
+                blob: test.ct.to_vec(),
+            },
+        );
+        let name = format!("test {}: {}", test.tc_id, test.comment);
+        if test.result == TestResult::Valid {
+            assert_eq!(by_crate.as_deref(), Some(&test.pt[..]), "{name}");
+            assert_eq!(aes_kw_wrap(&test.key, &test.pt), test.ct[..], "{name}");
+        }
+        match (test.result, test.ct.len()) {
+            (TestResult::Valid, 40) => {
+                let key = by_hsm.unwrap();
+                assert_eq!(key.as_bytes()[..], test.pt[..], "{name}");
+                let wrapped = hsm.wrap(&id(version), &key).unwrap();
+                assert_eq!(wrapped.blob, test.ct[..], "{name}");
+                valid += 1;
+            }
+            (TestResult::Invalid, 40) => {
+                assert!(by_crate.is_none(), "{name}");
+                let error = by_hsm.unwrap_err();
+                assert!(
+                    matches!(error, HsmError::WrappedKeyRejected { .. }),
+                    "{name}: {error:?}"
+                );
+                rejected += 1;
+            }
+            _ => {
+                let error = by_hsm.unwrap_err();
+                assert!(
+                    matches!(error, HsmError::Malformed { .. }),
+                    "{name}: {error:?}"
+                );
+                malformed += 1;
+            }
+        }
+    }
+    // The set has something to say about each.
+    assert!(
+        valid > 0 && rejected > 0 && malformed > 0,
+        "{valid} {rejected} {malformed}"
+    );
+}
+
+fn aes_kw_agrees(token: &TestToken) {
+    let hsm = token.open();
+    let session = token.raw_session();
+    for version in 1..=16 {
+        let mut kek = [0; 32];
+        hsm.fill_random(&mut kek).unwrap();
+        put_master_kek(&session, &id(version), &kek);
+        for _ in 0..8 {
+            let mut value = [0; 32];
+            hsm.fill_random(&mut value).unwrap();
+            let key = Aes256Key::from_bytes(value);
+            let wrapped = hsm.wrap(&id(version), &key).unwrap();
+            assert_eq!(wrapped.blob, aes_kw_wrap(&kek, &value));
+            assert_eq!(aes_kw_unwrap(&kek, &wrapped.blob).unwrap(), value);
+            assert_eq!(hsm.unwrap("known", &wrapped).unwrap().as_bytes(), &value);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A `SoftHSM` of our own for a test binary.
+//!
+//! `SoftHSM` reads its configuration's path from the environment when it is initialised, and a running program cannot set its environment
+//! without `unsafe`. So a test binary runs itself again as a child whose environment is set.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use strongroom_hsm::pkcs11::{Pin, Pkcs11Config, Pkcs11Hsm, initialise_token};
+
+use cryptoki::{
+    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    error::{Error, RvError},
+    session::{Session, UserType},
+    types::AuthPin,
+};
+
+/// Set in the child: which part of the binary it runs.
+const ROLE: &str = "STRONGROOM_HSM_TEST_ROLE";
+
+/// The PIN of every test token. They live as long as their test.
+pub(crate) const PIN: &str = "correct-horse-1";
+
+pub(crate) fn role() -> Option<String> {
+    env::var(ROLE).ok()
+}
+
+/// Runs this binary again as `role`, with the arguments given and an empty `SoftHSM` in a temporary folder.
+/// `extra` is added to its configuration. Gives the child's exit code and, where it was captured, its output.
+pub(crate) fn run_again(
+    role: &str,
+    arguments: &[String],
+    extra: &str,
+    capture: bool,
+) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    fs::create_dir(&tokens).unwrap();
+    let configuration = folder.path().join("softhsm2.conf");
+    let content = format!(
+        "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n{extra}\n",
+        tokens.display()
+    );
+    fs::write(&configuration, content).unwrap();
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args(arguments)
+        .env("SOFTHSM2_CONF", &configuration)
+        .env(ROLE, role);
+    if capture {
+        command.stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code().unwrap_or(-1),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    } else {
+        let status = command.status().unwrap();
+        (status.code().unwrap_or(-1), String::new())
+    }
+}
+
+/// `SoftHSM`'s PKCS#11 module: where Debian puts it, or where `STRONGROOM_TEST_PKCS11_MODULE` says.
+pub(crate) fn module() -> PathBuf {
+    if let Some(path) = env::var_os("STRONGROOM_TEST_PKCS11_MODULE") {
+        return path.into();
+    }
+    let places = [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib64/pkcs11/libsofthsm2.so",
+    ];
+    let found = places.iter().map(Path::new).find(|path| path.exists());
+    found
+        .expect("SoftHSM 2 is not installed: install the package softhsm2")
+        .to_owned()
+}
+
+pub(crate) fn pin(text: &str) -> Pin {
+    Pin::new(text.to_owned()).unwrap()
+}
+
+/// One token of the test's own.
+pub(crate) struct TestToken {
+    pub(crate) label: String,
+}
+
+impl TestToken {
+    pub(crate) fn initialise(label: &str) -> Self {
+        initialise_token(&module(), label, &pin(PIN), &pin("so-pin-1234")).unwrap();
+        Self {
+            label: label.to_owned(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> Pkcs11Config {
+        Pkcs11Config {
+            module: module(),
+            token_label: self.label.clone(),
+            pin: pin(PIN),
+            max_sessions: 4,
+        }
+    }
+
+    pub(crate) fn open(&self) -> Pkcs11Hsm {
+        Pkcs11Hsm::open(self.config()).unwrap()
+    }
+
+    /// A logged-in session beside the backend's, to do what the backend never would. Nothing may initialise a token meanwhile.
+    pub(crate) fn raw_session(&self) -> Session {
+        let context = context();
+        let slot = context.get_slots_with_initialized_token().unwrap();
+        let slot = slot
+            .into_iter()
+            .find(|slot| context.get_token_info(*slot).unwrap().label() == self.label)
+            .unwrap();
+        let session = context.open_rw_session(slot).unwrap();
+        match session.login(UserType::User, Some(&AuthPin::from(PIN.to_owned()))) {
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => session,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The module as the backend has it: both share what it keeps for the process.
+pub(crate) fn context() -> Pkcs11 {
+    let context = Pkcs11::new(module()).unwrap();
+    match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => context,
+        Err(error) => panic!("{error}"),
+    }
+}
