@@ -1,0 +1,462 @@
+//! How acts and looks are run: who asks, with which keys, in which transaction, leaving which leaf.
+//!
+//! An *act* runs inside one transaction of the writer, decides there, and appends its leaves in the same transaction; its answer leaves
+//! the keystore only once all that is durable. A refused act is undone, and a leaf that records the refusal takes its place. A *look* reads
+//! a snapshot and leaves no leaf, unless it meets a record that does not match its seal.
+//!
+//! Neither waits for the HSM while a transaction is open: when a KEK is not at hand the run ends with
+//! [`Error::NeedKeks`], the KEKs are fetched, and it is run again.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use strongroom_audit::{Detail, Event, Leaf};
+use strongroom_hsm::Aes256Key;
+use strongroom_session::TransportKey;
+use strongroom_wire::account::{AccountState, Role};
+use strongroom_wire::audit::Act;
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::{AccountId, KeyId, SessionId};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::error::{Answer, Error, Refusal};
+use crate::hierarchy::{Domain, KekName, Keks};
+use crate::keystore::Core;
+use crate::seal;
+use crate::store::{Abort, AccountRecord, Snapshot, StoreError, Transaction};
+
+/// How often a run may ask for KEKs. Every time it gets further, so a run that needs more is a defect.
+const MOST_RUNS: usize = 16;
+
+/// A session's token: 32 random bytes that the client presents with each request.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct SessionToken([u8; 32]);
+
+impl SessionToken {
+    /// The token with these bytes; none unless there are 32.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    pub(crate) fn generate() -> Result<Self, Error> {
+        seal::random().map(Self)
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        seal::sha256(&self.0)
+    }
+}
+
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionToken(hidden)")
+    }
+}
+
+/// What a request presents: the token of its session, and the network address that it came from.
+#[derive(Debug, Clone)]
+pub struct Presented {
+    /// The token.
+    pub token: SessionToken,
+    /// The address.
+    pub source: IpAddr,
+}
+
+/// Who a request turned out to come from.
+pub(crate) struct Caller {
+    pub(crate) account: AccountRecord,
+    pub(crate) session: SessionId,
+    pub(crate) transport: TransportKey,
+}
+
+impl Caller {
+    pub(crate) fn require_role(&self, role: Role) -> Result<(), Error> {
+        if self.account.roles.contains(&role) {
+            return Ok(());
+        }
+        Err(Error::NotPermitted(match role {
+            Role::Administrator => "the role administrator",
+            Role::Auditor => "the role auditor",
+        }))
+    }
+}
+
+/// What can be seen while an act or a look runs.
+pub(crate) struct View<'a> {
+    pub(crate) snapshot: &'a dyn Snapshot,
+    pub(crate) domain: &'a Domain,
+    pub(crate) keks: &'a Keks<'a>,
+    pub(crate) now: Timestamp,
+}
+
+impl View<'_> {
+    /// Finds out who presents this.
+    pub(crate) fn authenticate(&self, presented: &Presented) -> Result<Caller, Error> {
+        let session = self
+            .snapshot
+            .session(&presented.token.hash())?
+            .filter(|session| self.now < session.expires)
+            .ok_or(Error::NotSignedIn)?;
+        let account = self.account(session.account)?.ok_or(Error::NotSignedIn)?;
+        if account.state != AccountState::Active {
+            return Err(Error::NotSignedIn);
+        }
+        let kek = self.keks.get(account.id, session.kek_version)?;
+        let transport = seal::open(&kek, &session.canonical(), &session.sealed, "session")?;
+        let transport = transport
+            .as_slice()
+            .try_into()
+            .map(TransportKey::from_bytes)
+            .map_err(|_| Error::Integrity("session"))?;
+        Ok(Caller {
+            account,
+            session: session.id,
+            transport,
+        })
+    }
+
+    /// An account of the domain, its record checked.
+    pub(crate) fn account(&self, id: AccountId) -> Result<Option<AccountRecord>, Error> {
+        let Some(account) = self.snapshot.account(id)? else {
+            return Ok(None);
+        };
+        let account = self.domain.check_account(account)?;
+        Ok((account.domain == self.domain.number).then_some(account))
+    }
+
+    /// The account of this name, its record checked.
+    pub(crate) fn account_by_name(&self, name: &str) -> Result<Option<AccountRecord>, Error> {
+        self.snapshot
+            .account_by_name(self.domain.number, name)?
+            .map(|account| self.domain.check_account(account))
+            .transpose()
+    }
+
+    /// The account of this name; an error that names it where there is none.
+    pub(crate) fn require_account(&self, name: &str) -> Result<AccountRecord, Error> {
+        let name = crate::accounts::normal_name(name);
+        self.account_by_name(&name)?
+            .ok_or(Error::AccountNotFound(name))
+    }
+
+    /// An account's name, for people.
+    pub(crate) fn name_of(&self, id: AccountId) -> Result<String, Error> {
+        Ok(self
+            .account(id)?
+            .map_or_else(|| id.to_string(), |account| account.name))
+    }
+}
+
+/// An act that is running.
+pub(crate) struct Scope<'a> {
+    pub(crate) tx: &'a mut dyn Transaction,
+    pub(crate) domain: &'a Domain,
+    pub(crate) keks: &'a Keks<'a>,
+    pub(crate) now: Timestamp,
+    /// What the next leaf says.
+    pub(crate) detail: Detail,
+    /// Whether a refusal leaves a leaf although nobody is signed in: so for sign-in and enrolment.
+    pub(crate) record_strangers: bool,
+}
+
+impl Scope<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            snapshot: self.tx.as_snapshot(),
+            domain: self.domain,
+            keks: self.keks,
+            now: self.now,
+        }
+    }
+
+    /// Finds out who presents this, and says so in the leaves to come.
+    pub(crate) fn authenticate(&mut self, presented: &Presented) -> Result<Caller, Error> {
+        let caller = self.view().authenticate(presented)?;
+        self.detail.actor = Some(caller.account.id);
+        self.detail.session = Some(caller.session);
+        Ok(caller)
+    }
+
+    /// Appends the leaf of an act that was done.
+    pub(crate) fn record(&mut self, act: Act) -> Result<u64, Error> {
+        append(self.tx, self.domain, self.now, act, true, &self.detail)
+    }
+}
+
+fn append(
+    tx: &mut dyn Transaction,
+    domain: &Domain,
+    time: Timestamp,
+    act: Act,
+    done: bool,
+    detail: &Detail,
+) -> Result<u64, Error> {
+    let event = Event {
+        time,
+        act,
+        done,
+        detail: detail.clone(),
+    };
+    let leaf = Leaf::seal(&event, seal::random()?);
+    Ok(tx.append_leaf(domain.number, &leaf, detail)?)
+}
+
+impl Core {
+    /// Runs an act. `act` names it in the leaf of a refusal; the leaves of what was done are recorded by `run`.
+    pub(crate) fn act<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: Act,
+        source: IpAddr,
+        run: impl Fn(&mut Scope<'_>) -> Result<T, Error> + Send + Sync + 'static,
+    ) -> Answer<T> {
+        let run = Arc::new(run);
+        let mut fetched = Arc::new(HashMap::new());
+        for _ in 0..MOST_RUNS {
+            let outcome = Arc::new(Mutex::new(None));
+            let now = self.clock.now();
+            let job = {
+                let (core, run) = (Arc::clone(self), Arc::clone(&run));
+                let (fetched, outcome) = (Arc::clone(&fetched), Arc::clone(&outcome));
+                move |tx: &mut dyn Transaction| {
+                    let (answer, stays) = core.run_act(tx, act, source, now, &fetched, &*run);
+                    *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+                    stays
+                }
+            };
+            // What the act answered holds only if this says that it was committed.
+            self.store.write(Box::new(job)).map_err(Error::from)?;
+            let answer = outcome
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .ok_or(Error::Store(StoreError::ActFailed))?;
+            match answer {
+                Err(Refusal {
+                    error: Error::NeedKeks(names),
+                    ..
+                }) => {
+                    let mut more = HashMap::new();
+                    for (name, kek) in fetched.iter() {
+                        more.insert(*name, Aes256Key::from_bytes(*kek.as_bytes()));
+                    }
+                    self.fetch(&names, &mut more)?;
+                    fetched = Arc::new(more);
+                }
+                answer => return answer,
+            }
+        }
+        Err(Error::Internal("an act asked for account KEKs without end").into())
+    }
+
+    fn run_act<T>(
+        &self,
+        tx: &mut dyn Transaction,
+        act: Act,
+        source: IpAddr,
+        now: Timestamp,
+        fetched: &HashMap<KekName, Aes256Key>,
+        run: &dyn Fn(&mut Scope<'_>) -> Result<T, Error>,
+    ) -> (Answer<T>, Result<(), Abort>) {
+        let keks = Keks::new(&self.domain, fetched);
+        let mut scope = Scope {
+            tx,
+            domain: &self.domain,
+            keks: &keks,
+            now,
+            detail: Detail {
+                source: Some(source),
+                ..Detail::default()
+            },
+            record_strangers: false,
+        };
+        let error = match run(&mut scope) {
+            Ok(value) => return (Ok(value), Ok(())),
+            Err(error) => error,
+        };
+        let known = scope.detail.actor.is_some() || scope.record_strangers;
+        if !leaves_leaf(&error, known) {
+            return (Err(error.into()), Err(Abort));
+        }
+        let mut detail = scope.detail;
+        match record_refusal(tx, &self.domain, now, act, &error, &mut detail) {
+            Ok(leaf) => {
+                let leaf = Some(leaf);
+                (Err(Refusal { error, leaf }), Ok(()))
+            }
+            Err(failure) => (Err(failure.into()), Err(Abort)),
+        }
+    }
+
+    /// Runs a look. `act` names it in the leaf of a record that does not match its seal.
+    pub(crate) fn look<T>(
+        self: &Arc<Self>,
+        presented: &Presented,
+        run: impl Fn(&View<'_>, &Caller, &Damage) -> Result<T, Error>,
+    ) -> Answer<T> {
+        let mut fetched = HashMap::new();
+        for _ in 0..MOST_RUNS {
+            let damage = Damage::default();
+            let mut actor = None;
+            let result = {
+                let snapshot = self.store.snapshot().map_err(Error::from)?;
+                let keks = Keks::new(&self.domain, &fetched);
+                let view = View {
+                    snapshot: &*snapshot,
+                    domain: &self.domain,
+                    keks: &keks,
+                    now: self.clock.now(),
+                };
+                view.authenticate(presented).and_then(|caller| {
+                    actor = Some((caller.account.id, caller.session));
+                    run(&view, &caller, &damage)
+                })
+            };
+            let found = damage.0.into_inner();
+            if !found.is_empty() {
+                self.record_damage(presented.source, actor, found)?;
+            }
+            match result {
+                Err(Error::NeedKeks(names)) => self.fetch(&names, &mut fetched)?,
+                Err(error) if error.is_tampering() => {
+                    let leaf = self.record_damage(
+                        presented.source,
+                        actor,
+                        vec![(None, error.code().as_str())],
+                    )?;
+                    return Err(Refusal { error, leaf });
+                }
+                result => return result.map_err(Refusal::from),
+            }
+        }
+        Err(Error::Internal("a look asked for account KEKs without end").into())
+    }
+
+    /// Reads on nobody's behalf: what sign-in needs to know of an account.
+    pub(crate) fn glance<T>(
+        &self,
+        run: impl FnOnce(&View<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let snapshot = self.store.snapshot()?;
+        let fetched = HashMap::new();
+        let keks = Keks::new(&self.domain, &fetched);
+        run(&View {
+            snapshot: &*snapshot,
+            domain: &self.domain,
+            keks: &keks,
+            now: self.clock.now(),
+        })
+    }
+
+    /// Records that records were met which do not match their seals. Answers the last leaf's index.
+    fn record_damage(
+        self: &Arc<Self>,
+        source: IpAddr,
+        actor: Option<(AccountId, SessionId)>,
+        found: Vec<(Option<KeyId>, &'static str)>,
+    ) -> Result<Option<u64>, Refusal> {
+        self.act(Act::KeyRead, source, move |scope| {
+            let mut last = None;
+            for (key, what) in &found {
+                let detail = Detail {
+                    actor: actor.map(|(account, _)| account),
+                    session: actor.map(|(_, session)| session),
+                    source: Some(source),
+                    key: *key,
+                    note: Some((*what).to_owned()),
+                    ..Detail::default()
+                };
+                last = Some(append(
+                    scope.tx,
+                    scope.domain,
+                    scope.now,
+                    Act::KeyRead,
+                    false,
+                    &detail,
+                )?);
+            }
+            Ok(last)
+        })
+    }
+
+    /// Fetches KEKs from the HSM.
+    fn fetch(
+        &self,
+        names: &[KekName],
+        into: &mut HashMap<KekName, Aes256Key>,
+    ) -> Result<(), Error> {
+        let snapshot = self.store.snapshot()?;
+        for (account, version) in names {
+            let kek = self.domain.unwrap_kek(&*snapshot, *account, *version)?;
+            into.insert((*account, *version), kek);
+        }
+        Ok(())
+    }
+}
+
+/// Keys that a look met whose records do not match their seals, and left out.
+#[derive(Default)]
+pub(crate) struct Damage(RefCell<Vec<(Option<KeyId>, &'static str)>>);
+
+impl Damage {
+    /// Takes a key's result: notes damage and answers nothing, passes everything else on.
+    pub(crate) fn leave_out<T>(
+        &self,
+        key: KeyId,
+        result: Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_tampering() => {
+                self.0.borrow_mut().push((Some(key), error.code().as_str()));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Undoes what an act did and appends the leaf of its refusal.
+fn record_refusal(
+    tx: &mut dyn Transaction,
+    domain: &Domain,
+    now: Timestamp,
+    act: Act,
+    error: &Error,
+    detail: &mut Detail,
+) -> Result<u64, Error> {
+    tx.start_over()?;
+    if let (Some(key), None) = (detail.key, detail.owner) {
+        // So that owners see who tried what with their keys, even when those who tried had nothing to do with them.
+        detail.owner = tx
+            .key(key)?
+            .and_then(|key| domain.check_key(key).ok())
+            .map(|key| key.owner);
+    }
+    detail.note = Some(error.code().as_str().to_owned());
+    if error.is_tampering() {
+        tracing::error!(%act, key = ?detail.key, actor = ?detail.actor, "{error}");
+    }
+    append(tx, domain, now, act, false, detail)
+}
+
+/// Whether an error is a refusal that leaves a leaf, rather than a failure after which nothing can be written or a request that has
+/// nobody to be recorded against.
+const fn leaves_leaf(error: &Error, known: bool) -> bool {
+    match error {
+        Error::Store(StoreError::MalformedRow(_)) | Error::Integrity(_) => true,
+        Error::Store(_)
+        | Error::Hsm(_)
+        | Error::Internal(_)
+        | Error::NeedKeks(_)
+        | Error::Domain(_) => false,
+        _ => known,
+    }
+}

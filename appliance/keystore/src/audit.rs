@@ -1,0 +1,235 @@
+//! The audit tree of a domain: who may read it, its checkpoints, proofs, and its verification.
+
+use strongroom_audit::{checkpoint, tree, verify};
+use strongroom_wire::account::Role;
+use strongroom_wire::audit::{CheckpointNote, InclusionProof, Record, RecordPage, RecordQuery};
+
+use crate::act::{Caller, Presented, View};
+use crate::error::{Answer, Error};
+use crate::hierarchy::checkpoint_key_label;
+use crate::keystore::Keystore;
+use crate::store::{LeafFilter, LeafRecord, Store};
+
+const WHAT: &str = "audit tree";
+/// How many records a page has by default, and at most.
+const PAGE: u32 = 100;
+const LONGEST_PAGE: u32 = 1000;
+/// How many leaves are read at once when the tree is verified.
+const CHUNK: u32 = 4096;
+
+impl Keystore {
+    /// A page of audit records, the newest first: all for auditors, those that concern them or their keys for everyone else.
+    pub fn records(&self, caller: &Presented, query: RecordQuery) -> Answer<RecordPage> {
+        let limit = query.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
+        self.core.look(caller, |view, caller, _| {
+            let filter = LeafFilter {
+                concerning: (!is_auditor(caller)).then_some(caller.account.id),
+                key: query.key,
+                before: query.before,
+                after: query.after,
+                limit: limit + 1,
+            };
+            let mut found = view.snapshot.find_leaves(view.domain.number, &filter)?;
+            let more = found.len() > limit as usize;
+            found.truncate(limit as usize);
+            let next = more.then(|| found.last().map(|leaf| leaf.index)).flatten();
+            let records = found
+                .iter()
+                .map(|leaf| to_wire(view, leaf))
+                .collect::<Result<_, _>>()?;
+            Ok(RecordPage { records, next })
+        })
+    }
+
+    /// The newest signed checkpoint.
+    pub fn checkpoint(&self, caller: &Presented) -> Answer<CheckpointNote> {
+        self.core
+            .look(caller, |view, _, _| newest(view).map(|(_, note)| note))
+    }
+
+    /// The proof that a leaf is in the tree of the newest checkpoint; for those who may read the leaf.
+    pub fn inclusion_proof(&self, caller: &Presented, index: u64) -> Answer<InclusionProof> {
+        self.sign_checkpoint()?;
+        self.core.look(caller, |view, caller, _| {
+            let number = view.domain.number;
+            let LeafRecord { leaf, .. } = view
+                .snapshot
+                .leaf(number, index)?
+                .ok_or(Error::Invalid(format!("There is no leaf {index}.")))?;
+            let event = leaf.open().map_err(|_| Error::Integrity(WHAT))?;
+            let detail = &event.detail;
+            let concerned =
+                [detail.actor, detail.subject, detail.owner].contains(&Some(caller.account.id));
+            if !is_auditor(caller) && !concerned {
+                return Err(Error::NotPermitted(
+                    "the role auditor, or to be concerned by the leaf",
+                ));
+            }
+            let (size, checkpoint) = newest(view)?;
+            let hashes = tree::prove_inclusion(size, index, &*view.snapshot.nodes(number))
+                .map_err(|_| Error::Integrity(WHAT))?;
+            Ok(InclusionProof {
+                index,
+                envelope: leaf.envelope.into(),
+                salt: leaf.salt.as_slice().into(),
+                detail: leaf.detail.into(),
+                hashes: hashes.iter().map(|hash| hash.0.as_slice().into()).collect(),
+                checkpoint,
+            })
+        })
+    }
+
+    /// Signs a checkpoint of the tree as it stands, unless the newest one is of that size. Answers the size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hsm`] when the HSM does not sign, [`Error::Store`] when the storage fails, [`Error::Integrity`] when the tree is damaged.
+    pub fn sign_checkpoint(&self) -> Result<Option<u64>, Error> {
+        let core = &self.core;
+        let domain = &core.domain;
+        let (size, root) = {
+            let snapshot = core.store.snapshot()?;
+            let size = snapshot.tree_size(domain.number)?;
+            let newest = snapshot.newest_checkpoint(domain.number)?;
+            if newest.is_some_and(|(newest, _)| newest >= size) {
+                return Ok(None);
+            }
+            let root = tree::root(size, &*snapshot.nodes(domain.number))
+                .map_err(|_| Error::Integrity(WHAT))?;
+            (size, root)
+        };
+        let label = checkpoint_key_label(&domain.name);
+        let note = checkpoint::sign(
+            &domain.origin,
+            size,
+            &root,
+            &domain.checkpoint_key,
+            |message| domain.hsm().sign(&label, message),
+        )
+        .map_err(|error| {
+            tracing::error!(%error, "the checkpoint was not signed");
+            Error::Internal("the checkpoint was not signed")
+        })?;
+        let number = domain.number;
+        core.store.write(Box::new(move |tx| {
+            tx.record_checkpoint(number, size, &note)
+                .map_err(|_| crate::store::Abort)
+        }))?;
+        Ok(Some(size))
+    }
+}
+
+/// What [`verify_audit`] found.
+#[derive(Debug, Clone)]
+pub struct AuditReport {
+    /// The origin of the domain's checkpoints.
+    pub origin: String,
+    /// The key that the checkpoints were verified with (C2SP `signed-note`, `vkey`).
+    pub verifier_key: String,
+    /// How many leaves there are.
+    pub leaves: u64,
+    /// How many checkpoints there are.
+    pub checkpoints: u64,
+    /// The size of the newest checkpoint.
+    pub newest_checkpoint_size: Option<u64>,
+    /// Everything that is wrong, a sentence each; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// Recomputes a domain's whole audit tree from its leaves and holds nodes and checkpoints against it. Needs no HSM. `progress` is told how
+/// many leaves of how many are done.
+///
+/// # Errors
+///
+/// [`Error::Domain`] when there is no such domain, [`Error::Store`] when the store cannot be read.
+pub fn verify_audit(
+    store: &dyn Store,
+    domain: &str,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<AuditReport, Error> {
+    let snapshot = store.snapshot()?;
+    let domain = snapshot
+        .domain(domain)?
+        .ok_or_else(|| Error::Domain(format!("Domain {domain:?} is not initialised.")))?;
+    let verifier_key = checkpoint::verifier_key(&domain.origin, &domain.checkpoint_key);
+    let mut verifier = verify::Verifier::new(&verifier_key, &domain.origin).map_err(|error| {
+        Error::Domain(format!(
+            "The domain's checkpoint key cannot be used: {error}."
+        ))
+    })?;
+    for (_, note) in snapshot.checkpoints(domain.number)? {
+        verifier.checkpoint(&note);
+    }
+    let size = snapshot.tree_size(domain.number)?;
+    let mut done = 0;
+    progress(0, size);
+    while done < size {
+        let leaves = snapshot.leaves_from(domain.number, done, CHUNK)?;
+        let Some(last) = leaves.last().map(|leaf| leaf.index) else {
+            break;
+        };
+        for LeafRecord { index, leaf } in &leaves {
+            verifier.leaf(*index, leaf);
+        }
+        let nodes = tree::node_count(done)..tree::node_count(last + 1);
+        for (index, hash) in snapshot.nodes_in(domain.number, nodes)? {
+            verifier.node(index, &strongroom_audit::Hash(hash));
+        }
+        done = last + 1;
+        progress(done, size);
+    }
+    let beyond = tree::node_count(size)..u64::MAX;
+    for (index, hash) in snapshot.nodes_in(domain.number, beyond)? {
+        verifier.node(index, &strongroom_audit::Hash(hash));
+    }
+    let report = verifier.finish();
+    let mut problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    if report.unlisted > 0 {
+        problems.push(format!("{} more problems are not listed", report.unlisted));
+    }
+    Ok(AuditReport {
+        origin: domain.origin,
+        verifier_key,
+        leaves: report.leaves,
+        checkpoints: report.checkpoints,
+        newest_checkpoint_size: report.newest_checkpoint,
+        problems,
+    })
+}
+
+fn is_auditor(caller: &Caller) -> bool {
+    caller.account.roles.contains(&Role::Auditor)
+}
+
+fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
+    let domain = view.domain;
+    let (size, note) = view
+        .snapshot
+        .newest_checkpoint(domain.number)?
+        .ok_or(Error::Internal("no checkpoint has been signed yet"))?;
+    let verifier_key = checkpoint::verifier_key(&domain.origin, &domain.checkpoint_key);
+    Ok((size, CheckpointNote { note, verifier_key }))
+}
+
+fn to_wire(view: &View<'_>, record: &LeafRecord) -> Result<Record, Error> {
+    let event = record.leaf.open().map_err(|_| Error::Integrity(WHAT))?;
+    let detail = event.detail;
+    let name = |account: Option<_>| account.map(|account| view.name_of(account)).transpose();
+    Ok(Record {
+        index: record.index,
+        time: event.time,
+        act: event.act,
+        done: event.done,
+        actor: detail.actor,
+        actor_name: name(detail.actor)?,
+        session: detail.session,
+        source: detail.source.map(|source| source.to_string()),
+        subject: detail.subject,
+        subject_name: name(detail.subject)?,
+        key: detail.key,
+        key_version: detail.key_version,
+        owner: detail.owner,
+        grant: detail.grant,
+        note: detail.note,
+    })
+}

@@ -1,0 +1,181 @@
+//! Everything that an act can be refused for or fail at, and the problem code of each.
+
+use strongroom_hsm::HsmError;
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::AccountId;
+use strongroom_wire::key::KeyState;
+use strongroom_wire::problem::{Code, Problem};
+
+use crate::store::StoreError;
+
+/// The answer to an act: what it brought, or why it was refused.
+pub type Answer<T> = Result<T, Refusal>;
+
+/// Why an act was refused, and the leaf that records it.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Refusal {
+    /// Why.
+    #[source]
+    pub error: Error,
+    /// The index of the leaf that records the refusal. None when there is nothing to record: the caller is not known, or the
+    /// storage failed.
+    pub leaf: Option<u64>,
+}
+
+impl Refusal {
+    /// The problem document that the caller gets. What only operators should know is not in it.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let code = self.error.code();
+        let detail = match &self.error {
+            Error::Hsm(_) => {
+                "The HSM cannot be reached; nothing was done. Try again later.".to_owned()
+            }
+            Error::Store(_) => {
+                "The appliance's storage does not take this now; nothing was done.".to_owned()
+            }
+            Error::Internal(_) => {
+                "The appliance failed; nothing was done. Its log says more.".to_owned()
+            }
+            error => error.to_string(),
+        };
+        let mut problem = Problem::new(code, detail);
+        problem.leaf = self.leaf;
+        problem.retry_after = matches!(code, Code::HsmUnavailable | Code::Unavailable).then_some(5);
+        problem
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, leaf: None }
+    }
+}
+
+/// Why an act is refused or fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The session token is unknown, ended or expired, or its account may not act. Sign in again.
+    #[error("Sign in first: there is no session with this token, or it has ended.")]
+    NotSignedIn,
+    /// The sign-in failed, for whatever reason: the caller learns no more.
+    #[error(
+        "The sign-in was refused: the account or the password is wrong, or the account may not sign in."
+    )]
+    SignInRefused,
+    /// The enrolment failed, for whatever reason: the caller learns no more.
+    #[error(
+        "The enrolment was refused: the account or the code is wrong, or the code has been used or has lapsed."
+    )]
+    EnrolmentRefused,
+    /// The caller's role or rights do not cover the act.
+    #[error("This account may not do that: it needs {0}.")]
+    NotPermitted(&'static str),
+    /// The caller has and had no grant to such a key.
+    #[error("There is no such key among those that this account may use.")]
+    KeyNotFound,
+    /// The caller's grant has been revoked.
+    #[error("Access to this key was revoked by its owner.")]
+    GrantRevoked,
+    /// The key is destroyed.
+    #[error("This key was destroyed: what it protected can no longer be opened by anyone.")]
+    KeyDestroyed,
+    /// The key has no such version.
+    #[error("This key has no version {0}.")]
+    NoSuchVersion(u32),
+    /// The key's state does not allow the act.
+    #[error("This key is {}, which does not allow that.", state_name(*.0))]
+    KeyStateForbids(KeyState),
+    /// The usage policy allows it only later.
+    #[error("This key's usage policy does not allow it before {0}.")]
+    PolicyNotYetValid(Timestamp),
+    /// The usage policy allowed it only until a moment that has passed.
+    #[error("This key's usage policy allowed it until {0} only.")]
+    PolicyExpired(Timestamp),
+    /// The usage policy's releases are used up.
+    #[error("This key's usage policy allowed {0} releases, and they are used up.")]
+    PolicyReleasesUsedUp(u64),
+    /// The key has no such grant.
+    #[error("This key has no such grant.")]
+    GrantNotFound,
+    /// There is no account with this name.
+    #[error("There is no account {0:?} in this domain.")]
+    AccountNotFound(String),
+    /// There is an account with this name already.
+    #[error("There is an account {0:?} already.")]
+    AccountExists(String),
+    /// The act would contradict the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// A value is not acceptable.
+    #[error("{0}")]
+    Invalid(String),
+    /// A stored record does not match its seal or MAC.
+    #[error(
+        "The stored {0} does not match its seal, so the appliance refuses to act on it; the refusal is logged."
+    )]
+    Integrity(&'static str),
+    /// The HSM failed.
+    #[error(transparent)]
+    Hsm(#[from] HsmError),
+    /// The storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The domain is not initialised, or initialised already.
+    #[error("{0}")]
+    Domain(String),
+    /// A defect or an exhausted system.
+    #[error("{0}")]
+    Internal(&'static str),
+    /// Not an outcome: the act needs these accounts' KEKs before it can be decided.
+    #[error("account KEKs are needed")]
+    #[doc(hidden)]
+    NeedKeks(Vec<(AccountId, u32)>),
+}
+
+impl Error {
+    /// The problem code that goes with it.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::NotSignedIn => Code::NotSignedIn,
+            Self::SignInRefused => Code::SignInRefused,
+            Self::EnrolmentRefused => Code::EnrolmentRefused,
+            Self::NotPermitted(_) => Code::NotPermitted,
+            Self::KeyNotFound => Code::KeyNotFound,
+            Self::GrantRevoked => Code::GrantRevoked,
+            Self::KeyDestroyed => Code::KeyDestroyed,
+            Self::KeyStateForbids(_) => Code::KeyStateForbids,
+            Self::PolicyNotYetValid(_) => Code::PolicyNotYetValid,
+            Self::PolicyExpired(_) => Code::PolicyExpired,
+            Self::PolicyReleasesUsedUp(_) => Code::PolicyReleasesUsedUp,
+            Self::GrantNotFound => Code::GrantNotFound,
+            Self::AccountNotFound(_) => Code::AccountNotFound,
+            Self::AccountExists(_) => Code::AccountExists,
+            Self::Conflict(_) => Code::Conflict,
+            Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,
+            Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,
+            Self::Hsm(_) => Code::HsmUnavailable,
+            Self::Store(_) => Code::Unavailable,
+            Self::Domain(_) | Self::Internal(_) | Self::NeedKeks(_) => Code::Internal,
+        }
+    }
+
+    /// Whether a refused attempt leaves a leaf even when it is not known who made it.
+    pub(crate) const fn is_tampering(&self) -> bool {
+        matches!(self.code(), Code::IntegrityFailure)
+    }
+}
+
+const fn state_name(state: KeyState) -> &'static str {
+    match state {
+        KeyState::PreActive => "pre-active",
+        KeyState::Active => "active",
+        KeyState::Suspended => "suspended",
+        KeyState::Deactivated => "deactivated",
+        KeyState::Compromised => "compromised",
+        KeyState::Destroyed => "destroyed",
+    }
+}

@@ -1,0 +1,183 @@
+//! Groups: accounts whose KEK their members hold, sealed under their own.
+//!
+//! Whoever holds the group's KEK opens the grants that were given to the group. Members are added by a member who manages the group and
+//! so holds the KEK; an administrator who is no member can add nobody, not even themselves.
+
+use strongroom_hsm::Aes256Key;
+use strongroom_wire::account::{
+    AccountKind, AddMember, Done, GroupMember, GroupMembers, Membership,
+};
+use strongroom_wire::audit::Act;
+use strongroom_wire::id::AccountId;
+
+use crate::act::{Caller, Presented, Scope, View};
+use crate::error::{Answer, Error};
+use crate::keystore::Keystore;
+use crate::seal;
+use crate::store::{AccountRecord, MembershipRecord};
+
+const WHAT: &str = "membership";
+const MANAGER: &str = "to manage the group";
+
+impl Keystore {
+    /// A group's members; for its members.
+    pub fn group_members(&self, caller: &Presented, group: AccountId) -> Answer<GroupMembers> {
+        self.core.look(caller, |view, caller, _| {
+            own_membership(view, caller, group)?;
+            let mut members = view
+                .snapshot
+                .members_of(group)?
+                .into_iter()
+                .map(|member| {
+                    Ok(GroupMember {
+                        account: member.member,
+                        name: view.name_of(member.member)?,
+                        membership: member.membership,
+                    })
+                })
+                .collect::<Result<Vec<_>, Error>>()?;
+            members.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(GroupMembers { members })
+        })
+    }
+
+    /// Adds a member: seals the group's KEK for it. By a manager of the group.
+    pub fn add_member(
+        &self,
+        caller: &Presented,
+        group: AccountId,
+        request: AddMember,
+    ) -> Answer<Done> {
+        let presented = caller.clone();
+        self.core.act(Act::GroupAdd, caller.source, move |scope| {
+            let caller = scope.authenticate(&presented)?;
+            let (record, kek) = managed(scope, &caller, group)?;
+            let member = scope.view().require_account(&request.account)?;
+            scope.detail.subject = Some(member.id);
+            if member.kind == AccountKind::Group {
+                return Err(Error::Invalid(
+                    "A group cannot be a member of a group.".to_owned(),
+                ));
+            }
+            let exists = scope
+                .tx
+                .members_of(group)?
+                .iter()
+                .any(|other| other.member == member.id);
+            if exists {
+                return Err(Error::Conflict(format!(
+                    "{} is a member already.",
+                    member.name
+                )));
+            }
+            let membership = seal_membership(scope, &record, &kek, &member, request.membership)?;
+            scope.tx.add_member(&membership)?;
+            scope.detail.note = Some(group.to_string());
+            let leaf = scope.record(Act::GroupAdd)?;
+            Ok(Done { leaf })
+        })
+    }
+
+    /// Removes a member: deletes its copy of the group's KEK. By a manager of the group, of whom one must stay.
+    pub fn remove_member(
+        &self,
+        caller: &Presented,
+        group: AccountId,
+        member: AccountId,
+    ) -> Answer<Done> {
+        let presented = caller.clone();
+        self.core
+            .act(Act::GroupRemove, caller.source, move |scope| {
+                let caller = scope.authenticate(&presented)?;
+                managed(scope, &caller, group)?;
+                scope.detail.subject = Some(member);
+                let members = scope.tx.members_of(group)?;
+                if !members.iter().any(|other| other.member == member) {
+                    return Err(Error::AccountNotFound(member.to_string()));
+                }
+                let managed_still = members
+                    .iter()
+                    .any(|other| other.member != member && other.membership == Membership::Manager);
+                if !managed_still {
+                    return Err(Error::Conflict(
+                        "This is the group's last manager: add another one first.".to_owned(),
+                    ));
+                }
+                scope.tx.remove_member(group, member)?;
+                scope.detail.note = Some(group.to_string());
+                let leaf = scope.record(Act::GroupRemove)?;
+                Ok(Done { leaf })
+            })
+    }
+}
+
+/// Seals a group's KEK for a member.
+pub(crate) fn seal_membership(
+    scope: &Scope<'_>,
+    group: &AccountRecord,
+    kek: &Aes256Key,
+    member: &AccountRecord,
+    membership: Membership,
+) -> Result<MembershipRecord, Error> {
+    let mut record = MembershipRecord {
+        group: group.id,
+        member: member.id,
+        membership,
+        group_kek_version: group.kek_version,
+        member_kek_version: member.kek_version,
+        sealed: Vec::new(),
+    };
+    let member_kek = scope.keks.get(member.id, member.kek_version)?;
+    record.sealed = seal::seal(&member_kek, &record.canonical(), kek.as_bytes())?;
+    Ok(record)
+}
+
+/// Opens a member's copy of a group's KEK.
+pub(crate) fn open_membership(
+    view: &View<'_>,
+    membership: &MembershipRecord,
+) -> Result<Aes256Key, Error> {
+    let kek = view
+        .keks
+        .get(membership.member, membership.member_kek_version)?;
+    let group_kek = seal::open(&kek, &membership.canonical(), &membership.sealed, WHAT)?;
+    group_kek
+        .as_slice()
+        .try_into()
+        .map(Aes256Key::from_bytes)
+        .map_err(|_| Error::Integrity(WHAT))
+}
+
+/// The caller's membership of a group, proved by opening it.
+fn own_membership(
+    view: &View<'_>,
+    caller: &Caller,
+    group: AccountId,
+) -> Result<(MembershipRecord, Aes256Key), Error> {
+    let membership = view
+        .snapshot
+        .memberships_of(caller.account.id)?
+        .into_iter()
+        .find(|membership| membership.group == group)
+        .ok_or(Error::NotPermitted("to be a member of the group"))?;
+    let kek = open_membership(view, &membership)?;
+    Ok((membership, kek))
+}
+
+/// The group and its KEK, if the caller manages it.
+fn managed(
+    scope: &Scope<'_>,
+    caller: &Caller,
+    group: AccountId,
+) -> Result<(AccountRecord, Aes256Key), Error> {
+    let view = scope.view();
+    let (membership, kek) = own_membership(&view, caller, group)?;
+    if membership.membership != Membership::Manager {
+        return Err(Error::NotPermitted(MANAGER));
+    }
+    let record = view.account(group)?.ok_or(Error::Integrity(WHAT))?;
+    if record.kek_version != membership.group_kek_version {
+        return Err(Error::Integrity(WHAT));
+    }
+    Ok((record, kek))
+}

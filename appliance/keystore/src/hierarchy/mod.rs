@@ -1,0 +1,291 @@
+//! The key hierarchy: the domain's keys and the accounts' KEKs.
+//!
+//! ```text
+//! HSM       master KEK of the domain
+//!            └─ wraps, inside the HSM (AES-KW, RFC 3394)
+//! database  domain key ─ HKDF ─┬─ integrity key: HMAC over what decides access and holds no key
+//!                              └─ secrets key: seals the domain's OPAQUE set-up
+//!           account KEK, one for each account and version
+//!            └─ seals (AES-256-GCM): grants' copies, sessions' transport keys, groups' KEKs for their members
+//! ```
+
+mod cache;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_hsm::{Aes256Key, Hsm, MasterKekId, WrappedKey};
+use strongroom_session::opaque_ke::ServerSetup;
+use strongroom_session::{OsRng, Suite};
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::AccountId;
+
+use self::cache::KekCache;
+use crate::error::Error;
+use crate::seal::{self, MacKey};
+use crate::store::{
+    AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
+    KeyRecord, Snapshot,
+};
+
+/// One version of one account's KEK.
+pub(crate) type KekName = (AccountId, u32);
+
+/// The label of a domain's checkpoint key in the HSM.
+#[must_use]
+pub fn checkpoint_key_label(domain: &str) -> String {
+    format!("strongroom/{domain}/checkpoint")
+}
+
+/// A domain's name, keys and HSM.
+pub(crate) struct Domain {
+    pub(crate) number: DomainNumber,
+    pub(crate) name: String,
+    pub(crate) origin: String,
+    pub(crate) checkpoint_key: [u8; 32],
+    pub(crate) opaque_setup: ServerSetup<Suite>,
+    integrity: MacKey,
+    hsm: Arc<dyn Hsm>,
+    keks: KekCache,
+}
+
+impl Domain {
+    /// Makes the keys of a new domain: the master KEK and the checkpoint key in the HSM, the domain key wrapped by the former.
+    pub(crate) fn initialise(
+        hsm: &dyn Hsm,
+        number: DomainNumber,
+        name: &str,
+        origin: &str,
+        now: Timestamp,
+    ) -> Result<DomainRecord, Error> {
+        let master = MasterKekId {
+            domain: name.to_owned(),
+            version: 1,
+        };
+        hsm.generate_master_kek(&master)?;
+        let checkpoint_key = hsm.generate_signing_key(&checkpoint_key_label(name))?;
+        let domain_key = hsm_random_key(hsm)?;
+        let setup = ServerSetup::<Suite>::new(&mut OsRng).serialize();
+        let mut record = DomainRecord {
+            number,
+            name: name.to_owned(),
+            origin: origin.to_owned(),
+            domain_key: hsm.wrap(&master, &domain_key)?.to_bytes(),
+            opaque_setup: seal::seal(&secrets_key(&domain_key), &secrets_data(name), &setup)?,
+            checkpoint_key,
+            created: now,
+            mac: [0; 32],
+        };
+        record.mac = integrity_key(&domain_key).mac(&record.canonical());
+        Ok(record)
+    }
+
+    /// Unwraps the keys of a domain.
+    pub(crate) fn open(
+        record: &DomainRecord,
+        hsm: Arc<dyn Hsm>,
+        cache_size: usize,
+        cache_ttl: Duration,
+    ) -> Result<Self, Error> {
+        const WHAT: &str = "domain";
+        let wrapped =
+            WrappedKey::from_bytes(&record.domain_key).map_err(|_| Error::Integrity(WHAT))?;
+        let domain_key = hsm.unwrap(&record.name, &wrapped)?;
+        let integrity = integrity_key(&domain_key);
+        integrity.check(&record.canonical(), &record.mac, WHAT)?;
+        let setup = seal::open(
+            &secrets_key(&domain_key),
+            &secrets_data(&record.name),
+            &record.opaque_setup,
+            WHAT,
+        )?;
+        Ok(Self {
+            number: record.number,
+            name: record.name.clone(),
+            origin: record.origin.clone(),
+            checkpoint_key: record.checkpoint_key,
+            opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
+            integrity,
+            hsm,
+            keks: KekCache::new(cache_size, cache_ttl),
+        })
+    }
+
+    pub(crate) fn hsm(&self) -> &dyn Hsm {
+        &*self.hsm
+    }
+
+    /// A new KEK, and its record for `account`.
+    pub(crate) fn new_kek(
+        &self,
+        account: AccountId,
+        version: u32,
+    ) -> Result<(Aes256Key, AccountKekRecord), Error> {
+        let kek = hsm_random_key(self.hsm())?;
+        let newest = self
+            .hsm
+            .master_kek_versions(&self.name)?
+            .last()
+            .copied()
+            .ok_or_else(|| {
+                Error::Domain(format!(
+                    "The HSM holds no master KEK of domain {:?}.",
+                    self.name
+                ))
+            })?;
+        let master = MasterKekId {
+            domain: self.name.clone(),
+            version: newest,
+        };
+        let mut record = AccountKekRecord {
+            account,
+            version,
+            wrapped: self.hsm.wrap(&master, &kek)?.to_bytes(),
+            mac: [0; 32],
+        };
+        record.mac = self.integrity.mac(&record.canonical());
+        Ok((kek, record))
+    }
+
+    /// Asks the HSM for a KEK. Not to be called while a transaction runs: it takes as long as the HSM takes.
+    pub(crate) fn unwrap_kek(
+        &self,
+        snapshot: &dyn Snapshot,
+        account: AccountId,
+        version: u32,
+    ) -> Result<Aes256Key, Error> {
+        const WHAT: &str = "account KEK";
+        let record = snapshot
+            .account_kek(account, version)?
+            .ok_or(Error::Integrity(WHAT))?;
+        self.integrity
+            .check(&record.canonical(), &record.mac, WHAT)?;
+        let wrapped =
+            WrappedKey::from_bytes(&record.wrapped).map_err(|_| Error::Integrity(WHAT))?;
+        let kek = self.hsm.unwrap(&self.name, &wrapped)?;
+        self.keks.put(account, version, &kek);
+        Ok(kek)
+    }
+
+    pub(crate) fn cached_keks(&self) -> usize {
+        self.keks.len()
+    }
+
+    pub(crate) fn forget_expired_keks(&self) {
+        self.keks.forget_expired();
+    }
+
+    pub(crate) fn wipe(&self) {
+        self.keks.wipe();
+    }
+
+    pub(crate) fn check_account(&self, account: AccountRecord) -> Result<AccountRecord, Error> {
+        self.integrity
+            .check(&account.canonical(), &account.mac, "account")?;
+        Ok(account)
+    }
+
+    pub(crate) fn authenticate_account(&self, account: &mut AccountRecord) {
+        account.mac = self.integrity.mac(&account.canonical());
+    }
+
+    pub(crate) fn check_credential(
+        &self,
+        credential: CredentialRecord,
+    ) -> Result<CredentialRecord, Error> {
+        self.integrity
+            .check(&credential.canonical(), &credential.mac, "credential")?;
+        Ok(credential)
+    }
+
+    pub(crate) fn authenticate_credential(&self, credential: &mut CredentialRecord) {
+        credential.mac = self.integrity.mac(&credential.canonical());
+    }
+
+    pub(crate) fn check_key(&self, key: KeyRecord) -> Result<KeyRecord, Error> {
+        self.integrity.check(&key.canonical(), &key.mac, "key")?;
+        Ok(key)
+    }
+
+    pub(crate) fn authenticate_key(&self, key: &mut KeyRecord) {
+        key.mac = self.integrity.mac(&key.canonical());
+    }
+
+    pub(crate) fn check_grant(&self, grant: GrantRecord) -> Result<GrantRecord, Error> {
+        self.integrity
+            .check(&grant.canonical(), &grant.mac, "grant")?;
+        Ok(grant)
+    }
+
+    pub(crate) fn authenticate_grant(&self, grant: &mut GrantRecord) {
+        grant.mac = self.integrity.mac(&grant.canonical());
+    }
+}
+
+/// The KEKs that one act may use: those that were fetched for it, and the cache. They are gone with it.
+pub(crate) struct Keks<'a> {
+    domain: &'a Domain,
+    fetched: &'a HashMap<KekName, Aes256Key>,
+}
+
+impl<'a> Keks<'a> {
+    pub(crate) const fn new(domain: &'a Domain, fetched: &'a HashMap<KekName, Aes256Key>) -> Self {
+        Self { domain, fetched }
+    }
+
+    /// The KEK.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NeedKeks`] when it must be fetched from the HSM first: whoever runs the act does that and runs it again.
+    pub(crate) fn get(&self, account: AccountId, version: u32) -> Result<Aes256Key, Error> {
+        if let Some(kek) = self.fetched.get(&(account, version)) {
+            return Ok(Aes256Key::from_bytes(*kek.as_bytes()));
+        }
+        self.domain
+            .keks
+            .get(account, version)
+            .ok_or_else(|| Error::NeedKeks(vec![(account, version)]))
+    }
+
+    /// The KEKs of many accounts at once, so that all that are missing are fetched together.
+    pub(crate) fn require(&self, accounts: &[&AccountRecord]) -> Result<(), Error> {
+        let missing: Vec<KekName> = accounts
+            .iter()
+            .map(|account| (account.id, account.kek_version))
+            .filter(|(account, version)| self.get(*account, *version).is_err())
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::NeedKeks(missing))
+        }
+    }
+}
+
+fn integrity_key(domain_key: &Aes256Key) -> MacKey {
+    MacKey::new(seal::derive(domain_key, "strongroom/v1/integrity"))
+}
+
+fn secrets_key(domain_key: &Aes256Key) -> Aes256Key {
+    Aes256Key::from_bytes(seal::derive(domain_key, "strongroom/v1/secrets"))
+}
+
+fn secrets_data(domain: &str) -> Vec<u8> {
+    crate::canonical::Canonical::new("opaque-setup", 1)
+        .text(domain)
+        .finish()
+}
+
+/// A new AES-256 key from the HSM's generator and the operating system's, so that neither alone decides it.
+fn hsm_random_key(hsm: &dyn Hsm) -> Result<Aes256Key, Error> {
+    let mut bytes = seal::random::<32>()?;
+    let mut from_hsm = zeroize::Zeroizing::new([0; 32]);
+    hsm.fill_random(&mut *from_hsm)?;
+    bytes
+        .iter_mut()
+        .zip(from_hsm.iter())
+        .for_each(|(byte, other)| *byte ^= other);
+    Ok(Aes256Key::from_bytes(bytes))
+}

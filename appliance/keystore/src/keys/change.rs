@@ -1,0 +1,179 @@
+//! Rotation, the states of NIST SP 800-57 part 1 section 7, and destruction.
+
+use strongroom_wire::audit::Act;
+use strongroom_wire::id::KeyId;
+use strongroom_wire::key::{ChangeState, ChangedKey, GrantState, KeyState, Right};
+
+use super::access::{self, Access};
+use super::{find, generate_material, seal_copy};
+use crate::act::{Caller, Presented, Scope};
+use crate::error::{Answer, Error};
+use crate::keystore::Keystore;
+use crate::store::{AccountRecord, GrantRecord};
+
+impl Keystore {
+    /// Gives a key a new version, sealed for everyone who has a grant. What older versions protected still opens.
+    pub fn rotate(&self, caller: &Presented, key: KeyId) -> Answer<ChangedKey> {
+        self.change(
+            caller,
+            key,
+            Act::KeyRotate,
+            Right::Administer,
+            |scope, access| {
+                let key = &mut access.key;
+                if key.state != KeyState::Active {
+                    return Err(Error::KeyStateForbids(key.state));
+                }
+                let holders = grantees(scope, key.id)?;
+                let needed: Vec<&AccountRecord> =
+                    holders.iter().map(|(_, grantee)| grantee).collect();
+                scope.keks.require(&needed)?;
+                key.version = key
+                    .version
+                    .checked_add(1)
+                    .ok_or(Error::Internal("a key has too many versions"))?;
+                let material = generate_material()?;
+                for (grant, grantee) in &holders {
+                    let kek = scope.keks.get(grantee.id, grantee.kek_version)?;
+                    let copy = seal_copy(
+                        key,
+                        grant,
+                        key.version,
+                        &kek,
+                        grantee.kek_version,
+                        &material,
+                    )?;
+                    scope.tx.add_copy(&copy)?;
+                }
+                scope.detail.key_version = Some(key.version);
+                scope.domain.authenticate_key(key);
+                Ok(scope.tx.update_key(key)?)
+            },
+        )
+    }
+
+    /// Changes a key's state.
+    pub fn change_state(
+        &self,
+        caller: &Presented,
+        key: KeyId,
+        request: ChangeState,
+    ) -> Answer<ChangedKey> {
+        self.change(
+            caller,
+            key,
+            Act::KeyState,
+            Right::Administer,
+            move |scope, access| {
+                let key = &mut access.key;
+                if !may_become(key.state, request.state) {
+                    return Err(Error::KeyStateForbids(key.state));
+                }
+                key.state = request.state;
+                scope.detail.note = Some(format!("{:?}", key.state).to_lowercase());
+                scope.domain.authenticate_key(key);
+                Ok(scope.tx.update_key(key)?)
+            },
+        )
+    }
+
+    /// Destroys a key: every copy of every version is overwritten and deleted. Nobody can open what it protected, ever.
+    pub fn destroy(&self, caller: &Presented, key: KeyId) -> Answer<ChangedKey> {
+        self.change(
+            caller,
+            key,
+            Act::KeyDestroy,
+            Right::Destroy,
+            |scope, access| {
+                let key = &mut access.key;
+                key.state = KeyState::Destroyed;
+                scope.domain.authenticate_key(key);
+                Ok(scope.tx.destroy_key(key)?)
+            },
+        )
+    }
+
+    fn change(
+        &self,
+        caller: &Presented,
+        key: KeyId,
+        act: Act,
+        right: Right,
+        change: impl Fn(&mut Scope<'_>, &mut Access) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Answer<ChangedKey> {
+        let presented = caller.clone();
+        self.core.act(act, caller.source, move |scope| {
+            let caller: Caller = scope.authenticate(&presented)?;
+            scope.detail.key = Some(key);
+            let mut access = access::require(&scope.view(), &caller, key, right)?;
+            scope.detail.owner = Some(access.key.owner);
+            scope.detail.grant = Some(access.grant.id);
+            change(scope, &mut access)?;
+            let leaf = scope.record(act)?;
+            let key = find::see(&scope.view(), caller.account.id, key)?;
+            Ok(ChangedKey { key, leaf })
+        })
+    }
+}
+
+/// The active grants of a key and who has them, their records checked.
+pub(crate) fn grantees(
+    scope: &Scope<'_>,
+    key: KeyId,
+) -> Result<Vec<(GrantRecord, AccountRecord)>, Error> {
+    let view = scope.view();
+    let mut grantees = Vec::new();
+    for grant in view.snapshot.grants_of(key)? {
+        let grant = view.domain.check_grant(grant)?;
+        if grant.state == GrantState::Active {
+            let grantee = view
+                .account(grant.grantee)?
+                .ok_or(Error::Integrity("grant"))?;
+            grantees.push((grant, grantee));
+        }
+    }
+    Ok(grantees)
+}
+
+/// The transitions of SP 800-57 part 1 revision 5, section 7, without destruction, which is an act of its own.
+const fn may_become(from: KeyState, to: KeyState) -> bool {
+    use KeyState::{Active, Compromised, Deactivated, PreActive, Suspended};
+    matches!(
+        (from, to),
+        (PreActive, Active | Compromised)
+            | (Active, Suspended | Deactivated | Compromised)
+            | (Suspended, Active | Deactivated | Compromised)
+            | (Deactivated, Compromised)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_state_leads_back_from_where_it_must_not() {
+        use KeyState::{Active, Compromised, Deactivated, Destroyed, PreActive, Suspended};
+        let all = [
+            PreActive,
+            Active,
+            Suspended,
+            Deactivated,
+            Compromised,
+            Destroyed,
+        ];
+        for to in all {
+            assert!(!may_become(Destroyed, to));
+            assert!(!may_become(Compromised, to));
+            assert!(
+                !may_become(to, Destroyed),
+                "destruction is an act of its own"
+            );
+            assert!(!may_become(to, PreActive));
+            assert!(!may_become(to, to));
+        }
+        assert!(may_become(PreActive, Active));
+        assert!(may_become(Active, Suspended) && may_become(Suspended, Active));
+        assert!(!may_become(Deactivated, Active));
+    }
+}

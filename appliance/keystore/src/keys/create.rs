@@ -1,0 +1,212 @@
+//! New keys.
+
+use strongroom_hsm::Aes256Key;
+use strongroom_wire::audit::Act;
+use strongroom_wire::id::{GrantId, KeyId};
+use strongroom_wire::key::{
+    CreateKeys, CreatedKey, CreatedKeys, GrantState, KeyState, LONGEST_CONTENT_TYPE, LONGEST_LABEL,
+    MOST_KEYS_A_REQUEST, MOST_RECIPIENTS, NewKey, Right, UsagePolicy,
+};
+
+use super::access::{self, Standing};
+use super::{RECIPIENT_RIGHTS, generate_material, release, seal_copy, to_wire};
+use crate::act::{Caller, Presented, Scope};
+use crate::error::{Answer, Error};
+use crate::keystore::Keystore;
+use crate::policy;
+use crate::store::{AccountRecord, GrantRecord, KeyRecord};
+
+impl Keystore {
+    /// Creates keys owned by the caller, shared with their recipients, and releases them to the caller if it asked for that. All are
+    /// created or none.
+    pub fn create_keys(&self, caller: &Presented, request: CreateKeys) -> Answer<CreatedKeys> {
+        check(&request)?;
+        let presented = caller.clone();
+        self.core.act(Act::KeyCreate, caller.source, move |scope| {
+            let caller = scope.authenticate(&presented)?;
+            let recipients = recipients(scope, &caller, &request)?;
+            let mut keys = Vec::with_capacity(request.keys.len());
+            for (new, recipients) in request.keys.iter().zip(&recipients) {
+                let (key, leaf) = create(scope, &caller, new, recipients)?;
+                let material = if request.release {
+                    let view = scope.view();
+                    let Standing::Holds(access) =
+                        access::standing(&view, caller.account.id, key.id, Some(Right::Release))?
+                    else {
+                        return Err(Error::Internal("a new key has no grant"));
+                    };
+                    Some(release::release(scope, &caller, *access, key.version)?)
+                } else {
+                    None
+                };
+                let key = to_wire(&scope.view(), &key, &Right::ALL)?;
+                keys.push(CreatedKey {
+                    key,
+                    material,
+                    leaf,
+                });
+            }
+            Ok(CreatedKeys { keys })
+        })
+    }
+}
+
+/// Makes one key with the owner's grant and one for each recipient.
+fn create(
+    scope: &mut Scope<'_>,
+    caller: &Caller,
+    new: &NewKey,
+    recipients: &[AccountRecord],
+) -> Result<(KeyRecord, u64), Error> {
+    let owner = &caller.account;
+    let mut key = KeyRecord {
+        id: KeyId::generate(),
+        domain: scope.domain.number,
+        owner: owner.id,
+        sender: owner.id,
+        recipients: recipients.iter().map(|account| account.id).collect(),
+        algorithm: new.algorithm,
+        state: new.state,
+        label: new.label.clone(),
+        content_type: new.content_type.clone(),
+        version: 1,
+        policy: new.policy.clone(),
+        releases: 0,
+        created: scope.now,
+        mac: [0; 32],
+    };
+    key.recipients.sort_unstable();
+    scope.domain.authenticate_key(&mut key);
+    scope.tx.create_key(&key)?;
+    let material = generate_material()?;
+    let everything = UsagePolicy::default();
+    give(
+        scope,
+        &key,
+        owner,
+        owner,
+        &Right::ALL,
+        &everything,
+        &[(1, material.as_slice())],
+    )?;
+    for recipient in recipients
+        .iter()
+        .filter(|recipient| recipient.id != owner.id)
+    {
+        give(
+            scope,
+            &key,
+            owner,
+            recipient,
+            &RECIPIENT_RIGHTS,
+            &everything,
+            &[(1, material.as_slice())],
+        )?;
+    }
+    scope.detail.key = Some(key.id);
+    scope.detail.key_version = Some(1);
+    scope.detail.owner = Some(owner.id);
+    scope.detail.grant = None;
+    let leaf = scope.record(Act::KeyCreate)?;
+    Ok((key, leaf))
+}
+
+/// Gives an account a grant: seals the versions' material for it.
+pub(crate) fn give(
+    scope: &mut Scope<'_>,
+    key: &KeyRecord,
+    giver: &AccountRecord,
+    grantee: &AccountRecord,
+    rights: &[Right],
+    policy: &UsagePolicy,
+    versions: &[(u32, &[u8])],
+) -> Result<GrantRecord, Error> {
+    let mut rights = rights.to_vec();
+    rights.sort_unstable();
+    rights.dedup();
+    let mut grant = GrantRecord {
+        id: GrantId::generate(),
+        key: key.id,
+        grantee: grantee.id,
+        granted_by: giver.id,
+        state: GrantState::Active,
+        rights,
+        policy: policy.clone(),
+        releases: 0,
+        created: scope.now,
+        mac: [0; 32],
+    };
+    scope.domain.authenticate_grant(&mut grant);
+    let kek: Aes256Key = scope.keks.get(grantee.id, grantee.kek_version)?;
+    let copies = versions
+        .iter()
+        .map(|(version, material)| {
+            seal_copy(key, &grant, *version, &kek, grantee.kek_version, material)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    scope.tx.create_grant(&grant, &copies)?;
+    Ok(grant)
+}
+
+/// The recipients of each key, sorted and without doubles, whose KEKs are at hand.
+fn recipients(
+    scope: &Scope<'_>,
+    caller: &Caller,
+    request: &CreateKeys,
+) -> Result<Vec<Vec<AccountRecord>>, Error> {
+    let view = scope.view();
+    let all = request
+        .keys
+        .iter()
+        .map(|new| {
+            let mut recipients = new
+                .recipients
+                .iter()
+                .map(|name| view.require_account(name))
+                .collect::<Result<Vec<_>, _>>()?;
+            recipients.sort_by_key(|account| account.id);
+            recipients.dedup_by_key(|account| account.id);
+            Ok(recipients)
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    let needed: Vec<&AccountRecord> = all.iter().flatten().chain([&caller.account]).collect();
+    scope.keks.require(&needed)?;
+    Ok(all)
+}
+
+fn check(request: &CreateKeys) -> Result<(), Error> {
+    let invalid = |text: String| Err(Error::Invalid(text));
+    if request.keys.is_empty() || request.keys.len() > MOST_KEYS_A_REQUEST {
+        return invalid(format!(
+            "One request creates 1 to {MOST_KEYS_A_REQUEST} keys."
+        ));
+    }
+    for new in &request.keys {
+        if new.label.len() > LONGEST_LABEL || new.label.chars().any(char::is_control) {
+            return invalid(format!(
+                "A label has at most {LONGEST_LABEL} bytes and no control characters."
+            ));
+        }
+        let content_type = new.content_type.as_deref().unwrap_or_default();
+        if content_type.len() > LONGEST_CONTENT_TYPE
+            || !content_type
+                .chars()
+                .all(|c| c == ' ' || c.is_ascii_graphic())
+        {
+            return invalid(format!(
+                "A content type has at most {LONGEST_CONTENT_TYPE} printable ASCII characters."
+            ));
+        }
+        if new.recipients.len() > MOST_RECIPIENTS {
+            return invalid(format!("A key has at most {MOST_RECIPIENTS} recipients."));
+        }
+        if !matches!(new.state, KeyState::PreActive | KeyState::Active) {
+            return invalid("A new key is pre-active or active.".to_owned());
+        }
+        if request.release && new.state == KeyState::PreActive {
+            return invalid("A pre-active key cannot be released.".to_owned());
+        }
+        policy::check(&new.policy)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Keys: made by the appliance, released to those who hold a grant, rotated, taken out of use and destroyed.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`access`] | whether, and by which grant, an account may do something with a key: the one way to a key's material |
+//! | `create` | new keys |
+//! | `release` | a key's material goes to a client |
+//! | `find` | metadata: one key, or lists by label, sender, recipient, state and time |
+//! | `change` | rotation, states and destruction |
+
+pub(crate) mod access;
+mod change;
+mod create;
+mod find;
+mod release;
+
+pub(crate) use create::give;
+
+use strongroom_hsm::Aes256Key;
+use strongroom_wire::key::{Key, Right};
+use zeroize::Zeroizing;
+
+use crate::act::View;
+use crate::error::Error;
+use crate::seal;
+use crate::store::{CopyRecord, GrantRecord, KeyRecord};
+
+/// The length of every algorithm's material, in bytes.
+const MATERIAL: usize = 32;
+
+/// What a recipient or grantee may do where nothing else is said.
+pub(crate) const RECIPIENT_RIGHTS: [Right; 3] = [Right::Release, Right::Decrypt, Right::Verify];
+
+/// New material of a key.
+fn generate_material() -> Result<Zeroizing<Vec<u8>>, Error> {
+    Ok(Zeroizing::new(
+        Zeroizing::new(seal::random::<MATERIAL>()?).to_vec(),
+    ))
+}
+
+/// Seals a version's material for a grant.
+pub(crate) fn seal_copy(
+    key: &KeyRecord,
+    grant: &GrantRecord,
+    version: u32,
+    kek: &Aes256Key,
+    kek_version: u32,
+    material: &[u8],
+) -> Result<CopyRecord, Error> {
+    let data = grant.copy_canonical(key, version, kek_version);
+    Ok(CopyRecord {
+        grant: grant.id,
+        version,
+        kek_version,
+        sealed: seal::seal(kek, &data, material)?,
+    })
+}
+
+/// A key as the API shows it to somebody with these rights.
+pub(crate) fn to_wire(view: &View<'_>, key: &KeyRecord, rights: &[Right]) -> Result<Key, Error> {
+    let owner_name = view.name_of(key.owner)?;
+    let sender = if key.sender == key.owner {
+        owner_name.clone()
+    } else {
+        view.name_of(key.sender)?
+    };
+    Ok(Key {
+        id: key.id,
+        algorithm: key.algorithm,
+        state: key.state,
+        label: key.label.clone(),
+        content_type: key.content_type.clone(),
+        owner: key.owner,
+        owner_name,
+        sender,
+        recipients: key
+            .recipients
+            .iter()
+            .map(|recipient| view.name_of(*recipient))
+            .collect::<Result<_, _>>()?,
+        version: key.version,
+        policy: key.policy.clone(),
+        releases: key.policy.max_releases.map(|_| key.releases),
+        created: key.created,
+        rights: rights.to_vec(),
+    })
+}

@@ -1,0 +1,241 @@
+//! The keystore of one domain: opened once, shared by all who serve it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_audit::Detail;
+use strongroom_hsm::Hsm;
+use strongroom_wire::account::{AccountKind, AccountState, CreatedAccount, Role};
+use strongroom_wire::audit::Act;
+use strongroom_wire::health::{Health, Status};
+
+use crate::accounts;
+use crate::act::Scope;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::hierarchy::{Domain, Keks};
+use crate::sessions::SignIns;
+use crate::store::Store;
+
+/// A new domain.
+#[derive(Debug, Clone)]
+pub struct NewDomain {
+    /// Its name.
+    pub name: String,
+    /// The origin of its checkpoints (C2SP `tlog-checkpoint`): a schema-less URL that names this log and no other.
+    pub origin: String,
+    /// The name of its first administrator.
+    pub administrator: String,
+}
+
+/// How a keystore behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name of the domain it serves.
+    pub domain: String,
+    /// How long an unwrapped account KEK is kept; 0 sends each use to the HSM.
+    pub kek_cache_ttl: Duration,
+    /// How many unwrapped account KEKs are kept at most, 32 bytes of locked memory each.
+    pub kek_cache_size: usize,
+    /// How long a session lasts.
+    pub session_lifetime: Duration,
+    /// How long an enrolment code is good for.
+    pub enrolment_lifetime: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            domain: "default".to_owned(),
+            kek_cache_ttl: Duration::from_mins(5),
+            kek_cache_size: 10_000,
+            session_lifetime: Duration::from_hours(8),
+            enrolment_lifetime: Duration::from_hours(7 * 24),
+        }
+    }
+}
+
+/// Figures for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statistics {
+    /// How many leaves the audit tree has.
+    pub tree_size: u64,
+    /// How many account KEKs are cached.
+    pub cached_keks: u64,
+    /// How many acts wait for the writer.
+    pub queued_acts: u64,
+}
+
+/// The keystore of one domain. Clones share it. Every method may block: call them from threads that may wait.
+#[derive(Clone)]
+pub struct Keystore {
+    pub(crate) core: Arc<Core>,
+}
+
+pub(crate) struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) domain: Domain,
+    pub(crate) options: Options,
+    pub(crate) sign_ins: SignIns,
+}
+
+impl Keystore {
+    /// Makes a new domain: its keys, the first leaf of its audit tree and its first administrator, whose one-time enrolment code is in
+    /// the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Domain`] when there is such a domain already; those of the HSM and the store.
+    pub fn initialise(
+        store: &dyn Store,
+        hsm: Arc<dyn Hsm>,
+        clock: &dyn Clock,
+        new: &NewDomain,
+        options: &Options,
+    ) -> Result<CreatedAccount, Error> {
+        if store.snapshot()?.domain(&new.name)?.is_some() {
+            return Err(Error::Domain(format!(
+                "Domain {:?} is initialised already.",
+                new.name
+            )));
+        }
+        let administrator = accounts::check_name(&new.administrator)?;
+        let now = clock.now();
+        let record = Domain::initialise(&*hsm, 1, &new.name, &new.origin, now)?;
+        let domain = Arc::new(Domain::open(&record, hsm, 0, Duration::ZERO)?);
+        let (account, kek) = accounts::new_account(
+            &domain,
+            administrator,
+            AccountKind::Person,
+            AccountState::Pending,
+            vec![Role::Administrator],
+            now,
+        )?;
+        let (code, credential) = accounts::new_code(&domain, account.id, now, options)?;
+        let expires = credential.expires;
+        let wire_account = accounts::to_wire(&account);
+        let (answer, answered) = std::sync::mpsc::channel();
+        store.write(Box::new(move |tx| {
+            let fetched = std::collections::HashMap::new();
+            let keks = Keks::new(&domain, &fetched);
+            let outcome = (|| {
+                tx.create_domain(&record)?;
+                let mut scope = Scope {
+                    tx,
+                    domain: &domain,
+                    keks: &keks,
+                    now,
+                    detail: Detail::default(),
+                    record_strangers: false,
+                };
+                scope.record(Act::DomainInitialise)?;
+                scope.tx.create_account(&account, &kek)?;
+                scope.tx.put_credential(&credential)?;
+                scope.detail.subject = Some(account.id);
+                scope.record(Act::AccountCreate)
+            })();
+            let stays = outcome
+                .as_ref()
+                .map(|_| ())
+                .map_err(|_| crate::store::Abort);
+            // Whoever asked waits for the commit, so the channel is there.
+            let _ = answer.send(outcome);
+            stays
+        }))?;
+        let leaf = answered
+            .recv()
+            .map_err(|_| Error::Internal("the act did not answer"))??;
+        Ok(CreatedAccount {
+            account: wire_account,
+            enrolment_code: Some(code),
+            enrolment_expires: expires,
+            leaf,
+        })
+    }
+
+    /// Opens the keystore of the domain that `options` names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Domain`] when there is no such domain; [`Error::Integrity`] when its record was edited; those of the HSM and the store.
+    pub fn open(
+        store: Arc<dyn Store>,
+        hsm: Arc<dyn Hsm>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let record = store.snapshot()?.domain(&options.domain)?.ok_or_else(|| {
+            Error::Domain(format!("Domain {:?} is not initialised.", options.domain))
+        })?;
+        let domain = Domain::open(&record, hsm, options.kek_cache_size, options.kek_cache_ttl)?;
+        let core = Arc::new(Core {
+            store,
+            clock,
+            domain,
+            options,
+            sign_ins: SignIns::default(),
+        });
+        core.act(
+            Act::DomainServe,
+            std::net::Ipv4Addr::LOCALHOST.into(),
+            |scope| {
+                scope.detail = Detail::default();
+                scope.record(Act::DomainServe)
+            },
+        )
+        .map_err(|refusal| refusal.error)?;
+        Ok(Self { core })
+    }
+
+    /// Whether HSM and storage work.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let of = |works: bool| if works { Status::Ok } else { Status::Failing };
+        let hsm = of(self.core.domain.hsm().token_info().is_ok());
+        let storage = of(self.core.store.write(Box::new(|_| Ok(()))).is_ok());
+        Health {
+            status: of(hsm == Status::Ok && storage == Status::Ok),
+            hsm,
+            storage,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Figures for metrics.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the store cannot be read.
+    pub fn statistics(&self) -> Result<Statistics, Error> {
+        let core = &self.core;
+        Ok(Statistics {
+            tree_size: core.store.snapshot()?.tree_size(core.domain.number)?,
+            cached_keks: core.domain.cached_keks() as u64,
+            queued_acts: core.store.queued(),
+        })
+    }
+
+    /// Forgets sessions, sign-ins, enrolment codes and cached KEKs whose time is over; says how many of the former were stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the store does not take it.
+    pub fn forget_expired(&self) -> Result<u64, Error> {
+        self.core.sign_ins.forget_expired(self.core.clock.now());
+        self.core.domain.forget_expired_keks();
+        self.core
+            .act(
+                Act::SessionEnd,
+                std::net::Ipv4Addr::LOCALHOST.into(),
+                |scope| Ok(scope.tx.forget_expired(scope.now)?),
+            )
+            .map_err(|refusal| refusal.error)
+    }
+
+    /// Forgets every cached KEK and every sign-in that is under way.
+    pub fn wipe(&self) {
+        self.core.domain.wipe();
+        self.core.sign_ins.wipe();
+    }
+}

@@ -1,0 +1,50 @@
+//! The keystore: who may have which key, and the keys themselves.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`Keystore`] (`keystore`) | opening a domain, health, figures, what runs in the background |
+//! | `act` | how acts and looks are run: who asks, in which transaction, leaving which leaf |
+//! | `accounts`, `groups` | accounts and their roles; groups and their members |
+//! | `credentials`, `sessions` | enrolment, OPAQUE sign-in, sessions |
+//! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
+//! | `grants` | sharing and revoking |
+//! | `policy` | usage policies |
+//! | `audit` | records, checkpoints, proofs, verification |
+//! | `hierarchy/` | the domain's keys and the accounts' KEKs, cached in locked memory |
+//! | `canonical`, `seal` | the canonical encoding that seals and MACs cover; the seals and MACs |
+//! | [`store`] | storage behind one trait; all SQL |
+//! | `clock`, `error` | time as a parameter; every refusal and failure |
+//!
+//! What must never happen here:
+//!
+//! - an access decision on the database's word: a record counts only after its MAC or seal has been checked;
+//! - key material leaving before the leaf that says so is durable;
+//! - waiting for the HSM while a transaction is open;
+//! - a secret in an error, a log line or a `Debug` output;
+//! - HTTP.
+
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod act;
+mod audit;
+mod canonical;
+mod clock;
+mod credentials;
+mod error;
+mod grants;
+mod groups;
+mod hierarchy;
+mod keys;
+mod keystore;
+mod policy;
+mod seal;
+mod sessions;
+pub mod store;
+
+pub use act::{Presented, SessionToken};
+pub use audit::{AuditReport, verify_audit};
+pub use clock::{Clock, SystemClock};
+pub use error::{Answer, Error, Refusal};
+pub use hierarchy::checkpoint_key_label;
+pub use keystore::{Keystore, NewDomain, Options, Statistics};

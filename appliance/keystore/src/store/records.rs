@@ -1,0 +1,527 @@
+//! The records that a store keeps, and the canonical encoding of each.
+//!
+//! A record with a `mac` is covered by it; one with a `sealed` value is its associated data. What neither covers decides nothing.
+
+use strongroom_audit::Leaf;
+use strongroom_wire::account::{AccountKind, AccountState, Membership, Role};
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
+use strongroom_wire::key::{Algorithm, GrantState, KeyState, Right, UsagePolicy};
+
+use crate::canonical::Canonical;
+
+/// The number of a domain in one store.
+pub type DomainNumber = u32;
+
+/// A domain (tenant).
+#[derive(Debug, Clone)]
+pub struct DomainRecord {
+    /// Its number.
+    pub number: DomainNumber,
+    /// Its name.
+    pub name: String,
+    /// The origin of its checkpoints.
+    pub origin: String,
+    /// The domain key, wrapped by the master KEK ([`strongroom_hsm::WrappedKey`]).
+    pub domain_key: Vec<u8>,
+    /// The OPAQUE server set-up, sealed.
+    pub opaque_setup: Vec<u8>,
+    /// The public key of its checkpoints: Ed25519, 32 bytes.
+    pub checkpoint_key: [u8; 32],
+    /// When it was initialised.
+    pub created: Timestamp,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl DomainRecord {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("domain", 7)
+            .uint(self.number.into())
+            .text(&self.name)
+            .text(&self.origin)
+            .bytes(&self.domain_key)
+            .bytes(&self.opaque_setup)
+            .bytes(&self.checkpoint_key)
+            .time(self.created)
+            .finish()
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone)]
+pub struct AccountRecord {
+    /// Its identifier.
+    pub id: AccountId,
+    /// Its domain.
+    pub domain: DomainNumber,
+    /// Its name, in lower case.
+    pub name: String,
+    /// What it stands for.
+    pub kind: AccountKind,
+    /// Whether it may act.
+    pub state: AccountState,
+    /// Its roles, sorted.
+    pub roles: Vec<Role>,
+    /// The version of its KEK that seals from now on.
+    pub kek_version: u32,
+    /// When it was created.
+    pub created: Timestamp,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl AccountRecord {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("account", 8)
+            .bytes(self.id.as_bytes())
+            .uint(self.domain.into())
+            .text(&self.name)
+            .uint(kind_number(self.kind).into())
+            .uint(account_state_number(self.state).into())
+            .uint(roles_bits(&self.roles).into())
+            .uint(self.kek_version.into())
+            .time(self.created)
+            .finish()
+    }
+}
+
+/// One version of an account's KEK.
+#[derive(Debug, Clone)]
+pub struct AccountKekRecord {
+    /// The account.
+    pub account: AccountId,
+    /// The version; the first is 1.
+    pub version: u32,
+    /// The KEK, wrapped by the master KEK ([`strongroom_hsm::WrappedKey`]).
+    pub wrapped: Vec<u8>,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl AccountKekRecord {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("account-kek", 3)
+            .bytes(self.account.as_bytes())
+            .uint(self.version.into())
+            .bytes(&self.wrapped)
+            .finish()
+    }
+}
+
+/// A member's sealed copy of a group's KEK.
+#[derive(Debug, Clone)]
+pub struct MembershipRecord {
+    /// The group.
+    pub group: AccountId,
+    /// The member.
+    pub member: AccountId,
+    /// As what.
+    pub membership: Membership,
+    /// The version of the group's KEK that is sealed.
+    pub group_kek_version: u32,
+    /// The version of the member's KEK that seals it.
+    pub member_kek_version: u32,
+    /// The group's KEK, sealed.
+    pub sealed: Vec<u8>,
+}
+
+impl MembershipRecord {
+    /// The associated data of the seal.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("membership", 5)
+            .bytes(self.group.as_bytes())
+            .bytes(self.member.as_bytes())
+            .uint(membership_number(self.membership).into())
+            .uint(self.group_kek_version.into())
+            .uint(self.member_kek_version.into())
+            .finish()
+    }
+}
+
+/// What kind of credential a record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// SHA-256 of a one-time enrolment code.
+    EnrolmentCode,
+    /// An OPAQUE registration record (RFC 9807 section 5).
+    Opaque,
+}
+
+/// A credential of an account; one of each kind at most.
+#[derive(Debug, Clone)]
+pub struct CredentialRecord {
+    /// Whose it is.
+    pub account: AccountId,
+    /// What kind.
+    pub kind: CredentialKind,
+    /// What it is checked against.
+    pub data: Vec<u8>,
+    /// When it lapses, if it does.
+    pub expires: Option<Timestamp>,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl CredentialRecord {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("credential", 4)
+            .bytes(self.account.as_bytes())
+            .uint(credential_number(self.kind).into())
+            .bytes(&self.data)
+            .optional_time(self.expires)
+            .finish()
+    }
+}
+
+/// A session.
+#[derive(Debug, Clone)]
+pub struct SessionRecord {
+    /// SHA-256 of the token.
+    pub token_hash: [u8; 32],
+    /// Its identifier.
+    pub id: SessionId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// When its holder signed in.
+    pub created: Timestamp,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+    /// The network address from which its holder signed in.
+    pub source: String,
+    /// The version of the account's KEK that seals the transport key.
+    pub kek_version: u32,
+    /// The transport key, sealed.
+    pub sealed: Vec<u8>,
+}
+
+impl SessionRecord {
+    /// The associated data of the seal.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("session", 7)
+            .bytes(&self.token_hash)
+            .bytes(self.id.as_bytes())
+            .bytes(self.account.as_bytes())
+            .time(self.created)
+            .time(self.expires)
+            .text(&self.source)
+            .uint(self.kek_version.into())
+            .finish()
+    }
+}
+
+/// A key, over all its versions. Its material stands in the grants' copies only.
+#[derive(Debug, Clone)]
+pub struct KeyRecord {
+    /// Its identifier.
+    pub id: KeyId,
+    /// Its domain.
+    pub domain: DomainNumber,
+    /// Who owns it.
+    pub owner: AccountId,
+    /// Who created it.
+    pub sender: AccountId,
+    /// The recipients recorded when it was created, sorted.
+    pub recipients: Vec<AccountId>,
+    /// What it is for.
+    pub algorithm: Algorithm,
+    /// Its state.
+    pub state: KeyState,
+    /// The name for people.
+    pub label: String,
+    /// The media type of what it protects.
+    pub content_type: Option<String>,
+    /// The newest version; the first is 1.
+    pub version: u32,
+    /// Its usage policy.
+    pub policy: UsagePolicy,
+    /// How often it has been released; counted where the policy limits it.
+    pub releases: u64,
+    /// When it was created.
+    pub created: Timestamp,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl KeyRecord {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("key", 15)
+            .bytes(self.id.as_bytes())
+            .uint(self.domain.into())
+            .bytes(self.owner.as_bytes())
+            .bytes(self.sender.as_bytes())
+            .accounts(&self.recipients)
+            .uint(algorithm_number(self.algorithm).into())
+            .uint(key_state_number(self.state).into())
+            .text(&self.label)
+            .optional_text(self.content_type.as_deref())
+            .uint(self.version.into())
+            .policy(&self.policy)
+            .uint(self.releases)
+            .time(self.created)
+            .finish()
+    }
+}
+
+/// A grant: that one account has sealed copies of one key's versions, and what it may do with them.
+#[derive(Debug, Clone)]
+pub struct GrantRecord {
+    /// Its identifier.
+    pub id: GrantId,
+    /// The key.
+    pub key: KeyId,
+    /// Who has it.
+    pub grantee: AccountId,
+    /// Who gave it; the grantee of the owner's own grant is its giver too.
+    pub granted_by: AccountId,
+    /// Whether it holds.
+    pub state: GrantState,
+    /// What the grantee may do, sorted.
+    pub rights: Vec<Right>,
+    /// Its usage policy.
+    pub policy: UsagePolicy,
+    /// How often the key has been released under it; counted where the policy limits it.
+    pub releases: u64,
+    /// When it was given.
+    pub created: Timestamp,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl GrantRecord {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("grant", 11)
+            .bytes(self.id.as_bytes())
+            .bytes(self.key.as_bytes())
+            .bytes(self.grantee.as_bytes())
+            .bytes(self.granted_by.as_bytes())
+            .uint(grant_state_number(self.state).into())
+            .uint(rights_bits(&self.rights).into())
+            .policy(&self.policy)
+            .uint(self.releases)
+            .time(self.created)
+            .finish()
+    }
+
+    /// The associated data of this grant's sealed copy of one version of `key`: all that decides who may do what with it and
+    /// does not change while the grant holds.
+    #[must_use]
+    pub fn copy_canonical(&self, key: &KeyRecord, version: u32, kek_version: u32) -> Vec<u8> {
+        Canonical::new("grant-copy", 14)
+            .bytes(self.id.as_bytes())
+            .uint(key.domain.into())
+            .bytes(self.key.as_bytes())
+            .uint(version.into())
+            .uint(algorithm_number(key.algorithm).into())
+            .bytes(key.owner.as_bytes())
+            .bytes(self.grantee.as_bytes())
+            .bytes(self.granted_by.as_bytes())
+            .uint(rights_bits(&self.rights).into())
+            .policy(&self.policy)
+            .time(self.created)
+            .uint(kek_version.into())
+            .finish()
+    }
+}
+
+/// A grant's sealed copy of one version of the key's material.
+#[derive(Debug, Clone)]
+pub struct CopyRecord {
+    /// The grant.
+    pub grant: GrantId,
+    /// The key's version.
+    pub version: u32,
+    /// The version of the grantee's KEK that seals it.
+    pub kek_version: u32,
+    /// The material, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// A leaf of the audit tree and what it is found by. The latter repeats what the leaf's detail says.
+#[derive(Debug, Clone)]
+pub struct LeafRecord {
+    /// Its index.
+    pub index: u64,
+    /// The leaf.
+    pub leaf: Leaf,
+}
+
+/// Which keys to find.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// The label contains this, whatever the case of ASCII letters.
+    pub label: Option<String>,
+    /// Created by this account.
+    pub sender: Option<AccountId>,
+    /// Recorded with this recipient.
+    pub recipient: Option<AccountId>,
+    /// In this state.
+    pub state: Option<KeyState>,
+    /// Created at or after this moment.
+    pub from: Option<Timestamp>,
+    /// Created before this moment.
+    pub until: Option<Timestamp>,
+    /// Only keys older than this one.
+    pub after: Option<KeyId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which leaves to find.
+#[derive(Debug, Clone, Default)]
+pub struct LeafFilter {
+    /// Only those whose actor, subject or owner is this account; all where it is absent.
+    pub concerning: Option<AccountId>,
+    /// Only those about this key.
+    pub key: Option<KeyId>,
+    /// Only those below this index.
+    pub before: Option<u64>,
+    /// Only those above this index.
+    pub after: Option<u64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Writes a pair of functions between a wire enumeration and its number in the canonical encoding and in the database.
+macro_rules! numbers {
+    ($type:ty, $to:ident, $from:ident, $( $variant:ident = $number:literal ),+ $(,)?) => {
+        pub(crate) const fn $to(value: $type) -> u8 {
+            match value { $( <$type>::$variant => $number, )+ }
+        }
+
+        pub(crate) const fn $from(number: u8) -> Option<$type> {
+            match number { $( $number => Some(<$type>::$variant), )+ _ => None }
+        }
+    };
+}
+
+numbers!(
+    AccountKind,
+    kind_number,
+    kind_from,
+    Person = 1,
+    Device = 2,
+    Service = 3,
+    Group = 4
+);
+numbers!(
+    AccountState,
+    account_state_number,
+    account_state_from,
+    Pending = 1,
+    Active = 2,
+    Suspended = 3,
+);
+numbers!(
+    Membership,
+    membership_number,
+    membership_from,
+    Member = 1,
+    Manager = 2
+);
+numbers!(
+    CredentialKind,
+    credential_number,
+    credential_from,
+    EnrolmentCode = 1,
+    Opaque = 2
+);
+numbers!(
+    Algorithm,
+    algorithm_number,
+    algorithm_from,
+    Aes256 = 1,
+    HmacSha256 = 2
+);
+numbers!(
+    KeyState,
+    key_state_number,
+    key_state_from,
+    PreActive = 1,
+    Active = 2,
+    Suspended = 3,
+    Deactivated = 4,
+    Compromised = 5,
+    Destroyed = 6,
+);
+numbers!(
+    GrantState,
+    grant_state_number,
+    grant_state_from,
+    Active = 1,
+    Revoked = 2
+);
+numbers!(Role, role_number, role_from, Administrator = 0, Auditor = 1);
+
+/// The roles as bits, each at its number.
+pub(crate) fn roles_bits(roles: &[Role]) -> u32 {
+    roles
+        .iter()
+        .fold(0, |bits, role| bits | 1 << role_number(*role))
+}
+
+/// The roles of these bits, sorted; none when a bit has no meaning.
+pub(crate) fn roles_from(bits: u32) -> Option<Vec<Role>> {
+    (0..32)
+        .filter(|bit| bits >> bit & 1 == 1)
+        .map(role_from)
+        .collect()
+}
+
+/// The rights as bits, in the order of [`Right::ALL`].
+pub(crate) fn rights_bits(rights: &[Right]) -> u32 {
+    Right::ALL
+        .iter()
+        .enumerate()
+        .filter(|(_, right)| rights.contains(right))
+        .fold(0, |bits, (position, _)| bits | 1 << position)
+}
+
+/// The rights of these bits, sorted; none when a bit has no meaning.
+pub(crate) fn rights_from(bits: u32) -> Option<Vec<Right>> {
+    if bits >> Right::ALL.len() != 0 {
+        return None;
+    }
+    Some(
+        Right::ALL
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| bits >> position & 1 == 1)
+            .map(|(_, right)| *right)
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn rights_and_roles_round_trip(bits: u32) {
+            match rights_from(bits) {
+                Some(rights) => prop_assert_eq!(rights_bits(&rights), bits),
+                None => prop_assert!(bits >= 1 << Right::ALL.len()),
+            }
+            if let Some(roles) = roles_from(bits) {
+                prop_assert_eq!(roles_bits(&roles), bits);
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Domains, accounts, their KEKs and groups.
+
+use rusqlite::{Row, named_params, params};
+use strongroom_wire::id::AccountId;
+
+use super::rows::{Rows, all, array, millis, number, numbered, one, time};
+use crate::store::{
+    AccountKekRecord, AccountRecord, DomainNumber, DomainRecord, MembershipRecord, ReadAccounts,
+    StoreError, WriteAccounts, account_state_from, account_state_number, kind_from, kind_number,
+    membership_from, membership_number, roles_bits, roles_from,
+};
+
+const ACCOUNT: &str =
+    "SELECT id, domain, name, kind, state, roles, kek_version, created, mac FROM accounts";
+const MEMBERSHIP: &str = "SELECT group_id, member, membership, group_kek_version, member_kek_version, sealed FROM memberships";
+
+impl ReadAccounts for Rows<'_> {
+    fn domain(&self, name: &str) -> Result<Option<DomainRecord>, StoreError> {
+        one(
+            &mut self.connection().prepare_cached(
+                "SELECT number, name, origin, domain_key, opaque_setup, checkpoint_key, created, mac
+                 FROM domains WHERE name = ?1",
+            )?,
+            [name],
+            |row| {
+                Ok(DomainRecord {
+                    number: number(row, "number", "domain")?,
+                    name: row.get("name")?,
+                    origin: row.get("origin")?,
+                    domain_key: row.get("domain_key")?,
+                    opaque_setup: row.get("opaque_setup")?,
+                    checkpoint_key: array(row, "checkpoint_key", "domain")?,
+                    created: time(row, "created", "domain")?,
+                    mac: array(row, "mac", "domain")?,
+                })
+            },
+        )
+    }
+
+    fn account(&self, id: AccountId) -> Result<Option<AccountRecord>, StoreError> {
+        one(
+            &mut self
+                .connection()
+                .prepare_cached(&format!("{ACCOUNT} WHERE id = ?1"))?,
+            [id.as_bytes()],
+            account,
+        )
+    }
+
+    fn account_by_name(
+        &self,
+        domain: DomainNumber,
+        name: &str,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        one(
+            &mut self
+                .connection()
+                .prepare_cached(&format!("{ACCOUNT} WHERE domain = ?1 AND name = ?2"))?,
+            params![domain, name],
+            account,
+        )
+    }
+
+    fn accounts(
+        &self,
+        domain: DomainNumber,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<AccountRecord>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(&format!(
+                "{ACCOUNT} WHERE domain = ?1 AND name > ?2 ORDER BY name LIMIT ?3"
+            ))?,
+            params![domain, after, limit],
+            account,
+        )
+    }
+
+    fn accounts_with_roles(&self, domain: DomainNumber) -> Result<Vec<AccountRecord>, StoreError> {
+        all(
+            &mut self
+                .connection()
+                .prepare_cached(&format!("{ACCOUNT} WHERE domain = ?1 AND roles <> 0"))?,
+            [domain],
+            account,
+        )
+    }
+
+    fn account_kek(
+        &self,
+        account: AccountId,
+        version: u32,
+    ) -> Result<Option<AccountKekRecord>, StoreError> {
+        one(
+            &mut self.connection().prepare_cached(
+                "SELECT account, version, wrapped, mac FROM account_keks
+                 WHERE account = ?1 AND version = ?2",
+            )?,
+            params![account.as_bytes(), version],
+            |row| {
+                Ok(AccountKekRecord {
+                    account: AccountId::from_bytes(array(row, "account", "account KEK")?),
+                    version: number(row, "version", "account KEK")?,
+                    wrapped: row.get("wrapped")?,
+                    mac: array(row, "mac", "account KEK")?,
+                })
+            },
+        )
+    }
+
+    fn memberships_of(&self, member: AccountId) -> Result<Vec<MembershipRecord>, StoreError> {
+        all(
+            &mut self
+                .connection()
+                .prepare_cached(&format!("{MEMBERSHIP} WHERE member = ?1"))?,
+            [member.as_bytes()],
+            membership,
+        )
+    }
+
+    fn members_of(&self, group: AccountId) -> Result<Vec<MembershipRecord>, StoreError> {
+        all(
+            &mut self
+                .connection()
+                .prepare_cached(&format!("{MEMBERSHIP} WHERE group_id = ?1"))?,
+            [group.as_bytes()],
+            membership,
+        )
+    }
+}
+
+impl WriteAccounts for Rows<'_> {
+    fn create_domain(&mut self, domain: &DomainRecord) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO domains
+                 (number, name, origin, domain_key, opaque_setup, checkpoint_key, created, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                domain.number,
+                domain.name,
+                domain.origin,
+                domain.domain_key,
+                domain.opaque_setup,
+                domain.checkpoint_key,
+                millis(domain.created),
+                domain.mac,
+            ])?;
+        Ok(())
+    }
+
+    fn create_account(
+        &mut self,
+        account: &AccountRecord,
+        kek: &AccountKekRecord,
+    ) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO accounts (id, domain, name, kind, state, roles, kek_version, created, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                account.id.as_bytes(),
+                account.domain,
+                account.name,
+                kind_number(account.kind),
+                account_state_number(account.state),
+                roles_bits(&account.roles),
+                account.kek_version,
+                millis(account.created),
+                account.mac,
+            ])?;
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO account_keks (account, version, wrapped, mac) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                kek.account.as_bytes(),
+                kek.version,
+                kek.wrapped,
+                kek.mac
+            ])?;
+        Ok(())
+    }
+
+    fn update_account(&mut self, account: &AccountRecord) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "UPDATE accounts SET state = :state, roles = :roles, mac = :mac WHERE id = :id",
+            )?
+            .execute(named_params! {
+                ":state": account_state_number(account.state),
+                ":roles": roles_bits(&account.roles),
+                ":mac": account.mac,
+                ":id": account.id.as_bytes(),
+            })?;
+        Ok(())
+    }
+
+    fn add_member(&mut self, membership: &MembershipRecord) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO memberships
+                 (group_id, member, membership, group_kek_version, member_kek_version, sealed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                membership.group.as_bytes(),
+                membership.member.as_bytes(),
+                membership_number(membership.membership),
+                membership.group_kek_version,
+                membership.member_kek_version,
+                membership.sealed,
+            ])?;
+        Ok(())
+    }
+
+    fn remove_member(&mut self, group: AccountId, member: AccountId) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached("DELETE FROM memberships WHERE group_id = ?1 AND member = ?2")?
+            .execute(params![group.as_bytes(), member.as_bytes()])?;
+        Ok(())
+    }
+}
+
+fn account(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
+    const WHAT: &str = "account";
+    Ok(AccountRecord {
+        id: AccountId::from_bytes(array(row, "id", WHAT)?),
+        domain: number(row, "domain", WHAT)?,
+        name: row.get("name")?,
+        kind: numbered(row, "kind", kind_from, WHAT)?,
+        state: numbered(row, "state", account_state_from, WHAT)?,
+        roles: roles_from(number(row, "roles", WHAT)?).ok_or(StoreError::MalformedRow(WHAT))?,
+        kek_version: number(row, "kek_version", WHAT)?,
+        created: time(row, "created", WHAT)?,
+        mac: array(row, "mac", WHAT)?,
+    })
+}
+
+fn membership(row: &Row<'_>) -> Result<MembershipRecord, StoreError> {
+    const WHAT: &str = "membership";
+    Ok(MembershipRecord {
+        group: AccountId::from_bytes(array(row, "group_id", WHAT)?),
+        member: AccountId::from_bytes(array(row, "member", WHAT)?),
+        membership: numbered(row, "membership", membership_from, WHAT)?,
+        group_kek_version: number(row, "group_kek_version", WHAT)?,
+        member_kek_version: number(row, "member_kek_version", WHAT)?,
+        sealed: row.get("sealed")?,
+    })
+}

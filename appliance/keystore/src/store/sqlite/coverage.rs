@@ -1,0 +1,169 @@
+//! Every column of the schema is covered by a seal or MAC, or listed here with the reason why it decides nothing.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use super::schema;
+
+/// How a column is kept honest.
+enum Column {
+    /// It stands in the record's canonical encoding, which a MAC or seal covers.
+    Covered,
+    /// It is the MAC, or the sealed or wrapped value, itself.
+    Proof,
+    /// It decides nothing, for this reason.
+    Irrelevant(&'static str),
+}
+use Column::{Covered, Irrelevant, Proof};
+
+const NODES: &str =
+    "the tree's own hashes; recomputed from the leaves by `strongroomd audit verify`";
+const LEAVES: &str = "covered by the Merkle tree and its signed checkpoints";
+const INDEX: &str = "repeats what covered columns say so that rows are found; what is found through it is checked itself";
+
+const COLUMNS: &[(&str, &str, Column)] = &[
+    ("domains", "number", Covered),
+    ("domains", "name", Covered),
+    ("domains", "origin", Covered),
+    ("domains", "domain_key", Covered),
+    ("domains", "opaque_setup", Covered),
+    ("domains", "checkpoint_key", Covered),
+    ("domains", "created", Covered),
+    ("domains", "mac", Proof),
+    ("accounts", "id", Covered),
+    ("accounts", "domain", Covered),
+    ("accounts", "name", Covered),
+    ("accounts", "kind", Covered),
+    ("accounts", "state", Covered),
+    ("accounts", "roles", Covered),
+    ("accounts", "kek_version", Covered),
+    ("accounts", "created", Covered),
+    ("accounts", "mac", Proof),
+    ("account_keks", "account", Covered),
+    ("account_keks", "version", Covered),
+    ("account_keks", "wrapped", Covered),
+    ("account_keks", "mac", Proof),
+    ("memberships", "group_id", Covered),
+    ("memberships", "member", Covered),
+    ("memberships", "membership", Covered),
+    ("memberships", "group_kek_version", Covered),
+    ("memberships", "member_kek_version", Covered),
+    ("memberships", "sealed", Proof),
+    ("credentials", "account", Covered),
+    ("credentials", "kind", Covered),
+    ("credentials", "data", Covered),
+    ("credentials", "expires", Covered),
+    ("credentials", "mac", Proof),
+    ("sessions", "token_hash", Covered),
+    ("sessions", "id", Covered),
+    ("sessions", "account", Covered),
+    ("sessions", "created", Covered),
+    ("sessions", "expires", Covered),
+    ("sessions", "source", Covered),
+    ("sessions", "kek_version", Covered),
+    ("sessions", "sealed", Proof),
+    ("keys", "id", Covered),
+    ("keys", "domain", Covered),
+    ("keys", "owner", Covered),
+    ("keys", "sender", Covered),
+    ("keys", "recipients", Covered),
+    ("keys", "algorithm", Covered),
+    ("keys", "state", Covered),
+    ("keys", "label", Covered),
+    ("keys", "content_type", Covered),
+    ("keys", "version", Covered),
+    ("keys", "not_before", Covered),
+    ("keys", "not_after", Covered),
+    ("keys", "max_releases", Covered),
+    ("keys", "releases", Covered),
+    ("keys", "created", Covered),
+    ("keys", "mac", Proof),
+    ("key_recipients", "recipient", Irrelevant(INDEX)),
+    ("key_recipients", "key", Irrelevant(INDEX)),
+    ("grants", "id", Covered),
+    ("grants", "key", Covered),
+    ("grants", "grantee", Covered),
+    ("grants", "granted_by", Covered),
+    ("grants", "state", Covered),
+    ("grants", "rights", Covered),
+    ("grants", "not_before", Covered),
+    ("grants", "not_after", Covered),
+    ("grants", "max_releases", Covered),
+    ("grants", "releases", Covered),
+    ("grants", "created", Covered),
+    ("grants", "mac", Proof),
+    ("grant_copies", "grant_id", Covered),
+    ("grant_copies", "version", Covered),
+    ("grant_copies", "kek_version", Covered),
+    ("grant_copies", "sealed", Proof),
+    ("leaves", "domain", Irrelevant(LEAVES)),
+    ("leaves", "idx", Irrelevant(LEAVES)),
+    ("leaves", "envelope", Irrelevant(LEAVES)),
+    ("leaves", "salt", Irrelevant(LEAVES)),
+    ("leaves", "detail", Irrelevant(LEAVES)),
+    ("leaves_by_account", "account", Irrelevant(INDEX)),
+    ("leaves_by_account", "domain", Irrelevant(INDEX)),
+    ("leaves_by_account", "idx", Irrelevant(INDEX)),
+    ("leaves_by_key", "key", Irrelevant(INDEX)),
+    ("leaves_by_key", "domain", Irrelevant(INDEX)),
+    ("leaves_by_key", "idx", Irrelevant(INDEX)),
+    ("tree_nodes", "domain", Irrelevant(NODES)),
+    ("tree_nodes", "idx", Irrelevant(NODES)),
+    ("tree_nodes", "hash", Irrelevant(NODES)),
+    (
+        "checkpoints",
+        "domain",
+        Irrelevant("the note is signed by the HSM"),
+    ),
+    (
+        "checkpoints",
+        "size",
+        Irrelevant("the note is signed by the HSM"),
+    ),
+    (
+        "checkpoints",
+        "note",
+        Irrelevant("the note is signed by the HSM"),
+    ),
+];
+
+#[test]
+fn every_column_is_accounted_for() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    schema::migrate(&mut connection).unwrap();
+    let mut statement = connection
+        .prepare(
+            "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'",
+        )
+        .unwrap();
+    let in_schema: BTreeSet<(String, String)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let listed: BTreeSet<(String, String)> = COLUMNS
+        .iter()
+        .map(|(table, column, _)| ((*table).to_owned(), (*column).to_owned()))
+        .collect();
+    assert_eq!(in_schema, listed);
+}
+
+#[test]
+fn covered_columns_stand_beside_their_proof() {
+    for (table, column, kind) in COLUMNS {
+        match kind {
+            Covered => assert!(
+                COLUMNS
+                    .iter()
+                    .any(|(other, _, kind)| other == table && matches!(kind, Proof)),
+                "{table}.{column} is said to be covered in a table without a proof"
+            ),
+            Irrelevant(reason) => assert!(!reason.is_empty()),
+            Proof => {}
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Credentials and sessions.
+
+use rusqlite::{Row, params};
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::{AccountId, SessionId};
+
+use super::rows::{Rows, all, array, millis, number, numbered, one, optional_time, time};
+use crate::store::{
+    CredentialKind, CredentialRecord, ReadCredentials, SessionRecord, StoreError, WriteCredentials,
+    credential_from, credential_number,
+};
+
+const SESSION: &str =
+    "SELECT token_hash, id, account, created, expires, source, kek_version, sealed FROM sessions";
+
+impl ReadCredentials for Rows<'_> {
+    fn credential(
+        &self,
+        account: AccountId,
+        kind: CredentialKind,
+    ) -> Result<Option<CredentialRecord>, StoreError> {
+        const WHAT: &str = "credential";
+        one(
+            &mut self.connection().prepare_cached(
+                "SELECT account, kind, data, expires, mac FROM credentials
+                 WHERE account = ?1 AND kind = ?2",
+            )?,
+            params![account.as_bytes(), credential_number(kind)],
+            |row| {
+                Ok(CredentialRecord {
+                    account: AccountId::from_bytes(array(row, "account", WHAT)?),
+                    kind: numbered(row, "kind", credential_from, WHAT)?,
+                    data: row.get("data")?,
+                    expires: optional_time(row, "expires", WHAT)?,
+                    mac: array(row, "mac", WHAT)?,
+                })
+            },
+        )
+    }
+
+    fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionRecord>, StoreError> {
+        one(
+            &mut self
+                .connection()
+                .prepare_cached(&format!("{SESSION} WHERE token_hash = ?1"))?,
+            [token_hash],
+            session,
+        )
+    }
+
+    fn sessions_of(&self, account: AccountId) -> Result<Vec<SessionRecord>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(&format!(
+                "{SESSION} WHERE account = ?1 ORDER BY created DESC, id DESC"
+            ))?,
+            [account.as_bytes()],
+            session,
+        )
+    }
+}
+
+impl WriteCredentials for Rows<'_> {
+    fn put_credential(&mut self, credential: &CredentialRecord) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT OR REPLACE INTO credentials (account, kind, data, expires, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                credential.account.as_bytes(),
+                credential_number(credential.kind),
+                credential.data,
+                credential.expires.map(millis),
+                credential.mac,
+            ])?;
+        Ok(())
+    }
+
+    fn delete_credential(
+        &mut self,
+        account: AccountId,
+        kind: CredentialKind,
+    ) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached("DELETE FROM credentials WHERE account = ?1 AND kind = ?2")?
+            .execute(params![account.as_bytes(), credential_number(kind)])?;
+        Ok(())
+    }
+
+    fn open_session(&mut self, session: &SessionRecord) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO sessions
+                 (token_hash, id, account, created, expires, source, kek_version, sealed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                session.token_hash,
+                session.id.as_bytes(),
+                session.account.as_bytes(),
+                millis(session.created),
+                millis(session.expires),
+                session.source,
+                session.kek_version,
+                session.sealed,
+            ])?;
+        Ok(())
+    }
+
+    fn end_session(&mut self, account: AccountId, session: SessionId) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached("DELETE FROM sessions WHERE account = ?1 AND id = ?2")?
+            .execute(params![account.as_bytes(), session.as_bytes()])?;
+        Ok(())
+    }
+
+    fn end_sessions(&mut self, account: AccountId) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached("DELETE FROM sessions WHERE account = ?1")?
+            .execute([account.as_bytes()])?;
+        Ok(())
+    }
+
+    fn forget_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let sessions = self
+            .connection()
+            .prepare_cached("DELETE FROM sessions WHERE expires <= ?1")?
+            .execute([millis(now)])?;
+        let credentials = self
+            .connection()
+            .prepare_cached("DELETE FROM credentials WHERE expires <= ?1")?
+            .execute([millis(now)])?;
+        Ok((sessions + credentials) as u64)
+    }
+}
+
+fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
+    const WHAT: &str = "session";
+    Ok(SessionRecord {
+        token_hash: array(row, "token_hash", WHAT)?,
+        id: SessionId::from_bytes(array(row, "id", WHAT)?),
+        account: AccountId::from_bytes(array(row, "account", WHAT)?),
+        created: time(row, "created", WHAT)?,
+        expires: time(row, "expires", WHAT)?,
+        source: row.get("source")?,
+        kek_version: number(row, "kek_version", WHAT)?,
+        sealed: row.get("sealed")?,
+    })
+}

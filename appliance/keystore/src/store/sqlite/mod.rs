@@ -1,0 +1,143 @@
+//! The embedded engine: SQLite in WAL mode with `synchronous=FULL`.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`schema`] | numbered migrations, forward only |
+//! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
+//! | `accounts`, `credentials`, `keys`, `grants`, `audit` | the SQL of each family of acts |
+//! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
+
+mod accounts;
+mod audit;
+#[cfg(test)]
+mod coverage;
+mod credentials;
+mod grants;
+mod keys;
+mod rows;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use self::rows::Rows;
+use self::writer::Writer;
+use super::{Act, Snapshot, Store, StoreError};
+
+/// The most read connections that are kept open when nobody reads.
+const IDLE_READERS: usize = 16;
+
+/// A keystore's records in one SQLite database.
+pub struct SqliteStore {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Makes a new database at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] when there is a file already, [`StoreError::Engine`] when it cannot be made.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        if path.exists() {
+            return Err(StoreError::File(format!(
+                "There is a database at {} already.",
+                path.display()
+            )));
+        }
+        Self::start(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )
+    }
+
+    /// Opens the database at `path` and brings it to this version's schema.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] when there is none, [`StoreError::NewerSchema`] when a newer version wrote it, [`StoreError::Engine`] when
+    /// it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if !path.is_file() {
+            return Err(StoreError::File(format!(
+                "There is no database at {}.",
+                path.display()
+            )));
+        }
+        Self::start(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    fn start(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        // secure_delete overwrites what is deleted, so that destroyed copies do not linger in free pages.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        configure(&connection)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "secure_delete", "ON")?;
+        schema::migrate(&mut connection)?;
+        Ok(Self {
+            path: path.to_owned(),
+            readers: Mutex::default(),
+            writer: Writer::start(connection)?,
+        })
+    }
+
+    fn reader(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle_readers().pop();
+        if let Some(connection) = idle {
+            return Ok(connection);
+        }
+        let connection =
+            Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        configure(&connection)?;
+        connection.pragma_update(None, "query_only", "ON")?;
+        Ok(connection)
+    }
+
+    fn idle_readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        // A panic while the list was held leaves a list of whole connections behind.
+        self.readers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Store for SqliteStore {
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
+        let connection = self.reader()?;
+        connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+        Ok(Box::new(Rows::reading(self, connection)))
+    }
+
+    fn write(&self, act: Box<dyn Act>) -> Result<(), StoreError> {
+        self.writer.write(act)
+    }
+
+    fn queued(&self) -> u64 {
+        self.writer.queued()
+    }
+}
+
+impl rows::ReaderPool for SqliteStore {
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle_readers();
+        if idle.len() < IDLE_READERS {
+            idle.push(connection);
+        }
+    }
+}
+
+fn configure(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}

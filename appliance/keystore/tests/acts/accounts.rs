@@ -1,0 +1,247 @@
+//! Enrolment, sign-in, sessions, roles, groups.
+
+use strongroom_keystore::Error;
+use strongroom_wire::account::{
+    AccountKind, AccountState, AddMember, CreateAccount, Membership, Role, UpdateAccount,
+};
+use strongroom_wire::key::{KeyQuery, ShareKey, UsagePolicy};
+
+use crate::house::{House, PASSWORD, enrol, sign_in};
+
+pub(crate) const TRIALS: &[(&str, fn())] = &[
+    (
+        "an_enrolment_code_is_good_once",
+        an_enrolment_code_is_good_once,
+    ),
+    ("a_lapsed_code_is_refused", a_lapsed_code_is_refused),
+    (
+        "wrong_passwords_and_strangers_are_alike",
+        wrong_passwords_and_strangers_are_alike,
+    ),
+    ("sessions_end", sessions_end),
+    ("suspension_ends_everything", suspension_ends_everything),
+    ("the_last_administrator_stays", the_last_administrator_stays),
+    (
+        "administrators_alone_manage_accounts",
+        administrators_alone_manage_accounts,
+    ),
+    ("groups_share_one_kek", groups_share_one_kek),
+];
+
+fn an_enrolment_code_is_good_once() {
+    let house = House::new("codes");
+    let code = house.invite("alice@example.com", &[]);
+    let refused = enrol(&house.keystore, "alice@example.com", "0000-0000", PASSWORD);
+    assert!(matches!(refused, Err(Error::EnrolmentRefused)));
+    let refused = enrol(&house.keystore, "nobody@example.com", &code, PASSWORD);
+    assert!(matches!(refused, Err(Error::EnrolmentRefused)));
+    enrol(&house.keystore, "alice@example.com", &code, PASSWORD).unwrap();
+    let again = enrol(&house.keystore, "alice@example.com", &code, "another one");
+    assert!(matches!(again, Err(Error::EnrolmentRefused)));
+    let alice = sign_in(&house.keystore, "alice@example.com", PASSWORD).unwrap();
+    let account = house.keystore.own_account(&alice.presented).unwrap();
+    assert_eq!(account.state, AccountState::Active);
+    // Nor can an administrator make a new one, which would hand them the account and its keys.
+    let refused = house
+        .keystore
+        .invite_account(&house.admin.presented, account.id);
+    assert!(matches!(refused.err().unwrap().error, Error::Conflict(_)));
+}
+
+fn a_lapsed_code_is_refused() {
+    let house = House::new("lapsed");
+    let code = house.invite("alice@example.com", &[]);
+    house.clock.advance(8 * 24 * 3600);
+    let refused = enrol(&house.keystore, "alice@example.com", &code, PASSWORD);
+    assert!(matches!(refused, Err(Error::EnrolmentRefused)));
+    assert!(house.keystore.forget_expired().unwrap() >= 1);
+}
+
+fn wrong_passwords_and_strangers_are_alike() {
+    let house = House::new("strangers");
+    house.person("alice@example.com");
+    assert!(sign_in(&house.keystore, "alice@example.com", "wrong").is_none());
+    assert!(sign_in(&house.keystore, "nobody@example.com", PASSWORD).is_none());
+    assert!(sign_in(&house.keystore, "alice@example.com", PASSWORD).is_some());
+}
+
+fn sessions_end() {
+    let house = House::new("sessions");
+    let alice = house.person("alice@example.com");
+    let second = sign_in(&house.keystore, "alice@example.com", PASSWORD).unwrap();
+    let sessions = house.keystore.sessions(&alice.presented).unwrap().sessions;
+    assert_eq!(sessions.len(), 2);
+    house.keystore.end_session(&second.presented, None).unwrap();
+    let refused = house.keystore.own_account(&second.presented).unwrap_err();
+    assert!(matches!(refused.error, Error::NotSignedIn));
+    assert!(refused.leaf.is_none());
+    house.keystore.own_account(&alice.presented).unwrap();
+    house.clock.advance(8 * 3600);
+    let refused = house.keystore.own_account(&alice.presented).unwrap_err();
+    assert!(matches!(refused.error, Error::NotSignedIn));
+    assert!(house.keystore.forget_expired().unwrap() >= 1);
+}
+
+fn suspension_ends_everything() {
+    let house = House::new("suspension");
+    let alice = house.person("alice@example.com");
+    let id = house.keystore.own_account(&alice.presented).unwrap().id;
+    let set = |state| {
+        let request = UpdateAccount {
+            state: Some(state),
+            roles: None,
+        };
+        house
+            .keystore
+            .update_account(&house.admin.presented, id, request)
+            .unwrap()
+    };
+    set(AccountState::Suspended);
+    assert!(house.keystore.own_account(&alice.presented).is_err());
+    assert!(sign_in(&house.keystore, "alice@example.com", PASSWORD).is_none());
+    set(AccountState::Active);
+    assert!(sign_in(&house.keystore, "alice@example.com", PASSWORD).is_some());
+    assert!(
+        house.keystore.own_account(&alice.presented).is_err(),
+        "old sessions stay ended"
+    );
+}
+
+fn the_last_administrator_stays() {
+    let house = House::new("last-administrator");
+    let id = house
+        .keystore
+        .own_account(&house.admin.presented)
+        .unwrap()
+        .id;
+    let step_down = || UpdateAccount {
+        state: None,
+        roles: Some(Vec::new()),
+    };
+    let admin = &house.admin.presented;
+    let refused = house
+        .keystore
+        .update_account(admin, id, step_down())
+        .unwrap_err();
+    assert!(matches!(refused.error, Error::Conflict(_)));
+    assert!(refused.leaf.is_some(), "a refused attempt leaves a leaf");
+    house.person_with("second@example.com", &[Role::Administrator]);
+    house
+        .keystore
+        .update_account(admin, id, step_down())
+        .unwrap();
+    let refused = house.keystore.accounts(admin, None, None).unwrap_err();
+    assert!(matches!(refused.error, Error::NotPermitted(_)));
+}
+
+fn administrators_alone_manage_accounts() {
+    let house = House::new("administrators");
+    let alice = house.person("alice@example.com");
+    let request = |name: &str, roles: Vec<Role>| CreateAccount {
+        name: name.to_owned(),
+        kind: AccountKind::Person,
+        roles,
+        manager: None,
+    };
+    let create = |who: &crate::house::Person, request| {
+        house
+            .keystore
+            .create_account(&who.presented, request)
+            .map_err(|refusal| refusal.error)
+    };
+    let refused = create(
+        &alice,
+        request("eve@example.com", vec![Role::Administrator]),
+    );
+    assert!(matches!(refused, Err(Error::NotPermitted(_))));
+    let taken = create(&house.admin, request(" Alice@Example.com ", Vec::new()));
+    assert!(matches!(taken, Err(Error::AccountExists(_))));
+    let both = create(
+        &house.admin,
+        request("eve@example.com", vec![Role::Administrator, Role::Auditor]),
+    );
+    assert!(matches!(both, Err(Error::Conflict(_))));
+    for name in ["", "a b", "naïve@example.com", &"x".repeat(255)] {
+        let refused = create(&house.admin, request(name, Vec::new()));
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{name:?}");
+    }
+    let page = house
+        .keystore
+        .accounts(&house.admin.presented, None, Some(1))
+        .unwrap();
+    assert_eq!(page.accounts.len(), 1);
+    let rest = house
+        .keystore
+        .accounts(&house.admin.presented, page.next, None)
+        .unwrap();
+    assert_eq!(rest.accounts.len(), 1);
+    assert_eq!(rest.next, None);
+}
+
+fn groups_share_one_kek() {
+    let house = House::new("groups");
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| house.person(name));
+    let request = CreateAccount {
+        name: "lawyers".to_owned(),
+        kind: AccountKind::Group,
+        roles: Vec::new(),
+        manager: Some("alice".to_owned()),
+    };
+    let group = house
+        .keystore
+        .create_account(&house.admin.presented, request)
+        .unwrap()
+        .account
+        .id;
+    let add = |who: &crate::house::Person, name: &str| {
+        let request = AddMember {
+            account: name.to_owned(),
+            membership: Membership::Member,
+        };
+        house
+            .keystore
+            .add_member(&who.presented, group, request)
+            .map_err(|refusal| refusal.error)
+    };
+    assert!(matches!(
+        add(&house.admin, "admin@example.com"),
+        Err(Error::NotPermitted(_))
+    ));
+    add(&alice, "bob").unwrap();
+    assert!(matches!(add(&alice, "bob"), Err(Error::Conflict(_))));
+    assert!(matches!(add(&bob, "carol"), Err(Error::NotPermitted(_))));
+
+    let (key, material) = house.key(&carol, &[]);
+    let request = ShareKey {
+        grantee: "lawyers".to_owned(),
+        rights: None,
+        policy: UsagePolicy::default(),
+    };
+    house
+        .keystore
+        .share(&carol.presented, key, request)
+        .unwrap();
+    assert_eq!(house.release(&bob, key).unwrap(), material);
+    assert_eq!(house.release(&alice, key).unwrap(), material);
+    assert!(matches!(
+        house.release(&house.admin, key),
+        Err(Error::KeyNotFound)
+    ));
+    let listed = house
+        .keystore
+        .keys(&bob.presented, KeyQuery::default())
+        .unwrap();
+    assert_eq!(listed.keys.len(), 1);
+
+    let bob_id = house.keystore.own_account(&bob.presented).unwrap().id;
+    house
+        .keystore
+        .remove_member(&alice.presented, group, bob_id)
+        .unwrap();
+    assert!(matches!(house.release(&bob, key), Err(Error::KeyNotFound)));
+    let alice_id = house.keystore.own_account(&alice.presented).unwrap().id;
+    let refused = house
+        .keystore
+        .remove_member(&alice.presented, group, alice_id);
+    assert!(matches!(refused.err().unwrap().error, Error::Conflict(_)));
+}

@@ -1,0 +1,256 @@
+//! A domain with a token, a database and a clock of its own, and people who enrol and sign in as a client does.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use strongroom_hsm::Hsm;
+use strongroom_keystore::store::Store;
+use strongroom_keystore::store::sqlite::SqliteStore;
+use strongroom_keystore::{Clock, Error, Keystore, NewDomain, Options, Presented, SessionToken};
+use strongroom_session::opaque::{CONTEXT, identifiers, server_identity};
+use strongroom_session::opaque_ke::{
+    ClientLogin, ClientLoginFinishParameters, ClientRegistration,
+    ClientRegistrationFinishParameters, CredentialResponse, RegistrationResponse,
+};
+use strongroom_session::{OsRng, Suite, TransportKey};
+use strongroom_wire::account::{AccountKind, CreateAccount, FinishEnrolment, Role, StartEnrolment};
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::KeyId;
+use strongroom_wire::key::{
+    Algorithm, CreateKeys, KeyState, Material, NewKey, ReleaseKey, UsagePolicy,
+};
+use strongroom_wire::session::{FinishSignIn, StartSignIn};
+use tempfile::TempDir;
+
+use crate::support::TestToken;
+
+pub(crate) const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const PASSWORD: &str = "a horse, a staple and a battery";
+const ADMIN: &str = "admin@example.com";
+
+/// `SoftHSM`'s slot table is not safe against a token being made while another is opened.
+static TOKENS: Mutex<()> = Mutex::new(());
+
+/// A clock that stands still until it is told otherwise.
+pub(crate) struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A domain.
+pub(crate) struct House {
+    pub(crate) keystore: Keystore,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) admin: Person,
+    _folder: TempDir,
+}
+
+/// Somebody who is signed in.
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) presented: Presented,
+    pub(crate) transport: TransportKey,
+}
+
+impl House {
+    pub(crate) fn new(label: &str) -> Self {
+        Self::with(label, Options::default())
+    }
+
+    pub(crate) fn with(label: &str, options: Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::create(&folder.path().join("strongroom.db")).unwrap());
+        let hsm: Arc<dyn Hsm> = {
+            let _one_at_a_time = TOKENS.lock().unwrap();
+            Arc::new(TestToken::initialise(label).open())
+        };
+        let clock = Arc::new(ManualClock(AtomicU64::new(1_800_000_000_000)));
+        let domain = NewDomain {
+            name: options.domain.clone(),
+            origin: format!("strongroom.test/{label}"),
+            administrator: ADMIN.to_owned(),
+        };
+        let created =
+            Keystore::initialise(&*store, Arc::clone(&hsm), &*clock, &domain, &options).unwrap();
+        let keystore = Keystore::open(
+            Arc::clone(&store),
+            hsm,
+            Arc::<ManualClock>::clone(&clock),
+            options,
+        )
+        .unwrap();
+        let code = created.enrolment_code.unwrap();
+        enrol(&keystore, ADMIN, &code, PASSWORD).unwrap();
+        let admin = sign_in(&keystore, ADMIN, PASSWORD).unwrap();
+        Self {
+            keystore,
+            store,
+            clock,
+            admin,
+            _folder: folder,
+        }
+    }
+
+    /// An account that has been created and not enrolled; its enrolment code.
+    pub(crate) fn invite(&self, name: &str, roles: &[Role]) -> String {
+        let request = CreateAccount {
+            name: name.to_owned(),
+            kind: AccountKind::Person,
+            roles: roles.to_vec(),
+            manager: None,
+        };
+        self.keystore
+            .create_account(&self.admin.presented, request)
+            .unwrap()
+            .enrolment_code
+            .unwrap()
+    }
+
+    /// Somebody who has enrolled and signed in.
+    pub(crate) fn person(&self, name: &str) -> Person {
+        self.person_with(name, &[])
+    }
+
+    pub(crate) fn person_with(&self, name: &str, roles: &[Role]) -> Person {
+        let code = self.invite(name, roles);
+        enrol(&self.keystore, name, &code, PASSWORD).unwrap();
+        sign_in(&self.keystore, name, PASSWORD).unwrap()
+    }
+
+    /// A new key of `owner`'s for these recipients, and its material.
+    pub(crate) fn key(&self, owner: &Person, recipients: &[&Person]) -> (KeyId, Vec<u8>) {
+        self.key_with(owner, recipients, UsagePolicy::default())
+    }
+
+    pub(crate) fn key_with(
+        &self,
+        owner: &Person,
+        recipients: &[&Person],
+        policy: UsagePolicy,
+    ) -> (KeyId, Vec<u8>) {
+        let request = CreateKeys {
+            keys: vec![NewKey {
+                recipients: recipients
+                    .iter()
+                    .map(|person| person.name.clone())
+                    .collect(),
+                policy,
+                ..new_key("report.pdf")
+            }],
+            release: true,
+        };
+        let mut created = self
+            .keystore
+            .create_keys(&owner.presented, request)
+            .unwrap();
+        let created = created.keys.remove(0);
+        let material = owner.unwrap(&created.material.unwrap());
+        (created.key.id, material)
+    }
+
+    pub(crate) fn release(&self, person: &Person, key: KeyId) -> Result<Vec<u8>, Error> {
+        self.keystore
+            .release(&person.presented, key, ReleaseKey::default())
+            .map(|material| person.unwrap(&material))
+            .map_err(|refusal| refusal.error)
+    }
+}
+
+impl Person {
+    pub(crate) fn unwrap(&self, material: &Material) -> Vec<u8> {
+        self.transport.unwrap(&material.wrapped.0).unwrap().to_vec()
+    }
+}
+
+pub(crate) fn new_key(label: &str) -> NewKey {
+    NewKey {
+        algorithm: Algorithm::Aes256,
+        label: label.to_owned(),
+        content_type: Some("application/pdf".to_owned()),
+        recipients: Vec::new(),
+        policy: UsagePolicy::default(),
+        state: KeyState::Active,
+    }
+}
+
+/// Enrols as a client does.
+pub(crate) fn enrol(
+    keystore: &Keystore,
+    name: &str,
+    code: &str,
+    password: &str,
+) -> Result<(), Error> {
+    let start = ClientRegistration::<Suite>::start(&mut OsRng, password.as_bytes()).unwrap();
+    let request = StartEnrolment {
+        account: name.to_owned(),
+        code: code.to_owned(),
+        request: start.message.serialize().to_vec().into(),
+    };
+    let started = keystore
+        .start_enrolment(SOURCE, request)
+        .map_err(|refusal| refusal.error)?;
+    let server = server_identity(&started.domain);
+    let finish = start
+        .state
+        .finish(
+            &mut OsRng,
+            password.as_bytes(),
+            RegistrationResponse::deserialize(&started.response.0).unwrap(),
+            ClientRegistrationFinishParameters::new(identifiers(name, &server), None),
+        )
+        .unwrap();
+    let request = FinishEnrolment {
+        account: name.to_owned(),
+        code: code.to_owned(),
+        upload: finish.message.serialize().to_vec().into(),
+    };
+    keystore
+        .finish_enrolment(SOURCE, request)
+        .map(|_| ())
+        .map_err(|refusal| refusal.error)
+}
+
+/// Signs in as a client does; none when the client itself sees that the password is wrong.
+pub(crate) fn sign_in(keystore: &Keystore, name: &str, password: &str) -> Option<Person> {
+    let start = ClientLogin::<Suite>::start(&mut OsRng, password.as_bytes()).unwrap();
+    let request = StartSignIn {
+        account: name.to_owned(),
+        ke1: start.message.serialize().to_vec().into(),
+    };
+    let started = keystore.start_sign_in(SOURCE, request).unwrap();
+    let server = server_identity(&started.domain);
+    let finish = start
+        .state
+        .finish(
+            &mut OsRng,
+            password.as_bytes(),
+            CredentialResponse::deserialize(&started.ke2.0).unwrap(),
+            ClientLoginFinishParameters::new(Some(CONTEXT), identifiers(name, &server), None),
+        )
+        .ok()?;
+    let request = FinishSignIn {
+        sign_in: started.sign_in,
+        ke3: finish.message.serialize().to_vec().into(),
+    };
+    let signed_in = keystore.finish_sign_in(SOURCE, request).ok()?;
+    Some(Person {
+        name: name.to_owned(),
+        presented: Presented {
+            token: SessionToken::from_slice(&signed_in.token.0).unwrap(),
+            source: SOURCE,
+        },
+        transport: TransportKey::derive(&finish.session_key),
+    })
+}

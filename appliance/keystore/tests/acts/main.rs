@@ -1,0 +1,40 @@
+//! The keystore's acts against a real token: each test has a domain, a database and people of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+#[expect(dead_code, reason = "shared with the HSM's own tests")]
+#[path = "../../../../hsm/tests/support/mod.rs"]
+mod support;
+
+mod accounts;
+mod house;
+mod keys;
+mod log;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    if support::role().is_none() {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let (code, _) = support::run_again("acts", &arguments, "", false);
+        return u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from);
+    }
+    let trials = [accounts::TRIALS, keys::TRIALS, log::TRIALS]
+        .concat()
+        .into_iter()
+        .map(|(name, test)| {
+            Trial::test(name, move || {
+                test();
+                Ok(())
+            })
+        })
+        .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
