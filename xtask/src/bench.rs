@@ -1,0 +1,64 @@
+//! `cargo xtask bench`: builds and runs the benchmarks of the tests crate.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{packages, process, workspace::Workspace};
+
+/// The flags of `cargo xtask bench`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// How long each of the measurements runs.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: Option<u32>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+    /// More arguments for the benchmark program.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    packages::ensure(packages::BUILD.iter().chain([&packages::SOFTHSM]))?;
+    let [bench, ..] = workspace.build(["bench", "strongroomd", "strongroom"])?;
+    let status = process::status(Command::new(bench).args(arguments(options)))?;
+    Ok(process::exit_code(status))
+}
+
+fn arguments(options: &Options) -> Vec<String> {
+    let seconds = options
+        .seconds
+        .map(|seconds| ["--seconds".to_owned(), seconds.to_string()]);
+    let json = options.json.then(|| "--json".to_owned());
+    seconds
+        .into_iter()
+        .flatten()
+        .chain(json)
+        .chain(options.arguments.iter().cloned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_passed_on() {
+        let options = Options {
+            seconds: Some(3),
+            json: true,
+            arguments: vec!["release".to_owned()],
+        };
+        assert_eq!(arguments(&options), ["--seconds", "3", "--json", "release"]);
+        let options = Options {
+            seconds: None,
+            json: false,
+            arguments: Vec::new(),
+        };
+        assert!(arguments(&options).is_empty());
+    }
+}
