@@ -30,57 +30,20 @@ impl ReadKeys for Rows<'_> {
         holders: &[AccountId],
         filter: &KeyFilter,
     ) -> Result<Vec<KeyRecord>, StoreError> {
-        // The statement is put together from fixed pieces; every value is bound.
-        let mut sql = format!(
-            "SELECT {COLUMNS} FROM keys k WHERE EXISTS (SELECT 1 FROM grants g WHERE g.key = k.id AND g.grantee IN ("
-        );
-        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-        for (position, holder) in holders.iter().enumerate() {
-            sql.push_str(if position == 0 { "?" } else { ", ?" });
-            values.push(Box::new(*holder.as_bytes()));
+        // Each holder's newest come from an index in order; together they hold the newest of all.
+        let mut found = Vec::new();
+        for holder in holders {
+            let (sql, values) = find(*holder, filter);
+            found.extend(all(
+                &mut self.connection().prepare_cached(&sql)?,
+                rusqlite::params_from_iter(values),
+                key,
+            )?);
         }
-        sql.push_str("))");
-        let mut condition = |text: &str, value: Box<dyn ToSql>| {
-            sql.push_str(text);
-            values.push(value);
-        };
-        if let Some(after) = filter.after {
-            condition(" AND k.id < ?", Box::new(*after.as_bytes()));
-        }
-        if let Some(label) = &filter.label {
-            let pattern = label
-                .replace('\\', "\\\\")
-                .replace('%', "\\%")
-                .replace('_', "\\_");
-            condition(
-                " AND k.label LIKE ? ESCAPE '\\'",
-                Box::new(format!("%{pattern}%")),
-            );
-        }
-        if let Some(sender) = filter.sender {
-            condition(" AND k.sender = ?", Box::new(*sender.as_bytes()));
-        }
-        if let Some(recipient) = filter.recipient {
-            condition(
-                " AND EXISTS (SELECT 1 FROM key_recipients r WHERE r.key = k.id AND r.recipient = ?)",
-                Box::new(*recipient.as_bytes()),
-            );
-        }
-        if let Some(state) = filter.state {
-            condition(" AND k.state = ?", Box::new(key_state_number(state)));
-        }
-        if let Some(from) = filter.from {
-            condition(" AND k.created >= ?", Box::new(millis(from)));
-        }
-        if let Some(until) = filter.until {
-            condition(" AND k.created < ?", Box::new(millis(until)));
-        }
-        condition(" ORDER BY k.id DESC LIMIT ?", Box::new(filter.limit));
-        all(
-            &mut self.connection().prepare_cached(&sql)?,
-            rusqlite::params_from_iter(values),
-            key,
-        )
+        found.sort_unstable_by_key(|key| std::cmp::Reverse(key.id));
+        found.dedup_by_key(|key| key.id);
+        found.truncate(filter.limit as usize);
+        Ok(found)
     }
 }
 
@@ -144,6 +107,56 @@ impl WriteKeys for Rows<'_> {
     }
 }
 
+/// The query for one holder's keys. It is put together from fixed pieces; every value is bound.
+fn find(holder: AccountId, filter: &KeyFilter) -> (String, Vec<Box<dyn ToSql>>) {
+    // CROSS JOIN keeps SQLite from walking all keys in search of the holder's.
+    let mut sql = format!(
+        "SELECT {COLUMNS} FROM grants g CROSS JOIN keys k ON k.id = g.key WHERE g.grantee = ?"
+    );
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(*holder.as_bytes())];
+    let mut condition = |text: &str, value: Box<dyn ToSql>| {
+        sql.push_str(text);
+        values.push(value);
+    };
+    if let Some(after) = filter.after {
+        condition(" AND g.key < ?", Box::new(*after.as_bytes()));
+    }
+    if let Some(label) = &filter.label {
+        let pattern = label
+            .replace('\\', "\\\\")
+            .replace('%', "\\%")
+            .replace('_', "\\_");
+        condition(
+            " AND k.label LIKE ? ESCAPE '\\'",
+            Box::new(format!("%{pattern}%")),
+        );
+    }
+    if let Some(sender) = filter.sender {
+        condition(" AND k.sender = ?", Box::new(*sender.as_bytes()));
+    }
+    if let Some(recipient) = filter.recipient {
+        condition(
+            " AND EXISTS (SELECT 1 FROM key_recipients r WHERE r.key = k.id AND r.recipient = ?)",
+            Box::new(*recipient.as_bytes()),
+        );
+    }
+    if let Some(state) = filter.state {
+        condition(" AND k.state = ?", Box::new(key_state_number(state)));
+    }
+    if let Some(from) = filter.from {
+        condition(" AND k.created >= ?", Box::new(millis(from)));
+    }
+    if let Some(until) = filter.until {
+        condition(" AND k.created < ?", Box::new(millis(until)));
+    }
+    // A key that was revoked and shared again stands once.
+    condition(
+        " GROUP BY g.key ORDER BY g.key DESC LIMIT ?",
+        Box::new(filter.limit),
+    );
+    (sql, values)
+}
+
 fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
     const WHAT: &str = "key";
     Ok(KeyRecord {
@@ -162,4 +175,38 @@ fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
         created: time(row, "created", WHAT)?,
         mac: array(row, "mac", WHAT)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::store::sqlite::schema;
+
+    #[test]
+    fn a_page_is_read_from_an_index_in_order() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        let filter = KeyFilter {
+            label: Some("report".to_owned()),
+            after: Some(KeyId::generate()),
+            limit: 100,
+            ..KeyFilter::default()
+        };
+        let (sql, values) = find(AccountId::generate(), &filter);
+        let plan: Vec<String> = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap()
+            .query_map(rusqlite::params_from_iter(values), |row| row.get(3))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let plan = plan.join("; ");
+        assert!(plan.contains("grants_by_grantee"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        assert!(!plan.contains("SCAN"), "{plan}");
+    }
 }
