@@ -189,6 +189,11 @@ impl Scope<'_> {
     pub(crate) fn record(&mut self, act: Act) -> Result<u64, Error> {
         append(self.tx, self.domain, self.now, act, true, &self.detail)
     }
+
+    /// Appends the leaf of an attempt that came to nothing before this act.
+    pub(crate) fn record_refused(&mut self, act: Act) -> Result<u64, Error> {
+        append(self.tx, self.domain, self.now, act, false, &self.detail)
+    }
 }
 
 fn append(

@@ -72,7 +72,7 @@ impl Keystore {
             account.state = AccountState::Active;
             scope.domain.authenticate_account(&mut account);
             scope.tx.update_account(&account)?;
-            scope.detail.actor = Some(account.id);
+            scope.detail.actor = scope.detail.subject.take();
             let leaf = scope.record(Act::AccountEnrol)?;
             Ok(Done { leaf })
         })

@@ -95,7 +95,7 @@ pub enum Error {
     #[error("This key's usage policy allowed it until {0} only.")]
     PolicyExpired(Timestamp),
     /// The usage policy's releases are used up.
-    #[error("This key's usage policy allowed {0} releases, and they are used up.")]
+    #[error("This key's usage policy limits its releases to {0}, and they are used up.")]
     PolicyReleasesUsedUp(u64),
     /// The key has no such grant.
     #[error("This key has no such grant.")]

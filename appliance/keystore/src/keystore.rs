@@ -1,5 +1,6 @@
 //! The keystore of one domain: opened once, shared by all who serve it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::hierarchy::{Domain, Keks};
 use crate::sessions::SignIns;
 use crate::store::Store;
 
+/// Where the appliance's own acts come from.
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// A new domain.
 #[derive(Debug, Clone)]
 pub struct NewDomain {
@@ -26,6 +30,9 @@ pub struct NewDomain {
     pub origin: String,
     /// The name of its first administrator.
     pub administrator: String,
+    /// Whether keys that the HSM holds for a domain of this name are taken over instead of being refused: so when an initialisation that
+    /// made them did not end.
+    pub adopt_keys: bool,
 }
 
 /// How a keystore behaves.
@@ -102,7 +109,7 @@ impl Keystore {
         }
         let administrator = accounts::check_name(&new.administrator)?;
         let now = clock.now();
-        let record = Domain::initialise(&*hsm, 1, &new.name, &new.origin, now)?;
+        let record = Domain::initialise(&*hsm, 1, new, now)?;
         let domain = Arc::new(Domain::open(&record, hsm, 0, Duration::ZERO)?);
         let (account, kek) = accounts::new_account(
             &domain,
@@ -176,14 +183,10 @@ impl Keystore {
             options,
             sign_ins: SignIns::default(),
         });
-        core.act(
-            Act::DomainServe,
-            std::net::Ipv4Addr::LOCALHOST.into(),
-            |scope| {
-                scope.detail = Detail::default();
-                scope.record(Act::DomainServe)
-            },
-        )
+        core.act(Act::DomainServe, LOCALHOST, |scope| {
+            scope.detail = Detail::default();
+            scope.record(Act::DomainServe)
+        })
         .map_err(|refusal| refusal.error)?;
         Ok(Self { core })
     }
@@ -216,20 +219,29 @@ impl Keystore {
         })
     }
 
-    /// Forgets sessions, sign-ins, enrolment codes and cached KEKs whose time is over; says how many of the former were stored.
+    /// Forgets sessions, sign-ins, enrolment codes and cached KEKs whose time is over, and records sign-ins that were started and not
+    /// finished; says how many sessions and codes there were.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] when the store does not take it.
     pub fn forget_expired(&self) -> Result<u64, Error> {
-        self.core.sign_ins.forget_expired(self.core.clock.now());
         self.core.domain.forget_expired_keks();
+        // A client sees by itself that a password is wrong and then does not finish: this is where that is recorded.
+        let abandoned = self.core.sign_ins.take_expired(self.core.clock.now());
         self.core
-            .act(
-                Act::SessionEnd,
-                std::net::Ipv4Addr::LOCALHOST.into(),
-                |scope| Ok(scope.tx.forget_expired(scope.now)?),
-            )
+            .act(Act::SessionOpen, LOCALHOST, move |scope| {
+                for (account, source) in &abandoned {
+                    scope.detail = Detail {
+                        subject: *account,
+                        source: Some(*source),
+                        note: Some("abandoned".to_owned()),
+                        ..Detail::default()
+                    };
+                    scope.record_refused(Act::SessionOpen)?;
+                }
+                Ok(scope.tx.forget_expired(scope.now)?)
+            })
             .map_err(|refusal| refusal.error)
     }
 

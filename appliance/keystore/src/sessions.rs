@@ -23,7 +23,7 @@ use crate::credentials::{registration, with_identifiers};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::seal;
-use crate::store::SessionRecord;
+use crate::store::{SessionRecord, StoreError};
 
 /// How long a started sign-in waits for its end, in seconds.
 const SIGN_IN_LIFETIME: u64 = 60;
@@ -37,26 +37,28 @@ pub(crate) struct SignIns(Mutex<HashMap<SignInId, SignIn>>);
 struct SignIn {
     name: String,
     account: Option<AccountId>,
+    source: IpAddr,
     state: ServerLogin<Suite>,
     expires: Timestamp,
 }
 
 impl SignIns {
-    pub(crate) fn forget_expired(&self, now: Timestamp) {
-        self.held().retain(|_, sign_in| now < sign_in.expires);
+    /// Takes out those whose time is over: for whom, and from where.
+    pub(crate) fn take_expired(&self, now: Timestamp) -> Vec<(Option<AccountId>, IpAddr)> {
+        self.held()
+            .extract_if(|_, sign_in| sign_in.expires <= now)
+            .map(|(_, sign_in)| (sign_in.account, sign_in.source))
+            .collect()
     }
 
     pub(crate) fn wipe(&self) {
         self.held().clear();
     }
 
-    fn put(&self, id: SignInId, sign_in: SignIn, now: Timestamp) -> Result<(), Error> {
+    fn put(&self, id: SignInId, sign_in: SignIn) -> Result<(), Error> {
         let mut held = self.held();
         if held.len() >= MOST_SIGN_INS {
-            held.retain(|_, sign_in| now < sign_in.expires);
-        }
-        if held.len() >= MOST_SIGN_INS {
-            return Err(Error::Internal("too many sign-ins are under way"));
+            return Err(Error::Store(StoreError::Busy));
         }
         held.insert(id, sign_in);
         Ok(())
@@ -71,7 +73,7 @@ impl SignIns {
 impl Keystore {
     /// Begins a sign-in. The answer is of the same form whether the account exists, has enrolled and may sign in, or not
     /// (RFC 9807 section 6.3.2.2).
-    pub fn start_sign_in(&self, _source: IpAddr, request: StartSignIn) -> Answer<SignInStarted> {
+    pub fn start_sign_in(&self, source: IpAddr, request: StartSignIn) -> Answer<SignInStarted> {
         let core = &self.core;
         let ke1 = CredentialRequest::<Suite>::deserialize(&request.ke1.0).map_err(|_| {
             Error::Invalid("The first sign-in message is not one of OPAQUE.".to_owned())
@@ -99,10 +101,11 @@ impl Keystore {
         let sign_in = SignIn {
             name,
             account,
+            source,
             state: started.state,
             expires: now.plus_seconds(SIGN_IN_LIFETIME),
         };
-        core.sign_ins.put(id, sign_in, now)?;
+        core.sign_ins.put(id, sign_in)?;
         Ok(SignInStarted {
             sign_in: id,
             domain: core.domain.name.clone(),

@@ -7,7 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 use utoipa::ToSchema;
 
 /// Bytes, in JSON as base64url without padding (RFC 4648 section 5).
@@ -77,6 +79,10 @@ pub struct MalformedBase64;
 #[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(u64);
 
+/// RFC 3339 with three digits of a second, so that times have one length and sort as text.
+const MILLISECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
 /// 9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write.
 const LAST_MILLIS: u64 = 253_402_300_799_999;
 
@@ -104,7 +110,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = i128::from(self.0) * 1_000_000;
         let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|_| fmt::Error)?;
-        f.write_str(&moment.format(&Rfc3339).map_err(|_| fmt::Error)?)
+        f.write_str(&moment.format(MILLISECONDS).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -155,6 +161,10 @@ mod tests {
         let json = serde_json::to_string(&moment).unwrap();
         assert_eq!(json, "\"2026-11-27T18:00:00.123Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), moment);
+        assert_eq!(
+            Timestamp::from_millis(0).to_string(),
+            "1970-01-01T00:00:00.000Z"
+        );
         let zoned: Timestamp = "2026-11-27T19:00:00.123+01:00".parse().unwrap();
         assert_eq!(zoned, moment);
     }

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_hsm::{Aes256Key, Hsm, MasterKekId, WrappedKey};
+use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
 use strongroom_session::opaque_ke::ServerSetup;
 use strongroom_session::{OsRng, Suite};
 use strongroom_wire::encoding::Timestamp;
@@ -23,6 +23,7 @@ use strongroom_wire::id::AccountId;
 
 use self::cache::KekCache;
 use crate::error::Error;
+use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
 use crate::store::{
     AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
@@ -55,22 +56,29 @@ impl Domain {
     pub(crate) fn initialise(
         hsm: &dyn Hsm,
         number: DomainNumber,
-        name: &str,
-        origin: &str,
+        new: &NewDomain,
         now: Timestamp,
     ) -> Result<DomainRecord, Error> {
+        let NewDomain { name, origin, .. } = new;
         let master = MasterKekId {
-            domain: name.to_owned(),
+            domain: name.clone(),
             version: 1,
         };
-        hsm.generate_master_kek(&master)?;
-        let checkpoint_key = hsm.generate_signing_key(&checkpoint_key_label(name))?;
+        let label = checkpoint_key_label(name);
+        match hsm.generate_master_kek(&master) {
+            Err(HsmError::KeyExists { .. }) if new.adopt_keys => {}
+            made => made?,
+        }
+        let checkpoint_key = match hsm.generate_signing_key(&label) {
+            Err(HsmError::KeyExists { .. }) if new.adopt_keys => hsm.signing_public_key(&label)?,
+            made => made?,
+        };
         let domain_key = hsm_random_key(hsm)?;
         let setup = ServerSetup::<Suite>::new(&mut OsRng).serialize();
         let mut record = DomainRecord {
             number,
-            name: name.to_owned(),
-            origin: origin.to_owned(),
+            name: name.clone(),
+            origin: origin.clone(),
             domain_key: hsm.wrap(&master, &domain_key)?.to_bytes(),
             opaque_setup: seal::seal(&secrets_key(&domain_key), &secrets_data(name), &setup)?,
             checkpoint_key,

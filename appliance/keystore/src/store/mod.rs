@@ -270,6 +270,9 @@ pub enum StoreError {
     /// The act itself failed in a way that it should not.
     #[error("The act failed inside the appliance.")]
     ActFailed,
+    /// More is under way than the appliance can hold.
+    #[error("The appliance is too busy.")]
+    Busy,
     /// The store is stopping.
     #[error("The appliance is stopping.")]
     Stopped,

@@ -4,6 +4,7 @@ use strongroom_keystore::Error;
 use strongroom_wire::account::{
     AccountKind, AccountState, AddMember, CreateAccount, Membership, Role, UpdateAccount,
 };
+use strongroom_wire::audit::{Act, RecordQuery};
 use strongroom_wire::key::{KeyQuery, ShareKey, UsagePolicy};
 
 use crate::house::{House, PASSWORD, enrol, sign_in};
@@ -59,10 +60,23 @@ fn a_lapsed_code_is_refused() {
 
 fn wrong_passwords_and_strangers_are_alike() {
     let house = House::new("strangers");
-    house.person("alice@example.com");
+    let alice = house.person("alice@example.com");
     assert!(sign_in(&house.keystore, "alice@example.com", "wrong").is_none());
     assert!(sign_in(&house.keystore, "nobody@example.com", PASSWORD).is_none());
     assert!(sign_in(&house.keystore, "alice@example.com", PASSWORD).is_some());
+    // The client saw that the password was wrong and did not finish; when its time is over, that is recorded.
+    house.clock.advance(60);
+    house.keystore.forget_expired().unwrap();
+    let query = RecordQuery::default();
+    let records = house
+        .keystore
+        .records(&alice.presented, query)
+        .unwrap()
+        .records;
+    let refused: Vec<_> = records.iter().filter(|record| !record.done).collect();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].act, Act::SessionOpen);
+    assert_eq!(refused[0].note.as_deref(), Some("abandoned"));
 }
 
 fn sessions_end() {

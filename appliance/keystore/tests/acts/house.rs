@@ -81,6 +81,7 @@ impl House {
             name: options.domain.clone(),
             origin: format!("strongroom.test/{label}"),
             administrator: ADMIN.to_owned(),
+            adopt_keys: false,
         };
         let created =
             Keystore::initialise(&*store, Arc::clone(&hsm), &*clock, &domain, &options).unwrap();
