@@ -1,0 +1,139 @@
+//! Who is asking: the session token and the address that a request came from.
+//!
+//! The keystore decides what a token is worth. Here it is only read.
+
+pub(crate) mod limits;
+
+use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Deref;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::{FromRequest, HttpRequest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use strongroom_keystore::{Presented, SessionToken};
+use strongroom_wire::problem::Code;
+use zeroize::Zeroizing;
+
+use crate::problems::Failure;
+
+/// What a request presents to act in a session: `Authorization: Bearer` with a session token (RFC 6750 section 2.1), and its source
+/// address. A request without is refused before anything of it is read.
+pub(crate) struct Caller(Presented);
+
+impl Deref for Caller {
+    type Target = Presented;
+
+    fn deref(&self) -> &Presented {
+        &self.0
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let presented = session_token(request.headers()).map(|token| {
+            Self(Presented {
+                token,
+                source: source_address(request),
+            })
+        });
+        ready(presented.ok_or_else(|| {
+            Failure::new(
+                Code::NotSignedIn,
+                "The request has no session token; sign in first.",
+            )
+        }))
+    }
+}
+
+/// The address that a request came from: the connection's other end. Headers of proxies are not believed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source(pub(crate) IpAddr);
+
+impl FromRequest for Source {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(source_address(request))))
+    }
+}
+
+fn source_address(request: &HttpRequest) -> IpAddr {
+    // A connection whose other end hung up already has none.
+    request
+        .peer_addr()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
+            peer.ip().to_canonical()
+        })
+}
+
+fn session_token(headers: &HeaderMap) -> Option<SessionToken> {
+    let mut values = headers.get_all(AUTHORIZATION);
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    let mut token = Zeroizing::new([0; 48]);
+    let length = URL_SAFE_NO_PAD
+        .decode_slice(text, token.as_mut_slice())
+        .ok()?;
+    SessionToken::from_slice(&token[..length])
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn read(values: &[&str]) -> Option<SessionToken> {
+        let mut request = TestRequest::default();
+        for value in values {
+            request = request.append_header((AUTHORIZATION, *value));
+        }
+        session_token(request.to_http_request().headers())
+    }
+
+    #[test]
+    fn a_token_is_32_bytes_in_base64url_once() {
+        let token = URL_SAFE_NO_PAD.encode([0xfb; 32]);
+        assert!(read(&[&format!("Bearer {token}")]).is_some());
+        assert!(read(&[&format!("bearer {token}")]).is_some());
+
+        assert!(read(&[]).is_none());
+        assert!(read(&["Bearer"]).is_none());
+        assert!(read(&["Bearer "]).is_none());
+        assert!(read(&[&format!("Basic {token}")]).is_none());
+        assert!(read(&[&format!("Bearer  {token}")]).is_none());
+        assert!(read(&[&format!("Bearer {token}=")]).is_none());
+        let twice = format!("Bearer {token}");
+        assert!(read(&[&twice, &twice]).is_none());
+        for length in [0, 31, 33, 47, 48, 49, 64, 1000] {
+            let other = URL_SAFE_NO_PAD.encode(vec![1; length]);
+            assert!(read(&[&format!("Bearer {other}")]).is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn the_source_is_the_other_end_in_its_plainest_form() {
+        let request = TestRequest::default()
+            .peer_addr("[::ffff:192.0.2.7]:1234".parse().unwrap())
+            .append_header(("X-Forwarded-For", "198.51.100.1"))
+            .to_http_request();
+        assert_eq!(
+            source_address(&request),
+            "192.0.2.7".parse::<IpAddr>().unwrap()
+        );
+    }
+}

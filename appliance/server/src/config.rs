@@ -1,0 +1,477 @@
+//! The configuration: `strongroom.toml`.
+//!
+//! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use strongroom_keystore::Options;
+
+/// The whole configuration. Its paths are absolute or relative to the working folder once [`Config::load`] has resolved them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The folder with the database, the state lock and the file of addresses.
+    #[serde(default = "default_data")]
+    pub(crate) data: PathBuf,
+    /// The appliance's name: `audit verify` expects it in the log's origin.
+    #[serde(default = "default_name")]
+    pub(crate) name: String,
+    /// The domain that is served.
+    #[serde(default = "default_domain")]
+    pub(crate) domain: String,
+    /// Where to listen.
+    #[serde(default)]
+    pub(crate) listen: Listen,
+    /// The certificate and its key.
+    #[serde(default)]
+    pub(crate) tls: Tls,
+    /// The HSM.
+    pub(crate) hsm: Hsm,
+    /// Lifetimes and the cache of account KEKs.
+    #[serde(default)]
+    pub(crate) keystore: Keystore,
+    /// What one request or one failing client may cost.
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    /// The log.
+    #[serde(default)]
+    pub(crate) log: Log,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Listen {
+    /// For clients.
+    pub(crate) client: SocketAddr,
+    /// For administrators and the monitoring.
+    pub(crate) admin: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            client: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 9443)),
+        }
+    }
+}
+
+/// The certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// The certificate chain in PEM, the server's own certificate first.
+    pub(crate) certificate: PathBuf,
+    /// Its private key in PEM.
+    pub(crate) key: PathBuf,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificate: "tls/server.pem".into(),
+            key: "tls/server.key".into(),
+        }
+    }
+}
+
+/// The HSM.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hsm {
+    /// The PKCS#11 module.
+    pub(crate) module: PathBuf,
+    /// The token's label.
+    #[serde(default = "default_token_label")]
+    pub(crate) token_label: String,
+    /// The file with the token's PIN.
+    #[serde(default = "default_pin_file")]
+    pub(crate) pin_file: PathBuf,
+    /// The most sessions at once.
+    #[serde(default = "default_hsm_sessions")]
+    pub(crate) sessions: NonZeroUsize,
+}
+
+/// Lifetimes and the cache of account KEKs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Keystore {
+    /// Seconds that an unwrapped account KEK stays in memory; 0 sends each use to the HSM.
+    pub(crate) kek_cache_ttl: u64,
+    /// Account KEKs in memory at most.
+    pub(crate) kek_cache_size: NonZeroUsize,
+    /// Seconds after which a session ends by itself.
+    pub(crate) session_lifetime: NonZeroU64,
+    /// Seconds after which an enrolment code lapses.
+    pub(crate) enrolment_lifetime: NonZeroU64,
+}
+
+impl Default for Keystore {
+    fn default() -> Self {
+        Self {
+            kek_cache_ttl: 300,
+            kek_cache_size: at_least_one(10_000),
+            session_lifetime: seconds(8 * 3600),
+            enrolment_lifetime: seconds(7 * 24 * 3600),
+        }
+    }
+}
+
+/// What one request or one failing client may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// The largest request body in bytes.
+    pub(crate) body: usize,
+    /// The largest body of `POST /v1/keys` in bytes.
+    pub(crate) keys_body: usize,
+    /// Failures in a row before one account is slowed down.
+    pub(crate) account_failures: NonZeroU32,
+    /// Seconds after which a slowed account has one more try.
+    pub(crate) account_failure_seconds: NonZeroU32,
+    /// Failures in a row before one source address is slowed down.
+    pub(crate) address_failures: NonZeroU32,
+    /// Seconds after which a slowed address has one more try.
+    pub(crate) address_failure_seconds: NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 1024 * 1024,
+            keys_body: 4 * 1024 * 1024,
+            account_failures: NonZeroU32::MIN.saturating_add(9),
+            account_failure_seconds: NonZeroU32::MIN.saturating_add(5),
+            address_failures: NonZeroU32::MIN.saturating_add(49),
+            address_failure_seconds: NonZeroU32::MIN,
+        }
+    }
+}
+
+/// The log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// What is logged.
+    pub(crate) level: Level,
+    /// How it looks.
+    pub(crate) format: Format,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    /// Faults of the appliance.
+    Error,
+    /// Also what an operator should look at.
+    Warn,
+    /// Also start, stop and refusals.
+    #[default]
+    Info,
+    /// Also a line for each request.
+    Debug,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file is not there.
+    #[error(
+        "there is no configuration at {path}; run `strongroomd init` first or name the file with --config"
+    )]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file is there and cannot be read.
+    #[error("the configuration {path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file has an unknown or malformed setting, or lacks one.
+    #[error("the configuration {path} is not valid (line {line}): {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line that it is about; the first is 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A setting has a value that cannot work.
+    #[error("the configuration {path} is not valid: {reason}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads the file and resolves the paths in it against the file's folder.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ConfigError::Missing {
+                path: path.to_owned(),
+            },
+            _ => ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            },
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+            path: path.to_owned(),
+            line: line_of(&text, error.span().map_or(0, |span| span.start)),
+            reason: error.message().replace('\n', " "),
+        })?;
+        if let Err(reason) = config.check() {
+            return Err(ConfigError::Invalid {
+                path: path.to_owned(),
+                reason,
+            });
+        }
+        config.resolve(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// The name under which the checkpoints of the domain's audit log are signed (C2SP `tlog-checkpoint`, "origin").
+    pub(crate) fn origin(&self) -> String {
+        origin(&self.name, &self.domain)
+    }
+
+    /// The database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data.join("strongroom.db")
+    }
+
+    /// What the keystore wants to know.
+    pub(crate) fn keystore_options(&self) -> Options {
+        Options {
+            domain: self.domain.clone(),
+            kek_cache_ttl: Duration::from_secs(self.keystore.kek_cache_ttl),
+            kek_cache_size: self.keystore.kek_cache_size.get(),
+            session_lifetime: Duration::from_secs(self.keystore.session_lifetime.get()),
+            enrolment_lifetime: Duration::from_secs(self.keystore.enrolment_lifetime.get()),
+        }
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        check_name(&self.name)?;
+        if self.domain.is_empty() {
+            return Err("domain is empty");
+        }
+        if self.limits.body < 1024 || self.limits.keys_body < 1024 {
+            return Err("a limit of request bodies is below 1024 bytes");
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        for path in [
+            &mut self.data,
+            &mut self.tls.certificate,
+            &mut self.tls.key,
+            &mut self.hsm.module,
+            &mut self.hsm.pin_file,
+        ] {
+            // Without the "." that stands for the folder itself.
+            *path = folder.join(&*path).components().collect();
+        }
+    }
+}
+
+/// The few settings that `strongroomd init` writes; all others keep their defaults.
+#[derive(Debug, Serialize)]
+pub(crate) struct InitialConfig<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) listen: InitialListen,
+    pub(crate) hsm: InitialHsm<'a>,
+}
+
+/// See [`InitialConfig`].
+#[derive(Debug, Serialize)]
+pub(crate) struct InitialListen {
+    pub(crate) client: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+/// See [`InitialConfig`].
+#[derive(Debug, Serialize)]
+pub(crate) struct InitialHsm<'a> {
+    pub(crate) module: &'a Path,
+    pub(crate) token_label: &'a str,
+    pub(crate) pin_file: &'a Path,
+}
+
+/// The domain that there is where nothing else is said.
+pub(crate) fn default_domain() -> String {
+    "default".to_owned()
+}
+
+/// The origin of the checkpoints of `domain` on the appliance `name`.
+pub(crate) fn origin(name: &str, domain: &str) -> String {
+    format!("{name}/{domain}")
+}
+
+/// Whether `name` can be the appliance's: it stands in checkpoints and in the certificate.
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+    if name.is_empty() || name.len() > 253 || !name.chars().all(good) {
+        return Err("name must have 1 to 253 letters, digits, dots and hyphens");
+    }
+    Ok(())
+}
+
+fn default_data() -> PathBuf {
+    ".".into()
+}
+
+fn default_name() -> String {
+    "strongroom.local".to_owned()
+}
+
+fn default_token_label() -> String {
+    "strongroom".to_owned()
+}
+
+fn default_pin_file() -> PathBuf {
+    "hsm-pin".into()
+}
+
+fn default_hsm_sessions() -> NonZeroUsize {
+    at_least_one(8)
+}
+
+fn at_least_one(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn seconds(number: u64) -> NonZeroU64 {
+    NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN)
+}
+
+/// The line on which byte `at` stands.
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const MINIMAL: &str = "[hsm]\nmodule = \"/usr/lib/softhsm/libsofthsm2.so\"\n";
+
+    fn load(text: &str) -> Result<(Config, PathBuf), ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("strongroom.toml");
+        fs::write(&path, text).unwrap();
+        Config::load(&path).map(|config| (config, folder.path().to_owned()))
+    }
+
+    #[test]
+    fn the_example_holds_every_setting_with_its_default() {
+        let example: toml::Table =
+            toml::from_str(include_str!("../strongroom.example.toml")).unwrap();
+        let from_example: Config = example.clone().try_into().unwrap();
+        assert_eq!(from_example, toml::from_str(MINIMAL).unwrap());
+
+        // Whichever setting is taken away, the example has it: Debug names every field of the structure.
+        let fields = format!("{from_example:?}");
+        let mut named: Vec<&str> = fields
+            .split([' ', '{', ','])
+            .filter_map(|word| word.strip_suffix(':'))
+            .collect();
+        named.sort_unstable();
+        let mut written: Vec<&str> = example
+            .iter()
+            .flat_map(|(name, value)| {
+                let inner = value.as_table().into_iter().flatten();
+                std::iter::once(name.as_str()).chain(inner.map(|(name, _)| name.as_str()))
+            })
+            .collect();
+        written.sort_unstable();
+        assert_eq!(written, named);
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let (config, folder) = load(MINIMAL).unwrap();
+        assert_eq!(config.database(), folder.join("strongroom.db"));
+        assert_eq!(config.tls.key, folder.join("tls/server.key"));
+        assert_eq!(
+            config.hsm.module,
+            Path::new("/usr/lib/softhsm/libsofthsm2.so")
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_missing_or_absurd_is_refused_in_one_line() {
+        for (text, expected) in [
+            (&format!("nmae = \"x\"\n{MINIMAL}"), "nmae"),
+            (&format!("{MINIMAL}pin = \"1234\"\n"), "pin"),
+            (&"name = \"x\"\n".to_owned(), "hsm"),
+            (&format!("name = \"a b\"\n{MINIMAL}"), "letters"),
+            (
+                &format!("{MINIMAL}[keystore]\nsession_lifetime = 0\n"),
+                "line 4",
+            ),
+            (&format!("{MINIMAL}[limits]\nbody = 10\n"), "1024"),
+            (&format!("{MINIMAL}[log]\nlevel = \"trace\"\n"), "line 4"),
+        ] {
+            let message = load(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_says_what_to_do() {
+        let error = Config::load(Path::new("/nonexistent/strongroom.toml")).unwrap_err();
+        assert!(error.to_string().contains("strongroomd init"), "{error}");
+    }
+
+    #[test]
+    fn what_init_writes_reads_back() {
+        let initial = InitialConfig {
+            name: "vault.example.com",
+            listen: InitialListen {
+                client: "[::1]:1".parse().unwrap(),
+                admin: "127.0.0.1:2".parse().unwrap(),
+            },
+            hsm: InitialHsm {
+                module: Path::new("/a \"quoted\" folder/module.so"),
+                token_label: "strongroom",
+                pin_file: Path::new("hsm-pin"),
+            },
+        };
+        let (config, _) = load(&toml::to_string(&initial).unwrap()).unwrap();
+        assert_eq!(config.origin(), "vault.example.com/default");
+        assert_eq!(config.listen.client, initial.listen.client);
+        assert_eq!(config.hsm.module, initial.hsm.module);
+    }
+}

@@ -1,0 +1,173 @@
+//! What `/metrics` shows. Labels are of a fixed set: listeners, methods, route templates, statuses and problem codes; never a name or
+//! an identifier.
+
+use std::time::Duration;
+
+use metrics::{
+    SetRecorderError, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+use strongroom_keystore::Statistics;
+use strongroom_wire::health::{Health, Status};
+use strongroom_wire::problem::Code;
+
+const REQUESTS: &str = "strongroom_requests_total";
+const REQUEST_SECONDS: &str = "strongroom_request_seconds";
+const REFUSALS: &str = "strongroom_refusals_total";
+const SIGN_IN_FAILURES: &str = "strongroom_sign_in_failures_total";
+const PANICS: &str = "strongroom_panics_total";
+const HSM_UP: &str = "strongroom_hsm_up";
+const STORAGE_UP: &str = "strongroom_storage_up";
+const TREE_SIZE: &str = "strongroom_tree_size";
+const CACHED_KEKS: &str = "strongroom_cached_keks";
+const QUEUED_ACTS: &str = "strongroom_queued_acts";
+
+/// Upper bounds of the latency histogram in seconds: from a cached read to a request that waits for a slow disk.
+const LATENCIES: [f64; 14] = [
+    0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 4.0, 16.0,
+];
+
+/// Why there are no metrics.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MetricsError {
+    /// The histogram cannot be set up.
+    #[error("the metrics cannot be set up: {0}")]
+    Build(#[from] BuildError),
+    /// The process has metrics already.
+    #[error("the metrics were set up twice")]
+    Twice(#[from] SetRecorderError<PrometheusRecorder>),
+}
+
+/// Starts counting, and gives what renders the counts.
+pub(crate) fn start() -> Result<PrometheusHandle, MetricsError> {
+    let recorder = recorder()?;
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    describe();
+    Ok(handle)
+}
+
+fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    Ok(PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), &LATENCIES)?
+        .build_recorder())
+}
+
+fn describe() {
+    describe_counter!(REQUESTS, "Requests answered.");
+    describe_histogram!(REQUEST_SECONDS, "Seconds from a request to its answer.");
+    describe_counter!(REFUSALS, "Requests refused, by problem code.");
+    describe_counter!(SIGN_IN_FAILURES, "Sign-ins and enrolments that failed.");
+    describe_counter!(PANICS, "Requests during which the appliance panicked.");
+    describe_gauge!(HSM_UP, "Whether the HSM answers: 1 or 0.");
+    describe_gauge!(STORAGE_UP, "Whether the database takes writes: 1 or 0.");
+    describe_gauge!(TREE_SIZE, "Leaves in the audit tree.");
+    describe_gauge!(CACHED_KEKS, "Account KEKs in memory.");
+    describe_gauge!(QUEUED_ACTS, "Acts waiting for the database's writer.");
+}
+
+/// A request was answered.
+pub(crate) fn request(
+    listener: &'static str,
+    method: &'static str,
+    route: &str,
+    status: u16,
+    took: Duration,
+) {
+    let status = [status / 100, status / 10 % 10, status % 10]
+        .map(|digit| char::from_digit(digit.into(), 10).unwrap_or('?'));
+    let status = String::from_iter(status);
+    counter!(REQUESTS, "listener" => listener, "method" => method, "route" => route.to_owned(), "status" => status)
+        .increment(1);
+    histogram!(REQUEST_SECONDS, "method" => method, "route" => route.to_owned()).record(took);
+}
+
+/// A request was refused.
+pub(crate) fn refusal(code: Code) {
+    counter!(REFUSALS, "code" => code.as_str()).increment(1);
+    if matches!(code, Code::SignInRefused | Code::EnrolmentRefused) {
+        let act = match code {
+            Code::SignInRefused => "sign-in",
+            _ => "enrolment",
+        };
+        counter!(SIGN_IN_FAILURES, "act" => act).increment(1);
+    }
+}
+
+/// The appliance panicked during a request.
+pub(crate) fn panic() {
+    counter!(PANICS).increment(1);
+}
+
+/// How the appliance is at this moment.
+pub(crate) fn state(health: &Health, statistics: Option<&Statistics>) {
+    let up = |status| f64::from(u8::from(status == Status::Ok));
+    gauge!(HSM_UP).set(up(health.hsm));
+    gauge!(STORAGE_UP).set(up(health.storage));
+    // Where the storage cannot say, the newest figures stay.
+    if let Some(statistics) = statistics {
+        gauge!(TREE_SIZE).set(approximate(statistics.tree_size));
+        gauge!(CACHED_KEKS).set(approximate(statistics.cached_keks));
+        gauge!(QUEUED_ACTS).set(approximate(statistics.queued_acts));
+    }
+}
+
+/// Exact up to 2^53, as Prometheus counts in floating point.
+#[expect(clippy::cast_precision_loss, reason = "a metric")]
+fn approximate(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn what_happens_is_shown() {
+        let recorder = recorder().unwrap();
+        let shown = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            let took = Duration::from_micros(1500);
+            request("client", "POST", "/v1/keys/{key}/release", 200, took);
+            refusal(Code::KeyNotFound);
+            refusal(Code::SignInRefused);
+            let health = Health {
+                status: Status::Failing,
+                hsm: Status::Failing,
+                storage: Status::Ok,
+                version: "1".to_owned(),
+            };
+            let statistics = Statistics {
+                tree_size: 12,
+                cached_keks: 3,
+                queued_acts: 0,
+            };
+            state(&health, Some(&statistics));
+        });
+        let text = shown.render();
+        for line in [
+            r#"strongroom_requests_total{listener="client",method="POST",route="/v1/keys/{key}/release",status="200"} 1"#,
+            r#"strongroom_request_seconds_bucket{method="POST",route="/v1/keys/{key}/release",le="0.002"} 1"#,
+            r#"strongroom_request_seconds_bucket{method="POST",route="/v1/keys/{key}/release",le="0.001"} 0"#,
+            r#"strongroom_refusals_total{code="key-not-found"} 1"#,
+            r#"strongroom_sign_in_failures_total{act="sign-in"} 1"#,
+            "strongroom_hsm_up 0",
+            "strongroom_storage_up 1",
+            "strongroom_tree_size 12",
+            "strongroom_cached_keks 3",
+            "strongroom_queued_acts 0",
+            "# HELP strongroom_tree_size Leaves in the audit tree.",
+        ] {
+            assert!(
+                text.lines().any(|shown| shown == line),
+                "{line}\nin\n{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `strongroomd audit verify`: recomputes the whole audit log from its leaves and holds the database against it.
+//!
+//! It asks neither the HSM nor a running appliance, and works beside one.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use strongroom_keystore::store::sqlite::SqliteStore;
+use strongroom_keystore::{AuditReport, verify_audit};
+
+use crate::config::Config;
+
+/// What `audit verify` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The report as JSON.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    verified: bool,
+    origin: &'a str,
+    verifier_key: &'a str,
+    leaves: u64,
+    checkpoints: u64,
+    newest_checkpoint_size: Option<u64>,
+    problems: &'a [String],
+}
+
+/// Verifies and reports. The exit status is 1 where anything does not match.
+pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    let database = config.database();
+    let store = SqliteStore::open(&database)
+        .with_context(|| format!("the database {} cannot be opened", database.display()))?;
+
+    let bar = progress_bar();
+    let verified = verify_audit(&store, &config.domain, &mut |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let mut report = verified.context("the audit log cannot be verified")?;
+    if report.origin != config.origin() {
+        report.problems.push(format!(
+            "the log's origin is {}, and the configuration says {}",
+            report.origin,
+            config.origin()
+        ));
+    }
+
+    if arguments.json {
+        super::print_json(&as_json(&report))?;
+    } else {
+        super::print(&as_text(&report))?;
+    }
+    Ok(if report.problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn as_json(report: &AuditReport) -> Report<'_> {
+    Report {
+        verified: report.problems.is_empty(),
+        origin: &report.origin,
+        verifier_key: &report.verifier_key,
+        leaves: report.leaves,
+        checkpoints: report.checkpoints,
+        newest_checkpoint_size: report.newest_checkpoint_size,
+        problems: &report.problems,
+    }
+}
+
+fn as_text(report: &AuditReport) -> String {
+    let newest = report
+        .newest_checkpoint_size
+        .map(|size| format!(", the newest of {size} leaves"));
+    let mut text = format!(
+        "log:          {}\nverifier key: {}\nleaves:       {}\ncheckpoints:  {}{}\n",
+        report.origin,
+        report.verifier_key,
+        report.leaves,
+        report.checkpoints,
+        newest.unwrap_or_default()
+    );
+    if report.problems.is_empty() {
+        text += "The audit log is whole.\n";
+    } else {
+        for problem in &report.problems {
+            text.extend(["PROBLEM:      ", problem, "\n"]);
+        }
+        text += "The audit log is NOT whole.\n";
+    }
+    text
+}
+
+/// On a terminal only.
+fn progress_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    // The template is a literal of ours; should it ever not parse, the bar has its usual looks.
+    if let Ok(style) =
+        ProgressStyle::with_template("verifying {wide_bar} {human_pos}/{human_len} leaves, {eta}")
+    {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,107 @@
+//! What the appliance does besides answering requests: it signs checkpoints, forgets what has expired, and tends the metrics.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use strongroom_keystore::Keystore;
+
+use crate::auth::limits::SignInLimits;
+
+/// A leaf is under a signed checkpoint after about so long.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// Histograms gather what they count until somebody looks or this happens.
+const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
+const FORGET_EVERY: Duration = Duration::from_mins(1);
+
+/// The background threads.
+pub(super) struct Background(Vec<(Sender<()>, JoinHandle<()>)>);
+
+impl Background {
+    /// Starts them.
+    pub(super) fn start(
+        keystore: Arc<Keystore>,
+        limits: Arc<SignInLimits>,
+        metrics: Arc<PrometheusHandle>,
+    ) -> io::Result<Self> {
+        let signer = Arc::clone(&keystore);
+        Ok(Self(vec![
+            every("checkpoints", CHECKPOINT_EVERY, move || {
+                if let Err(error) = signer.sign_checkpoint() {
+                    tracing::error!(%error, "no checkpoint could be signed");
+                }
+            })?,
+            every("expiry", FORGET_EVERY, move || {
+                limits.forget_idle();
+                match keystore.forget_expired() {
+                    Ok(0) => {}
+                    Ok(count) => tracing::debug!(count, "expired things were forgotten"),
+                    Err(error) => tracing::error!(%error, "expired things could not be forgotten"),
+                }
+            })?,
+            every("metrics", METRICS_UPKEEP_EVERY, move || {
+                metrics.run_upkeep();
+            })?,
+        ]))
+    }
+
+    /// Stops them, each after what it is doing.
+    pub(super) fn stop(self) {
+        let threads: Vec<_> = self.0.into_iter().map(|(_, thread)| thread).collect();
+        for thread in threads {
+            // Its work catches its own panics.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A thread that does `work` again and again until the sender is dropped.
+fn every(
+    name: &str,
+    interval: Duration,
+    work: impl Fn() + Send + 'static,
+) -> io::Result<(Sender<()>, JoinHandle<()>)> {
+    let (stop, stopped) = channel();
+    let thread = thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || repeat(&stopped, interval, &work))?;
+    Ok((stop, thread))
+}
+
+fn repeat(stopped: &Receiver<()>, interval: Duration, work: &impl Fn()) {
+    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
+        // The panic hook has logged it; the next round may do better.
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn work_goes_on_after_a_panic_until_it_is_stopped() {
+        let rounds = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&rounds);
+        let (stop, thread) = every("test", Duration::from_millis(1), move || {
+            assert!(
+                counted.fetch_add(1, Ordering::SeqCst) != 1,
+                "the second round"
+            );
+        })
+        .unwrap();
+        while rounds.load(Ordering::SeqCst) < 5 {
+            thread::yield_now();
+        }
+        drop(stop);
+        thread.join().unwrap();
+    }
+}

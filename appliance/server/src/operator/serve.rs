@@ -1,0 +1,198 @@
+//! `strongroomd serve`: serves clients and administrators until SIGINT or SIGTERM.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::http::KeepAlive;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, rt, web};
+use anyhow::Context as _;
+use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
+use rustls::ServerConfig;
+use strongroom_hsm::pkcs11::{Pin, Pkcs11Config, Pkcs11Hsm};
+use strongroom_keystore::store::sqlite::SqliteStore;
+use strongroom_keystore::{Keystore, SystemClock};
+use tokio::signal::unix::{SignalKind, signal};
+use utoipa_actix_web::AppExt as _;
+
+use crate::auth::limits::SignInLimits;
+use crate::config::{self, Config};
+use crate::folder::{Addresses, DataFolder};
+use crate::observe::observe;
+use crate::routes::health::NewestHealth;
+use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
+use crate::{logging, metrics, tls};
+
+use super::background::Background;
+
+/// How long requests that are being answered may take once a stop was asked for, in seconds.
+const STOP_TIMEOUT: u64 = 20;
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Listen for clients here and not where the configuration says; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    client_listen: Option<SocketAddr>,
+    /// Listen for administrators here and not where the configuration says; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    admin_listen: Option<SocketAddr>,
+}
+
+/// What the handlers of both listeners share.
+#[derive(Clone)]
+struct Shared {
+    keystore: web::Data<Keystore>,
+    limits: web::Data<SignInLimits>,
+    body_limits: web::Data<BodyLimits>,
+    health: web::Data<NewestHealth>,
+    metrics: web::Data<PrometheusHandle>,
+}
+
+/// Serves until asked to stop.
+pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    logging::start(config.log).context("the log cannot be started")?;
+    let folder = DataFolder::lock(&config.data)?;
+    // What an appliance that was killed left.
+    folder.withdraw();
+    let tls = tls::server_config(&config.tls.certificate, &config.tls.key)?;
+    let client = listen(arguments.client_listen.unwrap_or(config.listen.client))?;
+    let admin = listen(arguments.admin_listen.unwrap_or(config.listen.admin))?;
+    let addresses = Addresses {
+        client: client.local_addr()?,
+        admin: admin.local_addr()?,
+    };
+    let shared = Shared {
+        keystore: web::Data::new(open_keystore(&config)?),
+        limits: web::Data::new(SignInLimits::new(&config.limits)),
+        body_limits: web::Data::new(BodyLimits::from(&config.limits)),
+        health: web::Data::default(),
+        metrics: web::Data::new(metrics::start()?),
+    };
+    let background = Background::start(
+        web::Data::clone(&shared.keystore).into_inner(),
+        web::Data::clone(&shared.limits).into_inner(),
+        web::Data::clone(&shared.metrics).into_inner(),
+    )
+    .context("a background thread cannot be started")?;
+
+    let keystore = web::Data::clone(&shared.keystore);
+    let served = rt::System::new().block_on(async {
+        let servers = [
+            server(Listener::Client, client, &tls, &shared)?,
+            server(Listener::Administration, admin, &tls, &shared)?,
+        ];
+        folder.publish(addresses)?;
+        tracing::info!(client = %addresses.client, administration = %addresses.admin, "ready");
+        serve_until_stopped(servers).await
+    });
+
+    folder.withdraw();
+    background.stop();
+    match keystore.sign_checkpoint() {
+        Ok(_) => tracing::info!("stopped"),
+        Err(error) => tracing::error!(%error, "stopped without a last checkpoint"),
+    }
+    keystore.wipe();
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+fn open_keystore(config: &Config) -> anyhow::Result<Keystore> {
+    let config::Hsm {
+        module,
+        token_label,
+        pin_file,
+        sessions,
+    } = &config.hsm;
+    let hsm = Pkcs11Hsm::open(Pkcs11Config {
+        module: module.clone(),
+        token_label: token_label.clone(),
+        pin: Pin::from_file(pin_file)?,
+        max_sessions: sessions.get(),
+    })?;
+    let database = config.database();
+    let store = SqliteStore::open(&database)
+        .with_context(|| format!("the database {} cannot be opened", database.display()))?;
+    Ok(Keystore::open(
+        Arc::new(store),
+        Arc::new(hsm),
+        Arc::new(SystemClock),
+        config.keystore_options(),
+    )?)
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("the appliance cannot listen on {address}"))?;
+    // The standard library's backlog is too short for a site whose clients all come back at once.
+    rustix::net::listen(&listener, BACKLOG)
+        .with_context(|| format!("the appliance cannot listen on {address}"))?;
+    Ok(listener)
+}
+
+fn server(
+    listener: Listener,
+    socket: TcpListener,
+    tls: &ServerConfig,
+    shared: &Shared,
+) -> anyhow::Result<Server> {
+    let shared = shared.clone();
+    let table = web::Data::new(RouteTable::new(listener));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(listener))
+            .app_data(web::Data::clone(&table))
+            .app_data(web::Data::clone(&shared.keystore))
+            .app_data(web::Data::clone(&shared.limits))
+            .app_data(web::Data::clone(&shared.body_limits))
+            .app_data(web::Data::clone(&shared.health))
+            .app_data(web::Data::clone(&shared.metrics))
+            .configure(extractor_settings)
+            .into_utoipa_app()
+            .configure(|services| listener.routes(services))
+            .into_app()
+            .default_service(web::to(unrouted))
+            .wrap(from_fn(observe))
+    })
+    .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+    .shutdown_timeout(STOP_TIMEOUT)
+    .disable_signals();
+    let server = match listener {
+        Listener::Client => server,
+        // It has few clients, and must answer them when the other listener's threads are all busy.
+        Listener::Administration => server.workers(1),
+    };
+    let server = server
+        .listen_rustls_0_23(socket, tls.clone())
+        .context("the appliance cannot listen")?;
+    Ok(server.run())
+}
+
+/// Waits for a signal to stop, lets the requests that are being answered finish, and returns.
+async fn serve_until_stopped(servers: [Server; 2]) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let handles = servers.each_ref().map(Server::handle);
+    let [mut client, mut administration] = servers.map(rt::spawn);
+    tokio::select! {
+        _ = interrupt.recv() => tracing::info!("stopping (SIGINT)"),
+        _ = terminate.recv() => tracing::info!("stopping (SIGTERM)"),
+        ended = &mut client => return Ok(ended.context("the client listener failed")??),
+        ended = &mut administration => return Ok(ended.context("the administration listener failed")??),
+    }
+    let [first, second] = handles;
+    tokio::join!(first.stop(true), second.stop(true));
+    client.await??;
+    administration.await??;
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The audit log.
+
+use actix_web::{get, web};
+use strongroom_keystore::Keystore;
+use strongroom_wire::audit::{CheckpointNote, InclusionProof, RecordPage, RecordQuery};
+
+use super::{Answer, ask, shown};
+use crate::auth::Caller;
+
+/// List audit records.
+///
+/// Owners see what concerns them or their keys; auditors see all.
+#[utoipa::path(
+    tag = "audit",
+    operation_id = "list_records",
+    params(RecordQuery),
+    responses((status = 200, description = "A page of records, the newest first.", body = RecordPage)),
+)]
+#[get("/v1/audit")]
+pub(super) async fn records(
+    caller: Caller,
+    query: web::Query<RecordQuery>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let query = query.into_inner();
+    let page = ask(keystore, move |keystore| keystore.records(&caller, query)).await?;
+    Ok(shown(&page))
+}
+
+/// Show the newest signed checkpoint.
+#[utoipa::path(
+    tag = "audit",
+    operation_id = "show_checkpoint",
+    responses((status = 200, description = "The checkpoint (C2SP tlog-checkpoint).", body = CheckpointNote)),
+)]
+#[get("/v1/audit/checkpoint")]
+pub(super) async fn checkpoint(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+    let note = ask(keystore, move |keystore| keystore.checkpoint(&caller)).await?;
+    Ok(shown(&note))
+}
+
+/// Prove that a leaf is in the tree.
+#[utoipa::path(
+    tag = "audit",
+    operation_id = "prove_inclusion",
+    params(("index" = u64, Path, description = "The leaf's index.")),
+    responses((status = 200, description = "The leaf and its inclusion proof (RFC 9162 section 2.1.3).", body = InclusionProof)),
+)]
+#[get("/v1/audit/{index}/proof")]
+pub(super) async fn proof(
+    caller: Caller,
+    index: web::Path<u64>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let index = index.into_inner();
+    let proof = ask(keystore, move |keystore| {
+        keystore.inclusion_proof(&caller, index)
+    })
+    .await?;
+    Ok(shown(&proof))
+}

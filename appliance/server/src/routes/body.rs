@@ -1,0 +1,48 @@
+//! JSON bodies of requests, of bounded size.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::{JsonBody, Payload};
+use actix_web::{FromRequest, HttpRequest, web};
+use serde::de::DeserializeOwned;
+
+use crate::config::Limits;
+use crate::problems::Failure;
+
+/// The largest bodies that are read, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    usual: usize,
+    large: usize,
+}
+
+impl From<&Limits> for BodyLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            usual: limits.body,
+            large: limits.keys_body,
+        }
+    }
+}
+
+/// A JSON body.
+pub(crate) struct Json<T, const LARGE: bool = false>(pub(crate) T);
+
+/// A JSON body that lists many things.
+pub(crate) type LargeJson<T> = Json<T, true>;
+
+impl<T: DeserializeOwned + 'static, const LARGE: bool> FromRequest for Json<T, LARGE> {
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = JsonBody::new(request, payload, None, true);
+        let limits = request.app_data::<web::Data<BodyLimits>>().cloned();
+        Box::pin(async move {
+            let limits = limits.ok_or_else(Failure::internal)?;
+            let limit = if LARGE { limits.large } else { limits.usual };
+            Ok(Self(body.limit(limit).await?))
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! The HTTP interface: one file a resource.
+//!
+//! A handler authenticates (`Caller`), parses (`Json`, `Path`, `Query`), makes one call into the keystore ([`ask`]) and maps the
+//! answer ([`shown`], [`acted`]).
+
+mod accounts;
+mod audit;
+mod body;
+pub(crate) mod document;
+mod enrolments;
+mod grants;
+mod groups;
+pub(crate) mod health;
+mod keys;
+mod metrics;
+mod openapi;
+mod sessions;
+
+use actix_web::dev::ResourceDef;
+use actix_web::http::StatusCode;
+use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use strongroom_keystore::{Answer as KeystoreAnswer, Keystore};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub(crate) use body::BodyLimits;
+
+use crate::metrics as counters;
+use crate::problems::Failure;
+
+/// What a handler answers.
+type Answer = Result<HttpResponse, Failure>;
+
+/// The two listeners, which have different routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// For those who use keys.
+    Client,
+    /// For administrators and the monitoring.
+    Administration,
+}
+
+impl Listener {
+    /// Its name in the log, the metrics and the OpenAPI document.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Administration => "administration",
+        }
+    }
+
+    /// Its routes.
+    pub(crate) fn routes(self, services: &mut ServiceConfig<'_>) {
+        // The first route that fits takes a request: /v1/accounts/me of the common ones comes before /v1/accounts/{account}.
+        common_routes(services);
+        match self {
+            Self::Client => client_routes(services),
+            Self::Administration => administration_routes(services),
+        }
+    }
+}
+
+/// The index of the leaf that an answer tells of, for the log line of its request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leaf(pub(crate) u64);
+
+fn common_routes(services: &mut ServiceConfig<'_>) {
+    services
+        .service(enrolments::start)
+        .service(enrolments::finish)
+        .service(sessions::start)
+        .service(sessions::finish)
+        .service(sessions::list)
+        // Before the one with the identifier, which would take it for one.
+        .service(sessions::end_current)
+        .service(sessions::end)
+        .service(accounts::own)
+        .service(audit::records)
+        .service(audit::checkpoint)
+        .service(audit::proof)
+        .service(health::show)
+        .service(openapi::show);
+}
+
+fn client_routes(services: &mut ServiceConfig<'_>) {
+    services
+        .service(keys::release)
+        .service(keys::create)
+        .service(keys::list)
+        .service(keys::show)
+        .service(keys::destroy)
+        .service(keys::rotate)
+        .service(keys::change_state)
+        .service(grants::share)
+        .service(grants::list)
+        .service(grants::revoke)
+        .service(groups::members)
+        .service(groups::add)
+        .service(groups::remove);
+}
+
+fn administration_routes(services: &mut ServiceConfig<'_>) {
+    services
+        .service(accounts::create)
+        .service(accounts::list)
+        .service(accounts::show)
+        .service(accounts::update)
+        .service(accounts::invite)
+        .service(metrics::show);
+}
+
+/// Settings of the extractors that handlers use.
+pub(crate) fn extractor_settings(services: &mut web::ServiceConfig) {
+    services
+        .app_data(web::PathConfig::default().error_handler(|error, _| Failure::from(error).into()))
+        .app_data(
+            web::QueryConfig::default().error_handler(|error, _| Failure::from(error).into()),
+        );
+}
+
+/// The addresses of a listener and the methods that each takes: what tells a wrong method from a wrong address.
+pub(crate) struct RouteTable(Vec<(ResourceDef, String)>);
+
+impl RouteTable {
+    /// The routes of `listener`.
+    pub(crate) fn new(listener: Listener) -> Self {
+        let routes = document::methods(listener);
+        Self(
+            routes
+                .into_iter()
+                .map(|(path, methods)| (ResourceDef::new(path), methods.join(", ")))
+                .collect(),
+        )
+    }
+
+    fn methods(&self, path: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(route, _)| route.is_match(path))
+            .map(|(_, methods)| methods.as_str())
+    }
+}
+
+/// Answers what no route took.
+pub(crate) async fn unrouted(request: HttpRequest, table: web::Data<RouteTable>) -> Answer {
+    Err(match table.methods(request.path()) {
+        Some(allow) => Failure::method_not_allowed(allow),
+        None => Failure::no_such_route(),
+    })
+}
+
+/// Makes one call into the keystore, on a thread that may wait.
+async fn ask<T: Send + 'static>(
+    keystore: web::Data<Keystore>,
+    call: impl FnOnce(&Keystore) -> KeystoreAnswer<T> + Send + 'static,
+) -> Result<T, Failure> {
+    wait_for(move || call(&keystore))
+        .await?
+        .map_err(Failure::from)
+}
+
+/// Runs what may wait on a thread that may.
+async fn wait_for<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    web::block(call).await.map_err(|_| {
+        // The call panicked; the panic hook has logged where.
+        counters::panic();
+        Failure::internal()
+    })
+}
+
+/// The answer to a request that changed nothing.
+fn shown(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().json(body)
+}
+
+/// The answer to an act, with the index of its leaf.
+fn acted(status: StatusCode, body: &impl Serialize, leaf: u64) -> HttpResponse {
+    let mut response = HttpResponse::build(status).json(body);
+    response.extensions_mut().insert(Leaf(leaf));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Sign-in by OPAQUE (RFC 9807), and sessions.
+
+use actix_web::http::StatusCode;
+use actix_web::{delete, get, post, web};
+use strongroom_keystore::Keystore;
+use strongroom_wire::account::Done;
+use strongroom_wire::id::SessionId;
+use strongroom_wire::session::{FinishSignIn, Sessions, SignInStarted, SignedIn, StartSignIn};
+
+use super::body::Json;
+use super::{Answer, acted, ask, shown, wait_for};
+use crate::auth::limits::SignInLimits;
+use crate::auth::{Caller, Source};
+use crate::problems::Failure;
+
+/// Start a sign-in.
+///
+/// The answer has the same form whether the account exists or not.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "start_sign_in",
+    security(()),
+    request_body = StartSignIn,
+    responses((status = 200, description = "The OPAQUE message KE2.", body = SignInStarted)),
+)]
+#[post("/v1/sessions/start")]
+pub(super) async fn start(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<StartSignIn>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let account = request.account.clone();
+    limits.admit(&account, source)?;
+    let answer = ask(keystore, move |keystore| {
+        keystore.start_sign_in(source, request)
+    })
+    .await;
+    // A start that worked stays counted until its finish: it let the client try a password.
+    if answer.as_ref().is_err_and(Failure::is_fault) {
+        limits.give_back(&account, source);
+    }
+    Ok(shown(&answer?))
+}
+
+/// Finish a sign-in and open a session.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_sign_in",
+    security(()),
+    request_body = FinishSignIn,
+    responses((status = 200, description = "The session and its token.", body = SignedIn)),
+)]
+#[post("/v1/sessions/finish")]
+pub(super) async fn finish(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<FinishSignIn>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let limited = web::Data::clone(&limits);
+    let (account, answer) = wait_for(move || {
+        let account = keystore.account_of_sign_in(request.sign_in);
+        if account.is_none() {
+            // Its start has not been counted, as there was none.
+            limited.admit_source(source)?;
+        }
+        let answer = keystore.finish_sign_in(source, request);
+        Ok::<_, Failure>((account, answer.map_err(Failure::from)))
+    })
+    .await??;
+    if let Some(account) = account
+        && answer.as_ref().err().is_none_or(Failure::is_fault)
+    {
+        limits.give_back(&account, source);
+    }
+    let signed_in = answer?;
+    Ok(acted(StatusCode::OK, &signed_in, signed_in.leaf))
+}
+
+/// List one's own sessions.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "list_sessions",
+    responses((status = 200, description = "The caller's sessions.", body = Sessions)),
+)]
+#[get("/v1/sessions")]
+pub(super) async fn list(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+    let sessions = ask(keystore, move |keystore| keystore.sessions(&caller)).await?;
+    Ok(shown(&sessions))
+}
+
+/// End the session that the request is made in.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "end_current_session",
+    responses((status = 200, description = "The session is ended.", body = Done)),
+)]
+#[delete("/v1/sessions/current")]
+pub(super) async fn end_current(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+    let done = ask(keystore, move |keystore| {
+        keystore.end_session(&caller, None)
+    })
+    .await?;
+    Ok(acted(StatusCode::OK, &done, done.leaf))
+}
+
+/// End one of one's own sessions.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "end_session",
+    params(("session" = SessionId, Path, description = "The session.")),
+    responses((status = 200, description = "The session is ended.", body = Done)),
+)]
+#[delete("/v1/sessions/{session}")]
+pub(super) async fn end(
+    caller: Caller,
+    session: web::Path<SessionId>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let session = session.into_inner();
+    let done = ask(keystore, move |keystore| {
+        keystore.end_session(&caller, Some(session))
+    })
+    .await?;
+    Ok(acted(StatusCode::OK, &done, done.leaf))
+}
