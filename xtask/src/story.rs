@@ -155,9 +155,11 @@ pub(crate) const STORY: &[Act] = &[
         Refusal("destroyed"),
     ),
     Absent(Alice, "report-again.pdf"),
-    Tell("Every act left a leaf in the audit log, the refused ones too."),
+    Tell(
+        "Every act left a leaf in the audit log, the refused ones too. Alice sees what concerns her and her keys.",
+    ),
     Type(
-        Admin,
+        Alice,
         "audit tail",
         Success(&[
             "{key}",

@@ -8,6 +8,7 @@ use std::fmt;
 use aes_kw::{KeyInit, KwpAes256};
 use hkdf::Hkdf;
 use sha2::Sha512;
+use strongroom_wire::id::KeyId;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The longest material that is wrapped, in bytes.
@@ -41,41 +42,40 @@ impl TransportKey {
         &self.0
     }
 
-    /// AES-KWP (RFC 5649) of `material`: a multiple of 8 bytes, 8 to 15 longer than it.
+    /// `material` of one version of one key, wrapped for the other end: AES-KWP (RFC 5649), a multiple of 8 bytes, 8 to 15 longer than it.
+    ///
+    /// The wrapping key follows from the transport key, the key's identifier and its version (HKDF-SHA-512 with info
+    /// `strongroom/v1/material`, the identifier's 16 bytes and the version in 4 bytes, big-endian), so that nobody between the two ends can
+    /// put one key's material in another's place.
     ///
     /// # Errors
     ///
     /// [`WrapError`] when `material` is empty or longer than [`LONGEST_MATERIAL`].
-    pub fn wrap(&self, material: &[u8]) -> Result<Vec<u8>, WrapError> {
-        if material.is_empty() || material.len() > LONGEST_MATERIAL {
-            return Err(WrapError);
-        }
-        let mut wrapped = vec![0; (material.len().div_ceil(8) + 1) * 8];
-        KwpAes256::new(&self.0.into())
-            .wrap_key(material, &mut wrapped)
-            .map_err(|_| WrapError)?;
-        Ok(wrapped)
+    pub fn wrap(&self, key: KeyId, version: u32, material: &[u8]) -> Result<Vec<u8>, WrapError> {
+        wrap(&self.wrapping_key(key, version), material)
     }
 
-    /// The material that was wrapped.
+    /// The material of this version of this key that was wrapped.
     ///
     /// # Errors
     ///
-    /// [`UnwrapError`] when it was not wrapped under this key or was altered on the way.
-    pub fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
-        if wrapped.len() < 16
-            || wrapped.len() > LONGEST_MATERIAL + 16
-            || !wrapped.len().is_multiple_of(8)
-        {
-            return Err(UnwrapError);
-        }
-        let mut buffer = Zeroizing::new(vec![0; wrapped.len() - 8]);
-        let length = KwpAes256::new(&self.0.into())
-            .unwrap_key(wrapped, &mut buffer)
-            .map_err(|_| UnwrapError)?
-            .len();
-        buffer.truncate(length);
-        Ok(buffer)
+    /// [`UnwrapError`] when it was wrapped in another session, for another key or version, or was altered on the way.
+    pub fn unwrap(
+        &self,
+        key: KeyId,
+        version: u32,
+        wrapped: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+        unwrap(&self.wrapping_key(key, version), wrapped)
+    }
+
+    fn wrapping_key(&self, key: KeyId, version: u32) -> Zeroizing<[u8; 32]> {
+        let mut wrapping_key = Zeroizing::new([0; 32]);
+        let version = version.to_be_bytes();
+        let info: [&[u8]; 3] = [b"strongroom/v1/material", key.as_bytes(), &version];
+        // 32 bytes are below HKDF's limit of 255 times 64, its only error.
+        let _ = Hkdf::<Sha512>::new(None, &self.0).expand_multi_info(&info, &mut *wrapping_key);
+        wrapping_key
     }
 }
 
@@ -95,6 +95,33 @@ pub struct WrapError;
 #[error("the key material was altered between the appliance and this client")]
 pub struct UnwrapError;
 
+fn wrap(key: &[u8; 32], material: &[u8]) -> Result<Vec<u8>, WrapError> {
+    if material.is_empty() || material.len() > LONGEST_MATERIAL {
+        return Err(WrapError);
+    }
+    let mut wrapped = vec![0; (material.len().div_ceil(8) + 1) * 8];
+    KwpAes256::new(key.into())
+        .wrap_key(material, &mut wrapped)
+        .map_err(|_| WrapError)?;
+    Ok(wrapped)
+}
+
+fn unwrap(key: &[u8; 32], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+    if wrapped.len() < 16
+        || wrapped.len() > LONGEST_MATERIAL + 16
+        || !wrapped.len().is_multiple_of(8)
+    {
+        return Err(UnwrapError);
+    }
+    let mut buffer = Zeroizing::new(vec![0; wrapped.len() - 8]);
+    let length = KwpAes256::new(key.into())
+        .unwrap_key(wrapped, &mut buffer)
+        .map_err(|_| UnwrapError)?
+        .len();
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -105,31 +132,42 @@ mod tests {
 
     #[test]
     fn material_of_every_length_comes_back() {
-        let key = TransportKey::derive(&[7; 64]);
+        let (transport, key) = (TransportKey::derive(&[7; 64]), KeyId::generate());
         for length in (1..70).chain([LONGEST_MATERIAL]) {
             let material: Vec<u8> = (0..length)
                 .map(|i| u8::try_from(i % 251).unwrap())
                 .collect();
-            let wrapped = key.wrap(&material).unwrap();
-            assert_eq!(*key.unwrap(&wrapped).unwrap(), material, "{length} bytes");
+            let wrapped = transport.wrap(key, 1, &material).unwrap();
+            let unwrapped = transport.unwrap(key, 1, &wrapped).unwrap();
+            assert_eq!(*unwrapped, material, "{length} bytes");
         }
-        assert_eq!(key.wrap(&[]), Err(WrapError));
-        assert_eq!(key.wrap(&vec![0; LONGEST_MATERIAL + 1]), Err(WrapError));
+        assert_eq!(transport.wrap(key, 1, &[]), Err(WrapError));
+        let too_long = vec![0; LONGEST_MATERIAL + 1];
+        assert_eq!(transport.wrap(key, 1, &too_long), Err(WrapError));
     }
 
     #[test]
-    fn altered_material_or_another_key_is_refused() {
-        let key = TransportKey::derive(&[7; 64]);
-        let wrapped = key.wrap(&[1; 32]).unwrap();
+    fn material_that_was_altered_or_is_not_what_it_should_be_is_refused() {
+        let (transport, key) = (TransportKey::derive(&[7; 64]), KeyId::generate());
+        let wrapped = transport.wrap(key, 1, &[1; 32]).unwrap();
         for bit in 0..wrapped.len() * 8 {
             let mut altered = wrapped.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(key.unwrap(&altered), Err(UnwrapError), "bit {bit}");
+            let refused = transport.unwrap(key, 1, &altered);
+            assert_eq!(refused, Err(UnwrapError), "bit {bit}");
         }
         for length in 0..wrapped.len() {
-            assert_eq!(key.unwrap(&wrapped[..length]), Err(UnwrapError));
+            let refused = transport.unwrap(key, 1, &wrapped[..length]);
+            assert_eq!(refused, Err(UnwrapError), "{length} bytes");
         }
-        assert!(TransportKey::derive(&[8; 64]).unwrap(&wrapped).is_err());
+        let other_session = TransportKey::derive(&[8; 64]);
+        assert!(other_session.unwrap(key, 1, &wrapped).is_err());
+        assert!(
+            transport.unwrap(key, 2, &wrapped).is_err(),
+            "another version"
+        );
+        let other_key = transport.unwrap(KeyId::generate(), 1, &wrapped);
+        assert!(other_key.is_err(), "another key");
     }
 
     #[test]
@@ -138,14 +176,14 @@ mod tests {
         let mut held = 0;
         for group in set.test_groups.iter().filter(|group| group.key_size == 256) {
             for test in &group.tests {
-                let key = TransportKey::from_bytes(test.key.as_slice().try_into().unwrap());
-                let unwrapped = key.unwrap(&test.ct);
+                let key: [u8; 32] = test.key.as_slice().try_into().unwrap();
+                let unwrapped = unwrap(&key, &test.ct);
                 if test.result.must_fail() {
                     assert_eq!(unwrapped, Err(UnwrapError), "test {}", test.tc_id);
                 } else if !test.pt.is_empty() {
                     assert_eq!(**unwrapped.unwrap(), **test.pt, "test {}", test.tc_id);
                     assert_eq!(
-                        key.wrap(&test.pt).unwrap(),
+                        wrap(&key, &test.pt).unwrap(),
                         **test.ct,
                         "test {}",
                         test.tc_id

@@ -15,16 +15,20 @@ macro_rules! acts {
         #[non_exhaustive]
         pub enum Act {
             $( $(#[$doc])* #[serde(rename = $text)] $name, )*
+            /// An act of a newer appliance.
+            #[serde(other)]
+            #[serde(rename = "unknown")]
+            Unknown,
         }
 
         impl Act {
             /// Every act.
             pub const ALL: &'static [Self] = &[$( Self::$name, )*];
 
-            /// The act's number in a leaf.
+            /// The act's number in a leaf; 0, which no leaf has, where it is unknown.
             #[must_use]
             pub const fn number(self) -> u16 {
-                match self { $( Self::$name => $number, )* }
+                match self { $( Self::$name => $number, )* Self::Unknown => 0 }
             }
 
             /// The act with this number.
@@ -36,7 +40,7 @@ macro_rules! acts {
             /// The act's name.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $( Self::$name => $text, )* }
+                match self { $( Self::$name => $text, )* Self::Unknown => "unknown" }
             }
         }
     };

@@ -140,7 +140,8 @@ const fn active() -> KeyState {
 pub struct CreateKeys {
     /// 1 to [`MOST_KEYS_A_REQUEST`] keys.
     pub keys: Vec<NewKey>,
-    /// Whether to release each to its creator in the same answer. Such a release is an act of its own, with its own leaf.
+    /// Whether to release each to its creator in the same answer. Such a release is an act of its own, with its own leaf; the key's usage
+    /// policy does not bind it.
     #[serde(default)]
     pub release: bool,
 }
@@ -258,7 +259,8 @@ pub struct Material {
     pub version: u32,
     /// What it is for.
     pub algorithm: Algorithm,
-    /// AES-KWP (RFC 5649) of the material under the session's transport key.
+    /// AES-KWP (RFC 5649) of the material, under a key that follows from the session's transport key, the key's identifier and its
+    /// version.
     pub wrapped: Base64,
     /// The client must forget the material at this moment, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,8 +15,8 @@
 //! clients can depend on it without taking anything of the appliance with them.
 //!
 //! Unknown fields in requests are refused (`deny_unknown_fields`), so that a misspelt restriction is an error and never a
-//! restriction that silently does not hold. Unknown fields in responses are ignored, so that an older client meets a newer
-//! appliance.
+//! restriction that silently does not hold. Unknown fields in responses are ignored, and unknown
+//! acts and problem codes are read as such, so that an older client meets a newer appliance.
 
 #![forbid(unsafe_code)]
 

@@ -17,8 +17,9 @@ use crate::policy;
 use crate::store::{AccountRecord, GrantRecord, KeyRecord};
 
 impl Keystore {
-    /// Creates keys owned by the caller, shared with their recipients, and releases them to the caller if it asked for that. All are
-    /// created or none.
+    /// Creates keys owned by the caller, shared with their recipients, and releases them to the caller if it asked for that: so that
+    /// something can be protected now that is to be opened later, or once, such a release is not held against the key's policy, nor
+    /// counted. All are created or none.
     pub fn create_keys(&self, caller: &Presented, request: CreateKeys) -> Answer<CreatedKeys> {
         check(&request)?;
         let presented = caller.clone();
@@ -35,7 +36,7 @@ impl Keystore {
                     else {
                         return Err(Error::Internal("a new key has no grant"));
                     };
-                    Some(release::release(scope, &caller, *access, key.version)?)
+                    Some(release::release(scope, &caller, &access, key.version)?)
                 } else {
                     None
                 };

@@ -20,16 +20,22 @@ impl Keystore {
             scope.detail.key = Some(key);
             let access = access::require(&scope.view(), &caller, key, Right::Release)?;
             let version = request.version.unwrap_or(access.key.version);
-            release(scope, &caller, access, version)
+            let mut access = access;
+            scope.detail.owner = Some(access.key.owner);
+            check_use(scope, &caller, &access)?;
+            let material = release(scope, &caller, &access, version)?;
+            count(scope, &mut access)?;
+            Ok(material)
         })
     }
 }
 
-/// Releases one version of a key by a grant that holds and has the right to it.
+/// Releases one version of a key by a grant that holds and has the right to it, whatever the usage policy says: the caller has held it
+/// against that, or the release belongs to the key's creation.
 pub(super) fn release(
     scope: &mut Scope<'_>,
     caller: &Caller,
-    mut access: Access,
+    access: &Access,
     version: u32,
 ) -> Result<Material, Error> {
     scope.detail.key = Some(access.key.id);
@@ -39,22 +45,11 @@ pub(super) fn release(
     if version == 0 || version > access.key.version {
         return Err(Error::NoSuchVersion(version));
     }
-    let by_owner = caller.account.id == access.key.owner;
-    match access.key.state {
-        KeyState::Active | KeyState::Deactivated => {}
-        // What a compromised key protected is opened by its owner, to protect it anew.
-        KeyState::Compromised if by_owner => {}
-        KeyState::Destroyed => return Err(Error::KeyDestroyed),
-        state => return Err(Error::KeyStateForbids(state)),
-    }
-    policy::allow_release(&access.key.policy, access.key.releases, scope.now)?;
-    policy::allow_release(&access.grant.policy, access.grant.releases, scope.now)?;
     let material = access.open(&scope.view(), version)?;
     let wrapped = caller
         .transport
-        .wrap(&material)
+        .wrap(access.key.id, version, &material)
         .map_err(|_| Error::Integrity("grant"))?;
-    count(scope, &mut access)?;
     let leaf = scope.record(Act::KeyRelease)?;
     Ok(Material {
         key: access.key.id,
@@ -64,6 +59,20 @@ pub(super) fn release(
         not_after: policy::strictest(&access.key.policy, &access.grant.policy).not_after,
         leaf,
     })
+}
+
+/// Refuses what the key's state or a usage policy does not allow now.
+fn check_use(scope: &Scope<'_>, caller: &Caller, access: &Access) -> Result<(), Error> {
+    let by_owner = caller.account.id == access.key.owner;
+    match access.key.state {
+        KeyState::Active | KeyState::Deactivated => {}
+        // What a compromised key protected is opened by its owner, to protect it anew.
+        KeyState::Compromised if by_owner => {}
+        KeyState::Destroyed => return Err(Error::KeyDestroyed),
+        state => return Err(Error::KeyStateForbids(state)),
+    }
+    policy::allow_release(&access.key.policy, access.key.releases, scope.now)?;
+    policy::allow_release(&access.grant.policy, access.grant.releases, scope.now)
 }
 
 /// Counts the release where a policy limits them. What no policy limits is not counted: the audit tree has it.

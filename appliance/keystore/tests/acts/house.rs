@@ -171,7 +171,10 @@ impl House {
 
 impl Person {
     pub(crate) fn unwrap(&self, material: &Material) -> Vec<u8> {
-        self.transport.unwrap(&material.wrapped.0).unwrap().to_vec()
+        self.transport
+            .unwrap(material.key, material.version, &material.wrapped.0)
+            .unwrap()
+            .to_vec()
     }
 }
 

@@ -1,0 +1,354 @@
+//! HTTPS to the appliance: where it is, whom to trust, requests and answers, and what their failures mean.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`tls`] | the TLS settings and the trusted authorities |
+
+pub mod tls;
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use strongroom_wire::health::Health;
+use strongroom_wire::problem::{Code, Problem};
+use ureq::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use ureq::{Agent, Body, Timeout};
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+pub use tls::Roots;
+
+use crate::ClientError;
+use crate::session::Token;
+
+/// How long the appliance has to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take in all.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+/// The largest answer that is read, in bytes.
+const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
+/// Shorter than the appliance keeps an idle connection, so that no request goes into one that is being closed.
+const IDLE_CONNECTION: Duration = Duration::from_secs(3);
+
+/// An appliance this client is set up with. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    origin: String,
+    also_known_as: Vec<String>,
+    agent: Agent,
+}
+
+impl Client {
+    /// The appliance at `server`, an address such as `https://keys.example.com:8443`, vouched for by one of `roots`.
+    /// Connects to nothing yet.
+    ///
+    /// A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`) unless the address is of this machine.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when the address is not that of an HTTPS server, or has a path in it.
+    pub fn new(server: &str, roots: &Roots) -> Result<Self, ClientError> {
+        let url = origin(server)?;
+        let mut config = Agent::config_builder()
+            .tls_config(tls::config(roots))
+            .https_only(true)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(CONNECT_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(REQUEST_TIMEOUT))
+            .max_idle_age(IDLE_CONNECTION);
+        if is_this_machine(&url) {
+            config = config.proxy(None);
+        }
+        Ok(Self {
+            origin: url.origin().ascii_serialization(),
+            also_known_as: Vec::new(),
+            agent: config.build().into(),
+        })
+    }
+
+    /// Another address under which others know the same appliance: objects that name it are opened here too.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn also_known_as(mut self, server: &str) -> Result<Self, ClientError> {
+        self.also_known_as
+            .push(origin(server)?.origin().ascii_serialization());
+        Ok(self)
+    }
+
+    /// The appliance's origin (RFC 6454 section 6.2), such as `https://keys.example.com:8443`.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether this is the origin of the appliance, or one it is also known as.
+    #[must_use]
+    pub fn is_known(&self, origin: &str) -> bool {
+        self.origin == origin || self.also_known_as.iter().any(|other| other == origin)
+    }
+
+    /// How the appliance does. Needs no session.
+    pub fn health(&self) -> Result<Health, ClientError> {
+        let (status, body) = self.send(&Call::get("/v1/health"), None)?;
+        match status {
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => {
+                serde_json::from_slice(&body).map_err(|_| self.unexpected("not a health report"))
+            }
+            _ => Err(self.refusal(status, &body)),
+        }
+    }
+
+    /// Sends a request and reads the answer.
+    pub(crate) fn call<A: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        token: Option<&Token>,
+    ) -> Result<A, ClientError> {
+        let (status, body) = self.send(call, token)?;
+        if !status.is_success() {
+            return Err(self.refusal(status, &body));
+        }
+        // The error of serde_json can quote the answer, which can hold a token.
+        serde_json::from_slice(&body).map_err(|_| self.unexpected("an answer of an unknown form"))
+    }
+
+    fn send(
+        &self,
+        call: &Call<'_>,
+        token: Option<&Token>,
+    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ClientError> {
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(format!("{}{}", self.origin, call.path))
+            .header(header::ACCEPT, "application/json");
+        if let Some(token) = token {
+            let mut value =
+                HeaderValue::from_str(&token.header()).map_err(|_| ClientError::Library)?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        let sent = match &call.body {
+            Some(body) => request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(body.as_slice())
+                .map(|request| self.agent.run(request)),
+            // Without a length of its own, an empty body would go out in chunks.
+            None if call.method == Method::POST => {
+                request.body(&[][..]).map(|request| self.agent.run(request))
+            }
+            None => request.body(()).map(|request| self.agent.run(request)),
+        };
+        let response = sent
+            .map_err(|_| ClientError::Setup("the request's address is of no use".to_owned()))?
+            .map_err(|error| self.failure(error, call))?;
+        self.read(response, call)
+    }
+
+    fn read(
+        &self,
+        mut response: Response<Body>,
+        call: &Call<'_>,
+    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ClientError> {
+        let status = response.status();
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(LARGEST_ANSWER)
+            .read_to_vec()
+            .map_err(|error| self.failure(error, call))?;
+        Ok((status, Zeroizing::new(body)))
+    }
+
+    /// What an answer with a status that is no success means.
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        match serde_json::from_slice::<Problem>(body) {
+            Ok(problem) if problem.code == Code::NotSignedIn => ClientError::NotSignedIn,
+            Ok(problem) => ClientError::Refused(Box::new(problem)),
+            Err(_) => self.unexpected(&format!("status {}", status.as_u16())),
+        }
+    }
+
+    /// What it means that no answer came.
+    fn failure(&self, error: ureq::Error, call: &Call<'_>) -> ClientError {
+        let server = self.origin.clone();
+        let (reason, nothing_sent) = match error {
+            ureq::Error::Rustls(error) => return self.tls_failure(&error),
+            ureq::Error::Io(error) => {
+                if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+                    return self.tls_failure(error);
+                }
+                io_reason(&error)
+            }
+            ureq::Error::Timeout(timeout) => (
+                "it does not answer in time".to_owned(),
+                matches!(timeout, Timeout::Resolve | Timeout::Connect),
+            ),
+            ureq::Error::HostNotFound => ("there is no host with this name".to_owned(), true),
+            ureq::Error::ConnectionFailed => ("no connection can be made".to_owned(), true),
+            ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => (
+                "the proxy that the environment names does not let through".to_owned(),
+                true,
+            ),
+            ureq::Error::BodyExceedsLimit(_) => return self.unexpected("an answer too long"),
+            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+                return self.unexpected("something that is not HTTP");
+            }
+            other => (other.to_string(), false),
+        };
+        ClientError::Unreachable {
+            server,
+            reason,
+            safe_to_retry: nothing_sent || call.method == Method::GET,
+        }
+    }
+
+    fn tls_failure(&self, error: &rustls::Error) -> ClientError {
+        let server = self.origin.clone();
+        match error {
+            rustls::Error::InvalidCertificate(_) => ClientError::NotTrusted {
+                server,
+                reason: error.to_string(),
+            },
+            _ => ClientError::Unreachable {
+                server,
+                reason: format!("no TLS connection can be made ({error})"),
+                safe_to_retry: true,
+            },
+        }
+    }
+
+    pub(crate) fn unexpected(&self, what: &str) -> ClientError {
+        ClientError::UnexpectedAnswer {
+            server: self.origin.clone(),
+            what: what.to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request.
+pub(crate) struct Call<'a> {
+    method: Method,
+    path: std::borrow::Cow<'a, str>,
+    /// Zeroised: sign-in and enrolment messages stand in some.
+    body: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// A `GET` whose query holds the members of `query` that are not absent.
+    pub(crate) fn find(path: &str, query: &impl Serialize) -> Self {
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        if let Ok(serde_json::Value::Object(members)) = serde_json::to_value(query) {
+            for (name, value) in members {
+                match value {
+                    serde_json::Value::Null => {}
+                    serde_json::Value::String(text) => {
+                        pairs.append_pair(&name, &text);
+                    }
+                    other => {
+                        pairs.append_pair(&name, &other.to_string());
+                    }
+                }
+            }
+        }
+        let pairs = pairs.finish();
+        let separator = if pairs.is_empty() { "" } else { "?" };
+        Self::get(format!("{path}{separator}{pairs}"))
+    }
+
+    pub(crate) fn post(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    pub(crate) fn put(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
+    pub(crate) fn patch(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        Self::new(Method::PATCH, path)
+    }
+
+    pub(crate) fn delete(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    pub(crate) fn with(mut self, body: &impl Serialize) -> Result<Self, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|_| ClientError::Library)?;
+        self.body = Some(Zeroizing::new(body));
+        Ok(self)
+    }
+
+    fn new(method: Method, path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            body: None,
+        }
+    }
+}
+
+/// The reason in words, and whether nothing can have been sent.
+fn io_reason(error: &io::Error) -> (String, bool) {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ("nothing listens there".to_owned(), true),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            ("there is no way to it in the network".to_owned(), true)
+        }
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            ("it does not answer in time".to_owned(), false)
+        }
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => ("the connection broke".to_owned(), false),
+        _ => (error.to_string(), false),
+    }
+}
+
+/// The address, if it is one of an HTTPS server and nothing more.
+fn origin(server: &str) -> Result<Url, ClientError> {
+    let url = Url::parse(server).ok().filter(|url| {
+        url.scheme() == "https"
+            && url.host().is_some()
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    url.ok_or_else(|| {
+        ClientError::Setup(format!(
+            "an appliance's address is one such as https://keys.example.com:8443, not {server:?}"
+        ))
+    })
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! TLS as this client speaks it, and whom it trusts.
+
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+
+use crate::ClientError;
+
+/// The certificates of the authorities that may vouch for the appliance. There are no built-in ones.
+#[derive(Clone)]
+pub struct Roots(Arc<Vec<Certificate<'static>>>);
+
+impl Roots {
+    /// The certificates in a PEM text: the site's authority, or a bundle of several.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when there is no certificate in it or one that cannot be read.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, ClientError> {
+        let mut store = rustls::RootCertStore::empty();
+        let mut certificates = Vec::new();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|_| unusable())?;
+            store.add(certificate.clone()).map_err(|_| unusable())?;
+            certificates.push(Certificate::from_der(&certificate).to_owned());
+        }
+        if certificates.is_empty() {
+            return Err(ClientError::Setup(
+                "the file of the certificate authority holds no certificate in PEM".to_owned(),
+            ));
+        }
+        Ok(Self(Arc::new(certificates)))
+    }
+}
+
+fn unusable() -> ClientError {
+    ClientError::Setup(
+        "a certificate in the file of the certificate authority cannot be read".to_owned(),
+    )
+}
+
+/// TLS 1.3 alone, with the hybrid post-quantum key exchange X25519MLKEM768 offered first, then X25519 and the
+/// NIST curves.
+#[must_use]
+pub fn provider() -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: vec![
+            aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
+            aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+            aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        ],
+        kx_groups: vec![
+            aws_lc_rs::kx_group::X25519MLKEM768,
+            aws_lc_rs::kx_group::X25519,
+            aws_lc_rs::kx_group::SECP256R1,
+            aws_lc_rs::kx_group::SECP384R1,
+        ],
+        ..aws_lc_rs::default_provider()
+    }
+}
+
+pub(super) fn config(roots: &Roots) -> TlsConfig {
+    TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(provider()))
+        .root_certs(RootCerts::Specific(roots.0.clone()))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn only_tls_1_3_and_post_quantum_first() {
+        let provider = provider();
+        assert!(
+            provider
+                .cipher_suites
+                .iter()
+                .all(|suite| suite.tls13().is_some())
+        );
+        assert_eq!(
+            provider.kx_groups[0].name(),
+            rustls::NamedGroup::X25519MLKEM768
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_refused() {
+        for pem in [
+            "",
+            "hello",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            let error = Roots::from_pem(pem.as_bytes()).err().unwrap();
+            assert!(matches!(error, ClientError::Setup(_)), "{pem:?}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The audit log as an account may see it, and proof of it that does not rest on the appliance's word.
+
+use strongroom_audit::checkpoint::{self, Checkpoint};
+use strongroom_audit::tree::verify_inclusion;
+use strongroom_audit::{Event, Hash, Leaf};
+use strongroom_wire::audit::{CheckpointNote, InclusionProof, RecordPage, RecordQuery};
+use strongroom_wire::encoding::Base64;
+
+use crate::ClientError;
+use crate::api::Call;
+use crate::session::Session;
+
+impl Session {
+    /// A page of the audit records that concern the caller and the caller's keys, the newest first; auditors see all.
+    pub fn records(&self, query: &RecordQuery) -> Result<RecordPage, ClientError> {
+        self.call(&Call::find("/v1/audit", query))
+    }
+
+    /// The newest signed checkpoint, to be held against a verifier key with [`verify_checkpoint`].
+    pub fn checkpoint(&self) -> Result<CheckpointNote, ClientError> {
+        self.call(&Call::get("/v1/audit/checkpoint"))
+    }
+
+    /// The proof that a leaf is in the tree of a checkpoint, to be held against a verifier key with [`verify_proof`].
+    pub fn inclusion_proof(&self, index: u64) -> Result<InclusionProof, ClientError> {
+        self.call(&Call::get(format!("/v1/audit/{index}/proof")))
+    }
+}
+
+/// What a checkpoint says, once its signature is found to be by the log with this verifier key (C2SP `signed-note`).
+///
+/// # Errors
+/// [`ClientError::NotProved`] when it is not.
+pub fn verify_checkpoint(
+    note: &CheckpointNote,
+    verifier_key: &str,
+) -> Result<Checkpoint, ClientError> {
+    checkpoint::verify(&note.note, verifier_key)
+        .map_err(|error| ClientError::NotProved(error.to_string()))
+}
+
+/// What a leaf says, once it is found to be in the log with this verifier key, and the checkpoint that proves it.
+///
+/// # Errors
+/// [`ClientError::NotProved`] when it is not.
+pub fn verify_proof(
+    proof: &InclusionProof,
+    verifier_key: &str,
+) -> Result<(Event, Checkpoint), ClientError> {
+    let not_proved = |reason: &str| ClientError::NotProved(reason.to_owned());
+    let checkpoint = verify_checkpoint(&proof.checkpoint, verifier_key)?;
+    let hashes: Option<Vec<Hash>> = proof
+        .hashes
+        .iter()
+        .map(bytes)
+        .map(|bytes| bytes.map(Hash))
+        .collect();
+    let hashes = hashes.ok_or_else(|| not_proved("a hash of the proof does not have 32 bytes"))?;
+    let leaf = Leaf {
+        envelope: proof.envelope.0.clone(),
+        salt: bytes(&proof.salt).ok_or_else(|| not_proved("the salt does not have 32 bytes"))?,
+        detail: proof.detail.0.clone(),
+    };
+    verify_inclusion(
+        checkpoint.size,
+        proof.index,
+        &leaf.hash(),
+        &hashes,
+        &checkpoint.root,
+    )
+    .map_err(|error| ClientError::NotProved(error.to_string()))?;
+    let event = leaf
+        .open()
+        .map_err(|error| ClientError::NotProved(error.to_string()))?;
+    Ok((event, checkpoint))
+}
+
+fn bytes(text: &Base64) -> Option<[u8; 32]> {
+    text.0.as_slice().try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    use strongroom_audit::{Detail, RightEdge};
+    use strongroom_wire::audit::Act;
+    use strongroom_wire::encoding::Timestamp;
+
+    use super::*;
+
+    const ORIGIN: &str = "strongroom.example/default";
+
+    /// The proof of the second of two leaves, the verifier key of its log, and what the leaf says.
+    fn proof() -> (InclusionProof, String, Event) {
+        let event = |act| Event {
+            time: Timestamp::from_millis(1_795_802_400_123),
+            act,
+            done: true,
+            detail: Detail::default(),
+        };
+        let first = Leaf::seal(&event(Act::DomainInitialise), [1; 32]);
+        let second = Leaf::seal(&event(Act::KeyRelease), [2; 32]);
+        let mut edge = RightEdge::empty();
+        let _ = edge.append(&[first.hash(), second.hash()]);
+        let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let public: [u8; 32] = key.public_key().as_ref().try_into().unwrap();
+        let note = checkpoint::sign(ORIGIN, edge.size(), &edge.root(), &public, |text| {
+            Ok::<[u8; 64], std::convert::Infallible>(key.sign(text).as_ref().try_into().unwrap())
+        })
+        .unwrap();
+        let verifier_key = checkpoint::verifier_key(ORIGIN, &public);
+        let proof = InclusionProof {
+            index: 1,
+            envelope: Base64(second.envelope),
+            salt: Base64(second.salt.to_vec()),
+            detail: Base64(second.detail),
+            hashes: vec![Base64(first.hash().0.to_vec())],
+            checkpoint: CheckpointNote {
+                note,
+                verifier_key: verifier_key.clone(),
+            },
+        };
+        (proof, verifier_key, event(Act::KeyRelease))
+    }
+
+    #[test]
+    fn a_leaf_in_the_log_is_proved() {
+        let (proof, verifier_key, event) = proof();
+        let (proved, checkpoint) = verify_proof(&proof, &verifier_key).unwrap();
+        assert_eq!(proved, event);
+        assert_eq!((checkpoint.size, checkpoint.origin.as_str()), (2, ORIGIN));
+    }
+
+    #[test]
+    fn anything_altered_proves_nothing() {
+        let (whole, verifier_key, _) = proof();
+        let altered: [fn(&mut InclusionProof); 7] = [
+            |proof| proof.index = 0,
+            |proof| proof.envelope.0[5] ^= 1,
+            |proof| proof.salt.0[0] ^= 1,
+            |proof| proof.detail.0.push(0),
+            |proof| proof.hashes[0].0[31] ^= 1,
+            |proof| proof.hashes[0].0.truncate(31),
+            |proof| proof.checkpoint.note = proof.checkpoint.note.replacen("\n2\n", "\n3\n", 1),
+        ];
+        for (index, alter) in altered.iter().enumerate() {
+            let mut proof = whole.clone();
+            alter(&mut proof);
+            assert_ne!(proof, whole);
+            let error = verify_proof(&proof, &verifier_key).unwrap_err();
+            assert!(
+                matches!(error, ClientError::NotProved(_)),
+                "{index}: {error:?}"
+            );
+        }
+        let other = checkpoint::verifier_key(ORIGIN, &[9; 32]);
+        assert!(verify_proof(&whole, &other).is_err());
+    }
+}

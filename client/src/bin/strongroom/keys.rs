@@ -1,0 +1,392 @@
+//! `keys`.
+
+mod text;
+
+use std::fs::File;
+use std::path::Path;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use strongroom_client::sign_in::account_name;
+use strongroom_client::{ClientError, Session, object};
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::KeyId;
+use strongroom_wire::key::{
+    Algorithm, ChangedKey, Key, KeyPage, KeyQuery, KeyState, NewKey, Right, ShareKey,
+};
+
+use crate::failure::{Failure, elsewhere};
+use crate::objects::Policy;
+use crate::output::{plain, spelling, spelt};
+use crate::{Context, moment, prompt};
+
+use text::{describe, describe_page, describe_rights};
+
+const HINT: &str = "keys are used at the appliance's client address, and this home is signed in elsewhere: sign in there with \
+                    strongroom login ACCOUNT --server URL, in another --home";
+
+const STATES: [&str; 6] = [
+    "pre-active",
+    "active",
+    "suspended",
+    "deactivated",
+    "compromised",
+    "destroyed",
+];
+
+/// `strongroom keys`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// List keys, the newest first.
+    List(List),
+    /// Show what is known of a key, and who has it.
+    Show {
+        /// The key.
+        key: String,
+    },
+    /// Have the appliance make a key.
+    Create(Create),
+    /// Give an account the key.
+    Share(Share),
+    /// Take the key back from an account.
+    Revoke {
+        /// The key.
+        key: String,
+        /// From whom.
+        #[arg(long, value_name = "ACCOUNT")]
+        from: String,
+    },
+    /// Make a new version of a key; earlier versions still open what they protect.
+    Rotate {
+        /// The key.
+        key: String,
+    },
+    /// Change a key's state.
+    State {
+        /// The key.
+        key: String,
+        /// The state it shall have.
+        #[arg(value_parser = PossibleValuesParser::new(&STATES[..5]).try_map(|text| spelt::<KeyState>(&text)))]
+        state: KeyState,
+    },
+    /// Destroy a key: what it protects can never be opened again.
+    Destroy {
+        /// The key.
+        key: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// `strongroom keys list`.
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// Whose label contains this.
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Whose sender is this account.
+    #[arg(long, value_name = "ACCOUNT")]
+    sender: Option<String>,
+    /// One of whose recipients is this account.
+    #[arg(long, value_name = "ACCOUNT")]
+    recipient: Option<String>,
+    /// In this state.
+    #[arg(long, value_parser = PossibleValuesParser::new(STATES).try_map(|text| spelt::<KeyState>(&text)))]
+    state: Option<KeyState>,
+    /// Created at or after this time.
+    #[arg(long, value_name = "TIME", value_parser = moment::parse, allow_hyphen_values = true)]
+    from: Option<Timestamp>,
+    /// Created before this time.
+    #[arg(long, value_name = "TIME", value_parser = moment::parse, allow_hyphen_values = true)]
+    until: Option<Timestamp>,
+    /// Go on after this key.
+    #[arg(long, value_name = "KEY")]
+    after: Option<KeyId>,
+    /// At most so many.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// All of them.
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+/// `strongroom keys create`.
+#[derive(Args, Debug)]
+pub(crate) struct Create {
+    /// A name for people.
+    #[arg(long, default_value = "")]
+    label: String,
+    /// What it is for.
+    #[arg(long, default_value = "aes-256", value_parser = PossibleValuesParser::new(["aes-256", "hmac-sha-256"]).try_map(|text| spelt::<Algorithm>(&text)))]
+    algorithm: Algorithm,
+    /// Who receives it, besides oneself; may be given several times.
+    #[arg(long, value_name = "ACCOUNT", value_delimiter = ',')]
+    to: Vec<String>,
+    /// Not to be used yet: `keys state KEY active` puts it in use.
+    #[arg(long)]
+    pre_active: bool,
+    #[command(flatten)]
+    policy: Policy,
+}
+
+/// `strongroom keys share`.
+#[derive(Args, Debug)]
+pub(crate) struct Share {
+    /// The key.
+    key: String,
+    /// With whom.
+    #[arg(long, value_name = "ACCOUNT")]
+    with: String,
+    /// What they may do with it [default: release, decrypt, verify].
+    #[arg(long, value_name = "RIGHTS", value_delimiter = ',', value_parser = right_parser())]
+    rights: Option<Vec<Right>>,
+    #[command(flatten)]
+    policy: Policy,
+}
+
+impl Command {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run(context),
+            Self::Show { key } => show(context, &key),
+            Self::Create(create) => create.run(context),
+            Self::Share(share) => share.run(context),
+            Self::Revoke { key, from } => revoke(context, &key, &from),
+            Self::Rotate { key } => change(context, &key, Session::rotate, |key| {
+                format!("Key {} has version {} now.", key.id, key.version)
+            }),
+            Self::State { key, state } => change(
+                context,
+                &key,
+                |session, key| session.change_state(key, state),
+                |key| format!("Key {} is {} now.", key.id, spelling(&key.state)),
+            ),
+            Self::Destroy { key, yes } => destroy(context, &key, yes),
+        }
+    }
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let session = context.session()?;
+        let query = KeyQuery {
+            label: self.label,
+            sender: self.sender.as_deref().map(account_name),
+            recipient: self.recipient.as_deref().map(account_name),
+            state: self.state,
+            from: self.from,
+            until: self.until,
+            after: self.after,
+            limit: Some(if self.all { 1000 } else { self.limit }),
+        };
+        let page = if self.all {
+            let keys: Result<Vec<Key>, ClientError> = session.all_keys(query).collect();
+            keys.map(|keys| KeyPage { keys, next: None })
+        } else {
+            session.find_keys(&query)
+        };
+        let page = page.map_err(here)?;
+        context.output.answer(&page, || describe_page(&page))
+    }
+}
+
+fn show(context: &Context, key: &str) -> Result<(), Failure> {
+    let id = identify(key)?;
+    let session = context.session()?;
+    let key = session.key(id).map_err(here)?;
+    let grants = if key.rights.contains(&Right::Administer) {
+        Some(session.grants(id).map_err(here)?.grants)
+    } else {
+        None
+    };
+    context
+        .output
+        .answer(&json!({ "key": key, "grants": grants }), || {
+            describe(&key, grants.as_deref())
+        })
+}
+
+impl Create {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let session = context.session()?;
+        let state = if self.pre_active {
+            KeyState::PreActive
+        } else {
+            KeyState::Active
+        };
+        let created = session.create_keys(vec![NewKey {
+            algorithm: self.algorithm,
+            label: self.label,
+            content_type: None,
+            recipients: self.to.iter().map(|name| account_name(name)).collect(),
+            policy: self.policy.into_wire(),
+            state,
+        }]);
+        for created in created.map_err(here)? {
+            context
+                .output
+                .answer(&created, || format!("Key {} is created.", created.key.id))?;
+        }
+        Ok(())
+    }
+}
+
+impl Share {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let id = identify(&self.key)?;
+        let session = context.session()?;
+        let share = ShareKey {
+            grantee: account_name(&self.with),
+            rights: self.rights,
+            policy: self.policy.into_wire(),
+        };
+        let shared = session.share(id, &share).map_err(here)?;
+        context.output.answer(&shared, || {
+            format!(
+                "Key {id} is shared with {}: {}.",
+                plain(&shared.grant.grantee_name),
+                describe_rights(&shared.grant.rights)
+            )
+        })
+    }
+}
+
+fn revoke(context: &Context, key: &str, from: &str) -> Result<(), Failure> {
+    let id = identify(key)?;
+    let session = context.session()?;
+    let (grant, done) = session.revoke_from(id, from).map_err(here)?;
+    context.output.answer(
+        &json!({ "key_id": id, "grant": grant.id, "grantee": grant.grantee_name, "leaf": done.leaf }),
+        || {
+            format!(
+                "{} can obtain key {id} no more.",
+                plain(&grant.grantee_name)
+            )
+        },
+    )
+}
+
+fn change(
+    context: &Context,
+    key: &str,
+    act: impl FnOnce(&Session, KeyId) -> Result<ChangedKey, ClientError>,
+    text: impl FnOnce(&Key) -> String,
+) -> Result<(), Failure> {
+    let id = identify(key)?;
+    let session = context.session()?;
+    let changed = act(&session, id).map_err(here)?;
+    context.output.answer(&changed, || text(&changed.key))
+}
+
+fn destroy(context: &Context, key: &str, yes: bool) -> Result<(), Failure> {
+    let id = identify(key)?;
+    let session = context.session()?;
+    if !yes {
+        confirm(&session.key(id).map_err(here)?)?;
+    }
+    let destroyed = session.destroy(id).map_err(here)?;
+    context.output.answer(&destroyed, || {
+        format!("Key {id} is destroyed: what it protected can never be opened again.")
+    })
+}
+
+/// Asks before what cannot be undone.
+fn confirm(key: &Key) -> Result<(), Failure> {
+    if !prompt::is_possible() {
+        return Err(Failure::Usage(
+            "destroying a key cannot be undone, and nobody is there to be asked: say --yes"
+                .to_owned(),
+        ));
+    }
+    let label = plain(&key.label);
+    let (name, word) = if label.is_empty() {
+        (String::new(), "yes")
+    } else {
+        (format!(" {label:?}"), label.as_str())
+    };
+    let answer = prompt::ask(&format!(
+        "Key {}{name}, version {}, made by {} for {}.\n\
+         This cannot be undone: what the key protects can never be opened again, by nobody.\n\
+         Type {word} to destroy it: ",
+        key.id,
+        key.version,
+        plain(&key.sender),
+        if key.recipients.is_empty() {
+            "nobody else".to_owned()
+        } else {
+            plain(&key.recipients.join(", "))
+        },
+    ))?;
+    if answer == word || answer == "yes" {
+        Ok(())
+    } else {
+        Err(Failure::Failed("the key was not destroyed".to_owned()))
+    }
+}
+
+/// The key that is named: by its identifier, or by the path of an object it protects.
+fn identify(text: &str) -> Result<KeyId, Failure> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let path = Path::new(text);
+    let file = File::open(path).map_err(|error| {
+        Failure::Usage(format!(
+            "{text} is neither a key's identifier nor a protected file that can be read ({error})"
+        ))
+    })?;
+    let object = object::open(file).map_err(|error| Failure::from(ClientError::Object(error)))?;
+    Ok(object.header().key())
+}
+
+fn here(error: ClientError) -> Failure {
+    elsewhere(error, HINT)
+}
+
+fn right_parser() -> impl TypedValueParser<Value = Right> {
+    PossibleValuesParser::new([
+        "release",
+        "encrypt",
+        "decrypt",
+        "sign",
+        "verify",
+        "wrap",
+        "unwrap",
+        "derive",
+        "share",
+        "destroy",
+        "administer",
+    ])
+    .try_map(|text| spelt::<Right>(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use strongroom_client::object::{Header, ObjectKey};
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_by_identifier_or_by_its_object() {
+        let id = KeyId::generate();
+        assert_eq!(identify(&id.to_string()).unwrap(), id);
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.pdf.sealed");
+        let header = Header::new(id, 1, "https://keys.example.com", None).unwrap();
+        let mut file = File::create(&path).unwrap();
+        let material = ObjectKey::new(Zeroizing::new([7; 32]));
+        object::protect(&material, &header, &mut &b"report"[..], &mut file).unwrap();
+        assert_eq!(identify(path.to_str().unwrap()).unwrap(), id);
+
+        assert_eq!(identify("no-such-file").unwrap_err().exit_code(), 2);
+        std::fs::write(&path, "plain").unwrap();
+        let failure = identify(path.to_str().unwrap()).unwrap_err();
+        assert_eq!(failure.sentence(), "this is not a protected object");
+    }
+}

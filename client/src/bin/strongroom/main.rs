@@ -1,0 +1,190 @@
+//! `strongroom`: the command line over the client library.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `sign_in` | `enrol`, `login`, `logout`, `status` |
+//! | `objects` | `protect` and `open` |
+//! | `keys`, `audit`, `sessions`, `groups`, `accounts` | one command group each |
+//! | `agent` | the process that holds a session's secrets in memory between commands |
+//! | `home` | the folder with the profile: which appliance, which account |
+//! | `prompt`, `output`, `failure` | questions, answers, and what went wrong |
+//! | `moment`, `interrupt` | times on the command line; what a Ctrl-C has to clean up |
+//!
+//! Never in this program: a secret on disk, in an argument or in the environment; a prompt where nobody can answer it;
+//! a file overwritten without `--force`.
+
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod agent;
+mod audit;
+mod failure;
+mod groups;
+mod home;
+mod interrupt;
+mod keys;
+mod moment;
+mod objects;
+mod output;
+mod prompt;
+mod sessions;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use strongroom_client::Session;
+
+use failure::Failure;
+use home::Home;
+use output::Output;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the appliance, 4 not signed in, 5 appliance not reached.
+
+Times are written as in RFC 3339 (2026-11-27T18:00:00Z), as a date (2026-11-27, its beginning in UTC), or from now \
+(+90m, +12h, -7d).
+
+A key is named by its identifier, or by the path of a protected object (report.pdf.sealed).";
+
+/// Sign in to a Strongroom appliance, protect files with keys it keeps, and look after those keys.
+#[derive(Parser, Debug)]
+#[command(name = "strongroom", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug)]
+struct Common {
+    #[arg(
+        long,
+        global = true,
+        env = "STRONGROOM_HOME",
+        value_name = "DIR",
+        help = "The folder with the profile [default: $XDG_CONFIG_HOME/strongroom or ~/.config/strongroom]"
+    )]
+    home: Option<PathBuf>,
+    /// Print one JSON document on standard output; errors as one on standard error.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Set this account's password with the one-time code of its administrator.
+    Enrol(sign_in::Enrol),
+    /// Sign in. The session is held in memory by a background process until it ends.
+    Login(sign_in::Login),
+    /// End the session.
+    Logout,
+    /// Say who is signed in where, and whether the appliance is well.
+    Status,
+    /// Protect a file under a key of its own, for oneself and the recipients.
+    Protect(objects::Protect),
+    /// Open a protected file.
+    Open(objects::Open),
+    /// Look after keys.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Read the audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Look after one's sessions.
+    #[command(subcommand)]
+    Sessions(sessions::Command),
+    /// Look after the members of a group.
+    #[command(subcommand)]
+    Groups(groups::Command),
+    /// Manage accounts, signed in at the administration address.
+    #[command(subcommand)]
+    Accounts(accounts::Command),
+    /// Holds a session's secrets; started by `login`.
+    #[command(hide = true)]
+    Agent {
+        /// Where to listen.
+        socket: PathBuf,
+    },
+}
+
+/// What a command works with.
+struct Context {
+    home: Home,
+    output: Output,
+}
+
+impl Context {
+    /// The session that the agent holds.
+    fn session(&self) -> Result<Session, Failure> {
+        let profile = self.home.profile()?.ok_or_else(|| {
+            Failure::NotSignedIn(
+                "sign in first: strongroom login ACCOUNT --server URL --ca FILE".to_owned(),
+            )
+        })?;
+        let held = agent::held(&self.home)?
+            .filter(|held| held.server() == profile.server && held.account() == profile.account);
+        let held = held.ok_or_else(|| {
+            Failure::NotSignedIn(format!(
+                "sign in first: strongroom login {}",
+                profile.account
+            ))
+        })?;
+        Ok(held.into_session(self.home.client(&profile)?))
+    }
+}
+
+fn main() -> ExitCode {
+    // Key material passes through this process: no core dump, and no other process of this user may read its memory.
+    let hardened = setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )
+    .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::of_usage(&error),
+    };
+    let output = Output::new(cli.common.json);
+    let done = hardened
+        .map_err(|error| Failure::Failed(format!("core dumps cannot be switched off: {error}")))
+        .and_then(|()| run(cli, output));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(output),
+    }
+}
+
+fn run(cli: Cli, output: Output) -> Result<(), Failure> {
+    if let Command::Agent { socket } = &cli.command {
+        return agent::serve(socket);
+    }
+    let context = Context {
+        home: Home::find(cli.common.home)?,
+        output,
+    };
+    match cli.command {
+        Command::Enrol(enrol) => enrol.run(&context),
+        Command::Login(login) => login.run(&context),
+        Command::Logout => sign_in::logout(&context),
+        Command::Status => sign_in::status(&context),
+        Command::Protect(protect) => protect.run(&context),
+        Command::Open(open) => open.run(&context),
+        Command::Keys(command) => command.run(&context),
+        Command::Audit(command) => command.run(&context),
+        Command::Sessions(command) => command.run(&context),
+        Command::Groups(command) => command.run(&context),
+        Command::Accounts(command) => command.run(&context),
+        // Answered above: it has no home.
+        Command::Agent { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,327 @@
+//! `enrol`, `login`, `logout`, `status`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use strongroom_client::sign_in::account_name;
+use strongroom_client::{Client, ClientError, Session};
+use strongroom_wire::health::{Health, Status};
+
+use crate::failure::Failure;
+use crate::home::{self, Profile};
+use crate::output::{complain, facts, spelling, spellings};
+use crate::{Context, agent, prompt};
+
+/// The appliance to talk to; remembered in the home.
+#[derive(Args, Debug)]
+struct Appliance {
+    /// The appliance's address, such as <https://keys.example.com:8443> [default: the profile's].
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The certificates of the authority that vouches for it, in PEM [default: the profile's].
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+/// `strongroom enrol`.
+#[derive(Args, Debug)]
+pub(crate) struct Enrol {
+    /// The account's name.
+    account: String,
+    #[command(flatten)]
+    appliance: Appliance,
+    /// The one-time code; asked for where it is not given.
+    #[arg(long)]
+    code: Option<String>,
+    /// A file whose first line is the new password, or - for standard input; asked for where it is not given.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Enrol {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
+        let chosen = self.appliance.choose(context, Some(&self.account))?;
+        let code = match self.code {
+            Some(code) => code,
+            None if prompt::is_possible() => prompt::ask("One-time code: ")?,
+            None => {
+                return Err(Failure::Usage(
+                    "nobody is there to type the one-time code: give it with --code".to_owned(),
+                ));
+            }
+        };
+        let password = prompt::new_password(self.password_file.as_deref())?;
+        let client = chosen.client()?;
+        let done = client.enrol(&self.account, &code, password.as_bytes())?;
+        // Whoever was signed in here until now is not the profile's account any more.
+        end_previous(context);
+        chosen.save(context)?;
+        let profile = &chosen.profile;
+        context.output.answer(
+            &json!({ "account": profile.account, "server": client.origin(), "leaf": done.leaf }),
+            || {
+                format!(
+                    "{} is enrolled at {}. Sign in with: strongroom login {}",
+                    profile.account,
+                    client.origin(),
+                    profile.account
+                )
+            },
+        )
+    }
+}
+
+/// `strongroom login`.
+#[derive(Args, Debug)]
+pub(crate) struct Login {
+    /// The account's name [default: the profile's].
+    account: Option<String>,
+    #[command(flatten)]
+    appliance: Appliance,
+    /// A file whose first line is the password, or - for standard input; asked for where it is not given.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Login {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
+        let mut chosen = self.appliance.choose(context, self.account.as_deref())?;
+        let password = prompt::password(self.password_file.as_deref())?;
+        let client = chosen.client()?;
+        let session = client.sign_in(&chosen.profile.account, password.as_bytes())?;
+        chosen.profile.account.clone_from(&session.account().name);
+        end_previous(context);
+        let held = chosen
+            .save(context)
+            .and_then(|()| agent::start(&context.home, &session));
+        if let Err(failure) = held {
+            // Nobody holds it: it shall not stay open at the appliance. What went wrong before is the news.
+            let _ = session.end();
+            return Err(failure);
+        }
+        context.output.answer(
+            &json!({
+                "account": session.account(),
+                "server": client.origin(),
+                "session": session.id(),
+                "expires": session.expires(),
+            }),
+            || {
+                format!(
+                    "Signed in as {} at {} until {}.",
+                    session.account().name,
+                    client.origin(),
+                    session.expires()
+                )
+            },
+        )
+    }
+}
+
+/// `strongroom logout`.
+pub(crate) fn logout(context: &Context) -> Result<(), Failure> {
+    let ended = held_session(context)?.map(Session::end);
+    // Whatever the appliance says, this device forgets.
+    agent::stop(&context.home)?;
+    let (was_signed_in, leaf) = match ended {
+        None => (false, None),
+        Some(Ok(done)) => (true, Some(done.leaf)),
+        Some(Err(ClientError::NotSignedIn)) => (true, None),
+        Some(Err(error)) => {
+            complain(
+                "strongroom: this device has forgotten the session; at the appliance it ends when it expires",
+            );
+            return Err(error.into());
+        }
+    };
+    context.output.answer(
+        &json!({ "signed_in": false, "was_signed_in": was_signed_in, "leaf": leaf }),
+        || {
+            if was_signed_in {
+                "Signed out.".to_owned()
+            } else {
+                "Nobody was signed in.".to_owned()
+            }
+        },
+    )
+}
+
+/// `strongroom status`.
+pub(crate) fn status(context: &Context) -> Result<(), Failure> {
+    let session = context.session()?;
+    let account = session.own_account()?;
+    let health = session.client().health()?;
+    let answer = json!({
+        "signed_in": true,
+        "server": session.client().origin(),
+        "account": account,
+        "session": session.id(),
+        "expires": session.expires(),
+        "appliance": health,
+    });
+    context.output.answer(&answer, || {
+        facts(&[
+            ("account", account.name.clone()),
+            ("kind", spelling(&account.kind)),
+            ("roles", spellings(&account.roles)),
+            ("signed in at", session.client().origin().to_owned()),
+            ("until", session.expires().to_string()),
+            ("appliance", describe(&health)),
+        ])
+    })
+}
+
+fn describe(health: &Health) -> String {
+    if health.status == Status::Ok {
+        return format!("version {}, well", health.version);
+    }
+    let parts = [("HSM", health.hsm), ("storage", health.storage)];
+    let failing = parts.iter().filter(|(_, status)| *status != Status::Ok);
+    let failing: Vec<&str> = failing.map(|(name, _)| *name).collect();
+    format!(
+        "version {}, failing: {}",
+        health.version,
+        failing.join(" and ")
+    )
+}
+
+/// The session that the agent holds, at the appliance of the profile.
+fn held_session(context: &Context) -> Result<Option<Session>, Failure> {
+    match context.session() {
+        Ok(session) => Ok(Some(session)),
+        Err(Failure::NotSignedIn(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Ends the session that this home held until now. A device that cannot reach its old appliance may still sign in anew.
+fn end_previous(context: &Context) {
+    if let Ok(Some(session)) = held_session(context) {
+        let _ = session.end();
+    }
+    let _ = agent::stop(&context.home);
+}
+
+/// An appliance and an account to use it as, not yet remembered.
+struct Chosen {
+    profile: Profile,
+    ca: Vec<u8>,
+}
+
+impl Chosen {
+    fn client(&self) -> Result<Client, Failure> {
+        home::client(&self.profile, &self.ca)
+    }
+
+    fn save(&self, context: &Context) -> Result<(), Failure> {
+        let mut profile = self.profile.clone();
+        self.client()?.origin().clone_into(&mut profile.server);
+        context.home.save(&profile, &self.ca)
+    }
+}
+
+impl Appliance {
+    /// What the command line says, and what the profile says where it is silent.
+    fn choose(&self, context: &Context, account: Option<&str>) -> Result<Chosen, Failure> {
+        let profile = context.home.profile()?;
+        let missing = |what: &str| {
+            Failure::Usage(format!("this home has no profile yet: give {what} as well"))
+        };
+        let server = self.server.clone();
+        let server = server.or_else(|| profile.as_ref().map(|profile| profile.server.clone()));
+        let server = server.ok_or_else(|| missing("--server"))?;
+        let account = account.map(account_name);
+        let account = account.or_else(|| profile.as_ref().map(|profile| profile.account.clone()));
+        let ca = match &self.ca {
+            Some(file) => read_ca(file)?,
+            None if profile.is_some() => context.home.ca()?,
+            None => return Err(missing("--ca")),
+        };
+        let account = account.ok_or_else(|| missing("the account's name"))?;
+        let same = profile.filter(|profile| profile.server == server);
+        let profile = match same {
+            Some(profile) => Profile { account, ..profile },
+            None => Profile {
+                server,
+                account,
+                verifier_key: None,
+                also_known_as: Vec::new(),
+            },
+        };
+        Ok(Chosen { profile, ca })
+    }
+}
+
+fn read_ca(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file)
+        .map_err(|error| Failure::local(format!("{} cannot be read", file.display()), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::home::Home;
+    use crate::output::Output;
+
+    #[test]
+    fn the_profile_fills_in_what_the_command_line_leaves_out() {
+        let temp = tempfile::tempdir().unwrap();
+        let context = Context {
+            home: Home::find(Some(temp.path().join("home"))).unwrap(),
+            output: Output::new(false),
+        };
+        let nothing = Appliance {
+            server: None,
+            ca: None,
+        };
+        let failure = nothing.choose(&context, Some("alice")).err().unwrap();
+        assert_eq!(failure.exit_code(), 2);
+
+        let ca = temp.path().join("ca.pem");
+        fs::write(&ca, "one").unwrap();
+        let given = Appliance {
+            server: Some("https://keys.example.com:8443".to_owned()),
+            ca: Some(ca),
+        };
+        let chosen = given.choose(&context, Some(" Alice@Example.com ")).unwrap();
+        assert_eq!(chosen.profile.account, "alice@example.com");
+        assert_eq!(chosen.ca, b"one");
+
+        let mut profile = chosen.profile;
+        profile.also_known_as = vec!["https://10.0.0.5:8443".to_owned()];
+        context.home.save(&profile, b"two").unwrap();
+        let chosen = nothing.choose(&context, None).unwrap();
+        assert_eq!(chosen.profile, profile);
+        assert_eq!(chosen.ca, b"two");
+
+        let elsewhere = Appliance {
+            server: Some("https://other.example.com".to_owned()),
+            ca: None,
+        };
+        let chosen = elsewhere.choose(&context, Some("bob")).unwrap();
+        assert_eq!(chosen.profile.account, "bob");
+        assert!(chosen.profile.also_known_as.is_empty());
+    }
+
+    #[test]
+    fn what_fails_is_named() {
+        let health = |hsm, storage| Health {
+            status: Status::Failing,
+            hsm,
+            storage,
+            version: "0.1.0".to_owned(),
+        };
+        assert_eq!(
+            describe(&health(Status::Failing, Status::Ok)),
+            "version 0.1.0, failing: HSM"
+        );
+        assert_eq!(
+            describe(&health(Status::Failing, Status::Failing)),
+            "version 0.1.0, failing: HSM and storage"
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! What the command line takes and refuses.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use clap::CommandFactory;
+
+use super::*;
+
+fn parses(line: &str) -> bool {
+    Cli::try_parse_from(line.split(' ')).is_ok()
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn what_the_guide_shows_is_taken() {
+    for line in [
+        "strongroom enrol alice@example.com --server https://a --ca ca.pem --code c --password-file -",
+        "strongroom login alice@example.com --password-file pw",
+        "strongroom login",
+        "strongroom --home h --json status",
+        "strongroom logout --home h --json",
+        "strongroom protect report.pdf --to bob@example.com --to eve@example.com -o out --not-before +1h \
+         --not-after 2027-01-01 --max-releases 3",
+        "strongroom protect - --label note",
+        "strongroom open report.pdf.sealed -o -",
+        "strongroom keys list --label r --sender a --recipient b --state active --from -7d --until +0s --limit 5",
+        "strongroom keys list --all",
+        "strongroom keys show report.pdf.sealed",
+        "strongroom keys create --label k --algorithm hmac-sha-256 --to bob@example.com",
+        "strongroom keys share k --with bob@example.com --rights release,decrypt --not-after +1d --max-releases 1",
+        "strongroom keys revoke k --from bob@example.com",
+        "strongroom keys rotate k",
+        "strongroom keys state k suspended",
+        "strongroom keys destroy k --yes",
+        "strongroom audit tail -n 5 --follow",
+        "strongroom audit checkpoint",
+        "strongroom audit proof 17",
+        "strongroom sessions list",
+        "strongroom sessions end 01934c1e-7d5a-7cc0-8f3e-0123456789ab",
+        "strongroom groups members g",
+        "strongroom groups add g bob@example.com --manager",
+        "strongroom groups remove g bob@example.com",
+        "strongroom accounts create bob@example.com --role auditor --role administrator",
+        "strongroom accounts create team --kind group --manager alice@example.com",
+        "strongroom accounts list",
+        "strongroom accounts show bob@example.com",
+        "strongroom accounts suspend bob@example.com",
+        "strongroom accounts activate bob@example.com",
+        "strongroom accounts invite bob@example.com",
+        "strongroom accounts roles bob@example.com --role auditor",
+    ] {
+        let words = line.split_whitespace();
+        let parsed = Cli::try_parse_from(words);
+        assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for line in [
+        "strongroom",
+        "strongroom protect",
+        "strongroom protect a --not-after tomorrow",
+        "strongroom protect a --max-releases -1",
+        "strongroom keys list --limit 0",
+        "strongroom keys list --limit 1001",
+        "strongroom keys list --all --limit 5",
+        "strongroom keys list --state asleep",
+        "strongroom keys state k destroyed",
+        "strongroom keys share k",
+        "strongroom keys share k --with b --rights everything",
+        "strongroom accounts create team --kind group",
+        "strongroom accounts create bob --role king",
+        "strongroom sessions end yesterday",
+    ] {
+        assert!(!parses(line), "{line}");
+    }
+}
+
+#[test]
+fn help_tells_the_exit_codes_and_hides_the_agent() {
+    let help = Cli::command().render_help().to_string();
+    for text in [
+        "3 refused by the appliance",
+        "4 not signed in",
+        "5 appliance not reached",
+        "protect",
+        "accounts",
+    ] {
+        assert!(help.contains(text), "{text}");
+    }
+    assert!(!help.contains("agent"));
+}

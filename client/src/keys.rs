@@ -1,0 +1,302 @@
+//! What an account does with its keys: create, obtain, find, share, revoke, rotate, change state, destroy.
+
+use std::fmt;
+
+use strongroom_wire::account::Done;
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::{GrantId, KeyId};
+use strongroom_wire::key::{
+    Algorithm, ChangeState, ChangedKey, CreateKeys, CreatedKey, CreatedKeys, Grant, GrantState,
+    Grants, Key, KeyPage, KeyQuery, KeyState, Material, NewKey, ReleaseKey, ShareKey, Shared,
+};
+use zeroize::Zeroizing;
+
+use crate::ClientError;
+use crate::api::Call;
+use crate::object::ObjectKey;
+use crate::session::Session;
+use crate::sign_in::account_name;
+
+/// A key's material, released by the appliance for use on this device. Zeroised when dropped.
+pub struct Released {
+    key: KeyId,
+    version: u32,
+    algorithm: Algorithm,
+    material: Zeroizing<Vec<u8>>,
+    not_after: Option<Timestamp>,
+    leaf: u64,
+}
+
+impl Released {
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// The version, from 1.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The material itself: 32 bytes for either algorithm.
+    #[must_use]
+    pub fn material(&self) -> &[u8] {
+        &self.material
+    }
+
+    /// The material as the key of protected objects.
+    ///
+    /// # Errors
+    /// [`ClientError::AlteredMaterial`] when the key is for something else.
+    pub fn object_key(&self) -> Result<ObjectKey, ClientError> {
+        if self.algorithm != Algorithm::Aes256 {
+            return Err(ClientError::AlteredMaterial);
+        }
+        ObjectKey::from_slice(&self.material).map_err(|_| ClientError::AlteredMaterial)
+    }
+
+    /// When the material must be forgotten, if there is such a moment: whoever holds it must drop it then.
+    #[must_use]
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.not_after
+    }
+
+    /// The index of the release's leaf in the audit log.
+    #[must_use]
+    pub fn leaf(&self) -> u64 {
+        self.leaf
+    }
+}
+
+impl fmt::Debug for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Released")
+            .field("key", &self.key)
+            .field("version", &self.version)
+            .field("leaf", &self.leaf)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Has the appliance make keys. All are created or none.
+    pub fn create_keys(&self, keys: Vec<NewKey>) -> Result<Vec<CreatedKey>, ClientError> {
+        let asked = keys.len();
+        let created = self.create(keys, false)?;
+        if created.len() != asked {
+            return Err(self.client().unexpected("another number of keys"));
+        }
+        Ok(created)
+    }
+
+    /// Has the appliance make a key and release it in the same answer.
+    pub fn create_and_obtain(&self, key: NewKey) -> Result<(CreatedKey, Released), ClientError> {
+        let algorithm = key.algorithm;
+        let mut created = self.create(vec![key], true)?;
+        let (Some(mut created), true) = (created.pop(), created.is_empty()) else {
+            return Err(self.client().unexpected("another number of keys"));
+        };
+        let material = created
+            .material
+            .take()
+            .ok_or_else(|| self.client().unexpected("a key without its material"))?;
+        let released = self.unwrap(material, created.key.id, Some(created.key.version))?;
+        if released.algorithm != algorithm {
+            return Err(ClientError::AlteredMaterial);
+        }
+        Ok((created, released))
+    }
+
+    /// Obtains a key: this version of it, or the newest.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] when the appliance does not release it, with the reason;
+    /// [`ClientError::AlteredMaterial`] when what came is not what it released.
+    pub fn obtain(&self, key: KeyId, version: Option<u32>) -> Result<Released, ClientError> {
+        let call = Call::post(format!("/v1/keys/{key}/release")).with(&ReleaseKey { version })?;
+        let material: Material = self.call(&call)?;
+        self.unwrap(material, key, version)
+    }
+
+    /// What the caller may know of a key.
+    pub fn key(&self, key: KeyId) -> Result<Key, ClientError> {
+        self.call(&Call::get(format!("/v1/keys/{key}")))
+    }
+
+    /// A page of the keys that match; [`KeyPage::next`] goes into [`KeyQuery::after`] for the next one.
+    pub fn find_keys(&self, query: &KeyQuery) -> Result<KeyPage, ClientError> {
+        self.call(&Call::find("/v1/keys", query))
+    }
+
+    /// All keys that match, page by page as they are taken. Ends after the first error.
+    pub fn all_keys(&self, query: KeyQuery) -> impl Iterator<Item = Result<Key, ClientError>> {
+        let mut next = Some(query);
+        let pages = std::iter::from_fn(move || {
+            let mut query = next.take()?;
+            Some(self.find_keys(&query).map(|page| {
+                if page.next.is_some() && page.next != query.after {
+                    query.after = page.next;
+                    next = Some(query);
+                }
+                page.keys
+            }))
+        });
+        pages.flat_map(|page| match page {
+            Ok(keys) => keys.into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(error) => vec![Err(error)],
+        })
+    }
+
+    /// Gives an account a sealed copy of the key.
+    pub fn share(&self, key: KeyId, share: &ShareKey) -> Result<Shared, ClientError> {
+        self.call(&Call::post(format!("/v1/keys/{key}/grants")).with(share)?)
+    }
+
+    /// Who has the key, the owner first.
+    pub fn grants(&self, key: KeyId) -> Result<Grants, ClientError> {
+        self.call(&Call::get(format!("/v1/keys/{key}/grants")))
+    }
+
+    /// Takes a grant back: its sealed copy is deleted.
+    pub fn revoke(&self, key: KeyId, grant: GrantId) -> Result<Done, ClientError> {
+        self.call(&Call::delete(format!("/v1/keys/{key}/grants/{grant}")))
+    }
+
+    /// Takes the key back from the account with this name.
+    ///
+    /// # Errors
+    /// [`ClientError::NoGrantTo`] when it has no active grant.
+    pub fn revoke_from(&self, key: KeyId, account: &str) -> Result<(Grant, Done), ClientError> {
+        let account = account_name(account);
+        let grant = self
+            .grants(key)?
+            .grants
+            .into_iter()
+            .find(|grant| grant.state == GrantState::Active && grant.grantee_name == account);
+        let grant = grant.ok_or(ClientError::NoGrantTo(account))?;
+        let done = self.revoke(key, grant.id)?;
+        Ok((grant, done))
+    }
+
+    /// Makes a new version of the key. What was protected under earlier versions still opens.
+    pub fn rotate(&self, key: KeyId) -> Result<ChangedKey, ClientError> {
+        self.call(&Call::post(format!("/v1/keys/{key}/rotate")))
+    }
+
+    /// Changes the key's state.
+    pub fn change_state(&self, key: KeyId, state: KeyState) -> Result<ChangedKey, ClientError> {
+        self.call(&Call::post(format!("/v1/keys/{key}/state")).with(&ChangeState { state })?)
+    }
+
+    /// Destroys the key with every copy of it. What it protects can never be opened again.
+    pub fn destroy(&self, key: KeyId) -> Result<ChangedKey, ClientError> {
+        self.call(&Call::delete(format!("/v1/keys/{key}")))
+    }
+
+    fn create(&self, keys: Vec<NewKey>, release: bool) -> Result<Vec<CreatedKey>, ClientError> {
+        let created: CreatedKeys =
+            self.call(&Call::post("/v1/keys").with(&CreateKeys { keys, release })?)?;
+        Ok(created.keys)
+    }
+
+    /// Opens what came under the transport key, and holds it against what was asked for.
+    fn unwrap(
+        &self,
+        material: Material,
+        key: KeyId,
+        version: Option<u32>,
+    ) -> Result<Released, ClientError> {
+        if material.key != key || version.is_some_and(|version| version != material.version) {
+            return Err(ClientError::AlteredMaterial);
+        }
+        Ok(Released {
+            key,
+            version: material.version,
+            algorithm: material.algorithm,
+            material: self
+                .transport_key()
+                .unwrap(key, material.version, &material.wrapped.0)?,
+            not_after: material.not_after,
+            leaf: material.leaf,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use strongroom_session::TransportKey;
+    use strongroom_wire::encoding::Base64;
+
+    use super::*;
+    use crate::session::tests::session;
+
+    fn material(key: KeyId, session: &Session) -> Material {
+        Material {
+            key,
+            version: 3,
+            algorithm: Algorithm::Aes256,
+            wrapped: Base64(session.transport_key().wrap(key, 3, &[7; 32]).unwrap()),
+            not_after: None,
+            leaf: 41,
+        }
+    }
+
+    #[test]
+    fn material_that_was_asked_for_is_unwrapped() {
+        let (session, key) = (session(), KeyId::generate());
+        for version in [None, Some(3)] {
+            let released = session
+                .unwrap(material(key, &session), key, version)
+                .unwrap();
+            assert_eq!(released.material(), [7; 32]);
+            assert_eq!((released.version(), released.leaf()), (3, 41));
+            assert!(released.object_key().is_ok());
+            assert!(!format!("{released:?}").contains("7, 7"));
+        }
+    }
+
+    #[test]
+    fn material_of_anything_else_is_refused() {
+        let (session, key) = (session(), KeyId::generate());
+        let refused = |material: Material, key, version| {
+            let error = session.unwrap(material, key, version).unwrap_err();
+            assert!(matches!(error, ClientError::AlteredMaterial), "{error:?}");
+        };
+        refused(material(KeyId::generate(), &session), key, None);
+        refused(material(key, &session), key, Some(2));
+        let mut altered = material(key, &session);
+        altered.wrapped.0[9] ^= 1;
+        refused(altered, key, None);
+        let mut swapped = material(key, &session);
+        swapped.wrapped = material(KeyId::generate(), &session).wrapped;
+        refused(swapped, key, None);
+        let mut foreign = material(key, &session);
+        foreign.wrapped.0 = TransportKey::from_bytes([3; 32])
+            .wrap(key, 3, &[7; 32])
+            .unwrap();
+        refused(foreign, key, None);
+    }
+
+    #[test]
+    fn a_key_for_something_else_protects_no_object() {
+        let (session, key) = (session(), KeyId::generate());
+        let mut other = material(key, &session);
+        other.algorithm = Algorithm::HmacSha256;
+        let released = session.unwrap(other, key, None).unwrap();
+        assert!(released.object_key().is_err());
+        let mut short = material(key, &session);
+        short.wrapped.0 = session.transport_key().wrap(key, 3, &[7; 16]).unwrap();
+        let released = session.unwrap(short, key, None).unwrap();
+        assert!(released.object_key().is_err());
+    }
+}

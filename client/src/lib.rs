@@ -1,0 +1,59 @@
+//! The client side of Strongroom: sign in, obtain keys, protect and open.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`api`] | HTTPS to the appliance: [`Client`], whom it trusts, what failures mean |
+//! | [`sign_in`] | enrolment and sign-in by OPAQUE, which make a [`Session`] |
+//! | [`session`] | the [`Session`] and its two secrets |
+//! | [`protection`] | protecting and opening files and streams, each under a key of its own |
+//! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
+//! | [`accounts`] | managing accounts and the members of groups |
+//! | [`audit`] | the audit log as the caller may see it |
+//! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
+//! | [`file`](mod@file) | files that appear only when they are complete |
+//! | [`error`](mod@error) | [`ClientError`]: why something could not be done |
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::path::Path;
+//! use strongroom_client::{Client, Protection, Roots};
+//!
+//! let client = Client::new("https://keys.example.com:8443", &Roots::from_pem(&std::fs::read("ca.pem")?)?)?;
+//! let session = client.sign_in("alice@example.com", b"correct horse battery staple")?;
+//!
+//! let report = Path::new("report.pdf");
+//! session.protect_file(report, Path::new("report.pdf.sealed"), &Protection::of_file(report).to("bob@example.com"))?;
+//! session.open_file(Path::new("report.pdf.sealed"), Path::new("report-again.pdf"))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The command line `strongroom` lives in `src/bin/strongroom/`.
+//!
+//! Never in this crate: key material, a token or a password on disk, in a log or in an error; plaintext handed out
+//! before it was authenticated; a request to a server because an object names it; a decision that the appliance has
+//! to make.
+
+#![forbid(unsafe_code)]
+
+pub mod accounts;
+pub mod api;
+pub mod audit;
+pub mod error;
+pub mod file;
+pub mod keys;
+pub mod object;
+pub mod protection;
+pub mod session;
+pub mod sign_in;
+
+pub use api::{Client, Roots};
+pub use error::ClientError;
+pub use keys::Released;
+pub use protection::{OpenObject, Protected, Protection};
+pub use session::{Secrets, Session};
+
+/// The examples of the guide compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Guide;

@@ -1,0 +1,250 @@
+//! A session: who is signed in where, and the two secrets of it.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use strongroom_session::TransportKey;
+use strongroom_wire::account::{Account, Done};
+use strongroom_wire::encoding::{Base64, Timestamp};
+use strongroom_wire::id::SessionId;
+use strongroom_wire::session::Sessions;
+use zeroize::Zeroizing;
+
+use crate::ClientError;
+use crate::api::{Call, Client};
+
+/// The length of a session's token, in bytes.
+const TOKEN_LEN: usize = 32;
+
+/// An account signed in at an appliance. Made by [`Client::sign_in`].
+///
+/// What can be done in it stands where the subject is: [`crate::protection`], [`crate::keys`], [`crate::accounts`],
+/// [`crate::audit`]. Dropping it forgets its secrets and does not end it at the appliance; [`Self::end`] does.
+pub struct Session {
+    client: Client,
+    id: SessionId,
+    account: Account,
+    expires: Timestamp,
+    secrets: Secrets,
+}
+
+impl Session {
+    /// The session that was described and whose secrets were kept elsewhere in memory, such as by another process.
+    /// Whether the appliance still knows it shows with the first request.
+    #[must_use]
+    pub fn resume(
+        client: Client,
+        id: SessionId,
+        account: Account,
+        expires: Timestamp,
+        secrets: Secrets,
+    ) -> Self {
+        Self {
+            client,
+            id,
+            account,
+            expires,
+            secrets,
+        }
+    }
+
+    /// The appliance.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The session's identifier. No secret.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Who is signed in.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// When the session ends by itself.
+    #[must_use]
+    pub fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    /// The session's secrets, to be handed to another process of the same person. They belong in memory alone.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The caller's sessions that have not ended, the newest first.
+    pub fn sessions(&self) -> Result<Sessions, ClientError> {
+        self.call(&Call::get("/v1/sessions"))
+    }
+
+    /// Ends another session of the same account, such as one on a lost device.
+    pub fn end_session(&self, session: SessionId) -> Result<Done, ClientError> {
+        self.call(&Call::delete(format!("/v1/sessions/{session}")))
+    }
+
+    /// Ends this session at the appliance: from now on its token opens nothing.
+    pub fn end(self) -> Result<Done, ClientError> {
+        self.call(&Call::delete("/v1/sessions/current"))
+    }
+
+    pub(crate) fn transport_key(&self) -> &TransportKey {
+        &self.secrets.transport_key
+    }
+
+    pub(crate) fn call<A: DeserializeOwned>(&self, call: &Call<'_>) -> Result<A, ClientError> {
+        self.client.call(call, Some(&self.secrets.token))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("client", &self.client)
+            .field("id", &self.id)
+            .field("account", &self.account.name)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The two secrets of a session: its token and its transport key. Zeroised when dropped.
+pub struct Secrets {
+    token: Token,
+    transport_key: TransportKey,
+}
+
+impl Secrets {
+    /// The length of [`Self::to_bytes`]: token and transport key.
+    pub const LEN: usize = TOKEN_LEN + 32;
+
+    pub(crate) fn new(token: &[u8], transport_key: TransportKey) -> Option<Self> {
+        let mut copy = Zeroizing::new([0; TOKEN_LEN]);
+        if token.len() != TOKEN_LEN {
+            return None;
+        }
+        copy.copy_from_slice(token);
+        Some(Self {
+            token: Token(copy),
+            transport_key,
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The secrets that [`Self::to_bytes`] gave.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        let (token_bytes, key_bytes) = bytes.split_at(TOKEN_LEN);
+        let mut token = Zeroizing::new([0; TOKEN_LEN]);
+        token.copy_from_slice(token_bytes);
+        let mut key = Zeroizing::new([0; 32]);
+        key.copy_from_slice(key_bytes);
+        Self {
+            token: Token(token),
+            transport_key: TransportKey::from_bytes(*key),
+        }
+    }
+
+    /// The token, then the transport key.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<[u8; Self::LEN]> {
+        let mut bytes = Zeroizing::new([0; Self::LEN]);
+        let (token, key) = bytes.split_at_mut(TOKEN_LEN);
+        token.copy_from_slice(self.token.0.as_slice());
+        key.copy_from_slice(self.transport_key.as_bytes());
+        bytes
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets(hidden)")
+    }
+}
+
+/// What the appliance knows a session by.
+pub(crate) struct Token(Zeroizing<[u8; TOKEN_LEN]>);
+
+impl Token {
+    /// The value of the `Authorization` header (RFC 6750 section 2.1).
+    pub(crate) fn header(&self) -> Zeroizing<String> {
+        let bytes = Base64(self.0.to_vec());
+        let text = Zeroizing::new(bytes.to_text());
+        drop(Zeroizing::new(bytes.0));
+        Zeroizing::new(format!("Bearer {}", *text))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use strongroom_wire::account::{AccountKind, AccountState};
+    use strongroom_wire::id::AccountId;
+
+    use crate::api::Roots;
+
+    use super::*;
+
+    /// A session of alice at this appliance.
+    pub(crate) fn session_at(client: Client) -> Session {
+        Session::resume(
+            client,
+            SessionId::generate(),
+            Account {
+                id: AccountId::generate(),
+                name: "alice@example.com".to_owned(),
+                kind: AccountKind::Person,
+                state: AccountState::Active,
+                roles: Vec::new(),
+                created: "2026-11-27T18:00:00Z".parse().unwrap(),
+            },
+            "2026-11-28T18:00:00Z".parse().unwrap(),
+            Secrets::new(&[1; 32], TransportKey::from_bytes([2; 32])).unwrap(),
+        )
+    }
+
+    /// A session at an appliance that is never asked.
+    pub(crate) fn session() -> Session {
+        let certificate = rcgen::generate_simple_self_signed(Vec::new()).unwrap();
+        let roots = Roots::from_pem(certificate.cert.pem().as_bytes()).unwrap();
+        session_at(Client::new("https://keys.example.com:8443", &roots).unwrap())
+    }
+
+    #[test]
+    fn secrets_survive_their_bytes_and_hide_in_debug() {
+        let secrets = Secrets::new(&[0xfb; 32], TransportKey::from_bytes([9; 32])).unwrap();
+        let again = Secrets::from_bytes(&secrets.to_bytes());
+        assert_eq!(*again.to_bytes(), *secrets.to_bytes());
+        assert_eq!(again.to_bytes()[..32], [0xfb; 32]);
+        assert_eq!(again.to_bytes()[32..], [9; 32]);
+        assert_eq!(format!("{secrets:?}"), "Secrets(hidden)");
+        assert!(Secrets::new(&[1; 31], TransportKey::from_bytes([9; 32])).is_none());
+    }
+
+    #[test]
+    fn a_session_shows_no_secret() {
+        let shown = format!("{:?}", session());
+        assert!(shown.contains("alice@example.com"), "{shown}");
+        assert!(
+            !shown.contains("1, 1") && !shown.contains("2, 2") && !shown.contains("AQEB"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn the_token_stands_in_base64url_in_the_header() {
+        let secrets = Secrets::new(&[0xff; 32], TransportKey::from_bytes([0; 32])).unwrap();
+        let header = secrets.token.header();
+        assert_eq!(*header, format!("Bearer {}8", "_".repeat(42)));
+    }
+}
