@@ -163,8 +163,11 @@ fn greeting(
     let (strongroom, ca) = (shown(&programs.strongroom), shown(&state.ca()));
     let command = |words: &[&str]| command_line([&[strongroom.as_str()], words].concat());
     let enrol = command(&["enrol", ADMINISTRATOR, "--server", &admin_url, "--ca", &ca]);
+    let login = command(&["login", ADMINISTRATOR]);
     let create = command(&["accounts", "create", "alice@example.com"]);
     let next = command(&[
+        "--home",
+        "alice",
         "enrol",
         "alice@example.com",
         "--server",
@@ -190,8 +193,11 @@ fn greeting(
          {first}\n\n\
          Next, in another terminal in this folder:\n\n  \
            {enrol}\n  \
-           {create}\n  \
-           {next}\n"
+           {login}\n  \
+           {create}\n\n\
+         Alice goes on with the code that this prints, on a device of her own or in a folder that stands for one:\n\n  \
+           {next}\n\n\
+         README.md tells the rest of the story.\n"
     )
 }
 
@@ -288,8 +294,9 @@ mod tests {
         for line in [
             "  /srv/strongroom enrol admin@example.com --server https://127.0.0.1:9443 --ca \
              /srv/strongroom-data/tls/ca.pem",
+            "  /srv/strongroom login admin@example.com",
             "  /srv/strongroom accounts create alice@example.com",
-            "  /srv/strongroom enrol alice@example.com --server https://127.0.0.1:8443 --ca \
+            "  /srv/strongroom --home alice enrol alice@example.com --server https://127.0.0.1:8443 --ca \
              /srv/strongroom-data/tls/ca.pem",
         ] {
             assert!(text.lines().any(|found| found == line), "{text}");

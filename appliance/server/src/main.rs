@@ -40,6 +40,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Every piece of memory is zeroised when it is freed: what libraries copied on the way, too.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// The Strongroom appliance's server.
 #[derive(Debug, Parser)]
 #[command(name = "strongroomd", version, about)]

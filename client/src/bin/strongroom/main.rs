@@ -43,6 +43,11 @@ use failure::Failure;
 use home::Home;
 use output::Output;
 
+/// Every piece of memory is zeroised when it is freed: what libraries copied on the way, too.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the appliance, 4 not signed in, 5 appliance not reached.
 
