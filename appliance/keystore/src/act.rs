@@ -8,13 +8,11 @@
 //! [`Error::NeedKeks`], the KEKs are fetched, and it is run again.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_audit::{Detail, Event, Leaf};
-use strongroom_hsm::Aes256Key;
 use strongroom_session::TransportKey;
 use strongroom_wire::account::{AccountState, Role};
 use strongroom_wire::audit::Act;
@@ -23,7 +21,7 @@ use strongroom_wire::id::{AccountId, KeyId, SessionId};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::error::{Answer, Error, Refusal};
-use crate::hierarchy::{Domain, KekName, Keks};
+use crate::hierarchy::{Domain, Fetched, KekName, Keks};
 use crate::keystore::Core;
 use crate::seal;
 use crate::store::{Abort, AccountRecord, Snapshot, StoreError, Transaction};
@@ -223,7 +221,7 @@ impl Core {
         run: impl Fn(&mut Scope<'_>) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Answer<T> {
         let run = Arc::new(run);
-        let mut fetched = Arc::new(HashMap::new());
+        let mut fetched = Arc::new(Fetched::new());
         for _ in 0..MOST_RUNS {
             let outcome = Arc::new(Mutex::new(None));
             let now = self.clock.now();
@@ -248,10 +246,8 @@ impl Core {
                     error: Error::NeedKeks(names),
                     ..
                 }) => {
-                    let mut more = HashMap::new();
-                    for (name, kek) in fetched.iter() {
-                        more.insert(*name, Aes256Key::from_bytes(*kek.as_bytes()));
-                    }
+                    // The act is over and with it its use of them, so this takes them back.
+                    let mut more = Arc::into_inner(fetched).unwrap_or_default();
                     self.fetch(&names, &mut more)?;
                     fetched = Arc::new(more);
                 }
@@ -267,7 +263,7 @@ impl Core {
         act: Act,
         source: IpAddr,
         now: Timestamp,
-        fetched: &HashMap<KekName, Aes256Key>,
+        fetched: &Fetched,
         run: &dyn Fn(&mut Scope<'_>) -> Result<T, Error>,
     ) -> (Answer<T>, Result<(), Abort>) {
         let keks = Keks::new(&self.domain, fetched);
@@ -306,7 +302,7 @@ impl Core {
         presented: &Presented,
         run: impl Fn(&View<'_>, &Caller, &Damage) -> Result<T, Error>,
     ) -> Answer<T> {
-        let mut fetched = HashMap::new();
+        let mut fetched = Fetched::new();
         for _ in 0..MOST_RUNS {
             let damage = Damage::default();
             let mut actor = None;
@@ -350,7 +346,7 @@ impl Core {
         run: impl FnOnce(&View<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let snapshot = self.store.snapshot()?;
-        let fetched = HashMap::new();
+        let fetched = Fetched::new();
         let keks = Keks::new(&self.domain, &fetched);
         run(&View {
             snapshot: &*snapshot,
@@ -391,15 +387,14 @@ impl Core {
         })
     }
 
-    /// Fetches KEKs from the HSM.
-    fn fetch(
-        &self,
-        names: &[KekName],
-        into: &mut HashMap<KekName, Aes256Key>,
-    ) -> Result<(), Error> {
+    /// Fetches KEKs from the HSM. One whose record does not match its seal is noted, and refuses the act that needs it.
+    fn fetch(&self, names: &[KekName], into: &mut Fetched) -> Result<(), Error> {
         let snapshot = self.store.snapshot()?;
         for (account, version) in names {
-            let kek = self.domain.unwrap_kek(&*snapshot, *account, *version)?;
+            let kek = match self.domain.unwrap_kek(&*snapshot, *account, *version) {
+                Err(error) if error.is_tampering() => None,
+                kek => Some(kek?),
+            };
             into.insert((*account, *version), kek);
         }
         Ok(())
@@ -440,8 +435,9 @@ fn record_refusal(
     tx.start_over()?;
     if let (Some(key), None) = (detail.key, detail.owner) {
         // So that owners see who tried what with their keys, even when those who tried had nothing to do with them.
-        detail.owner = tx
-            .key(key)?
+        // A record that cannot be read names nobody.
+        let record = tx.key(key).ok().flatten();
+        detail.owner = record
             .and_then(|key| domain.check_key(key).ok())
             .map(|key| key.owner);
     }

@@ -33,10 +33,16 @@ impl Keystore {
             let more = found.len() > limit as usize;
             found.truncate(limit as usize);
             let next = more.then(|| found.last().map(|leaf| leaf.index)).flatten();
-            let records = found
+            let mut records = found
                 .iter()
                 .map(|leaf| to_wire(view, leaf))
-                .collect::<Result<_, _>>()?;
+                .collect::<Result<Vec<_>, _>>()?;
+            // What the leaves themselves say decides, not the rows by which they were found.
+            records.retain(|record| {
+                let concerned = [record.actor, record.subject, record.owner];
+                (is_auditor(caller) || concerned.contains(&Some(caller.account.id)))
+                    && (query.key.is_none() || query.key == record.key)
+            });
             Ok(RecordPage { records, next })
         })
     }
@@ -157,8 +163,15 @@ pub fn verify_audit(
             "The domain's checkpoint key cannot be used: {error}."
         ))
     })?;
-    for (_, note) in snapshot.checkpoints(domain.number)? {
+    let mut problems = Vec::new();
+    for (size, note) in snapshot.checkpoints(domain.number)? {
         verifier.checkpoint(&note);
+        let noted = checkpoint::verify(&note, &verifier_key).map(|checkpoint| checkpoint.size);
+        if noted.is_ok_and(|noted| noted != size) {
+            problems.push(format!(
+                "The checkpoint that is kept for {size} leaves is of another size."
+            ));
+        }
     }
     let size = snapshot.tree_size(domain.number)?;
     let mut done = 0;
@@ -183,7 +196,7 @@ pub fn verify_audit(
         verifier.node(index, &strongroom_audit::Hash(hash));
     }
     let report = verifier.finish();
-    let mut problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    problems.extend(report.problems.iter().map(ToString::to_string));
     if report.unlisted > 0 {
         problems.push(format!("{} more problems are not listed", report.unlisted));
     }

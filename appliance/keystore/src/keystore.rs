@@ -14,7 +14,7 @@ use crate::accounts;
 use crate::act::Scope;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::hierarchy::{Domain, Keks};
+use crate::hierarchy::{Domain, Fetched, Keks};
 use crate::sessions::SignIns;
 use crate::store::Store;
 
@@ -124,7 +124,7 @@ impl Keystore {
         let wire_account = accounts::to_wire(&account);
         let (answer, answered) = std::sync::mpsc::channel();
         store.write(Box::new(move |tx| {
-            let fetched = std::collections::HashMap::new();
+            let fetched = Fetched::new();
             let keks = Keks::new(&domain, &fetched);
             let outcome = (|| {
                 tx.create_domain(&record)?;

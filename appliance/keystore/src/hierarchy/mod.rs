@@ -30,6 +30,9 @@ use crate::store::{
     KeyRecord, Snapshot,
 };
 
+/// What an account KEK's record is called in errors.
+const KEK: &str = "account KEK";
+
 /// One version of one account's KEK.
 pub(crate) type KekName = (AccountId, u32);
 
@@ -163,15 +166,16 @@ impl Domain {
         account: AccountId,
         version: u32,
     ) -> Result<Aes256Key, Error> {
-        const WHAT: &str = "account KEK";
         let record = snapshot
             .account_kek(account, version)?
-            .ok_or(Error::Integrity(WHAT))?;
+            .ok_or(Error::Integrity(KEK))?;
         self.integrity
-            .check(&record.canonical(), &record.mac, WHAT)?;
-        let wrapped =
-            WrappedKey::from_bytes(&record.wrapped).map_err(|_| Error::Integrity(WHAT))?;
-        let kek = self.hsm.unwrap(&self.name, &wrapped)?;
+            .check(&record.canonical(), &record.mac, KEK)?;
+        let wrapped = WrappedKey::from_bytes(&record.wrapped).map_err(|_| Error::Integrity(KEK))?;
+        let kek = match self.hsm.unwrap(&self.name, &wrapped) {
+            Err(HsmError::WrappedKeyRejected { .. }) => return Err(Error::Integrity(KEK)),
+            unwrapped => unwrapped?,
+        };
         self.keks.put(account, version, &kek);
         Ok(kek)
     }
@@ -231,14 +235,17 @@ impl Domain {
     }
 }
 
+/// The KEKs that were fetched from the HSM for one act; none where the KEK's record does not match its seal.
+pub(crate) type Fetched = HashMap<KekName, Option<Aes256Key>>;
+
 /// The KEKs that one act may use: those that were fetched for it, and the cache. They are gone with it.
 pub(crate) struct Keks<'a> {
     domain: &'a Domain,
-    fetched: &'a HashMap<KekName, Aes256Key>,
+    fetched: &'a Fetched,
 }
 
 impl<'a> Keks<'a> {
-    pub(crate) const fn new(domain: &'a Domain, fetched: &'a HashMap<KekName, Aes256Key>) -> Self {
+    pub(crate) const fn new(domain: &'a Domain, fetched: &'a Fetched) -> Self {
         Self { domain, fetched }
     }
 
@@ -247,9 +254,13 @@ impl<'a> Keks<'a> {
     /// # Errors
     ///
     /// [`Error::NeedKeks`] when it must be fetched from the HSM first: whoever runs the act does that and runs it again.
+    /// [`Error::Integrity`] when that was tried and the KEK's record does not match its seal.
     pub(crate) fn get(&self, account: AccountId, version: u32) -> Result<Aes256Key, Error> {
-        if let Some(kek) = self.fetched.get(&(account, version)) {
-            return Ok(Aes256Key::from_bytes(*kek.as_bytes()));
+        if let Some(fetched) = self.fetched.get(&(account, version)) {
+            return fetched
+                .as_ref()
+                .map(|kek| Aes256Key::from_bytes(*kek.as_bytes()))
+                .ok_or(Error::Integrity(KEK));
         }
         self.domain
             .keks
@@ -262,7 +273,9 @@ impl<'a> Keks<'a> {
         let missing: Vec<KekName> = accounts
             .iter()
             .map(|account| (account.id, account.kek_version))
-            .filter(|(account, version)| self.get(*account, *version).is_err())
+            .filter(|(account, version)| {
+                matches!(self.get(*account, *version), Err(Error::NeedKeks(_)))
+            })
             .collect();
         if missing.is_empty() {
             Ok(())

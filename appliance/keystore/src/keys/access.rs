@@ -88,6 +88,12 @@ pub(crate) fn standing(
         return Err(Error::KeyNotFound);
     }
     let key = view.domain.check_key(record)?;
+    for membership in &memberships {
+        // What the caller sees of a key through a group, it sees as a member only.
+        if grants.iter().any(|grant| grant.grantee == membership.group) {
+            groups::open_membership(view, membership)?;
+        }
+    }
     let mut held = Vec::new();
     for grant in grants {
         let grant = view.domain.check_grant(grant)?;
