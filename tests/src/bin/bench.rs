@@ -1,0 +1,456 @@
+//! `cargo xtask bench`: what a request costs, side by side with a bare HTTPS endpoint on the same stack.
+//!
+//! One run starts a real appliance on `SoftHSM` and, in a process of its own, a bare endpoint: the same HTTP server with the same TLS
+//! settings and the same certificate, which answers 204 and does nothing. The measurements take turns in short rounds, so
+//! that whatever else the machine does meanwhile hits all of them alike. Connections are kept alive, one a thread.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark: what does not work here ends it"
+)]
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actix_web::http::KeepAlive;
+use actix_web::{App, HttpResponse, HttpServer, rt, web};
+use clap::Parser;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::Serialize;
+use strongroom_tests::http::Connection;
+use strongroom_tests::session::new_key;
+use strongroom_tests::{Appliance, Session};
+use strongroom_wire::id::KeyId;
+use strongroom_wire::key::CreateKeys;
+
+/// Measures a bare HTTPS endpoint, key release and key creation side by side.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// How long each measurement runs, over all rounds together.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// In how many rounds the measurements take turns.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How many connections make requests at once.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    concurrency: u32,
+    /// How many accounts share the connections.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    accounts: u32,
+    /// How many keys each account has that are released.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    keys: u32,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Be the bare endpoint, with the certificate and key in this folder.
+    #[arg(long, hide = true, value_name = "DIR")]
+    bare_endpoint: Option<PathBuf>,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Bare,
+    Release,
+    Create,
+    CreateAndRelease,
+}
+
+impl Work {
+    const ALL: [Self; 4] = [
+        Self::Bare,
+        Self::Release,
+        Self::Create,
+        Self::CreateAndRelease,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare HTTPS endpoint",
+            Self::Release => "key release",
+            Self::Create => "key creation",
+            Self::CreateAndRelease => "key creation with release",
+        }
+    }
+}
+
+/// The figures of one measurement.
+#[derive(Debug, Serialize)]
+struct Figures {
+    what: &'static str,
+    requests: usize,
+    requests_per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    /// Throughput as a part of the bare endpoint's in the same run.
+    throughput_to_bare: f64,
+    /// Median latency as a multiple of the bare endpoint's in the same run.
+    p50_to_bare: f64,
+}
+
+/// The whole report.
+#[derive(Debug, Serialize)]
+struct Report {
+    note: &'static str,
+    cores: usize,
+    concurrency: u32,
+    seconds: u64,
+    rounds: u32,
+    accounts: u32,
+    /// The median time that this disk takes to make 4 KiB durable: no request that is recorded can be answered faster.
+    sync_p50_ms: f64,
+    figures: Vec<Figures>,
+}
+
+const NOTE: &str =
+    "Client and servers share the cores of this machine; a server on its own has more.";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(folder) = &arguments.bare_endpoint {
+        serve_bare(folder).expect("the bare endpoint serves");
+        return ExitCode::SUCCESS;
+    }
+    let report = measure(&arguments);
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&report).unwrap() + "\n"
+    } else {
+        as_text(&report)
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn measure(arguments: &Arguments) -> Report {
+    let appliance = Appliance::start();
+    let bare = BareEndpoint::start(&appliance.data().join("tls"));
+    let clients = Clients::prepare(arguments, &appliance);
+    let share = Duration::from_secs(arguments.seconds) / arguments.rounds;
+    // Caches, connections and the processor's clock come up to speed before anything counts.
+    for work in Work::ALL {
+        clients.round(work, bare.address, share.min(Duration::from_millis(500)));
+    }
+    let mut latencies = Work::ALL.map(|_| Vec::new());
+    let mut elapsed = [Duration::ZERO; Work::ALL.len()];
+    for _ in 0..arguments.rounds {
+        for (place, work) in Work::ALL.into_iter().enumerate() {
+            let (took, round) = clients.round(work, bare.address, share);
+            latencies[place].extend(round);
+            elapsed[place] += took;
+        }
+    }
+    let mut figures = Vec::new();
+    for (place, work) in Work::ALL.into_iter().enumerate() {
+        latencies[place].sort_unstable();
+        figures.push(figures_of(
+            work,
+            &latencies[place],
+            elapsed[place],
+            figures.first(),
+        ));
+    }
+    Report {
+        note: NOTE,
+        cores: thread::available_parallelism().map_or(1, usize::from),
+        concurrency: arguments.concurrency,
+        seconds: arguments.seconds,
+        rounds: arguments.rounds,
+        accounts: arguments.accounts,
+        sync_p50_ms: sync_p50(&appliance.data()),
+        figures,
+    }
+}
+
+/// The figures of sorted latencies in microseconds.
+fn figures_of(work: Work, latencies: &[u32], elapsed: Duration, bare: Option<&Figures>) -> Figures {
+    assert!(
+        !latencies.is_empty(),
+        "{}: no request came back",
+        work.name()
+    );
+    let at = |part: usize| {
+        f64::from(latencies[(latencies.len() * part / 100).min(latencies.len() - 1)]) / 1000.0
+    };
+    let count = u32::try_from(latencies.len()).expect("fewer requests than that");
+    let requests_per_second = f64::from(count) / elapsed.as_secs_f64();
+    let p50_ms = at(50);
+    Figures {
+        what: work.name(),
+        requests: latencies.len(),
+        requests_per_second,
+        p50_ms,
+        p99_ms: at(99),
+        throughput_to_bare: bare.map_or(1.0, |bare| requests_per_second / bare.requests_per_second),
+        p50_to_bare: bare.map_or(1.0, |bare| p50_ms / bare.p50_ms),
+    }
+}
+
+fn as_text(report: &Report) -> String {
+    let mut text = format!(
+        "{} connections, {} accounts, {} s each in {} rounds, {} cores; 4 KiB are durable after {:.2} ms (median)\n{}\n\n\
+         {:<26} {:>10} {:>10} {:>10} {:>14} {:>12}\n",
+        report.concurrency,
+        report.accounts,
+        report.seconds,
+        report.rounds,
+        report.cores,
+        report.sync_p50_ms,
+        report.note,
+        "",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "rate to bare",
+        "p50 to bare",
+    );
+    for figures in &report.figures {
+        text.push_str(&format_line(figures));
+    }
+    text
+}
+
+fn format_line(figures: &Figures) -> String {
+    format!(
+        "{:<26} {:>10.0} {:>10.2} {:>10.2} {:>13.1}% {:>11.1}x\n",
+        figures.what,
+        figures.requests_per_second,
+        figures.p50_ms,
+        figures.p99_ms,
+        figures.throughput_to_bare * 100.0,
+        figures.p50_to_bare,
+    )
+}
+
+/// The accounts, and the connections that they share.
+struct Clients<'a> {
+    appliance: &'a Appliance,
+    accounts: Vec<(Session, Vec<KeyId>)>,
+    concurrency: usize,
+}
+
+impl<'a> Clients<'a> {
+    fn prepare(arguments: &Arguments, appliance: &'a Appliance) -> Self {
+        let mut admin = appliance.administrator();
+        let accounts = (0..arguments.accounts)
+            .map(|number| {
+                let mut session =
+                    appliance.person(&mut admin, &format!("person-{number}@example.com"));
+                let keys = (0..arguments.keys).map(|key| new_key(&format!("key {key}"), &[]));
+                let request = CreateKeys {
+                    keys: keys.collect(),
+                    release: false,
+                };
+                let created = session
+                    .create(&request)
+                    .unwrap_or_else(|failed| panic!("{failed}"));
+                let keys = created.keys.iter().map(|created| created.key.id).collect();
+                (session, keys)
+            })
+            .collect();
+        Self {
+            appliance,
+            accounts,
+            concurrency: arguments.concurrency as usize,
+        }
+    }
+
+    /// Makes requests on all connections for so long: how long it took and the latencies in microseconds.
+    fn round(&self, work: Work, bare: SocketAddr, share: Duration) -> (Duration, Vec<u32>) {
+        let api = self.appliance.api();
+        let address = if work == Work::Bare { bare } else { api.client };
+        let (ready, over) = (
+            std::sync::Barrier::new(self.concurrency + 1),
+            AtomicBool::new(false),
+        );
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.concurrency)
+                .map(|number| {
+                    let (session, keys) = &self.accounts[number % self.accounts.len()];
+                    let (tls, ready, over) = (&api.tls, &ready, &over);
+                    scope.spawn(move || {
+                        let mut connection = Connection::open(address, tls).unwrap();
+                        let requests = Requests::new(work, session, keys, number);
+                        ready.wait();
+                        requests.make(&mut connection, over)
+                    })
+                })
+                .collect();
+            ready.wait();
+            let started = Instant::now();
+            thread::sleep(share);
+            over.store(true, Ordering::Relaxed);
+            let all: Vec<u32> = threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect();
+            (started.elapsed(), all)
+        })
+    }
+}
+
+/// What one connection sends.
+struct Requests {
+    method: &'static str,
+    paths: Vec<String>,
+    token: Option<String>,
+    body: Option<Vec<u8>>,
+    status: u16,
+    first: usize,
+}
+
+impl Requests {
+    fn new(work: Work, session: &Session, keys: &[KeyId], first: usize) -> Self {
+        let token = Some(session.token.to_text());
+        let create = |release| {
+            let keys = vec![new_key("bench", &[])];
+            serde_json::to_vec(&CreateKeys { keys, release }).unwrap()
+        };
+        let (method, paths, token, body, status) = match work {
+            Work::Bare => ("GET", vec!["/".to_owned()], None, None, 204),
+            Work::Release => {
+                let paths = keys.iter().map(|key| format!("/v1/keys/{key}/release"));
+                ("POST", paths.collect(), token, Some(b"{}".to_vec()), 200)
+            }
+            Work::Create | Work::CreateAndRelease => {
+                let body = create(work == Work::CreateAndRelease);
+                ("POST", vec!["/v1/keys".to_owned()], token, Some(body), 201)
+            }
+        };
+        Self {
+            method,
+            paths,
+            token,
+            body,
+            status,
+            first,
+        }
+    }
+
+    /// One request after the other until it is over; the latencies in microseconds.
+    fn make(&self, connection: &mut Connection, over: &AtomicBool) -> Vec<u32> {
+        let mut latencies = Vec::with_capacity(64 * 1024);
+        let mut number = self.first;
+        while !over.load(Ordering::Relaxed) {
+            let path = &self.paths[number % self.paths.len()];
+            let started = Instant::now();
+            let response = connection
+                .send(
+                    self.method,
+                    path,
+                    self.token.as_deref(),
+                    self.body.as_deref(),
+                )
+                .unwrap();
+            let took = started.elapsed();
+            assert_eq!(response.status, self.status, "{}", response.text());
+            latencies.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+            number += 1;
+        }
+        latencies
+    }
+}
+
+/// The median time in milliseconds that the folder's disk takes to make 4 KiB durable.
+fn sync_p50(folder: &Path) -> f64 {
+    let path = folder.join("sync-probe");
+    let mut file = File::create(&path).unwrap();
+    let mut times: Vec<f64> = (0..100)
+        .map(|_| {
+            file.write_all(&[0x5a; 4096]).unwrap();
+            let started = Instant::now();
+            file.sync_data().unwrap();
+            started.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    fs::remove_file(&path).unwrap();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// The bare endpoint, in a process of its own as the appliance is.
+struct BareEndpoint {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl BareEndpoint {
+    fn start(certificates: &Path) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .arg("--bare-endpoint")
+            .arg(certificates)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = process.stdout.take().expect("it is piped");
+        io::BufRead::read_line(&mut io::BufReader::new(output), &mut line).unwrap();
+        let address = line.trim().parse().expect("it says where it listens");
+        Self { process, address }
+    }
+}
+
+impl Drop for BareEndpoint {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// Serves the bare endpoint until killed: the server's settings of `strongroomd`, and a handler that does nothing.
+fn serve_bare(certificates: &Path) -> io::Result<()> {
+    let tls = server_config(certificates);
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    writeln!(io::stdout(), "{}", listener.local_addr()?)?;
+    rt::System::new().block_on(async {
+        HttpServer::new(|| App::new().route("/", web::get().to(HttpResponse::NoContent)))
+            .keep_alive(KeepAlive::Timeout(Duration::from_secs(75)))
+            .listen_rustls_0_23(listener, tls)?
+            .run()
+            .await
+    })
+}
+
+fn server_config(certificates: &Path) -> ServerConfig {
+    let provider = CryptoProvider {
+        cipher_suites: vec![
+            cipher_suite::TLS13_AES_256_GCM_SHA384,
+            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        ],
+        kx_groups: vec![
+            kx_group::X25519MLKEM768,
+            kx_group::X25519,
+            kx_group::SECP384R1,
+            kx_group::SECP256R1,
+        ],
+        ..default_provider()
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificates.join("server.pem"))
+        .expect("the appliance has a certificate")
+        .collect();
+    let key = PrivateKeyDer::from_pem_file(certificates.join("server.key"));
+    ServerConfig::builder_with_provider(std::sync::Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider has TLS 1.3")
+        .with_no_client_auth()
+        .with_single_cert(chain.unwrap(), key.expect("the appliance has a key"))
+        .expect("the key belongs to the certificate")
+}

@@ -1,0 +1,53 @@
+//! What the end-to-end tests and the benchmark share: real appliances, people at the command line, and a client made from scratch.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`programs`] | where the built `strongroomd` and `strongroom` are |
+//! | [`appliance`] | a `strongroomd` of one's own on a SoftHSM of its own: initialised, started, stopped, killed, copied, edited |
+//! | [`person`] | somebody with a device: the `strongroom` command line with a home folder of its own |
+//! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
+//! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
+//! | [`session`] | somebody who is signed in, and all that they can ask for |
+//! | [`scan`] | looking for secrets where none may be |
+//!
+//! The stories themselves are in `tests/`, one file each; the benchmark is `src/bin/bench.rs`.
+//!
+//! Never in this crate: a stand-in for a part of the appliance, a fixed port, a folder that outlives its test, a change of the
+//! process's own environment. Everything here panics when something is not as it must be: it is there for tests.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a harness for tests: what does not work here fails the test"
+)]
+
+pub mod api;
+pub mod appliance;
+pub mod http;
+pub mod person;
+pub mod programs;
+pub mod scan;
+pub mod session;
+
+pub use api::{Api, Failed};
+pub use appliance::Appliance;
+pub use person::Person;
+pub use session::Session;
+
+/// Whether the long versions of the tests are asked for: the environment variable `STRONGROOM_LONG` is set and not empty.
+#[must_use]
+pub fn long() -> bool {
+    std::env::var_os("STRONGROOM_LONG").is_some_and(|value| !value.is_empty())
+}
+
+/// A password that nobody has ever had: 32 random hexadecimal digits after the name of whose it is.
+#[must_use]
+pub fn new_password(name: &str) -> String {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).expect("the system has random numbers");
+    format!("{name} {}", hex::encode(random))
+}

@@ -1,0 +1,286 @@
+//! Whoever can write to the database, but not use the HSM, gains nothing by it.
+//!
+//! One appliance is prepared and stopped. Each case edits a copy of its database, starts an appliance on it and attempts what the edit was
+//! meant to gain: that must be refused, and a leaf must say so. The same attempts on a copy that was not edited show that they were
+//! refused because of the edit.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod tampering {
+    pub(crate) mod cases;
+    pub(crate) mod world;
+}
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use strongroom_tests::Appliance;
+use strongroom_wire::problem::Code;
+
+use tampering::cases::{Attempt, CASES, Case, Outcome};
+use tampering::world::World;
+
+/// How many appliances run at once.
+const AT_ONCE: usize = 3;
+
+#[test]
+fn an_edited_database_grants_nothing() {
+    let world = World::prepare();
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(case) = CASES.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(failure) = run(&world, case) {
+                        failures
+                            .lock()
+                            .unwrap()
+                            .push(format!("{}: {failure}", case.name));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases failed:\n{}",
+        failures.len(),
+        CASES.len(),
+        failures.join("\n")
+    );
+}
+
+/// Runs a case; an error says what the edit gained, or what is missing of the refusal.
+fn run(world: &World, case: &Case) -> Result<(), String> {
+    let mut appliance = world.appliance.copy();
+    edit(world, &appliance, case)?;
+    if let Err(ended) = appliance.try_serve() {
+        let says_why = ended.status.code() == Some(1) && ended.log.contains("strongroomd: ");
+        return match case.outcome {
+            Outcome::DoesNotServe if says_why => Ok(()),
+            _ => Err(format!("the appliance does not serve: {}", ended.log)),
+        };
+    }
+    if matches!(case.outcome, Outcome::DoesNotServe) {
+        return Err("the appliance serves".to_owned());
+    }
+    let mut auditor = world.auditor.at(&appliance.api());
+    let before = auditor
+        .records_after(Some(world.newest_leaf))
+        .map_err(|failed| format!("the log cannot be read: {failed}"))?;
+    let before = before
+        .first()
+        .map_or(world.newest_leaf, |record| record.index);
+
+    let Err(problem) = world.attempt(&appliance, &case.attempt) else {
+        return Err("the attempt succeeds".to_owned());
+    };
+    let records = auditor
+        .records_after(Some(before))
+        .map_err(|failed| format!("the log cannot be read any more: {failed}"))?;
+    let refused = |note: &str| {
+        let of = |record: &&strongroom_wire::audit::Record| {
+            !record.done && record.note.as_deref() == Some(note)
+        };
+        records.iter().find(of).map(|record| record.index)
+    };
+    match case.outcome {
+        Outcome::Refused(code) => {
+            if problem.code != code {
+                return Err(format!("refused with {}, not {code}", problem.code));
+            }
+            let leaf = refused(code.as_str())
+                .ok_or_else(|| format!("no leaf says that it was refused ({records:?})"))?;
+            // The answer names the leaf, so that the client can hold the appliance to it.
+            if problem.leaf != Some(leaf) {
+                return Err(format!(
+                    "the answer names leaf {:?}, not {leaf}",
+                    problem.leaf
+                ));
+            }
+        }
+        Outcome::SignInRefused => {
+            if problem.code != Code::SignInRefused {
+                return Err(format!("refused with {}", problem.code));
+            }
+            refused(Code::SignInRefused.as_str())
+                .ok_or("no leaf says that the sign-in was refused")?;
+            if !appliance.log().contains("does not match its seal") {
+                return Err("the log does not say that a record was edited".to_owned());
+            }
+        }
+        Outcome::LeftOut => {
+            refused(Code::IntegrityFailure.as_str()).ok_or("no leaf says that it was left out")?;
+        }
+        Outcome::NothingMore | Outcome::DoesNotServe => {}
+    }
+    // The refusals themselves are in good order.
+    appliance.stop();
+    let report = appliance.verify_audit();
+    if report["verified"] != true {
+        return Err(format!("the audit log is damaged: {report}"));
+    }
+    Ok(())
+}
+
+/// Makes the case's edit; each of its statements must change something.
+fn edit(world: &World, appliance: &Appliance, case: &Case) -> Result<(), String> {
+    let database = appliance.database();
+    for statement in case.edit.split(';').filter(|text| !text.trim().is_empty()) {
+        let statement = world.fill_in(statement);
+        let changed = database
+            .execute(&statement, [])
+            .map_err(|error| format!("{error} in {statement}"))?;
+        if changed == 0 {
+            return Err(format!("nothing was edited by {statement}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn without_an_edit_the_attempts_come_out_as_they_should() {
+    use tampering::world::Who::{Admin, Alice, Bob, Mallory};
+    let world = World::prepare();
+    let mut appliance = world.appliance.copy();
+    appliance.serve();
+    // What is permitted.
+    for attempt in [
+        Attempt::Release(Alice, "shared"),
+        Attempt::Release(Bob, "shared"),
+        Attempt::Release(Bob, "rotated"),
+        Attempt::Release(Bob, "for_group"),
+        Attempt::Release(Mallory, "mallorys"),
+        Attempt::Show(Bob, "shared"),
+        Attempt::List(Bob, "shared"),
+        Attempt::Share(Alice, "other", "bob@example.com"),
+        Attempt::Rotate(Alice, "shared"),
+        Attempt::Accounts(Admin),
+        Attempt::OwnAccount(Mallory),
+        Attempt::Grants(Alice, "shared"),
+        Attempt::Sessions(Mallory),
+        Attempt::Members(Bob),
+        Attempt::SignIn("mallory@example.com", "mallory@example.com"),
+        Attempt::Enrol("carol@example.com", "carol@example.com"),
+    ] {
+        if let Err(problem) = world.attempt(&appliance, &attempt) {
+            panic!("{attempt:?}: {}: {}", problem.code, problem.detail);
+        }
+    }
+    // What is not.
+    for (attempt, code) in [
+        (Attempt::Release(Mallory, "shared"), Code::KeyNotFound),
+        (Attempt::Show(Mallory, "shared"), Code::KeyNotFound),
+        (Attempt::Release(Mallory, "for_group"), Code::KeyNotFound),
+        (Attempt::Show(Mallory, "once_groups"), Code::KeyNotFound),
+        (Attempt::Release(Bob, "revoked"), Code::GrantRevoked),
+        (Attempt::Release(Bob, "destroyed"), Code::KeyDestroyed),
+        (Attempt::Release(Bob, "suspended"), Code::KeyStateForbids),
+        (Attempt::Release(Bob, "compromised"), Code::KeyStateForbids),
+        (Attempt::Release(Bob, "too_early"), Code::PolicyNotYetValid),
+        (Attempt::Release(Bob, "too_late"), Code::PolicyExpired),
+        (Attempt::Release(Bob, "used_up"), Code::PolicyReleasesUsedUp),
+        (
+            Attempt::Release(Bob, "grant_too_early"),
+            Code::PolicyNotYetValid,
+        ),
+        (Attempt::Release(Bob, "grant_too_late"), Code::PolicyExpired),
+        (
+            Attempt::Release(Bob, "grant_used_up"),
+            Code::PolicyReleasesUsedUp,
+        ),
+        (Attempt::Destroy(Bob, "shared"), Code::NotPermitted),
+        (Attempt::Accounts(Mallory), Code::NotPermitted),
+        (Attempt::Audit(Mallory), Code::NotPermitted),
+        (
+            Attempt::AddMember(Bob, "mallory@example.com"),
+            Code::NotPermitted,
+        ),
+        (
+            Attempt::SignIn("alice@example.com", "mallory@example.com"),
+            Code::SignInRefused,
+        ),
+        (
+            Attempt::SignIn("suspended@example.com", "suspended@example.com"),
+            Code::SignInRefused,
+        ),
+        (
+            Attempt::SignIn("team", "mallory@example.com"),
+            Code::SignInRefused,
+        ),
+        (
+            Attempt::Enrol("alice@example.com", "carol@example.com"),
+            Code::EnrolmentRefused,
+        ),
+        (
+            Attempt::Enrol("late@example.com", "late@example.com"),
+            Code::EnrolmentRefused,
+        ),
+    ] {
+        let refused = world.attempt(&appliance, &attempt);
+        assert_eq!(
+            refused.map_err(|problem| problem.code),
+            Err(code),
+            "{attempt:?}"
+        );
+    }
+}
+
+#[test]
+fn an_edited_audit_log_is_found_out() {
+    let world = World::prepare();
+    for (name, statement) in [
+        (
+            "a leaf's envelope",
+            "UPDATE leaves SET envelope = CAST(substr(envelope, 1, length(envelope) - 1) || x'5a' AS BLOB) WHERE idx = 5",
+        ),
+        (
+            "a leaf's detail",
+            "UPDATE leaves SET detail = (SELECT detail FROM leaves WHERE idx = 6) WHERE idx = 5",
+        ),
+        (
+            "a leaf's salt",
+            "UPDATE leaves SET salt = zeroblob(length(salt)) WHERE idx = 5",
+        ),
+        (
+            "leaves swapped",
+            "UPDATE leaves SET idx = CASE idx WHEN 5 THEN -6 ELSE -5 END WHERE idx IN (5, 6);UPDATE leaves SET idx = -idx WHERE idx < 0",
+        ),
+        ("a leaf removed", "DELETE FROM leaves WHERE idx = 5"),
+        (
+            "the newest leaf removed",
+            "DELETE FROM leaves WHERE idx = (SELECT max(idx) FROM leaves)",
+        ),
+        (
+            "the newest leaf and its nodes removed",
+            "DELETE FROM tree_nodes WHERE idx = (SELECT max(idx) FROM tree_nodes);DELETE FROM leaves WHERE idx = (SELECT max(idx) FROM leaves)",
+        ),
+        (
+            "a node of the tree",
+            "UPDATE tree_nodes SET hash = zeroblob(32) WHERE idx = 4",
+        ),
+        (
+            "a checkpoint",
+            "UPDATE checkpoints SET note = replace(note, 'strongroom', 'weakroom') WHERE size = (SELECT max(size) FROM checkpoints)",
+        ),
+        (
+            "a checkpoint of another size",
+            "UPDATE checkpoints SET size = size + 1 WHERE size = (SELECT max(size) FROM checkpoints)",
+        ),
+    ] {
+        let appliance = world.appliance.copy();
+        assert_eq!(appliance.verify_audit()["verified"], true, "{name}");
+        let database = appliance.database();
+        for statement in statement.split(';') {
+            assert!(database.execute(statement, []).unwrap() > 0, "{name}");
+        }
+        drop(database);
+        let report = appliance.verify_audit();
+        assert_eq!(report["verified"], false, "{name}");
+        let problems = report["problems"].as_array().unwrap();
+        assert!(!problems.is_empty(), "{name}: {report}");
+    }
+}
