@@ -29,6 +29,7 @@ use self::{
 };
 use crate::{
     Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrapScheme, WrappedKey,
+    types::check_signing_label,
 };
 
 /// How many random bytes one call asks for: HSMs limit it.
@@ -159,6 +160,12 @@ impl Hsm for Pkcs11Hsm {
         wrapped.check_len()?;
         let mechanism = match wrapped.scheme {
             WrapScheme::Rfc3394 => Mechanism::AesKeyWrap,
+            scheme @ WrapScheme::YubiHsmCcm => {
+                return Err(HsmError::SchemeUnknown {
+                    token: self.token().label().to_owned(),
+                    scheme,
+                });
+            }
         };
         self.pool.run(|session| {
             let kek = self.key(session, Kind::MasterKek, &label)?;
@@ -269,14 +276,4 @@ fn generate_ed25519(
         Err(error) if rv::rejects_curve_name(&error) => Ok(generate(second)?),
         generated => Ok(generated?),
     }
-}
-
-fn check_signing_label(label: &str) -> Result<(), HsmError> {
-    if label.is_empty() || label.len() > 128 || label.chars().any(char::is_control) {
-        return Err(HsmError::Malformed {
-            what: "signing key's label",
-            reason: "it must have 1 to 128 bytes and no control characters",
-        });
-    }
-    Ok(())
 }

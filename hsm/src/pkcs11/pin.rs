@@ -126,7 +126,7 @@ impl Pin {
         &self.0
     }
 
-    fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 }
