@@ -24,7 +24,7 @@ pub enum HsmError {
     },
     /// No token behind the module has the configured label.
     #[error(
-        "the PKCS#11 module {} shows no token labelled \"{token}\" (it shows: {found}): check the label, the HSM's connection and the module's own configuration",
+        "the PKCS#11 module {} shows no token \"{token}\" (it shows: {found}): check the label, the HSM's connection and the module's own configuration",
         module.display()
     )]
     TokenNotFound {
@@ -37,7 +37,7 @@ pub enum HsmError {
     },
     /// Several tokens have the configured label, so that it is not known which one is meant.
     #[error(
-        "the PKCS#11 module {} shows more than one token labelled \"{token}\": give each its own label",
+        "the PKCS#11 module {} shows more than one token \"{token}\": give each its own label, or name it by its serial number",
         module.display()
     )]
     TokenAmbiguous {
@@ -72,6 +72,14 @@ pub enum HsmError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// The PIN cannot be read from where it should come from.
+    #[error("the PIN cannot be read from the {pin_source}: {reason}")]
+    PinSource {
+        /// Where it should come from.
+        pin_source: String,
+        /// What is wrong.
         reason: String,
     },
     /// The token refused the PIN (`CKR_PIN_INCORRECT`). Nothing tries it again: a token locks itself after a few wrong PINs.

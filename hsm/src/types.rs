@@ -100,15 +100,20 @@ pub enum WrapScheme {
     Rfc3394 = 1,
     /// A YubiHSM 2's export of an opaque object under an AES-256-CCM wrap key: nonce, ciphertext and tag as the device gives them.
     YubiHsmCcm = 2,
+    /// AES-KWP, RFC 5649, under an AES-256 master KEK.
+    Rfc5649 = 3,
+    /// AES-256-GCM (NIST SP 800-38D): a random initialisation vector of 12 bytes, the ciphertext, the tag of 16 bytes.
+    AesGcm = 4,
 }
 
 impl WrapScheme {
-    const ALL: [Self; 2] = [Self::Rfc3394, Self::YubiHsmCcm];
+    const ALL: [Self; 4] = [Self::Rfc3394, Self::YubiHsmCcm, Self::Rfc5649, Self::AesGcm];
 
     /// The lengths in bytes that a wrapped AES-256 key may have.
     const fn blob_lens(self) -> &'static [usize] {
         match self {
-            Self::Rfc3394 => &[AES256_KEY_LEN + 8],
+            Self::Rfc3394 | Self::Rfc5649 => &[AES256_KEY_LEN + 8],
+            Self::AesGcm => &[12 + AES256_KEY_LEN + 16],
             // Nonce, the device's object header, key, tag; and as the `yubihsm` crate's MockHsm has them.
             Self::YubiHsmCcm => &[13 + 59 + AES256_KEY_LEN + 16, 13 + 66 + AES256_KEY_LEN + 8],
         }
@@ -124,6 +129,8 @@ impl fmt::Display for WrapScheme {
         f.write_str(match self {
             Self::Rfc3394 => "AES-KW (RFC 3394)",
             Self::YubiHsmCcm => "YubiHSM 2 export (AES-256-CCM)",
+            Self::Rfc5649 => "AES-KWP (RFC 5649)",
+            Self::AesGcm => "AES-256-GCM",
         })
     }
 }
@@ -135,7 +142,8 @@ pub struct WrappedKey {
     pub scheme: WrapScheme,
     /// The version of the master KEK that wrapped it.
     pub master_kek_version: u32,
-    /// The wrapped key: 40 bytes for [`WrapScheme::Rfc3394`], 120 for [`WrapScheme::YubiHsmCcm`].
+    /// The wrapped key: 40 bytes for [`WrapScheme::Rfc3394`] and [`WrapScheme::Rfc5649`], 60 for
+    /// [`WrapScheme::AesGcm`], 120 for [`WrapScheme::YubiHsmCcm`].
     pub blob: Vec<u8>,
 }
 
