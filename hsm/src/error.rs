@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::WrapScheme;
+
 /// Why an HSM did not do what it was asked.
 ///
 /// Each message is one sentence for an operator, which names the module, token or key it concerns, the PKCS#11 return code where
@@ -22,7 +24,7 @@ pub enum HsmError {
     },
     /// No token behind the module has the configured label.
     #[error(
-        "the PKCS#11 module {} shows no token labelled \"{token}\" (it shows: {found}): check the label, the HSM's connection and the module's own configuration",
+        "the PKCS#11 module {} shows no token \"{token}\" (it shows: {found}): check the label, the HSM's connection and the module's own configuration",
         module.display()
     )]
     TokenNotFound {
@@ -35,7 +37,7 @@ pub enum HsmError {
     },
     /// Several tokens have the configured label, so that it is not known which one is meant.
     #[error(
-        "the PKCS#11 module {} shows more than one token labelled \"{token}\": give each its own label",
+        "the PKCS#11 module {} shows more than one token \"{token}\": give each its own label, or name it by its serial number",
         module.display()
     )]
     TokenAmbiguous {
@@ -70,6 +72,14 @@ pub enum HsmError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// The PIN cannot be read from where it should come from.
+    #[error("the PIN cannot be read from the {pin_source}: {reason}")]
+    PinSource {
+        /// Where it should come from.
+        pin_source: String,
+        /// What is wrong.
         reason: String,
     },
     /// The token refused the PIN (`CKR_PIN_INCORRECT`). Nothing tries it again: a token locks itself after a few wrong PINs.
@@ -204,6 +214,44 @@ pub enum HsmError {
         function: String,
         /// The PKCS#11 return code.
         code: String,
+    },
+    /// The key was wrapped by a scheme that this HSM does not have: another HSM wrapped it.
+    #[error(
+        "the wrapped key was made by {scheme}, which the token \"{token}\" does not offer: check that the HSM is the one that wrapped it, or enable the mechanism"
+    )]
+    SchemeUnknown {
+        /// The token's label.
+        token: String,
+        /// What wrapped the key.
+        scheme: WrapScheme,
+    },
+    /// The HSM takes a message in one piece, and this one is too long.
+    #[error("the token \"{token}\" signs messages of at most {max} bytes, and this one has {len}")]
+    MessageTooLong {
+        /// The token's label.
+        token: String,
+        /// The message's length in bytes.
+        len: usize,
+        /// What the HSM takes.
+        max: usize,
+    },
+    /// A YubiHSM 2 refused the authentication key or its password.
+    #[error(
+        "the {token} refused authentication key {auth_key} (authentication failed): correct the key's number and password, or provision the key in a ceremony"
+    )]
+    AuthKeyRefused {
+        /// Where the device is.
+        token: String,
+        /// The number of the authentication key.
+        auth_key: u16,
+    },
+    /// A YubiHSM 2 still has the factory's authentication key, whose password everybody knows.
+    #[error(
+        "the {token} still has the factory's authentication key (number 1): hold the ceremony, which gives the device keys of its own and removes that one"
+    )]
+    FactoryDefault {
+        /// Where the device is.
+        token: String,
     },
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes ({reason})")]

@@ -12,6 +12,12 @@
 //!   keys.rs      templates, finding keys by label, checking that they are protected
 //!   pin.rs       the PIN and its file
 //!   rv.rs        CKR codes: their names and what each means for us
+//! yubihsm/     the backend for the YubiHSM 2 (feature `yubihsm`, on by default; `usb`, off)
+//!   mod.rs       configuration and the trait's implementation
+//!   device.rs    the connection, the session, the device's errors
+//!   objects.rs   labels, identifiers and capabilities of objects; finding and checking them
+//!   passing.rs   wrapping and unwrapping: account KEKs pass through as opaque objects
+//!   provision.rs authentication keys: the appliance's own, and the end of the factory's
 //! ```
 //!
 //! A further backend is a sibling of `pkcs11/` which implements [`Hsm`] and passes `tests/conformance` unchanged.
@@ -27,6 +33,8 @@
 mod error;
 pub mod pkcs11;
 mod types;
+#[cfg(feature = "yubihsm")]
+pub mod yubihsm;
 
 pub use error::HsmError;
 pub use types::{
@@ -70,6 +78,9 @@ pub trait Hsm: Send + Sync {
     fn signing_public_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError>;
 
     /// Signs `message` with the signing key `label`: pure Ed25519, RFC 8032 section 5.1.6.
+    ///
+    /// # Errors
+    /// [`HsmError::MessageTooLong`] from an HSM that takes the message in one piece; every HSM takes 1,900 bytes.
     fn sign(&self, label: &str, message: &[u8]) -> Result<[u8; 64], HsmError>;
 
     /// Fills `out` from the HSM's random number generator.

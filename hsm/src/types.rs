@@ -98,14 +98,40 @@ impl MasterKekId {
 pub enum WrapScheme {
     /// AES-KW, RFC 3394 section 2.2.1 with the default initial value, under an AES-256 master KEK.
     Rfc3394 = 1,
+    /// A YubiHSM 2's export of an opaque object under an AES-256-CCM wrap key: nonce, ciphertext and tag as the device gives them.
+    YubiHsmCcm = 2,
+    /// AES-KWP, RFC 5649, under an AES-256 master KEK.
+    Rfc5649 = 3,
+    /// AES-256-GCM (NIST SP 800-38D): a random initialisation vector of 12 bytes, the ciphertext, the tag of 16 bytes.
+    AesGcm = 4,
 }
 
 impl WrapScheme {
-    /// The length in bytes of a wrapped AES-256 key.
-    const fn blob_len(self) -> usize {
+    const ALL: [Self; 4] = [Self::Rfc3394, Self::YubiHsmCcm, Self::Rfc5649, Self::AesGcm];
+
+    /// The lengths in bytes that a wrapped AES-256 key may have.
+    const fn blob_lens(self) -> &'static [usize] {
         match self {
-            Self::Rfc3394 => AES256_KEY_LEN + 8,
+            Self::Rfc3394 | Self::Rfc5649 => &[AES256_KEY_LEN + 8],
+            Self::AesGcm => &[12 + AES256_KEY_LEN + 16],
+            // Nonce, the device's object header, key, tag; and as the `yubihsm` crate's MockHsm has them.
+            Self::YubiHsmCcm => &[13 + 59 + AES256_KEY_LEN + 16, 13 + 66 + AES256_KEY_LEN + 8],
         }
+    }
+
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| *scheme as u8 == number)
+    }
+}
+
+impl fmt::Display for WrapScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rfc3394 => "AES-KW (RFC 3394)",
+            Self::YubiHsmCcm => "YubiHSM 2 export (AES-256-CCM)",
+            Self::Rfc5649 => "AES-KWP (RFC 5649)",
+            Self::AesGcm => "AES-256-GCM",
+        })
     }
 }
 
@@ -116,7 +142,8 @@ pub struct WrappedKey {
     pub scheme: WrapScheme,
     /// The version of the master KEK that wrapped it.
     pub master_kek_version: u32,
-    /// The wrapped key: 40 bytes for [`WrapScheme::Rfc3394`].
+    /// The wrapped key: 40 bytes for [`WrapScheme::Rfc3394`] and [`WrapScheme::Rfc5649`], 60 for
+    /// [`WrapScheme::AesGcm`], 120 for [`WrapScheme::YubiHsmCcm`].
     pub blob: Vec<u8>,
 }
 
@@ -143,9 +170,8 @@ impl WrappedKey {
         let Some((&[scheme, v0, v1, v2, v3], blob)) = bytes.split_first_chunk::<5>() else {
             return Err(malformed("it is shorter than its five-byte header"));
         };
-        let scheme = match scheme {
-            1 => WrapScheme::Rfc3394,
-            _ => return Err(malformed("its scheme is unknown to this version")),
+        let Some(scheme) = WrapScheme::from_number(scheme) else {
+            return Err(malformed("its scheme is unknown to this version"));
         };
         let wrapped = Self {
             scheme,
@@ -158,7 +184,7 @@ impl WrappedKey {
 
     /// Checks the blob's length before an HSM is troubled with it.
     pub(crate) fn check_len(&self) -> Result<(), HsmError> {
-        if self.blob.len() != self.scheme.blob_len() {
+        if !self.scheme.blob_lens().contains(&self.blob.len()) {
             return Err(HsmError::Malformed {
                 what: "wrapped key",
                 reason: "its length is not that of a wrapped AES-256 key",
@@ -181,6 +207,17 @@ pub struct TokenInfo {
     pub serial: String,
     /// Its firmware version, as `major.minor`.
     pub firmware: String,
+}
+
+/// Checks the label of a signing key.
+pub(crate) fn check_signing_label(label: &str) -> Result<(), HsmError> {
+    if label.is_empty() || label.len() > 128 || label.chars().any(char::is_control) {
+        return Err(HsmError::Malformed {
+            what: "signing key's label",
+            reason: "it must have 1 to 128 bytes and no control characters",
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -249,6 +286,17 @@ mod tests {
         fn stored_forms_read_back(version: u32, blob in prop::collection::vec(any::<u8>(), 40)) {
             let wrapped = WrappedKey { scheme: WrapScheme::Rfc3394, master_kek_version: version, blob };
             prop_assert_eq!(WrappedKey::from_bytes(&wrapped.to_bytes()).unwrap(), wrapped);
+        }
+
+        #[test]
+        fn every_scheme_reads_back(version: u32, which in 0..WrapScheme::ALL.len(), first: bool) {
+            let scheme = WrapScheme::ALL[which];
+            let lens = scheme.blob_lens();
+            let len = if first { lens[0] } else { lens[lens.len() - 1] };
+            let wrapped = WrappedKey { scheme, master_kek_version: version, blob: vec![3; len] };
+            let bytes = wrapped.to_bytes();
+            prop_assert_eq!(WrappedKey::from_bytes(&bytes).unwrap(), wrapped);
+            prop_assert!(WrappedKey::from_bytes(&bytes[..20]).is_err());
         }
 
         /// Whatever is accepted is exactly what would have been written: there is one form of each value.

@@ -4,8 +4,11 @@ mod keys;
 mod module;
 mod pin;
 mod pool;
+mod report;
 mod rv;
+mod selector;
 mod token;
+mod wrapping;
 
 use std::{fmt, path::PathBuf};
 
@@ -14,12 +17,15 @@ use cryptoki::{
         Mechanism,
         eddsa::{EddsaParams, EddsaSignatureScheme},
     },
-    object::ObjectHandle,
+    object::{Attribute, ObjectHandle},
     session::Session,
 };
 
 pub use module::initialise_token;
-pub use pin::Pin;
+pub use pin::{Pin, PinSource};
+pub use report::{Measured, Report};
+pub use selector::TokenSelector;
+pub use token::MechanismUse;
 
 use self::{
     keys::Kind,
@@ -29,6 +35,7 @@ use self::{
 };
 use crate::{
     Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrapScheme, WrappedKey,
+    types::check_signing_label,
 };
 
 /// How many random bytes one call asks for: HSMs limit it.
@@ -39,7 +46,7 @@ const RANDOM_CHUNK: usize = 1024;
 pub struct Pkcs11Config {
     /// The vendor's PKCS#11 module: the path of a shared library.
     pub module: PathBuf,
-    /// The label of the token.
+    /// Which token: its label, or an RFC 7512 URI ([`TokenSelector`]).
     pub token_label: String,
     /// The PIN of the token's user.
     pub pin: Pin,
@@ -51,6 +58,8 @@ pub struct Pkcs11Config {
 /// An HSM behind a PKCS#11 module.
 pub struct Pkcs11Hsm {
     pool: Pool,
+    /// By what the token wraps; the first is used for wrapping.
+    schemes: Vec<WrapScheme>,
 }
 
 impl Pkcs11Hsm {
@@ -60,9 +69,9 @@ impl Pkcs11Hsm {
     /// not look at the PIN.
     pub fn open(config: Pkcs11Config) -> Result<Self, HsmError> {
         let module = Module::load(&config.module)?;
-        let token = Token::new(module, config.token_label, config.pin);
-        token.probe()?;
+        let token = Token::new(module, config.token_label.parse()?, config.pin);
         let hsm = Self {
+            schemes: token.probe()?,
             pool: Pool::new(token, config.max_sessions),
         };
         // Opens the first session, so that a wrong PIN shows now.
@@ -78,17 +87,19 @@ impl Pkcs11Hsm {
         self.pool.handles().get(session, self.token(), kind, label)
     }
 
+    /// The scheme by which the token wraps.
+    #[must_use]
+    pub fn scheme(&self) -> WrapScheme {
+        // There is one, or the token would have been refused.
+        self.schemes.first().copied().unwrap_or(WrapScheme::Rfc3394)
+    }
+
     /// Whether the master KEK wraps and unwraps, asked when a module does not say why it failed to unwrap a key.
-    fn works(session: &Session, kek: ObjectHandle) -> bool {
+    fn works(session: &Session, scheme: WrapScheme, kek: ObjectHandle) -> bool {
         let probe = Aes256Key::from_bytes([0x5a; 32]);
-        wrap(session, kek, &probe)
+        wrapping::wrap(session, scheme, kek, &probe)
             .and_then(|blob| {
-                let key = session.unwrap_key(
-                    &Mechanism::AesKeyWrap,
-                    kek,
-                    &blob,
-                    &keys::unwrapped_key(),
-                )?;
+                let key = wrapping::unwrap(session, scheme, kek, &blob)?;
                 read_and_destroy(session, key)
             })
             .is_ok_and(|read| read.as_bytes() == probe.as_bytes())
@@ -137,12 +148,13 @@ impl Hsm for Pkcs11Hsm {
 
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
         let label = kek.label()?;
+        let scheme = self.scheme();
         let blob = self.pool.run(|session| {
             let kek = self.key(session, Kind::MasterKek, &label)?;
-            wrap(session, kek, key)
+            wrapping::wrap(session, scheme, kek, key)
         })?;
         let wrapped = WrappedKey {
-            scheme: WrapScheme::Rfc3394,
+            scheme,
             master_kek_version: kek.version,
             blob,
         };
@@ -157,24 +169,28 @@ impl Hsm for Pkcs11Hsm {
         };
         let label = kek.label()?;
         wrapped.check_len()?;
-        let mechanism = match wrapped.scheme {
-            WrapScheme::Rfc3394 => Mechanism::AesKeyWrap,
-        };
+        let scheme = wrapped.scheme;
+        if !self.schemes.contains(&scheme) {
+            return Err(HsmError::SchemeUnknown {
+                token: self.token().label().to_owned(),
+                scheme,
+            });
+        }
         self.pool.run(|session| {
             let kek = self.key(session, Kind::MasterKek, &label)?;
-            let template = keys::unwrapped_key();
-            match session.unwrap_key(&mechanism, kek, &wrapped.blob, &template) {
+            match wrapping::unwrap(session, scheme, kek, &wrapped.blob) {
                 Ok(key) => read_and_destroy(session, key),
-                Err(error)
+                Err(CallError::Module(error))
                     if rv::rejects_wrapped_key(&error)
-                        || (rv::may_reject_wrapped_key(&error) && Self::works(session, kek)) =>
+                        || (rv::may_reject_wrapped_key(&error)
+                            && Self::works(session, scheme, kek)) =>
                 {
                     Err(CallError::Known(HsmError::WrappedKeyRejected {
                         token: self.token().label().to_owned(),
                         label: label.clone(),
                     }))
                 }
-                Err(error) => Err(error.into()),
+                Err(error) => Err(error),
             }
         })
     }
@@ -187,7 +203,7 @@ impl Hsm for Pkcs11Hsm {
             keys::check_free(session, self.token(), Kind::SigningPublicKey, label)
         })?;
         self.pool.run_once(|session| {
-            let (public, private) = generate_ed25519(session, label)?;
+            let (public, private) = generate_ed25519(session, label, |template| template)?;
             for (kind, key) in [
                 (Kind::SigningKey, private),
                 (Kind::SigningPublicKey, public),
@@ -242,41 +258,30 @@ impl fmt::Debug for Pkcs11Hsm {
     }
 }
 
-fn wrap(session: &Session, kek: ObjectHandle, key: &Aes256Key) -> Result<Vec<u8>, CallError> {
-    let key = session.create_object(&keys::key_to_wrap(key))?;
-    let blob = session.wrap_key(&Mechanism::AesKeyWrap, kek, key);
-    session.destroy_object(key).map_err(CallError::Leftover)?;
-    Ok(blob?)
-}
-
 fn read_and_destroy(session: &Session, key: ObjectHandle) -> Result<Aes256Key, CallError> {
     let value = keys::read_value(session, key);
     session.destroy_object(key).map_err(CallError::Leftover)?;
     value
 }
 
-/// Generates a key pair, the curve named in the way that the token understands. Gives the public and the private half.
+/// Generates a key pair, the curve named in the way that the token understands. Gives the public and the private half. `adapt` may change
+/// the templates.
 fn generate_ed25519(
     session: &Session,
     label: &str,
+    adapt: impl Fn(Vec<Attribute>) -> Vec<Attribute>,
 ) -> Result<(ObjectHandle, ObjectHandle), CallError> {
     let generate = |curve| {
         let (public, private) = keys::signing_key_templates(label, curve);
-        session.generate_key_pair(&Mechanism::EccEdwardsKeyPairGen, &public, &private)
+        session.generate_key_pair(
+            &Mechanism::EccEdwardsKeyPairGen,
+            &adapt(public),
+            &adapt(private),
+        )
     };
     let [first, second] = keys::ED25519_NAMES;
     match generate(first) {
         Err(error) if rv::rejects_curve_name(&error) => Ok(generate(second)?),
         generated => Ok(generated?),
     }
-}
-
-fn check_signing_label(label: &str) -> Result<(), HsmError> {
-    if label.is_empty() || label.len() > 128 || label.chars().any(char::is_control) {
-        return Err(HsmError::Malformed {
-            what: "signing key's label",
-            reason: "it must have 1 to 128 bytes and no control characters",
-        });
-    }
-    Ok(())
 }

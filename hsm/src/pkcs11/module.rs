@@ -19,7 +19,7 @@ use cryptoki::{
     slot::{Slot, TokenInfo},
 };
 
-use super::{Pin, rv};
+use super::{Pin, TokenSelector, rv};
 use crate::HsmError;
 
 /// Initialises the first uninitialised token behind `module`: gives it `token_label`, sets the security officer's PIN
@@ -155,16 +155,16 @@ impl Slots<'_> {
         &self.module.context
     }
 
-    /// The slot whose token is labelled `label`, and what the token says of itself.
-    pub(super) fn find(&self, label: &str) -> Result<(Slot, TokenInfo), HsmError> {
+    /// The slot of the token that is meant, and what the token says of itself.
+    pub(super) fn find(&self, selector: &TokenSelector) -> Result<(Slot, TokenInfo), HsmError> {
         let mut tokens = self.tokens()?;
         tokens.retain(|(_, info)| info.token_initialized());
         let labels: Vec<String> = tokens
             .iter()
-            .map(|(_, info)| format!("\"{}\"", info.label()))
+            .map(|(_, info)| format!("\"{}\" with serial {}", info.label(), info.serial_number()))
             .collect();
-        tokens.retain(|(_, info)| is(info, label));
-        let (module, token) = (self.module.path.clone(), label.to_owned());
+        tokens.retain(|(_, info)| selector.fits(info));
+        let (module, token) = (self.module.path.clone(), selector.to_string());
         match (tokens.pop(), tokens.is_empty()) {
             (Some(found), true) => Ok(found),
             (Some(_), false) => Err(HsmError::TokenAmbiguous { module, token }),

@@ -1,11 +1,12 @@
 //! The PIN that logs in to a token, and the file that holds it.
 
 use std::{
-    fmt,
+    env, fmt,
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,6 +20,81 @@ const MAX_PIN_LEN: usize = 255;
 /// A token's PIN. It is zeroised when dropped, and `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct Pin(SecretString);
+
+/// Where a PIN comes from, as a configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PinSource {
+    /// `file:<path>`: a file of mode 0600.
+    File(PathBuf),
+    /// `env:<name>`: an environment variable. Whoever may read the process's environment reads it, and so may its children: take it
+    /// only where nothing else is offered, such as in a container.
+    Environment(String),
+    /// `credential:<name>`: a systemd credential (`LoadCredential=` or `LoadCredentialEncrypted=`, which a TPM can hold), the file of that name
+    /// in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// `prompt`: the caller asks a person and calls [`Pin::new`].
+    Prompt,
+}
+
+impl FromStr for PinSource {
+    type Err = HsmError;
+
+    fn from_str(text: &str) -> Result<Self, HsmError> {
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.to_owned())),
+            // A credential's name is a file's name: it never leaves its folder.
+            Some(("credential", name))
+                if !name.is_empty() && !name.contains('/') && !name.starts_with('.') =>
+            {
+                Ok(Self::Credential(name.to_owned()))
+            }
+            None if text == "prompt" => Ok(Self::Prompt),
+            _ => Err(HsmError::Malformed {
+                what: "source of the PIN",
+                reason: "it must be file:<path>, env:<name>, credential:<name> or prompt",
+            }),
+        }
+    }
+}
+
+impl PinSource {
+    /// Reads the PIN; none when a person is to be asked.
+    ///
+    /// # Errors
+    /// [`HsmError::PinFile`] and [`HsmError::PinSource`], when it is not there or is no PIN.
+    pub fn read(&self) -> Result<Option<Pin>, HsmError> {
+        match self {
+            Self::File(path) => Pin::from_file(path).map(Some),
+            Self::Environment(name) => {
+                let unusable = |reason: &str| HsmError::PinSource {
+                    pin_source: format!("environment variable {name}"),
+                    reason: reason.to_owned(),
+                };
+                let value = env::var(name).map_err(|error| match error {
+                    env::VarError::NotPresent => unusable("it is not set"),
+                    env::VarError::NotUnicode(_) => unusable("it is not UTF-8 text"),
+                })?;
+                let pin = Pin(SecretString::from(value));
+                match flaw(pin.expose()) {
+                    Some(reason) => Err(unusable(reason)),
+                    None => Ok(Some(pin)),
+                }
+            }
+            Self::Credential(name) => {
+                let folder = env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| HsmError::PinSource {
+                    pin_source: format!("systemd credential {name}"),
+                    reason: "CREDENTIALS_DIRECTORY is not set: start the service by systemd with LoadCredential="
+                        .to_owned(),
+                })?;
+                // systemd guards the folder. An access list it set shows in the mode as rights of the group.
+                read_file(&Path::new(&folder).join(name), 0o007).map(Some)
+            }
+            Self::Prompt => Ok(None),
+        }
+    }
+}
 
 impl Pin {
     /// Takes a PIN of 1 to 255 bytes that came from elsewhere than a file, such as a prompt. The text is moved, not copied.
@@ -63,41 +139,7 @@ impl Pin {
     /// [`HsmError::PinFile`] when the file cannot be read, when its group or others may read or write it, or when it does
     /// not hold a PIN of 1 to 255 bytes.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, HsmError> {
-        let path = path.as_ref();
-        let unusable = |reason: String| HsmError::PinFile {
-            path: path.to_owned(),
-            reason,
-        };
-        let mut file = File::open(path).map_err(|error| unusable(error.to_string()))?;
-        // Of the opened file, not of the path: it cannot change in between.
-        let metadata = file
-            .metadata()
-            .map_err(|error| unusable(error.to_string()))?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(unusable(format!(
-                "its mode is {mode:03o}, so that others than its owner may use it; run chmod 600 on it, and change the PIN if somebody may have read it"
-            )));
-        }
-        // Fixed space, so that the text is never copied while it grows.
-        let mut text = Zeroizing::new([0_u8; MAX_PIN_LEN + 3]);
-        let mut len = 0;
-        loop {
-            match file.read(&mut text[len..]) {
-                Ok(0) => break,
-                Ok(read) => len += read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(unusable(error.to_string())),
-            }
-        }
-        let text = std::str::from_utf8(&text[..len])
-            .map_err(|_| unusable("it is not UTF-8 text".to_owned()))?;
-        let pin = text.strip_suffix('\n').unwrap_or(text);
-        let pin = pin.strip_suffix('\r').unwrap_or(pin);
-        match flaw(pin) {
-            Some(reason) => Err(unusable(reason.to_owned())),
-            None => Ok(Self(SecretString::from(pin))),
-        }
+        read_file(path.as_ref(), 0o077)
     }
 
     /// Writes the PIN to a new file of mode 0600 and syncs it to the disk.
@@ -126,8 +168,46 @@ impl Pin {
         &self.0
     }
 
-    fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+}
+
+/// Reads a file whose mode has none of the bits `forbidden`.
+fn read_file(path: &Path, forbidden: u32) -> Result<Pin, HsmError> {
+    let unusable = |reason: String| HsmError::PinFile {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut file = File::open(path).map_err(|error| unusable(error.to_string()))?;
+    // Of the opened file, not of the path: it cannot change in between.
+    let metadata = file
+        .metadata()
+        .map_err(|error| unusable(error.to_string()))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & forbidden != 0 {
+        return Err(unusable(format!(
+            "its mode is {mode:03o}, so that others than its owner may use it; run chmod 600 on it, and change the PIN if somebody may have read it"
+        )));
+    }
+    // Fixed space, so that the text is never copied while it grows.
+    let mut text = Zeroizing::new([0_u8; MAX_PIN_LEN + 3]);
+    let mut len = 0;
+    loop {
+        match file.read(&mut text[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unusable(error.to_string())),
+        }
+    }
+    let text = std::str::from_utf8(&text[..len])
+        .map_err(|_| unusable("it is not UTF-8 text".to_owned()))?;
+    let pin = text.strip_suffix('\n').unwrap_or(text);
+    let pin = pin.strip_suffix('\r').unwrap_or(pin);
+    match flaw(pin) {
+        Some(reason) => Err(unusable(reason.to_owned())),
+        None => Ok(Pin(SecretString::from(pin))),
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cryptoki::{error::Error, session::Session};
+use cryptoki::{
+    error::Error,
+    session::{Session, SessionState},
+};
 
 use super::{
     keys::Handles,
@@ -112,7 +115,7 @@ impl Pool {
             Err(CallError::Module(error)) => error,
         };
         let explained = self.token.explain(&error);
-        match rv::reaction(&error) {
+        match reaction(&lease.session, &error) {
             Reaction::Keep => {
                 self.put_back(lease);
                 Err((explained, false))
@@ -245,6 +248,19 @@ impl Pool {
         drop(state);
         self.discard(lease);
     }
+}
+
+/// What becomes of a session and a call. A module may say of a session that it logged out no more than that the call failed: so it is
+/// asked.
+fn reaction(session: &Session, error: &Error) -> Reaction {
+    let reaction = rv::reaction(error);
+    if reaction == Reaction::Discard
+        && let Ok(info) = session.get_session_info()
+        && info.session_state() == SessionState::RwPublic
+    {
+        return Reaction::LogIn;
+    }
+    reaction
 }
 
 /// A session that is in use, from the generation in which it was opened.

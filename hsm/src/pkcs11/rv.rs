@@ -68,13 +68,14 @@ pub(super) fn rejects_wrapped_key(error: &Error) -> bool {
 }
 
 /// Whether a failed `C_UnwrapKey` may mean that the wrapped key is at fault: `SoftHSM` and some HSMs say no more
-/// than that it failed.
+/// than that it failed, Kryoptic that the device did.
 pub(super) fn may_reject_wrapped_key(error: &Error) -> bool {
     matches!(
         error,
         Error::Pkcs11(
             RvError::GeneralError
                 | RvError::FunctionFailed
+                | RvError::DeviceError
                 | RvError::DataInvalid
                 | RvError::VendorDefined(_),
             _

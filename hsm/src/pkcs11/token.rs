@@ -9,22 +9,40 @@ use cryptoki::{
     slot::TokenInfo,
 };
 
-use super::{Pin, module::Module, rv};
-use crate::HsmError;
+use super::{Pin, TokenSelector, module::Module, rv, wrapping::WRAPPINGS};
+use crate::{HsmError, WrapScheme};
 
-/// What Strongroom needs a token to do, with the name that PKCS#11 gives it.
-const MECHANISMS: [(MechanismType, &str); 4] = [
-    (MechanismType::AES_KEY_GEN, "CKM_AES_KEY_GEN"),
-    (MechanismType::AES_KEY_WRAP, "CKM_AES_KEY_WRAP"),
+/// What Strongroom needs a token to do beside wrapping, with the name that PKCS#11 gives it, and what it is for.
+const MECHANISMS: [(MechanismType, &str, &str); 3] = [
+    (
+        MechanismType::AES_KEY_GEN,
+        "CKM_AES_KEY_GEN",
+        "generating master KEKs",
+    ),
     (
         MechanismType::ECC_EDWARDS_KEY_PAIR_GEN,
         "CKM_EC_EDWARDS_KEY_PAIR_GEN",
+        "generating signing keys",
     ),
-    (MechanismType::EDDSA, "CKM_EDDSA"),
+    (MechanismType::EDDSA, "CKM_EDDSA", "signatures"),
 ];
+
+/// A mechanism that Strongroom needs or could use, and whether the token has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MechanismUse {
+    /// The name that PKCS#11 gives it.
+    pub mechanism: &'static str,
+    /// What Strongroom does with it.
+    pub purpose: &'static str,
+    /// Whether the token offers it for that.
+    pub offered: bool,
+    /// Whether Strongroom uses it on this token: of those that wrap, the first that is offered.
+    pub used: bool,
+}
 
 pub(super) struct Token {
     module: Arc<Module>,
+    selector: TokenSelector,
     label: String,
     pin: Pin,
     /// Once the token refused the PIN nothing offers it again: each attempt brings the token nearer to locking.
@@ -32,10 +50,11 @@ pub(super) struct Token {
 }
 
 impl Token {
-    pub(super) fn new(module: Arc<Module>, label: String, pin: Pin) -> Self {
+    pub(super) fn new(module: Arc<Module>, selector: TokenSelector, pin: Pin) -> Self {
         Self {
             module,
-            label,
+            label: selector.to_string(),
+            selector,
             pin,
             refusal: OnceLock::new(),
         }
@@ -45,47 +64,88 @@ impl Token {
         &self.module
     }
 
+    /// The token's name in messages: as the configuration names it.
     pub(super) fn label(&self) -> &str {
         &self.label
     }
 
     pub(super) fn info(&self) -> Result<TokenInfo, HsmError> {
-        let (_, info) = self.module.slots().find(&self.label)?;
+        let (_, info) = self.module.slots().find(&self.selector)?;
         Ok(info)
     }
 
-    /// Checks that the token can do all that Strongroom will ask of it.
-    pub(super) fn probe(&self) -> Result<(), HsmError> {
+    /// Checks that the token can do all that Strongroom will ask of it. Gives the schemes by which it wraps, the best first.
+    pub(super) fn probe(&self) -> Result<Vec<WrapScheme>, HsmError> {
+        let uses = self.mechanisms()?;
+        for (_, name, _) in MECHANISMS {
+            if !uses.iter().any(|row| row.mechanism == name && row.offered) {
+                return Err(self.missing(name));
+            }
+        }
+        let schemes: Vec<WrapScheme> = WRAPPINGS
+            .into_iter()
+            .filter(|(_, _, name)| uses.iter().any(|row| row.mechanism == *name && row.offered))
+            .map(|(scheme, ..)| scheme)
+            .collect();
+        if schemes.is_empty() {
+            let names: Vec<&str> = WRAPPINGS.iter().map(|(_, _, name)| *name).collect();
+            return Err(self.missing(&format!(
+                "{} for C_WrapKey and C_UnwrapKey",
+                names.join(", or ")
+            )));
+        }
+        Ok(schemes)
+    }
+
+    /// What the token offers of all that Strongroom needs or could use.
+    pub(super) fn mechanisms(&self) -> Result<Vec<MechanismUse>, HsmError> {
         let slots = self.module.slots();
-        let (slot, info) = slots.find(&self.label)?;
+        let (slot, info) = slots.find(&self.selector)?;
         if info.user_pin_locked() {
             return Err(HsmError::PinLocked {
                 token: self.label.clone(),
             });
         }
-        let missing = |mechanism: &str| HsmError::MechanismMissing {
-            token: self.label.clone(),
-            mechanism: mechanism.to_owned(),
-        };
         let present = slots
             .context()
             .get_mechanism_list(slot)
             .map_err(|error| self.explain(&error))?;
-        for (mechanism, name) in MECHANISMS {
-            if !present.contains(&mechanism) {
-                return Err(missing(name));
-            }
+        let mut rows = Vec::new();
+        for (mechanism, name, purpose) in MECHANISMS {
+            let offered = present.contains(&mechanism);
+            rows.push(MechanismUse {
+                mechanism: name,
+                purpose,
+                offered,
+                used: offered,
+            });
         }
-        let wrapping = slots
-            .context()
-            .get_mechanism_info(slot, MechanismType::AES_KEY_WRAP)
-            .map_err(|error| self.explain(&error))?;
-        if !wrapping.wrap() || !wrapping.unwrap() {
-            return Err(missing(
-                "CKM_AES_KEY_WRAP for C_WrapKey and C_UnwrapKey (it has it for other calls only)",
-            ));
+        let mut chosen = false;
+        for (_, mechanism, name) in WRAPPINGS {
+            // A token may have it for other calls only.
+            let offered = present.contains(&mechanism) && {
+                let info = slots
+                    .context()
+                    .get_mechanism_info(slot, mechanism)
+                    .map_err(|error| self.explain(&error))?;
+                info.wrap() && info.unwrap()
+            };
+            rows.push(MechanismUse {
+                mechanism: name,
+                purpose: "wrapping and unwrapping account KEKs",
+                offered,
+                used: offered && !chosen,
+            });
+            chosen |= offered;
         }
-        Ok(())
+        Ok(rows)
+    }
+
+    fn missing(&self, mechanism: &str) -> HsmError {
+        HsmError::MechanismMissing {
+            token: self.label.clone(),
+            mechanism: mechanism.to_owned(),
+        }
     }
 
     /// Opens a session and logs it in. The token is looked up each time: a slot's number may change when a token
@@ -93,7 +153,7 @@ impl Token {
     pub(super) fn open_session(&self) -> Result<Session, OpenError> {
         self.check_pin_not_refused()?;
         let slots = self.module.slots();
-        let (slot, _) = slots.find(&self.label)?;
+        let (slot, _) = slots.find(&self.selector)?;
         let session = match slots.context().open_rw_session(slot) {
             Err(Error::Pkcs11(RvError::SessionCount, _)) => return Err(OpenError::AtLimit),
             opened => opened.map_err(|error| self.explain(&error))?,

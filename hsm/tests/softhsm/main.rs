@@ -11,6 +11,8 @@
 mod conformance;
 mod known_answers;
 mod pkcs11;
+#[path = "../support/softhsm.rs"]
+mod softhsm_child;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -25,7 +27,7 @@ type Case = (&'static str, fn(&TestToken));
 fn main() -> ExitCode {
     if support::role().is_none() {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let (code, _) = support::run_again("tests", &arguments, "", false);
+        let (code, _) = softhsm_child::run_again("tests", &arguments, "", false);
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     let arguments = Arguments::from_args();

@@ -1,25 +1,32 @@
-//! A `SoftHSM` of our own for a test binary.
+//! Tokens of our own for a test binary.
 //!
-//! `SoftHSM` reads its configuration's path from the environment when it is initialised, and a running program cannot set its environment
+//! Modules read their configuration's path from the environment when they are initialised, and a running program cannot set its environment
 //! without `unsafe`. So a test binary runs itself again as a child whose environment is set.
 
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use strongroom_hsm::pkcs11::{Pin, Pkcs11Config, Pkcs11Hsm, initialise_token};
+use strongroom_hsm::{
+    MasterKekId,
+    pkcs11::{Pin, Pkcs11Config, Pkcs11Hsm, initialise_token},
+};
 
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     error::{Error, RvError},
+    object::{Attribute, KeyType, ObjectClass},
     session::{Session, UserType},
     types::AuthPin,
 };
 
 /// Set in the child: which part of the binary it runs.
 const ROLE: &str = "STRONGROOM_HSM_TEST_ROLE";
+
+/// Names the module where it is not in a usual place.
+pub(crate) const MODULE: &str = "STRONGROOM_TEST_PKCS11_MODULE";
 
 /// The PIN of every test token. They live as long as their test.
 pub(crate) const PIN: &str = "correct-horse-1";
@@ -28,27 +35,17 @@ pub(crate) fn role() -> Option<String> {
     env::var(ROLE).ok()
 }
 
-/// Runs this binary again as `role`, with the arguments given and an empty `SoftHSM` in a temporary folder.
-/// `extra` is added to its configuration. Gives the child's exit code and, where it was captured, its output.
-pub(crate) fn run_again(
+/// Runs this binary again as `role` with that environment.
+pub(crate) fn run_in(
     role: &str,
     arguments: &[String],
-    extra: &str,
+    environment: &[(&str, &Path)],
     capture: bool,
 ) -> (i32, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let tokens = folder.path().join("tokens");
-    fs::create_dir(&tokens).unwrap();
-    let configuration = folder.path().join("softhsm2.conf");
-    let content = format!(
-        "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n{extra}\n",
-        tokens.display()
-    );
-    fs::write(&configuration, content).unwrap();
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args(arguments)
-        .env("SOFTHSM2_CONF", &configuration)
+        .envs(environment.iter().copied())
         .env(ROLE, role);
     if capture {
         command.stdin(Stdio::null());
@@ -66,7 +63,7 @@ pub(crate) fn run_again(
 
 /// `SoftHSM`'s PKCS#11 module: where Debian puts it, or where `STRONGROOM_TEST_PKCS11_MODULE` says.
 pub(crate) fn module() -> PathBuf {
-    if let Some(path) = env::var_os("STRONGROOM_TEST_PKCS11_MODULE") {
+    if let Some(path) = env::var_os(MODULE) {
         return path.into();
     }
     let places = [
@@ -134,4 +131,23 @@ pub(crate) fn context() -> Pkcs11 {
         Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => context,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Puts a master KEK of known value on the token, as protected as one that the HSM generated.
+pub(crate) fn put_master_kek(session: &Session, id: &MasterKekId, value: &[u8]) {
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Wrap(true),
+        Attribute::Unwrap(true),
+        Attribute::Encrypt(false),
+        Attribute::Decrypt(false),
+        Attribute::Label(id.label().unwrap().into_bytes()),
+        Attribute::Value(value.to_vec()),
+    ];
+    session.create_object(&template).unwrap();
 }

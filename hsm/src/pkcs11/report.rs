@@ -1,0 +1,132 @@
+//! What an operator wants to know of a token before choosing it.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use cryptoki::{
+    mechanism::{
+        Mechanism,
+        eddsa::{EddsaParams, EddsaSignatureScheme},
+    },
+    object::{Attribute, ObjectHandle},
+    session::Session,
+};
+
+use super::{
+    MechanismUse, Pkcs11Hsm, generate_ed25519, keys, pool::CallError, read_and_destroy, wrapping,
+};
+use crate::{Aes256Key, Hsm as _, HsmError, TokenInfo, WrapScheme};
+
+/// A token, what it offers and how fast it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The module's path.
+    pub module: PathBuf,
+    /// What the token says of itself.
+    pub token: TokenInfo,
+    /// Each mechanism that Strongroom needs or could use.
+    pub mechanisms: Vec<MechanismUse>,
+    /// How the token would wrap account KEKs.
+    pub scheme: WrapScheme,
+    /// How fast it is.
+    pub measured: Measured,
+}
+
+/// Calls a second on one thread, as the backend makes them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Account KEKs put in and wrapped.
+    pub wraps: f64,
+    /// Account KEKs unwrapped and read.
+    pub unwraps: f64,
+    /// Signatures of 200 bytes, the length of a checkpoint.
+    pub signs: f64,
+}
+
+impl Pkcs11Hsm {
+    /// Describes the token and measures it, each figure for the time given. It uses keys that exist in the session only: nothing
+    /// is left in the token.
+    pub fn report(&self, each: Duration) -> Result<Report, HsmError> {
+        let scheme = self.scheme();
+        let measured = self
+            .pool
+            .run_once(|session| measure(session, scheme, each))?;
+        Ok(Report {
+            module: self.token().module().path().to_owned(),
+            token: self.token_info()?,
+            mechanisms: self.token().mechanisms()?,
+            scheme,
+            measured,
+        })
+    }
+}
+
+fn measure(session: &Session, scheme: WrapScheme, each: Duration) -> Result<Measured, CallError> {
+    let kek = session.generate_key(
+        &Mechanism::AesKeyGen,
+        &in_session(keys::master_kek_template("strongroom/measured")),
+    )?;
+    let done = measure_wrapping(session, scheme, kek, each);
+    session.destroy_object(kek).map_err(CallError::Leftover)?;
+    let (wraps, unwraps) = done?;
+
+    let (public, private) = generate_ed25519(session, "strongroom/measured", in_session)?;
+    let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
+    let signs = rate(each, || {
+        session.sign(&mechanism, private, &[0x2a; 200])?;
+        Ok(())
+    });
+    for key in [public, private] {
+        session.destroy_object(key).map_err(CallError::Leftover)?;
+    }
+    Ok(Measured {
+        wraps,
+        unwraps,
+        signs: signs?,
+    })
+}
+
+fn measure_wrapping(
+    session: &Session,
+    scheme: WrapScheme,
+    kek: ObjectHandle,
+    each: Duration,
+) -> Result<(f64, f64), CallError> {
+    let key = Aes256Key::from_bytes([0x5a; 32]);
+    let blob = wrapping::wrap(session, scheme, kek, &key)?;
+    let wraps = rate(each, || {
+        wrapping::wrap(session, scheme, kek, &key)?;
+        Ok(())
+    })?;
+    let unwraps = rate(each, || {
+        let key = wrapping::unwrap(session, scheme, kek, &blob)?;
+        read_and_destroy(session, key)?;
+        Ok(())
+    })?;
+    Ok((wraps, unwraps))
+}
+
+fn rate(each: Duration, mut call: impl FnMut() -> Result<(), CallError>) -> Result<f64, CallError> {
+    let started = Instant::now();
+    let mut calls = 0_u32;
+    loop {
+        call()?;
+        calls += 1;
+        let elapsed = started.elapsed();
+        if elapsed >= each {
+            return Ok(f64::from(calls) / elapsed.as_secs_f64());
+        }
+    }
+}
+
+/// A template of the same key, but one that ends with the session.
+fn in_session(mut template: Vec<Attribute>) -> Vec<Attribute> {
+    for attribute in &mut template {
+        if let Attribute::Token(stays) = attribute {
+            *stays = false;
+        }
+    }
+    template
+}
