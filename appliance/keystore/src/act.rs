@@ -8,13 +8,11 @@
 //! [`Error::NeedKeks`], the KEKs are fetched, and it is run again.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_audit::{Detail, Event, Leaf};
-use strongroom_hsm::Aes256Key;
 use strongroom_session::TransportKey;
 use strongroom_wire::account::{AccountState, Role};
 use strongroom_wire::audit::Act;
@@ -23,7 +21,7 @@ use strongroom_wire::id::{AccountId, KeyId, SessionId};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::error::{Answer, Error, Refusal};
-use crate::hierarchy::{Domain, KekName, Keks};
+use crate::hierarchy::{Domain, Fetched, KekName, Keks};
 use crate::keystore::Core;
 use crate::seal;
 use crate::store::{Abort, AccountRecord, Snapshot, StoreError, Transaction};
@@ -223,7 +221,7 @@ impl Core {
         run: impl Fn(&mut Scope<'_>) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Answer<T> {
         let run = Arc::new(run);
-        let mut fetched = Arc::new(HashMap::new());
+        let mut fetched = Arc::new(Fetched::default());
         for _ in 0..MOST_RUNS {
             let outcome = Arc::new(Mutex::new(None));
             let now = self.clock.now();
@@ -248,10 +246,7 @@ impl Core {
                     error: Error::NeedKeks(names),
                     ..
                 }) => {
-                    let mut more = HashMap::new();
-                    for (name, kek) in fetched.iter() {
-                        more.insert(*name, Aes256Key::from_bytes(*kek.as_bytes()));
-                    }
+                    let mut more = fetched.copy();
                     self.fetch(&names, &mut more)?;
                     fetched = Arc::new(more);
                 }
@@ -267,7 +262,7 @@ impl Core {
         act: Act,
         source: IpAddr,
         now: Timestamp,
-        fetched: &HashMap<KekName, Aes256Key>,
+        fetched: &Fetched,
         run: &dyn Fn(&mut Scope<'_>) -> Result<T, Error>,
     ) -> (Answer<T>, Result<(), Abort>) {
         let keks = Keks::new(&self.domain, fetched);
@@ -306,7 +301,7 @@ impl Core {
         presented: &Presented,
         run: impl Fn(&View<'_>, &Caller, &Damage) -> Result<T, Error>,
     ) -> Answer<T> {
-        let mut fetched = HashMap::new();
+        let mut fetched = Fetched::default();
         for _ in 0..MOST_RUNS {
             let damage = Damage::default();
             let mut actor = None;
@@ -350,7 +345,7 @@ impl Core {
         run: impl FnOnce(&View<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let snapshot = self.store.snapshot()?;
-        let fetched = HashMap::new();
+        let fetched = Fetched::default();
         let keks = Keks::new(&self.domain, &fetched);
         run(&View {
             snapshot: &*snapshot,
@@ -391,16 +386,20 @@ impl Core {
         })
     }
 
-    /// Fetches KEKs from the HSM.
-    fn fetch(
-        &self,
-        names: &[KekName],
-        into: &mut HashMap<KekName, Aes256Key>,
-    ) -> Result<(), Error> {
+    /// Fetches KEKs from the HSM. One whose record does not count, or no more, is noted as refused: a run that still asks for it is
+    /// refused, and one that began before the end of that KEK's rotation asks for another.
+    fn fetch(&self, names: &[KekName], into: &mut Fetched) -> Result<(), Error> {
+        let cached_from = self.domain.kek_epoch();
         let snapshot = self.store.snapshot()?;
         for (account, version) in names {
-            let kek = self.domain.unwrap_kek(&*snapshot, *account, *version)?;
-            into.insert((*account, *version), kek);
+            let kek = self
+                .domain
+                .unwrap_kek(&*snapshot, cached_from, *account, *version);
+            match kek {
+                Ok(kek) => into.put((*account, *version), kek),
+                Err(error) if error.is_tampering() => into.refuse((*account, *version)),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
