@@ -58,6 +58,12 @@ pub trait Hsm: Send + Sync {
     /// The versions of the master KEK that the HSM holds for `domain`, in ascending order; empty when there is none.
     fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError>;
 
+    /// Destroys a master KEK inside the HSM. What it wrapped can then be unwrapped by nobody: call it only once nothing is left.
+    ///
+    /// # Errors
+    /// [`HsmError::KeyNotFound`] when the HSM does not hold that version.
+    fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError>;
+
     /// Wraps `key` under the master KEK `kek`, inside the HSM.
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError>;
 

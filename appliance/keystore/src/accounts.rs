@@ -38,6 +38,7 @@ impl Keystore {
         request: CreateAccount,
     ) -> Answer<CreatedAccount> {
         let (presented, core) = (caller.clone(), &self.core);
+        let _wrapping = core.rotation.wrapping();
         // The HSM makes the KEK, so it is made before the transaction begins; a refusal lets it fall unused.
         self.core
             .look(caller, |_, caller, _| {
@@ -292,6 +293,7 @@ fn account_record(
         state,
         roles: sorted(&roles),
         kek_version: 1,
+        oldest_kek_version: 1,
         created: now,
         mac: [0; 32],
     };
@@ -313,7 +315,7 @@ fn first_manager(
     Ok(scope.tx.add_member(&membership)?)
 }
 
-fn find(view: &View<'_>, account: AccountId) -> Result<AccountRecord, Error> {
+pub(crate) fn find(view: &View<'_>, account: AccountId) -> Result<AccountRecord, Error> {
     view.account(account)?
         .ok_or_else(|| Error::AccountNotFound(account.to_string()))
 }

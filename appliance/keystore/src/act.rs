@@ -221,7 +221,7 @@ impl Core {
         run: impl Fn(&mut Scope<'_>) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Answer<T> {
         let run = Arc::new(run);
-        let mut fetched = Arc::new(Fetched::new());
+        let mut fetched = Arc::new(Fetched::default());
         for _ in 0..MOST_RUNS {
             let outcome = Arc::new(Mutex::new(None));
             let now = self.clock.now();
@@ -246,8 +246,7 @@ impl Core {
                     error: Error::NeedKeks(names),
                     ..
                 }) => {
-                    // The act is over and with it its use of them, so this takes them back.
-                    let mut more = Arc::into_inner(fetched).unwrap_or_default();
+                    let mut more = fetched.copy();
                     self.fetch(&names, &mut more)?;
                     fetched = Arc::new(more);
                 }
@@ -302,7 +301,7 @@ impl Core {
         presented: &Presented,
         run: impl Fn(&View<'_>, &Caller, &Damage) -> Result<T, Error>,
     ) -> Answer<T> {
-        let mut fetched = Fetched::new();
+        let mut fetched = Fetched::default();
         for _ in 0..MOST_RUNS {
             let damage = Damage::default();
             let mut actor = None;
@@ -346,7 +345,7 @@ impl Core {
         run: impl FnOnce(&View<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let snapshot = self.store.snapshot()?;
-        let fetched = Fetched::new();
+        let fetched = Fetched::default();
         let keks = Keks::new(&self.domain, &fetched);
         run(&View {
             snapshot: &*snapshot,
@@ -387,15 +386,20 @@ impl Core {
         })
     }
 
-    /// Fetches KEKs from the HSM. One whose record does not match its seal is noted, and refuses the act that needs it.
+    /// Fetches KEKs from the HSM. One whose record does not count, or no more, is noted as refused: a run that still asks for it is
+    /// refused, and one that began before the end of that KEK's rotation asks for another.
     fn fetch(&self, names: &[KekName], into: &mut Fetched) -> Result<(), Error> {
+        let cached_from = self.domain.kek_epoch();
         let snapshot = self.store.snapshot()?;
         for (account, version) in names {
-            let kek = match self.domain.unwrap_kek(&*snapshot, *account, *version) {
-                Err(error) if error.is_tampering() => None,
-                kek => Some(kek?),
-            };
-            into.insert((*account, *version), kek);
+            let kek = self
+                .domain
+                .unwrap_kek(&*snapshot, cached_from, *account, *version);
+            match kek {
+                Ok(kek) => into.put((*account, *version), kek),
+                Err(error) if error.is_tampering() => into.refuse((*account, *version)),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@
 //! | `domain` | [`DomainRecord`](crate::store::DomainRecord) | MAC |
 //! | `account` | [`AccountRecord`](crate::store::AccountRecord) | MAC |
 //! | `account-kek` | [`AccountKekRecord`](crate::store::AccountKekRecord) | MAC |
+//! | `retired-master-kek` | [`RetiredMasterKekRecord`](crate::store::RetiredMasterKekRecord) | MAC |
 //! | `membership` | [`MembershipRecord`](crate::store::MembershipRecord) | associated data of the group's KEK |
 //! | `credential` | [`CredentialRecord`](crate::store::CredentialRecord) | MAC |
 //! | `session` | [`SessionRecord`](crate::store::SessionRecord) | associated data of the transport key |

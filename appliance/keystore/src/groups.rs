@@ -132,11 +132,30 @@ pub(crate) fn seal_membership(
     Ok(record)
 }
 
-/// Opens a member's copy of a group's KEK.
-pub(crate) fn open_membership(
+/// One version of a group's KEK, for a member that proves to be one by opening its copy.
+///
+/// While the group's KEK is rotated, keys and memberships move to the new version one after another: a membership of one version that still
+/// counts then stands for both. One of a version that counts no more is refused, so that a removed member's cannot be put back.
+pub(crate) fn group_kek(
     view: &View<'_>,
     membership: &MembershipRecord,
+    version: u32,
 ) -> Result<Aes256Key, Error> {
+    let kek = open_membership(view, membership)?;
+    let group = view
+        .account(membership.group)?
+        .ok_or(Error::Integrity(WHAT))?;
+    if !group.kek_counts(membership.group_kek_version) || !group.kek_counts(version) {
+        return Err(Error::Integrity(WHAT));
+    }
+    if membership.group_kek_version == version {
+        return Ok(kek);
+    }
+    view.keks.get(group.id, version)
+}
+
+/// Opens a member's copy of a group's KEK.
+fn open_membership(view: &View<'_>, membership: &MembershipRecord) -> Result<Aes256Key, Error> {
     let kek = view
         .keks
         .get(membership.member, membership.member_kek_version)?;
@@ -148,7 +167,7 @@ pub(crate) fn open_membership(
         .map_err(|_| Error::Integrity(WHAT))
 }
 
-/// The caller's membership of a group, proved by opening it.
+/// The caller's membership of a group, proved by opening it, and the newest version of the group's KEK.
 fn own_membership(
     view: &View<'_>,
     caller: &Caller,
@@ -160,7 +179,11 @@ fn own_membership(
         .into_iter()
         .find(|membership| membership.group == group)
         .ok_or(Error::NotPermitted("to be a member of the group"))?;
-    let kek = open_membership(view, &membership)?;
+    let version = view
+        .account(group)?
+        .ok_or(Error::Integrity(WHAT))?
+        .kek_version;
+    let kek = group_kek(view, &membership, version)?;
     Ok((membership, kek))
 }
 
@@ -176,8 +199,5 @@ fn managed(
         return Err(Error::NotPermitted(MANAGER));
     }
     let record = view.account(group)?.ok_or(Error::Integrity(WHAT))?;
-    if record.kek_version != membership.group_kek_version {
-        return Err(Error::Integrity(WHAT));
-    }
     Ok((record, kek))
 }

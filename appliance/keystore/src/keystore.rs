@@ -15,11 +15,13 @@ use crate::act::Scope;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
+use crate::rotation;
+use crate::rotation::Rotation;
 use crate::sessions::SignIns;
 use crate::store::Store;
 
 /// Where the appliance's own acts come from.
-const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A new domain.
 #[derive(Debug, Clone)]
@@ -71,6 +73,12 @@ pub struct Statistics {
     pub cached_keks: u64,
     /// How many acts wait for the writer.
     pub queued_acts: u64,
+    /// How many keys are still wrapped by older versions of the master KEK than the newest.
+    pub rewraps_left: u64,
+    /// How many values are still sealed under older versions of accounts' KEKs, over all rotations that are under way.
+    pub reseals_left: u64,
+    /// How many of the records that rotation last tried do not match their seals.
+    pub rotation_damage: u64,
 }
 
 /// The keystore of one domain. Clones share it. Every method may block: call them from threads that may wait.
@@ -85,6 +93,7 @@ pub(crate) struct Core {
     pub(crate) domain: Domain,
     pub(crate) options: Options,
     pub(crate) sign_ins: SignIns,
+    pub(crate) rotation: Rotation,
 }
 
 impl Keystore {
@@ -124,7 +133,7 @@ impl Keystore {
         let wire_account = accounts::to_wire(&account);
         let (answer, answered) = std::sync::mpsc::channel();
         store.write(Box::new(move |tx| {
-            let fetched = Fetched::new();
+            let fetched = Fetched::default();
             let keks = Keks::new(&domain, &fetched);
             let outcome = (|| {
                 tx.create_domain(&record)?;
@@ -182,6 +191,7 @@ impl Keystore {
             domain,
             options,
             sign_ins: SignIns::default(),
+            rotation: Rotation::default(),
         });
         core.act(Act::DomainServe, LOCALHOST, |scope| {
             scope.detail = Detail::default();
@@ -209,10 +219,14 @@ impl Keystore {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] when the store cannot be read.
+    /// [`Error::Store`] when the store cannot be read; while a rotation is looked for the first time, also those of the HSM.
     pub fn statistics(&self) -> Result<Statistics, Error> {
         let core = &self.core;
+        let left = rotation::left(core)?;
         Ok(Statistics {
+            rewraps_left: left.rewraps,
+            reseals_left: left.reseals,
+            rotation_damage: left.damaged,
             tree_size: core.store.snapshot()?.tree_size(core.domain.number)?,
             cached_keks: core.domain.cached_keks() as u64,
             queued_acts: core.store.queued(),

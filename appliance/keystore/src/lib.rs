@@ -9,6 +9,7 @@
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `grants` | sharing and revoking |
 //! | `policy` | usage policies |
+//! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
 //! | `audit` | records, checkpoints, proofs, verification |
 //! | `hierarchy/` | the domain's keys and the accounts' KEKs, cached in locked memory |
 //! | `canonical`, `seal` | the canonical encoding that seals and MACs cover; the seals and MACs |
@@ -38,6 +39,7 @@ mod hierarchy;
 mod keys;
 mod keystore;
 mod policy;
+mod rotation;
 mod seal;
 mod sessions;
 pub mod store;

@@ -83,6 +83,18 @@ acts! {
     KeyDestroy = 36, "key.destroy";
     /// Somebody looked at a key's record and it did not match its seal.
     KeyRead = 37, "key.read";
+    /// The master KEK got a new version.
+    MasterKekRotate = 40, "master-kek.rotate";
+    /// Nothing is wrapped by older versions of the master KEK any more.
+    MasterKekRewrapped = 41, "master-kek.rewrapped";
+    /// A version of the master KEK was taken out of use.
+    MasterKekRetire = 42, "master-kek.retire";
+    /// A version of the master KEK was destroyed in the HSM.
+    MasterKekDestroy = 43, "master-kek.destroy";
+    /// An account's KEK got a new version.
+    AccountKekRotate = 44, "account-kek.rotate";
+    /// Nothing is sealed under older versions of an account's KEK any more.
+    AccountKekResealed = 45, "account-kek.resealed";
 }
 
 impl fmt::Display for Act {

@@ -9,6 +9,7 @@
 //! | [`session`] | sign-in by OPAQUE (RFC 9807) and the sessions it opens |
 //! | [`key`] | keys, versions, grants, rights and usage policies |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
+//! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
 //! | [`health`] | what the health routes answer |
 //!
 //! Never in this crate: input or output, cryptography, a decision. It holds types and their spelling, nothing else, so that
@@ -27,4 +28,5 @@ pub mod health;
 pub mod id;
 pub mod key;
 pub mod problem;
+pub mod rotation;
 pub mod session;

@@ -146,6 +146,18 @@ impl Hsm for Pkcs11Hsm {
         Ok(versions)
     }
 
+    fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
+        let label = id.label()?;
+        let _alone = self.token().module().generating();
+        let destroyed = self.pool.run_once(|session| {
+            let key = self.key(session, Kind::MasterKek, &label)?;
+            Ok(session.destroy_object(key)?)
+        });
+        // Its handle must not be used again: a token may give the number to another object.
+        self.pool.handles().forget();
+        destroyed
+    }
+
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
         let label = kek.label()?;
         let scheme = self.scheme();

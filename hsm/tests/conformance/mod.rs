@@ -32,6 +32,10 @@ pub(crate) const CASES: &[Case] = &[
         "a_missing_master_kek_is_named",
         a_missing_master_kek_is_named,
     ),
+    (
+        "a_destroyed_master_kek_unwraps_nothing",
+        a_destroyed_master_kek_unwraps_nothing,
+    ),
     ("malformed_input_is_refused", malformed_input_is_refused),
     (
         "a_signing_key_is_generated_once",
@@ -178,6 +182,36 @@ fn a_missing_master_kek_is_named(hsm: &dyn Hsm) {
     // It is found as soon as it is there.
     hsm.generate_master_kek(&id("default", 9)).unwrap();
     hsm.wrap(&id("default", 9), &key).unwrap();
+}
+
+fn a_destroyed_master_kek_unwraps_nothing(hsm: &dyn Hsm) {
+    let [old, new] = [id("default", 1), id("default", 2)];
+    let key = random_key(hsm);
+    let wrapped = [&old, &new].map(|kek| {
+        hsm.generate_master_kek(kek).unwrap();
+        hsm.wrap(kek, &key).unwrap()
+    });
+    hsm.destroy_master_kek(&old).unwrap();
+    assert_eq!(hsm.master_kek_versions("default").unwrap(), [2]);
+    for error in [
+        hsm.unwrap("default", &wrapped[0]).unwrap_err(),
+        hsm.wrap(&old, &key).unwrap_err(),
+        hsm.destroy_master_kek(&old).unwrap_err(),
+    ] {
+        assert!(
+            matches!(&error, HsmError::KeyNotFound { label, .. } if *label == old.label().unwrap()),
+            "{error:?}"
+        );
+    }
+    let unwrapped = hsm.unwrap("default", &wrapped[1]).unwrap();
+    assert_eq!(unwrapped.as_bytes(), key.as_bytes());
+    // Another key under the old name does not open what the destroyed one wrapped.
+    hsm.generate_master_kek(&old).unwrap();
+    let error = hsm.unwrap("default", &wrapped[0]).unwrap_err();
+    assert!(
+        matches!(error, HsmError::WrappedKeyRejected { .. }),
+        "{error:?}"
+    );
 }
 
 fn malformed_input_is_refused(hsm: &dyn Hsm) {

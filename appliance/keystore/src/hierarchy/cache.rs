@@ -22,6 +22,8 @@ struct Inner {
     _lock: Option<region::LockGuard>,
     free: Vec<usize>,
     entries: HashMap<KekName, Entry>,
+    /// How often KEKs were forgotten because they count no more.
+    epoch: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -42,6 +44,7 @@ impl KekCache {
                 slots,
                 _lock: lock,
                 entries: HashMap::new(),
+                epoch: 0,
             }),
         }
     }
@@ -59,12 +62,21 @@ impl KekCache {
             .map(|slot| Aes256Key::from_bytes(*slot))
     }
 
-    pub(super) fn put(&self, account: AccountId, version: u32, kek: &Aes256Key) {
+    /// What [`put`](Self::put) wants to know: taken before the KEK's record is read.
+    pub(super) fn epoch(&self) -> u64 {
+        self.inner().epoch
+    }
+
+    /// Keeps a KEK whose record was read since `epoch`, unless one has been retired meanwhile: it may have been this one.
+    pub(super) fn put(&self, epoch: u64, account: AccountId, version: u32, kek: &Aes256Key) {
         if self.ttl.is_zero() {
             return;
         }
         let now = Instant::now();
         let mut inner = self.inner();
+        if inner.epoch != epoch {
+            return;
+        }
         inner.forget(&(account, version));
         if inner.free.is_empty() {
             inner.make_room(now);
@@ -97,6 +109,21 @@ impl KekCache {
             .map(|(name, _)| *name)
             .collect();
         for name in expired {
+            inner.forget(&name);
+        }
+    }
+
+    /// Forgets the versions of an account's KEK before this one, which count no more.
+    pub(super) fn retire_before(&self, account: AccountId, version: u32) {
+        let mut inner = self.inner();
+        inner.epoch += 1;
+        let retired: Vec<KekName> = inner
+            .entries
+            .keys()
+            .filter(|(other, older)| *other == account && *older < version)
+            .copied()
+            .collect();
+        for name in retired {
             inner.forget(&name);
         }
     }
@@ -180,8 +207,8 @@ mod tests {
     fn what_is_put_is_got_until_it_is_wiped() {
         let cache = KekCache::new(4, Duration::from_mins(1));
         let alice = AccountId::generate();
-        cache.put(alice, 1, &kek(1));
-        cache.put(alice, 2, &kek(2));
+        cache.put(0, alice, 1, &kek(1));
+        cache.put(0, alice, 2, &kek(2));
         assert_eq!(cache.get(alice, 1).unwrap().as_bytes(), &[1; 32]);
         assert_eq!(cache.get(alice, 2).unwrap().as_bytes(), &[2; 32]);
         assert!(cache.get(AccountId::generate(), 1).is_none());
@@ -192,14 +219,33 @@ mod tests {
     }
 
     #[test]
+    fn what_counts_no_more_does_not_come_back() {
+        let cache = KekCache::new(4, Duration::from_mins(1));
+        let [alice, bob] = [AccountId::generate(), AccountId::generate()];
+        let before = cache.epoch();
+        for account in [alice, bob] {
+            cache.put(before, account, 1, &kek(1));
+            cache.put(before, account, 2, &kek(2));
+        }
+        cache.retire_before(alice, 2);
+        assert!(cache.get(alice, 1).is_none());
+        assert!(cache.get(alice, 2).is_some() && cache.get(bob, 1).is_some());
+        // Whoever read the record before that comes too late.
+        cache.put(before, alice, 1, &kek(1));
+        assert!(cache.get(alice, 1).is_none());
+        cache.put(cache.epoch(), alice, 3, &kek(3));
+        assert!(cache.get(alice, 3).is_some());
+    }
+
+    #[test]
     fn it_never_holds_more_than_its_size() {
         let cache = KekCache::new(16, Duration::from_mins(1));
         for byte in 0..200 {
-            cache.put(AccountId::generate(), 1, &kek(byte));
+            cache.put(0, AccountId::generate(), 1, &kek(byte));
             assert!(cache.len() <= 16);
         }
         let newest = AccountId::generate();
-        cache.put(newest, 1, &kek(9));
+        cache.put(0, newest, 1, &kek(9));
         assert_eq!(cache.get(newest, 1).unwrap().as_bytes(), &[9; 32]);
     }
 
@@ -207,13 +253,13 @@ mod tests {
     fn nothing_is_held_past_its_time() {
         let cache = KekCache::new(4, Duration::from_millis(1));
         let alice = AccountId::generate();
-        cache.put(alice, 1, &kek(1));
+        cache.put(0, alice, 1, &kek(1));
         while cache.get(alice, 1).is_some() {
             std::thread::yield_now();
         }
         assert_eq!(cache.len(), 0);
         let off = KekCache::new(4, Duration::ZERO);
-        off.put(alice, 1, &kek(1));
+        off.put(0, alice, 1, &kek(1));
         assert!(off.get(alice, 1).is_none());
     }
 }

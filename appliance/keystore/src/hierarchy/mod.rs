@@ -11,7 +11,7 @@
 
 mod cache;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +27,10 @@ use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
 use crate::store::{
     AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
-    KeyRecord, Snapshot,
+    KeyRecord, RetiredMasterKekRecord, Snapshot,
 };
 
-/// What an account KEK's record is called in errors.
-const KEK: &str = "account KEK";
+const ACCOUNT_KEK: &str = "account KEK";
 
 /// One version of one account's KEK.
 pub(crate) type KekName = (AccountId, u32);
@@ -134,50 +133,118 @@ impl Domain {
         version: u32,
     ) -> Result<(Aes256Key, AccountKekRecord), Error> {
         let kek = hsm_random_key(self.hsm())?;
-        let newest = self
-            .hsm
-            .master_kek_versions(&self.name)?
-            .last()
-            .copied()
-            .ok_or_else(|| {
-                Error::Domain(format!(
-                    "The HSM holds no master KEK of domain {:?}.",
-                    self.name
-                ))
-            })?;
-        let master = MasterKekId {
-            domain: self.name.clone(),
-            version: newest,
-        };
+        let master = self.master_kek(self.newest_master_kek()?);
         let mut record = AccountKekRecord {
             account,
             version,
             wrapped: self.hsm.wrap(&master, &kek)?.to_bytes(),
             mac: [0; 32],
         };
-        record.mac = self.integrity.mac(&record.canonical());
+        self.authenticate_account_kek(&mut record);
         Ok((kek, record))
     }
 
+    /// The newest version of the master KEK that the HSM holds.
+    pub(crate) fn newest_master_kek(&self) -> Result<u32, Error> {
+        let versions = self.hsm.master_kek_versions(&self.name)?;
+        versions.last().copied().ok_or_else(|| {
+            Error::Domain(format!(
+                "The HSM holds no master KEK of domain {:?}.",
+                self.name
+            ))
+        })
+    }
+
+    /// The domain's master KEK of this version.
+    pub(crate) fn master_kek(&self, version: u32) -> MasterKekId {
+        MasterKekId {
+            domain: self.name.clone(),
+            version,
+        }
+    }
+
     /// Asks the HSM for a KEK. Not to be called while a transaction runs: it takes as long as the HSM takes.
+    ///
+    /// `cached_from` is [`kek_epoch`](Self::kek_epoch) from before the snapshot was taken.
     pub(crate) fn unwrap_kek(
         &self,
         snapshot: &dyn Snapshot,
+        cached_from: u64,
         account: AccountId,
         version: u32,
     ) -> Result<Aes256Key, Error> {
         let record = snapshot
             .account_kek(account, version)?
-            .ok_or(Error::Integrity(KEK))?;
-        self.integrity
-            .check(&record.canonical(), &record.mac, KEK)?;
-        let wrapped = WrappedKey::from_bytes(&record.wrapped).map_err(|_| Error::Integrity(KEK))?;
-        let kek = match self.hsm.unwrap(&self.name, &wrapped) {
-            Err(HsmError::WrappedKeyRejected { .. }) => return Err(Error::Integrity(KEK)),
-            unwrapped => unwrapped?,
-        };
-        self.keks.put(account, version, &kek);
+            .ok_or(Error::Integrity(ACCOUNT_KEK))?;
+        let owner = snapshot
+            .account(account)?
+            .ok_or(Error::Integrity(ACCOUNT_KEK))?;
+        if !self.check_account(owner)?.kek_counts(version) {
+            return Err(Error::Integrity(ACCOUNT_KEK));
+        }
+        let wrapped = self.check_account_kek(snapshot, &record)?;
+        let kek = self.hsm.unwrap(&self.name, &wrapped)?;
+        self.keks.put(cached_from, account, version, &kek);
         Ok(kek)
+    }
+
+    /// Checks the record of an account's KEK: it is what was written, and no retired master KEK wrapped it.
+    pub(crate) fn check_account_kek(
+        &self,
+        snapshot: &dyn Snapshot,
+        record: &AccountKekRecord,
+    ) -> Result<WrappedKey, Error> {
+        self.integrity
+            .check(&record.canonical(), &record.mac, ACCOUNT_KEK)?;
+        let wrapped =
+            WrappedKey::from_bytes(&record.wrapped).map_err(|_| Error::Integrity(ACCOUNT_KEK))?;
+        if self.is_retired(snapshot, wrapped.master_kek_version)? {
+            return Err(Error::Integrity(ACCOUNT_KEK));
+        }
+        Ok(wrapped)
+    }
+
+    /// Whether this version of the master KEK counts no more.
+    pub(crate) fn is_retired(&self, snapshot: &dyn Snapshot, version: u32) -> Result<bool, Error> {
+        let Some(retired) = snapshot.retired_master_kek(self.number, version)? else {
+            return Ok(false);
+        };
+        self.integrity
+            .check(&retired.canonical(), &retired.mac, "master KEK")?;
+        Ok(true)
+    }
+
+    /// Taken before a snapshot from which KEKs are unwrapped.
+    pub(crate) fn kek_epoch(&self) -> u64 {
+        self.keks.epoch()
+    }
+
+    /// A KEK that is at hand.
+    pub(crate) fn cached_kek(&self, account: AccountId, version: u32) -> Option<Aes256Key> {
+        self.keks.get(account, version)
+    }
+
+    /// Forgets the versions of an account's KEK before this one, which count no more.
+    pub(crate) fn forget_keks_before(&self, account: AccountId, version: u32) {
+        self.keks.retire_before(account, version);
+    }
+
+    pub(crate) fn authenticate_account_kek(&self, kek: &mut AccountKekRecord) {
+        kek.mac = self.integrity.mac(&kek.canonical());
+    }
+
+    pub(crate) fn authenticate_retired(&self, retired: &mut RetiredMasterKekRecord) {
+        retired.mac = self.integrity.mac(&retired.canonical());
+    }
+
+    pub(crate) fn check_domain(&self, domain: DomainRecord) -> Result<DomainRecord, Error> {
+        self.integrity
+            .check(&domain.canonical(), &domain.mac, "domain")?;
+        Ok(domain)
+    }
+
+    pub(crate) fn authenticate_domain(&self, domain: &mut DomainRecord) {
+        domain.mac = self.integrity.mac(&domain.canonical());
     }
 
     pub(crate) fn cached_keks(&self) -> usize {
@@ -235,8 +302,35 @@ impl Domain {
     }
 }
 
-/// The KEKs that were fetched from the HSM for one act; none where the KEK's record does not match its seal.
-pub(crate) type Fetched = HashMap<KekName, Option<Aes256Key>>;
+/// KEKs that were fetched for one act, and those that cannot be had.
+#[derive(Default)]
+pub(crate) struct Fetched {
+    keks: HashMap<KekName, Aes256Key>,
+    refused: HashSet<KekName>,
+}
+
+impl Fetched {
+    pub(crate) fn put(&mut self, name: KekName, kek: Aes256Key) {
+        self.keks.insert(name, kek);
+    }
+
+    /// The KEK's record does not count.
+    pub(crate) fn refuse(&mut self, name: KekName) {
+        self.refused.insert(name);
+    }
+
+    pub(crate) fn copy(&self) -> Self {
+        let keks = self
+            .keks
+            .iter()
+            .map(|(name, kek)| (*name, Aes256Key::from_bytes(*kek.as_bytes())))
+            .collect();
+        Self {
+            keks,
+            refused: self.refused.clone(),
+        }
+    }
+}
 
 /// The KEKs that one act may use: those that were fetched for it, and the cache. They are gone with it.
 pub(crate) struct Keks<'a> {
@@ -254,29 +348,31 @@ impl<'a> Keks<'a> {
     /// # Errors
     ///
     /// [`Error::NeedKeks`] when it must be fetched from the HSM first: whoever runs the act does that and runs it again.
-    /// [`Error::Integrity`] when that was tried and the KEK's record does not match its seal.
+    /// [`Error::Integrity`] when it was, and its record does not count.
     pub(crate) fn get(&self, account: AccountId, version: u32) -> Result<Aes256Key, Error> {
-        if let Some(fetched) = self.fetched.get(&(account, version)) {
-            return fetched
-                .as_ref()
-                .map(|kek| Aes256Key::from_bytes(*kek.as_bytes()))
-                .ok_or(Error::Integrity(KEK));
+        let name = (account, version);
+        if let Some(kek) = self.fetched.keks.get(&name) {
+            return Ok(Aes256Key::from_bytes(*kek.as_bytes()));
+        }
+        if self.fetched.refused.contains(&name) {
+            return Err(Error::Integrity(ACCOUNT_KEK));
         }
         self.domain
             .keks
             .get(account, version)
-            .ok_or_else(|| Error::NeedKeks(vec![(account, version)]))
+            .ok_or_else(|| Error::NeedKeks(vec![name]))
     }
 
     /// The KEKs of many accounts at once, so that all that are missing are fetched together.
     pub(crate) fn require(&self, accounts: &[&AccountRecord]) -> Result<(), Error> {
-        let missing: Vec<KekName> = accounts
-            .iter()
-            .map(|account| (account.id, account.kek_version))
-            .filter(|(account, version)| {
-                matches!(self.get(*account, *version), Err(Error::NeedKeks(_)))
-            })
-            .collect();
+        let mut missing = Vec::new();
+        for account in accounts {
+            match self.get(account.id, account.kek_version) {
+                Ok(_) => {}
+                Err(Error::NeedKeks(name)) => missing.extend(name),
+                Err(error) => return Err(error),
+            }
+        }
         if missing.is_empty() {
             Ok(())
         } else {

@@ -49,10 +49,7 @@ impl Access {
     fn kek(&self, view: &View<'_>, version: u32) -> Result<Aes256Key, Error> {
         match &self.membership {
             None => view.keks.get(self.grant.grantee, version),
-            Some(membership) if membership.group_kek_version == version => {
-                groups::open_membership(view, membership)
-            }
-            Some(_) => Err(Error::Integrity("membership")),
+            Some(membership) => groups::group_kek(view, membership, version),
         }
     }
 }

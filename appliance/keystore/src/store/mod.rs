@@ -7,9 +7,11 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
+//! | `rotation` | the part of the traits that rotation needs |
 //! | [`sqlite`] | the embedded engine |
 
 mod records;
+mod rotation;
 pub mod sqlite;
 
 use std::ops::Range;
@@ -20,6 +22,7 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
 pub use records::*;
+pub use rotation::{CopyPlace, ReadRotation, SealedUnder, WriteRotation};
 
 /// Where a keystore's records are kept.
 pub trait Store: Send + Sync {
@@ -44,11 +47,14 @@ impl<F: FnOnce(&mut dyn Transaction) -> Result<(), Abort> + Send + 'static> Act 
 pub struct Abort;
 
 /// What can be read.
-pub trait Snapshot: ReadAccounts + ReadCredentials + ReadKeys + ReadGrants + ReadAudit {}
+pub trait Snapshot:
+    ReadAccounts + ReadCredentials + ReadKeys + ReadGrants + ReadRotation + ReadAudit
+{
+}
 
 /// What can be changed. Everything that one act changes is one call where that is possible.
 pub trait Transaction:
-    Snapshot + WriteAccounts + WriteCredentials + WriteKeys + WriteGrants + WriteAudit
+    Snapshot + WriteAccounts + WriteCredentials + WriteKeys + WriteGrants + WriteRotation + WriteAudit
 {
     /// What has been done in this act so far is undone; the act goes on.
     fn start_over(&mut self) -> Result<(), StoreError>;

@@ -67,6 +67,8 @@ pub struct AccountRecord {
     pub roles: Vec<Role>,
     /// The version of its KEK that seals from now on.
     pub kek_version: u32,
+    /// The oldest version of its KEK that still counts: `kek_version`, unless a rotation is under way.
+    pub oldest_kek_version: u32,
     /// When it was created.
     pub created: Timestamp,
     /// HMAC over the rest.
@@ -74,10 +76,12 @@ pub struct AccountRecord {
 }
 
 impl AccountRecord {
-    /// What the MAC covers.
+    /// What the MAC covers. While the first version of the KEK still counts, that is left out: so were the records of the schema that
+    /// had no rotation.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        Canonical::new("account", 8)
+        let rotated = self.oldest_kek_version != 1;
+        let canonical = Canonical::new("account", if rotated { 9 } else { 8 })
             .bytes(self.id.as_bytes())
             .uint(self.domain.into())
             .text(&self.name)
@@ -85,8 +89,24 @@ impl AccountRecord {
             .uint(account_state_number(self.state).into())
             .uint(roles_bits(&self.roles).into())
             .uint(self.kek_version.into())
-            .time(self.created)
-            .finish()
+            .time(self.created);
+        if rotated {
+            canonical.uint(self.oldest_kek_version.into()).finish()
+        } else {
+            canonical.finish()
+        }
+    }
+
+    /// Whether what is sealed under this version of the KEK counts.
+    #[must_use]
+    pub fn kek_counts(&self, version: u32) -> bool {
+        (self.oldest_kek_version..=self.kek_version).contains(&version)
+    }
+
+    /// Whether its KEK's rotation is under way.
+    #[must_use]
+    pub fn is_rotating(&self) -> bool {
+        self.oldest_kek_version < self.kek_version
     }
 }
 
@@ -111,6 +131,31 @@ impl AccountKekRecord {
             .bytes(self.account.as_bytes())
             .uint(self.version.into())
             .bytes(&self.wrapped)
+            .finish()
+    }
+}
+
+/// A version of a domain's master KEK that counts no more. Its version is never used again.
+#[derive(Debug, Clone)]
+pub struct RetiredMasterKekRecord {
+    /// The domain.
+    pub domain: DomainNumber,
+    /// The version.
+    pub version: u32,
+    /// When it was retired.
+    pub retired: Timestamp,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl RetiredMasterKekRecord {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("retired-master-kek", 3)
+            .uint(self.domain.into())
+            .uint(self.version.into())
+            .time(self.retired)
             .finish()
     }
 }

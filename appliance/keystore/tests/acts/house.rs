@@ -1,6 +1,7 @@
 //! A domain with a token, a database and a clock of its own, and people who enrol and sign in as a client does.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -53,7 +54,9 @@ pub(crate) struct House {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) admin: Person,
-    _folder: TempDir,
+    pub(crate) hsm: Arc<dyn Hsm>,
+    options: Options,
+    folder: TempDir,
 }
 
 /// Somebody who is signed in.
@@ -87,9 +90,9 @@ impl House {
             Keystore::initialise(&*store, Arc::clone(&hsm), &*clock, &domain, &options).unwrap();
         let keystore = Keystore::open(
             Arc::clone(&store),
-            hsm,
+            Arc::clone(&hsm),
             Arc::<ManualClock>::clone(&clock),
-            options,
+            options.clone(),
         )
         .unwrap();
         let code = created.enrolment_code.unwrap();
@@ -100,8 +103,27 @@ impl House {
             store,
             clock,
             admin,
-            _folder: folder,
+            hsm,
+            options,
+            folder,
         }
+    }
+
+    /// The database's file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("strongroom.db")
+    }
+
+    /// Leaves the keystore where it is, as a kill would, and opens it anew.
+    pub(crate) fn reopen(&mut self) {
+        self.store = Arc::new(SqliteStore::open(&self.database()).unwrap());
+        self.keystore = Keystore::open(
+            Arc::clone(&self.store),
+            Arc::clone(&self.hsm),
+            Arc::<ManualClock>::clone(&self.clock),
+            self.options.clone(),
+        )
+        .unwrap();
     }
 
     /// An account that has been created and not enrolled; its enrolment code.

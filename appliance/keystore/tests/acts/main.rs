@@ -15,6 +15,7 @@ mod accounts;
 mod house;
 mod keys;
 mod log;
+mod rotation;
 
 use std::process::ExitCode;
 
@@ -26,15 +27,20 @@ fn main() -> ExitCode {
         let (code, _) = support::run_again("acts", &arguments, "", false);
         return u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from);
     }
-    let trials = [accounts::TRIALS, keys::TRIALS, log::TRIALS]
-        .concat()
-        .into_iter()
-        .map(|(name, test)| {
-            Trial::test(name, move || {
-                test();
-                Ok(())
-            })
+    let trials = [
+        accounts::TRIALS,
+        keys::TRIALS,
+        log::TRIALS,
+        rotation::TRIALS,
+    ]
+    .concat()
+    .into_iter()
+    .map(|(name, test)| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
         })
-        .collect();
+    })
+    .collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

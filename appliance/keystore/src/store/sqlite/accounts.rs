@@ -10,9 +10,8 @@ use crate::store::{
     membership_from, membership_number, roles_bits, roles_from,
 };
 
-const ACCOUNT: &str =
-    "SELECT id, domain, name, kind, state, roles, kek_version, created, mac FROM accounts";
-const MEMBERSHIP: &str = "SELECT group_id, member, membership, group_kek_version, member_kek_version, sealed FROM memberships";
+pub(super) const ACCOUNT: &str = "SELECT id, domain, name, kind, state, roles, kek_version, oldest_kek_version, created, mac FROM accounts";
+pub(super) const MEMBERSHIP: &str = "SELECT group_id, member, membership, group_kek_version, member_kek_version, sealed FROM memberships";
 
 impl ReadAccounts for Rows<'_> {
     fn domain(&self, name: &str) -> Result<Option<DomainRecord>, StoreError> {
@@ -97,14 +96,7 @@ impl ReadAccounts for Rows<'_> {
                  WHERE account = ?1 AND version = ?2",
             )?,
             params![account.as_bytes(), version],
-            |row| {
-                Ok(AccountKekRecord {
-                    account: AccountId::from_bytes(array(row, "account", "account KEK")?),
-                    version: number(row, "version", "account KEK")?,
-                    wrapped: row.get("wrapped")?,
-                    mac: array(row, "mac", "account KEK")?,
-                })
-            },
+            account_kek,
         )
     }
 
@@ -157,8 +149,9 @@ impl WriteAccounts for Rows<'_> {
     ) -> Result<(), StoreError> {
         self.connection()
             .prepare_cached(
-                "INSERT INTO accounts (id, domain, name, kind, state, roles, kek_version, created, mac)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO accounts (id, domain, name, kind, state, roles, kek_version,
+                 oldest_kek_version, created, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 account.id.as_bytes(),
@@ -168,20 +161,11 @@ impl WriteAccounts for Rows<'_> {
                 account_state_number(account.state),
                 roles_bits(&account.roles),
                 account.kek_version,
+                account.oldest_kek_version,
                 millis(account.created),
                 account.mac,
             ])?;
-        self.connection()
-            .prepare_cached(
-                "INSERT INTO account_keks (account, version, wrapped, mac) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![
-                kek.account.as_bytes(),
-                kek.version,
-                kek.wrapped,
-                kek.mac
-            ])?;
-        Ok(())
+        insert_account_kek(self, kek)
     }
 
     fn update_account(&mut self, account: &AccountRecord) -> Result<(), StoreError> {
@@ -224,7 +208,34 @@ impl WriteAccounts for Rows<'_> {
     }
 }
 
-fn account(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
+pub(super) fn insert_account_kek(
+    rows: &Rows<'_>,
+    kek: &AccountKekRecord,
+) -> Result<(), StoreError> {
+    rows.connection()
+        .prepare_cached(
+            "INSERT INTO account_keks (account, version, wrapped, mac) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            kek.account.as_bytes(),
+            kek.version,
+            kek.wrapped,
+            kek.mac
+        ])?;
+    Ok(())
+}
+
+pub(super) fn account_kek(row: &Row<'_>) -> Result<AccountKekRecord, StoreError> {
+    const WHAT: &str = "account KEK";
+    Ok(AccountKekRecord {
+        account: AccountId::from_bytes(array(row, "account", WHAT)?),
+        version: number(row, "version", WHAT)?,
+        wrapped: row.get("wrapped")?,
+        mac: array(row, "mac", WHAT)?,
+    })
+}
+
+pub(super) fn account(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
     const WHAT: &str = "account";
     Ok(AccountRecord {
         id: AccountId::from_bytes(array(row, "id", WHAT)?),
@@ -234,12 +245,13 @@ fn account(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
         state: numbered(row, "state", account_state_from, WHAT)?,
         roles: roles_from(number(row, "roles", WHAT)?).ok_or(StoreError::MalformedRow(WHAT))?,
         kek_version: number(row, "kek_version", WHAT)?,
+        oldest_kek_version: number(row, "oldest_kek_version", WHAT)?,
         created: time(row, "created", WHAT)?,
         mac: array(row, "mac", WHAT)?,
     })
 }
 
-fn membership(row: &Row<'_>) -> Result<MembershipRecord, StoreError> {
+pub(super) fn membership(row: &Row<'_>) -> Result<MembershipRecord, StoreError> {
     const WHAT: &str = "membership";
     Ok(MembershipRecord {
         group: AccountId::from_bytes(array(row, "group_id", WHAT)?),

@@ -10,7 +10,7 @@ use crate::store::{
     credential_from, credential_number,
 };
 
-const SESSION: &str =
+pub(super) const SESSION: &str =
     "SELECT token_hash, id, account, created, expires, source, kek_version, sealed FROM sessions";
 
 impl ReadCredentials for Rows<'_> {
@@ -134,7 +134,7 @@ impl WriteCredentials for Rows<'_> {
     }
 }
 
-fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
+pub(super) fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
     const WHAT: &str = "session";
     Ok(SessionRecord {
         token_hash: array(row, "token_hash", WHAT)?,

@@ -125,7 +125,7 @@ impl WriteGrants for Rows<'_> {
     }
 }
 
-fn grant(row: &Row<'_>) -> Result<GrantRecord, StoreError> {
+pub(super) fn grant(row: &Row<'_>) -> Result<GrantRecord, StoreError> {
     const WHAT: &str = "grant";
     Ok(GrantRecord {
         id: GrantId::from_bytes(array(row, "id", WHAT)?),

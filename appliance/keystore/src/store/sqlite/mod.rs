@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`schema`] | numbered migrations, forward only |
 //! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
-//! | `accounts`, `credentials`, `keys`, `grants`, `audit` | the SQL of each family of acts |
+//! | `accounts`, `credentials`, `keys`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
 //! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
 
 mod accounts;
@@ -14,6 +14,7 @@ mod coverage;
 mod credentials;
 mod grants;
 mod keys;
+mod rotation;
 mod rows;
 mod schema;
 mod writer;

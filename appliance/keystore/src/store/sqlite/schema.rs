@@ -5,7 +5,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::store::StoreError;
 
 /// The migrations in their order; the first is number 1.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001_initial.sql"),
+    include_str!("schema/0002_rotation.sql"),
+];
 
 /// The newest schema that this version knows.
 #[expect(clippy::cast_possible_truncation, reason = "there are few migrations")]
