@@ -12,6 +12,14 @@
 //!   keys.rs      templates, finding keys by label, checking that they are protected
 //!   pin.rs       the PIN and its file
 //!   rv.rs        CKR codes: their names and what each means for us
+//!   selector.rs  which token is meant: a label or an RFC 7512 URI
+//!   wrapping.rs  the mechanisms that wrap, the best first
+//!   report.rs    what a token offers and how fast it is
+//! supervised/  one or two HSMs that may come and go, as one `Hsm` that never hangs
+//!   mod.rs       configuration and the trait's implementation: which HSM a call goes to
+//!   member.rs    one HSM: its state, opening and probing it
+//!   runner.rs    bounded threads for calls that may never come back
+//!   status.rs    what an HSM is doing, for logs, metrics and health
 //! yubihsm/     the backend for the YubiHSM 2 (feature `yubihsm`, on by default; `usb`, off)
 //!   mod.rs       configuration and the trait's implementation
 //!   device.rs    the connection, the session, the device's errors
@@ -32,6 +40,7 @@
 
 mod error;
 pub mod pkcs11;
+pub mod supervised;
 mod types;
 #[cfg(feature = "yubihsm")]
 pub mod yubihsm;
