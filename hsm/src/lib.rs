@@ -25,6 +25,7 @@
 //!   device.rs    the connection, the session, the device's errors
 //!   objects.rs   labels, identifiers and capabilities of objects; finding and checking them
 //!   passing.rs   wrapping and unwrapping: account KEKs pass through as opaque objects
+//!   log.rs       the device's own log
 //!   provision.rs authentication keys: the appliance's own, and the end of the factory's
 //! ```
 //!
