@@ -2,7 +2,7 @@
 //! in cargo's target folder.
 //!
 //! It needs a C compiler, make, perl, libclang (Debian: `libclang-14-dev`) and SQLite (`libsqlite3-dev`). Kryoptic does
-//! EdDSA with OpenSSL 3.2 or newer only, which Debian 12 does not have: so OpenSSL's libcrypto is built first, from the crate `openssl-src`,
+//! Ed25519 with OpenSSL 3.2 or newer only, which Debian 12 does not have: so OpenSSL's libcrypto is built first, from the crate `openssl-src`,
 //! and linked statically. All of it takes about seven minutes on two cores.
 
 use std::{

@@ -203,6 +203,37 @@ pub enum HsmError {
         /// The PKCS#11 return code.
         code: String,
     },
+    /// The HSM did not answer in time. The call was abandoned; whether the HSM carries it out is not known.
+    #[error(
+        "{token} did not answer {function} within {} ms: check the HSM and its connection, and set time-outs in its client software; the appliance connects again by itself",
+        waited.as_millis()
+    )]
+    TimedOut {
+        /// The HSM's name.
+        token: String,
+        /// What it was asked.
+        function: String,
+        /// How long it had.
+        waited: Duration,
+    },
+    /// So many calls never came back that no more are made.
+    #[error(
+        "{abandoned} calls to {token} have not come back, so no more are made: check the HSM; if it works again and this stays, its client software holds on to them: restart the appliance"
+    )]
+    Hanging {
+        /// The HSM's name.
+        token: String,
+        /// How many calls have not come back.
+        abandoned: usize,
+    },
+    /// No HSM is usable at this moment.
+    #[error(
+        "no HSM is usable ({reasons}): try again in a few seconds; the appliance connects again by itself"
+    )]
+    OutOfService {
+        /// What is the matter with each.
+        reasons: String,
+    },
     /// The HSM works, but refused the call. Trying again does not help.
     #[error(
         "the token \"{token}\" refused {function} ({code}): compare the HSM's policy with what README.md says Strongroom needs"
@@ -259,4 +290,19 @@ pub enum HsmError {
         /// What the system said.
         reason: String,
     },
+}
+
+impl HsmError {
+    /// Whether the same call may succeed a few seconds later without anybody doing anything: a server answers 503 with Retry-After.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::Unavailable { .. }
+                | Self::TimedOut { .. }
+                | Self::Hanging { .. }
+                | Self::OutOfService { .. }
+        )
+    }
 }

@@ -12,11 +12,20 @@
 //!   keys.rs      templates, finding keys by label, checking that they are protected
 //!   pin.rs       the PIN and its file
 //!   rv.rs        CKR codes: their names and what each means for us
+//!   selector.rs  which token is meant: a label or an RFC 7512 URI
+//!   wrapping.rs  the mechanisms that wrap, the best first
+//!   report.rs    what a token offers and how fast it is
+//! supervised/  one or two HSMs that may come and go, as one `Hsm` that never hangs
+//!   mod.rs       configuration and the trait's implementation: which HSM a call goes to
+//!   member.rs    one HSM: its state, opening and probing it
+//!   runner.rs    bounded threads for calls that may never come back
+//!   status.rs    what an HSM is doing, for logs, metrics and health
 //! yubihsm/     the backend for the YubiHSM 2 (feature `yubihsm`, on by default; `usb`, off)
 //!   mod.rs       configuration and the trait's implementation
 //!   device.rs    the connection, the session, the device's errors
 //!   objects.rs   labels, identifiers and capabilities of objects; finding and checking them
 //!   passing.rs   wrapping and unwrapping: account KEKs pass through as opaque objects
+//!   log.rs       the device's own log
 //!   provision.rs authentication keys: the appliance's own, and the end of the factory's
 //! ```
 //!
@@ -32,6 +41,7 @@
 
 mod error;
 pub mod pkcs11;
+pub mod supervised;
 mod types;
 #[cfg(feature = "yubihsm")]
 pub mod yubihsm;

@@ -71,7 +71,14 @@ impl Pkcs11Hsm {
         let module = Module::load(&config.module)?;
         let token = Token::new(module, config.token_label.parse()?, config.pin);
         let hsm = Self {
-            schemes: token.probe()?,
+            schemes: match token.probe() {
+                Err(HsmError::TokenNotFound { .. } | HsmError::Unavailable { .. })
+                    if token.module().reinitialise() =>
+                {
+                    token.probe()?
+                }
+                probed => probed?,
+            },
             pool: Pool::new(token, config.max_sessions),
         };
         // Opens the first session, so that a wrong PIN shows now.

@@ -1,15 +1,22 @@
 //! The loaded PKCS#11 module: one for each process and path, its slots, and initialising a token.
 //!
 //! Traps that this file keeps from the rest:
-//! - `C_Initialize` belongs to the process, and concurrent calls crash `SoftHSM`: a registry makes them one after another and only once.
-//!   A module is never finalised or unloaded again: other threads may be in it.
+//! - `C_Initialize` belongs to the process, and concurrent calls crash `SoftHSM`: a registry makes them one after another. A module is
+//!   never unloaded. It is finalised and initialised again, where a token does not come back otherwise, only while no backend uses it
+//!   and no thread is in it: every call holds [`Module::enter`]. A session from before must not even be closed: its number may be
+//!   another's by then. So sessions are kept with the module's generation.
 //! - Calls that list slots change a module's table of slots while other calls read it (in `SoftHSM` without a lock):
 //!   whatever takes a slot goes through [`Module::slots`].
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use cryptoki::{
@@ -37,6 +44,7 @@ pub fn initialise_token(
 ) -> Result<(), HsmError> {
     check_token_label(token_label)?;
     let module = Module::load(module)?;
+    let _inside = module.enter();
     let failed = |error: Error| rv::explain(token_label, &error);
     let slots = module.slots();
     let tokens = slots.tokens()?;
@@ -72,6 +80,9 @@ pub fn initialise_token(
     session.logout().map_err(failed)
 }
 
+/// How long to wait for threads to leave a module that is to be initialised again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// A loaded and initialised PKCS#11 module.
 pub(super) struct Module {
     path: PathBuf,
@@ -79,6 +90,10 @@ pub(super) struct Module {
     slots: Mutex<()>,
     generating: Mutex<()>,
     logins: Mutex<u64>,
+    inside: RwLock<()>,
+    generation: AtomicU64,
+    /// How many pools of sessions there are.
+    pools: AtomicUsize,
 }
 
 impl Module {
@@ -104,6 +119,9 @@ impl Module {
             slots: Mutex::new(()),
             generating: Mutex::new(()),
             logins: Mutex::new(0),
+            inside: RwLock::new(()),
+            generation: AtomicU64::new(0),
+            pools: AtomicUsize::new(0),
         });
         module.initialise()?;
         modules.insert(real, Arc::clone(&module));
@@ -131,6 +149,44 @@ impl Module {
     /// offer a wrong PIN together.
     pub(super) fn logins(&self) -> MutexGuard<'_, u64> {
         lock(&self.logins)
+    }
+
+    /// Held by every call into the module, from the first use of a session or slot to the last.
+    pub(super) fn enter(&self) -> RwLockReadGuard<'_, ()> {
+        self.inside.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often the module was initialised again. It stays while [`Self::enter`] is held.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// How many pools of sessions there are.
+    pub(super) fn pools(&self) -> &AtomicUsize {
+        &self.pools
+    }
+
+    /// Finalises the module and initialises it again, which is how some (`SoftHSM` among them) notice that a token came or came
+    /// back. False when somebody uses it.
+    pub(super) fn reinitialise(&self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        let _alone = loop {
+            if self.pools.load(Ordering::Relaxed) > 0 {
+                return false;
+            }
+            if let Ok(alone) = self.inside.try_write() {
+                break alone;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        let finalised = self.context.clone().finalize();
+        let initialised = self.initialise();
+        tracing::debug!(module = %self.path.display(), ?finalised, ?initialised, "initialised the module again");
+        initialised.is_ok()
     }
 
     fn initialise(&self) -> Result<(), HsmError> {

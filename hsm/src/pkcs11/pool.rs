@@ -5,7 +5,7 @@
 //! that the module did not carry it out (logged out, handle or session gone) is repeated.
 
 use std::{
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Condvar, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -44,15 +44,46 @@ struct State {
     open: usize,
     /// Grows when all sessions are given up. One that was taken out before is closed when it comes back.
     generation: u64,
+    /// The module's generation in which they were opened.
+    module_generation: u64,
+}
+
+impl State {
+    /// Forgets sessions from before the module was initialised again. They are not closed: their numbers may be others' now.
+    fn forget_stale(&mut self, module_generation: u64) -> bool {
+        if self.module_generation == module_generation {
+            return false;
+        }
+        self.module_generation = module_generation;
+        self.generation += 1;
+        self.open -= self.idle.len();
+        self.idle.drain(..).for_each(std::mem::forget);
+        true
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let module = self.token.module();
+        let _inside = module.enter();
+        let mut state = lock(&self.state);
+        state.forget_stale(module.generation());
+        state.idle.clear();
+        module.pools().fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Pool {
     pub(super) fn new(token: Token, max_sessions: usize) -> Self {
+        token.module().pools().fetch_add(1, Ordering::Relaxed);
         Self {
-            token,
             max_sessions: max_sessions.max(1),
             patience: PATIENCE,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                module_generation: token.module().generation(),
+                ..State::default()
+            }),
+            token,
             returned: Condvar::new(),
             handles: Handles::default(),
         }
@@ -97,6 +128,7 @@ impl Pool {
         &self,
         act: &impl Fn(&Session) -> Result<T, CallError>,
     ) -> Result<T, (HsmError, bool)> {
+        let _inside = self.token.module().enter();
         let lease = self.check_out().map_err(|error| (error, false))?;
         let error = match act(&lease.session) {
             Ok(done) => {
@@ -160,6 +192,9 @@ impl Pool {
         let deadline = Instant::now() + self.patience;
         let mut may_open = true;
         let mut state = lock(&self.state);
+        if state.forget_stale(self.token.module().generation()) {
+            self.handles.forget();
+        }
         loop {
             let generation = state.generation;
             if let Some(session) = state.idle.pop() {

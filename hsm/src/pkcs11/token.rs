@@ -70,6 +70,7 @@ impl Token {
     }
 
     pub(super) fn info(&self) -> Result<TokenInfo, HsmError> {
+        let _inside = self.module.enter();
         let (_, info) = self.module.slots().find(&self.selector)?;
         Ok(info)
     }
@@ -99,6 +100,7 @@ impl Token {
 
     /// What the token offers of all that Strongroom needs or could use.
     pub(super) fn mechanisms(&self) -> Result<Vec<MechanismUse>, HsmError> {
+        let _inside = self.module.enter();
         let slots = self.module.slots();
         let (slot, info) = slots.find(&self.selector)?;
         if info.user_pin_locked() {

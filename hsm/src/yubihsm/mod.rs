@@ -4,6 +4,7 @@
 //! object: put, exported under the master KEK, deleted; unwrapped the other way round ([`passing`]).
 
 mod device;
+mod log;
 mod objects;
 mod passing;
 mod provision;
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 
 pub use self::{
     device::Connection,
+    log::{DeviceLog, DeviceLogEntry},
     provision::{AuthKey, provision, provision_over},
 };
 use self::{

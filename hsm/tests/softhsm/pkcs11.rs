@@ -118,6 +118,8 @@ fn a_missing_module_is_named(token: &TestToken) {
 }
 
 fn a_missing_token_is_named(token: &TestToken) {
+    // While somebody uses the module, it is not initialised again to look for the token.
+    let _used = token.open();
     let config = Pkcs11Config {
         token_label: "no such token".to_owned(),
         ..token.config()

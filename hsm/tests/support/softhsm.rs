@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use crate::support::{PIN, run_in};
 
 /// Set in the child: the folder of `SoftHSM`'s tokens.
-const TOKENS: &str = "STRONGROOM_HSM_TEST_TOKENS";
+pub(crate) const TOKENS: &str = "STRONGROOM_HSM_TEST_TOKENS";
 
 /// Runs this binary again as `role`, with the arguments given and an empty `SoftHSM` in a temporary folder.
 /// `extra` is added to its configuration. Gives the child's exit code and, where it was captured, its output.

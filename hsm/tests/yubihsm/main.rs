@@ -18,7 +18,7 @@ use strongroom_hsm::{
 use yubihsm::{Capability, Client, Connector, Credentials, Domain, object, opaque, wrap};
 
 fn main() -> ExitCode {
-    let own: [(&str, fn()); 11] = [
+    let own: [(&str, fn()); 12] = [
         (
             "wrapped_keys_say_who_made_them",
             wrapped_keys_say_who_made_them,
@@ -50,6 +50,7 @@ fn main() -> ExitCode {
             "a_lost_connector_comes_back",
             connector::a_lost_connector_comes_back,
         ),
+        ("the_devices_log_is_read", the_devices_log_is_read),
         (
             "cuts_in_the_middle_leave_nothing",
             connector::cuts_in_the_middle_leave_nothing,
@@ -406,4 +407,12 @@ fn several_backends_share_a_device() {
         b.unwrap("default", &wrapped).unwrap().as_bytes(),
         a_key().as_bytes()
     );
+}
+
+/// `MockHsm` keeps no log: that the commands are taken is what it can show.
+fn the_devices_log_is_read() {
+    let hsm = open(&Connector::mockhsm());
+    let log = hsm.device_log().unwrap();
+    assert_eq!((log.unlogged_boots, log.entries.len()), (0, 0));
+    hsm.acknowledge_device_log(0).unwrap();
 }

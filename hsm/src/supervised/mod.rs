@@ -1,0 +1,304 @@
+//! One or two HSMs that may come and go, as one [`Hsm`] that never hangs.
+//!
+//! [`Supervised::start`] returns at once. Each HSM is then opened, and opened again whenever it was lost, by a thread of its own; calls go to the
+//! first one that is usable. They are made on bounded threads, and a caller gets its answer or an error by the deadline, whatever the
+//! HSM's module does.
+
+mod member;
+mod runner;
+mod status;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub use self::status::{Change, MemberStatus, State};
+use self::{member::Member, runner::Missed};
+use crate::{Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrappedKey};
+
+/// How long dropping waits for calls to end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Opens an HSM. It is called on a thread that may wait, again each time the HSM was lost: it reads the PIN anew.
+pub type Opener = dyn Fn() -> Result<Arc<dyn Hsm>, HsmError> + Send + Sync;
+
+/// What is told of every change of state. It is called on the threads that notice one, and must return soon.
+pub type OnChange = dyn Fn(&Change) + Send + Sync;
+
+/// One HSM: the primary, or a replica that holds the same keys.
+#[derive(Clone)]
+pub struct Backend {
+    /// Its name in messages: the module and the token, so that an operator knows which one is meant.
+    pub name: String,
+    /// How it is opened.
+    pub open: Arc<Opener>,
+}
+
+/// How long calls may take, and how many may be at work.
+#[derive(Clone, Debug)]
+pub struct SupervisedConfig {
+    /// By when a call is answered: 5 seconds.
+    pub deadline: Duration,
+    /// How many calls may be at work in one HSM: 32. Others wait, up to the deadline.
+    pub max_calls: usize,
+    /// How many calls that never came back may be left behind in one HSM before none is made any more: 16.
+    pub max_abandoned: usize,
+    /// How long to wait between two attempts to reach an HSM that is unusable: 2 seconds, and up to half as long again at random.
+    pub retry: Duration,
+    /// How long an HSM that is usable goes unprobed: 10 seconds.
+    pub check: Duration,
+}
+
+impl Default for SupervisedConfig {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(5),
+            max_calls: 32,
+            max_abandoned: 16,
+            retry: Duration::from_secs(2),
+            check: Duration::from_secs(10),
+        }
+    }
+}
+
+/// HSMs under supervision. Dropping it ends the supervision; calls that hang go on until the module lets go of them.
+pub struct Supervised {
+    members: Vec<Arc<Member>>,
+    deadline: Duration,
+}
+
+impl Supervised {
+    /// Begins to open the HSMs, the primary first, and returns at once. Until one is open calls fail with
+    /// [`HsmError::OutOfService`].
+    ///
+    /// # Errors
+    /// [`HsmError::Malformed`] when no HSM is given, and when the system gives no thread.
+    pub fn start(
+        backends: Vec<Backend>,
+        config: SupervisedConfig,
+        on_change: Arc<OnChange>,
+    ) -> Result<Self, HsmError> {
+        if backends.is_empty() {
+            return Err(HsmError::Malformed {
+                what: "list of HSMs",
+                reason: "it is empty",
+            });
+        }
+        let supervised = Self {
+            deadline: config.deadline,
+            members: backends
+                .into_iter()
+                .map(|backend| Member::new(backend, config.clone(), Arc::clone(&on_change)))
+                .collect(),
+        };
+        for member in &supervised.members {
+            Member::supervise(member)?;
+        }
+        Ok(supervised)
+    }
+
+    /// What each HSM is doing, the primary first.
+    #[must_use]
+    pub fn status(&self) -> Vec<MemberStatus> {
+        let mut rows: Vec<MemberStatus> =
+            self.members.iter().map(|member| member.status()).collect();
+        if let Some(row) = rows.iter_mut().find(|row| row.state == State::Usable) {
+            row.serving = true;
+        }
+        rows
+    }
+
+    /// Whether a call would be made now.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.members.iter().any(|member| member.usable().is_some())
+    }
+
+    /// Waits until an HSM is usable: for operators' commands, which have nothing to do without one. A server does not wait.
+    #[must_use]
+    pub fn wait_until_usable(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        while !self.is_usable() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        true
+    }
+
+    /// Tries again at once to open HSMs that are unusable, also those that refused the PIN: after an operator set it right.
+    pub fn retry_now(&self) {
+        for member in &self.members {
+            member.retry_now();
+        }
+    }
+
+    /// A call that may be made again, on the next HSM where one does not answer.
+    fn anywhere<T: Send + 'static>(
+        &self,
+        function: &'static str,
+        act: impl Fn(&dyn Hsm) -> Result<T, HsmError> + Send + Sync + 'static,
+    ) -> Result<T, HsmError> {
+        let act = Arc::new(act);
+        let started = Instant::now();
+        let usable: Vec<_> = self
+            .members
+            .iter()
+            .filter_map(|member| Some((member, member.usable()?)))
+            .collect();
+        let mut first_error = None;
+        for (place, (member, hsm)) in usable.iter().enumerate() {
+            let left = self.deadline.saturating_sub(started.elapsed());
+            // Where another one can still be asked, time is kept for it.
+            let others = u32::try_from(usable.len() - place).unwrap_or(1);
+            let (act, hsm) = (Arc::clone(&act), Arc::clone(hsm));
+            match member.call(function, left / others, move || act(hsm.as_ref())) {
+                Err(error) if member::another_may_do_it(&error) => {
+                    if place + 1 < usable.len() {
+                        tracing::warn!(%error, hsm = member.name(), "asking the other HSM");
+                    }
+                    first_error.get_or_insert(error);
+                }
+                answer => return answer,
+            }
+        }
+        Err(first_error.unwrap_or_else(|| self.out_of_service()))
+    }
+
+    /// A call that changes what an HSM holds: made once, on the primary. Replicas get new keys by the HSM's own means.
+    fn on_primary<T: Send + 'static>(
+        &self,
+        function: &'static str,
+        act: impl Fn(&dyn Hsm) -> Result<T, HsmError> + Send + Sync + 'static,
+    ) -> Result<T, HsmError> {
+        let usable = self
+            .members
+            .first()
+            .and_then(|primary| Some((primary, primary.usable()?)));
+        let Some((primary, hsm)) = usable else {
+            return Err(self.out_of_service());
+        };
+        primary.call(function, self.deadline, move || act(hsm.as_ref()))
+    }
+
+    fn out_of_service(&self) -> HsmError {
+        let reasons: Vec<String> = self
+            .members
+            .iter()
+            .map(|member| member.complaint())
+            .collect();
+        HsmError::OutOfService {
+            reasons: reasons.join("; "),
+        }
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        for member in &self.members {
+            member.close();
+        }
+        let deadline = Instant::now() + FAREWELL;
+        for member in &self.members {
+            member.settle(deadline);
+        }
+    }
+}
+
+impl fmt::Debug for Supervised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supervised")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hsm for Supervised {
+    fn token_info(&self) -> Result<TokenInfo, HsmError> {
+        self.anywhere("token_info", |hsm| hsm.token_info())
+    }
+
+    fn generate_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
+        let id = id.clone();
+        self.on_primary("generate_master_kek", move |hsm| {
+            hsm.generate_master_kek(&id)
+        })
+    }
+
+    fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
+        let domain = domain.to_owned();
+        self.anywhere("master_kek_versions", move |hsm| {
+            hsm.master_kek_versions(&domain)
+        })
+    }
+
+    fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
+        let (kek, key) = (kek.clone(), Aes256Key::from_bytes(*key.as_bytes()));
+        self.anywhere("wrap", move |hsm| hsm.wrap(&kek, &key))
+    }
+
+    fn unwrap(&self, domain: &str, wrapped: &WrappedKey) -> Result<Aes256Key, HsmError> {
+        let (domain, wrapped) = (domain.to_owned(), wrapped.clone());
+        self.anywhere("unwrap", move |hsm| hsm.unwrap(&domain, &wrapped))
+    }
+
+    fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
+        let label = label.to_owned();
+        self.on_primary("generate_signing_key", move |hsm| {
+            hsm.generate_signing_key(&label)
+        })
+    }
+
+    fn signing_public_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
+        let label = label.to_owned();
+        self.anywhere("signing_public_key", move |hsm| {
+            hsm.signing_public_key(&label)
+        })
+    }
+
+    fn sign(&self, label: &str, message: &[u8]) -> Result<[u8; 64], HsmError> {
+        let (label, message) = (label.to_owned(), message.to_vec());
+        self.anywhere("sign", move |hsm| hsm.sign(&label, &message))
+    }
+
+    fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {
+        let len = out.len();
+        let random = self.anywhere("fill_random", move |hsm| {
+            let mut random = zeroize::Zeroizing::new(vec![0; len]);
+            hsm.fill_random(&mut random)?;
+            Ok(random)
+        })?;
+        out.copy_from_slice(&random);
+        Ok(())
+    }
+}
+
+impl Missed {
+    fn explain(self, name: &str, function: &str, waited: Duration, max_calls: usize) -> HsmError {
+        let token = name.to_owned();
+        match self {
+            Self::Deadline => HsmError::TimedOut {
+                token,
+                function: function.to_owned(),
+                waited,
+            },
+            Self::Busy => HsmError::Busy {
+                token,
+                max_sessions: max_calls,
+                waited,
+            },
+            Self::Hanging { abandoned } => HsmError::Hanging { token, abandoned },
+            Self::Panicked | Self::NoThread => HsmError::Unavailable {
+                token,
+                function: function.to_owned(),
+                code: match self {
+                    Self::NoThread => "no answer: the system gives no more threads".to_owned(),
+                    _ => "no answer: its client software failed in the call".to_owned(),
+                },
+            },
+        }
+    }
+}
