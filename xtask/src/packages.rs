@@ -87,6 +87,33 @@ pub(crate) const TEST: &[Package] = &[
     },
 ];
 
+/// What building Kryoptic, a second PKCS#11 module to test with, needs beside that.
+pub(crate) const KRYOPTIC: &[Package] = &[
+    Package {
+        purpose: "the bindings to OpenSSL and SQLite in Kryoptic",
+        debian: "libclang-14-dev",
+        sign: Sign::AnyFile(&[
+            "/usr/lib/llvm-14/lib/libclang.so",
+            "/usr/lib/llvm-19/lib/libclang.so",
+        ]),
+    },
+    Package {
+        purpose: "the database of Kryoptic",
+        debian: "libsqlite3-dev",
+        sign: Sign::AnyFile(&["/usr/include/sqlite3.h"]),
+    },
+    Package {
+        purpose: "the build of OpenSSL",
+        debian: "make",
+        sign: Sign::Command("make"),
+    },
+    Package {
+        purpose: "the build of OpenSSL",
+        debian: "perl",
+        sign: Sign::Command("perl"),
+    },
+];
+
 /// Installs those of `needed` that are missing. Nothing is run when nothing is.
 ///
 /// # Errors

@@ -18,7 +18,8 @@ use crate::{
 /// The flags of `cargo xtask test`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Run the long versions of the tests that have one, such as a hundred rounds of killing the server.
+    /// Run the long versions of the tests that have one, such as a hundred rounds of killing the server, and those over Kryoptic,
+    /// which is built first (seven minutes on two cores).
     #[arg(long)]
     pub(crate) long: bool,
     /// Test only this package of the workspace.
@@ -49,6 +50,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         "--all-targets",
     ]))?;
     clock.lap("build");
+    if options.long {
+        packages::ensure(packages::KRYOPTIC)?;
+        process::succeed(workspace.cargo().args([
+            "run",
+            "--release",
+            "--package",
+            "strongroom-hsm",
+            "--example",
+            "build_kryoptic",
+        ]))?;
+        clock.lap("Kryoptic");
+    }
 
     let mut cargo = workspace.cargo();
     cargo

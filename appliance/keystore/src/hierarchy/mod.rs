@@ -183,7 +183,10 @@ impl Domain {
             return Err(Error::Integrity(ACCOUNT_KEK));
         }
         let wrapped = self.check_account_kek(snapshot, &record)?;
-        let kek = self.hsm.unwrap(&self.name, &wrapped)?;
+        let kek = match self.hsm.unwrap(&self.name, &wrapped) {
+            Err(HsmError::WrappedKeyRejected { .. }) => return Err(Error::Integrity(ACCOUNT_KEK)),
+            unwrapped => unwrapped?,
+        };
         self.keks.put(cached_from, account, version, &kek);
         Ok(kek)
     }
