@@ -10,6 +10,8 @@
 //! | `grants` | sharing and revoking |
 //! | `policy` | usage policies |
 //! | `audit` | records, checkpoints, proofs, verification |
+//! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
+//! | `witness` | the database held against a checkpoint that is kept outside of it |
 //! | `hierarchy/` | the domain's keys and the accounts' KEKs, cached in locked memory |
 //! | `canonical`, `seal` | the canonical encoding that seals and MACs cover; the seals and MACs |
 //! | [`store`] | storage behind one trait; all SQL |
@@ -28,6 +30,7 @@
 mod accounts;
 mod act;
 mod audit;
+pub mod backup;
 mod canonical;
 mod clock;
 mod credentials;
@@ -41,6 +44,7 @@ mod policy;
 mod seal;
 mod sessions;
 pub mod store;
+mod witness;
 
 pub use act::{Presented, SessionToken};
 pub use audit::{AuditReport, verify_audit};
@@ -48,3 +52,4 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};
 pub use hierarchy::checkpoint_key_label;
 pub use keystore::{Keystore, NewDomain, Options, Statistics};
+pub use witness::{Held, hold_against};

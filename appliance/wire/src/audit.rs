@@ -83,6 +83,8 @@ acts! {
     KeyDestroy = 36, "key.destroy";
     /// Somebody looked at a key's record and it did not match its seal.
     KeyRead = 37, "key.read";
+    /// The database was restored from a backup.
+    DomainRestore = 50, "domain.restore";
 }
 
 impl fmt::Display for Act {

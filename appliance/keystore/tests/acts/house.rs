@@ -53,6 +53,8 @@ pub(crate) struct House {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) admin: Person,
+    pub(crate) hsm: Arc<dyn Hsm>,
+    pub(crate) database: std::path::PathBuf,
     _folder: TempDir,
 }
 
@@ -87,7 +89,7 @@ impl House {
             Keystore::initialise(&*store, Arc::clone(&hsm), &*clock, &domain, &options).unwrap();
         let keystore = Keystore::open(
             Arc::clone(&store),
-            hsm,
+            Arc::clone(&hsm),
             Arc::<ManualClock>::clone(&clock),
             options,
         )
@@ -100,8 +102,16 @@ impl House {
             store,
             clock,
             admin,
+            hsm,
+            database: folder.path().join("strongroom.db"),
             _folder: folder,
         }
+    }
+
+    /// The keystore of another database of this house, such as one that was restored.
+    pub(crate) fn reopened(&self, store: Arc<dyn Store>) -> Keystore {
+        let clock = Arc::<ManualClock>::clone(&self.clock);
+        Keystore::open(store, Arc::clone(&self.hsm), clock, Options::default()).unwrap()
     }
 
     /// An account that has been created and not enrolled; its enrolment code.

@@ -12,6 +12,7 @@
 mod support;
 
 mod accounts;
+mod backups;
 mod house;
 mod keys;
 mod log;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         let (code, _) = support::run_again("acts", &arguments, "", false);
         return u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from);
     }
-    let trials = [accounts::TRIALS, keys::TRIALS, log::TRIALS]
+    let trials = [accounts::TRIALS, backups::TRIALS, keys::TRIALS, log::TRIALS]
         .concat()
         .into_iter()
         .map(|(name, test)| {
