@@ -11,6 +11,8 @@
 //! | `policy` | usage policies |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
 //! | `audit` | records, checkpoints, proofs, verification |
+//! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
+//! | `witness` | the database held against a checkpoint that is kept outside of it |
 //! | `hierarchy/` | the domain's keys and the accounts' KEKs, cached in locked memory |
 //! | `canonical`, `seal` | the canonical encoding that seals and MACs cover; the seals and MACs |
 //! | [`store`] | storage behind one trait; all SQL |
@@ -29,6 +31,7 @@
 mod accounts;
 mod act;
 mod audit;
+pub mod backup;
 mod canonical;
 mod clock;
 mod credentials;
@@ -43,6 +46,7 @@ mod rotation;
 mod seal;
 mod sessions;
 pub mod store;
+mod witness;
 
 pub use act::{Presented, SessionToken};
 pub use audit::{AuditReport, verify_audit};
@@ -50,3 +54,4 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};
 pub use hierarchy::checkpoint_key_label;
 pub use keystore::{Keystore, NewDomain, Options, Statistics};
+pub use witness::{Held, hold_against};

@@ -12,6 +12,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use strongroom_keystore::Options;
 
+/// In the data folder: the database, and the witness file where the configuration names no other.
+pub(crate) const DATABASE: &str = "strongroom.db";
+pub(crate) const WITNESS: &str = "witness/checkpoint";
+
 /// The whole configuration. Its paths are absolute or relative to the working folder once [`Config::load`] has resolved them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +43,12 @@ pub(crate) struct Config {
     /// What one request or one failing client may cost.
     #[serde(default)]
     pub(crate) limits: Limits,
+    /// The audit log.
+    #[serde(default)]
+    pub(crate) audit: Audit,
+    /// Scheduled backups.
+    #[serde(default)]
+    pub(crate) backup: Backup,
     /// The log.
     #[serde(default)]
     pub(crate) log: Log,
@@ -155,6 +165,36 @@ impl Default for Limits {
     }
 }
 
+/// The audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// Where the newest checkpoint is kept outside of the database; empty: `witness/checkpoint` in the data folder.
+    pub(crate) witness_file: PathBuf,
+}
+
+/// Scheduled backups.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Backup {
+    /// The folder they are made in; empty: none are made.
+    pub(crate) folder: PathBuf,
+    /// Hours from one to the next.
+    pub(crate) every_hours: NonZeroU32,
+    /// How many are kept.
+    pub(crate) keep: NonZeroU32,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::new(),
+            every_hours: NonZeroU32::MIN.saturating_add(23),
+            keep: NonZeroU32::MIN.saturating_add(13),
+        }
+    }
+}
+
 /// The log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -264,7 +304,16 @@ impl Config {
 
     /// The database.
     pub(crate) fn database(&self) -> PathBuf {
-        self.data.join("strongroom.db")
+        self.data.join(DATABASE)
+    }
+
+    /// Where the newest checkpoint is kept outside of the database.
+    pub(crate) fn witness(&self) -> PathBuf {
+        if self.audit.witness_file.as_os_str().is_empty() {
+            self.data.join(WITNESS)
+        } else {
+            self.audit.witness_file.clone()
+        }
     }
 
     /// What the keystore wants to know.
@@ -299,6 +348,11 @@ impl Config {
         ] {
             // Without the "." that stands for the folder itself.
             *path = folder.join(&*path).components().collect();
+        }
+        for path in [&mut self.audit.witness_file, &mut self.backup.folder] {
+            if !path.as_os_str().is_empty() {
+                *path = folder.join(&*path).components().collect();
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! main.rs        the command line; errors become one sentence here
 //! hardening.rs   what the process denies itself and others before anything else
 //! config.rs      strongroom.toml
+//! backups.rs     making backups, by hand or by the schedule; witness.rs: the checkpoint kept outside of the database
 //! folder.rs      the data folder: its lock, the file of addresses
 //! logging.rs     the log; metrics.rs: what /metrics shows
 //! tls.rs         TLS 1.3 for both listeners; tls/authority.rs: the private CA that init makes
@@ -23,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod backups;
 mod config;
 mod folder;
 mod hardening;
@@ -33,6 +35,7 @@ mod operator;
 mod problems;
 mod routes;
 mod tls;
+mod witness;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -68,6 +71,10 @@ enum Command {
     Init(operator::init::Arguments),
     /// Serve clients and administrators until SIGINT or SIGTERM.
     Serve(operator::serve::Arguments),
+    /// Make a backup, beside a running appliance or without one.
+    Backup(operator::backup::Arguments),
+    /// Make a data folder from a backup, once all of it has been verified.
+    Restore(operator::restore::Arguments),
     /// Look into the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -95,6 +102,8 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
     match command_line.command {
         Command::Init(arguments) => operator::init::run(&arguments),
         Command::Serve(arguments) => operator::serve::run(config, &arguments),
+        Command::Backup(arguments) => operator::backup::run(config, &arguments),
+        Command::Restore(arguments) => operator::restore::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {
             operator::audit_verify::run(config, &arguments)
         }

@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use strongroom_keystore::Statistics;
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::health::{Health, Status};
 use strongroom_wire::problem::Code;
 
@@ -23,6 +24,7 @@ const HSM_UP: &str = "strongroom_hsm_up";
 const STORAGE_UP: &str = "strongroom_storage_up";
 const TREE_SIZE: &str = "strongroom_tree_size";
 const CACHED_KEKS: &str = "strongroom_cached_keks";
+const NEWEST_BACKUP: &str = "strongroom_newest_backup_timestamp_seconds";
 const QUEUED_ACTS: &str = "strongroom_queued_acts";
 
 /// Upper bounds of the latency histogram in seconds: from a cached read to a request that waits for a slow disk.
@@ -66,6 +68,10 @@ fn describe() {
     describe_gauge!(STORAGE_UP, "Whether the database takes writes: 1 or 0.");
     describe_gauge!(TREE_SIZE, "Leaves in the audit tree.");
     describe_gauge!(CACHED_KEKS, "Account KEKs in memory.");
+    describe_gauge!(
+        NEWEST_BACKUP,
+        "When the schedule last made a backup, in seconds since 1970."
+    );
     describe_gauge!(QUEUED_ACTS, "Acts waiting for the database's writer.");
 }
 
@@ -95,6 +101,12 @@ pub(crate) fn refusal(code: Code) {
         };
         counter!(SIGN_IN_FAILURES, "act" => act).increment(1);
     }
+}
+
+/// The schedule made a backup.
+pub(crate) fn backup(at: Timestamp) {
+    let seconds = Duration::from_millis(at.as_millis()).as_secs_f64();
+    gauge!(NEWEST_BACKUP).set(seconds.trunc());
 }
 
 /// The appliance panicked during a request.

@@ -95,6 +95,8 @@ acts! {
     AccountKekRotate = 44, "account-kek.rotate";
     /// Nothing is sealed under older versions of an account's KEK any more.
     AccountKekResealed = 45, "account-kek.resealed";
+    /// The database was restored from a backup.
+    DomainRestore = 50, "domain.restore";
 }
 
 impl fmt::Display for Act {

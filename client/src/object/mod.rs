@@ -32,12 +32,13 @@
 //! hint: in particular, its server may be used to choose among the appliances this client already
 //! knows, never to learn of a new one.
 
-pub mod cobblestone;
 pub mod header;
 #[cfg(test)]
 mod tests;
 
 use std::io::{Read, Seek, Write};
+
+pub use strongroom_cobblestone as cobblestone;
 
 pub use cobblestone::{
     CobblestoneError, DecryptReader, DecryptReaderAt, EncryptWriter, ObjectKey, Refusal,

@@ -399,7 +399,7 @@ fn secrets_data(domain: &str) -> Vec<u8> {
 }
 
 /// A new AES-256 key from the HSM's generator and the operating system's, so that neither alone decides it.
-fn hsm_random_key(hsm: &dyn Hsm) -> Result<Aes256Key, Error> {
+pub(crate) fn hsm_random_key(hsm: &dyn Hsm) -> Result<Aes256Key, Error> {
     let mut bytes = seal::random::<32>()?;
     let mut from_hsm = zeroize::Zeroizing::new([0; 32]);
     hsm.fill_random(&mut *from_hsm)?;

@@ -126,6 +126,12 @@ impl House {
         .unwrap();
     }
 
+    /// The keystore of another database of this house, such as one that was restored.
+    pub(crate) fn reopened(&self, store: Arc<dyn Store>) -> Keystore {
+        let clock = Arc::<ManualClock>::clone(&self.clock);
+        Keystore::open(store, Arc::clone(&self.hsm), clock, Options::default()).unwrap()
+    }
+
     /// An account that has been created and not enrolled; its enrolment code.
     pub(crate) fn invite(&self, name: &str, roles: &[Role]) -> String {
         let request = CreateAccount {

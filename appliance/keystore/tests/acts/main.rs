@@ -12,6 +12,7 @@
 mod support;
 
 mod accounts;
+mod backups;
 mod house;
 mod keys;
 mod log;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     }
     let trials = [
         accounts::TRIALS,
+        backups::TRIALS,
         keys::TRIALS,
         log::TRIALS,
         rotation::TRIALS,

@@ -1,8 +1,9 @@
-//! What the appliance does besides answering requests: it signs checkpoints, forgets what has expired, and tends the metrics.
+//! What the appliance does besides answering requests: it signs checkpoints, makes backups, forgets what has expired, and tends the metrics.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -11,15 +12,22 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use strongroom_keystore::Keystore;
 
 use crate::auth::limits::SignInLimits;
+use crate::backups::Schedule;
+use crate::witness::Witness;
 
 /// A leaf is under a signed checkpoint after about so long.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// Histograms gather what they count until somebody looks or this happens.
 const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often the schedule looks whether a backup is due.
+const BACKUP_CHECK_EVERY: Duration = Duration::from_secs(10);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// The background threads.
-pub(super) struct Background(Vec<(Sender<()>, JoinHandle<()>)>);
+pub(super) struct Background {
+    threads: Vec<(Sender<()>, JoinHandle<()>)>,
+    stopping: Arc<AtomicBool>,
+}
 
 impl Background {
     /// Starts them.
@@ -27,12 +35,21 @@ impl Background {
         keystore: Arc<Keystore>,
         limits: Arc<SignInLimits>,
         metrics: Arc<PrometheusHandle>,
+        witness: Arc<Witness>,
+        schedule: impl FnOnce(Arc<AtomicBool>) -> Option<Schedule>,
     ) -> io::Result<Self> {
         let signer = Arc::clone(&keystore);
-        Ok(Self(vec![
+        let stopping = Arc::new(AtomicBool::new(false));
+        let mut threads = vec![
             every("checkpoints", CHECKPOINT_EVERY, move || {
                 if let Err(error) = signer.sign_checkpoint() {
                     tracing::error!(%error, "no checkpoint could be signed");
+                }
+                if let Err(error) = witness.keep(&signer) {
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "the checkpoint could not be kept outside of the database"
+                    );
                 }
             })?,
             every("expiry", FORGET_EVERY, move || {
@@ -46,12 +63,20 @@ impl Background {
             every("metrics", METRICS_UPKEEP_EVERY, move || {
                 metrics.run_upkeep();
             })?,
-        ]))
+        ];
+        if let Some(schedule) = schedule(Arc::clone(&stopping)) {
+            threads.push(every("backups", BACKUP_CHECK_EVERY, move || {
+                schedule.run();
+            })?);
+        }
+        Ok(Self { threads, stopping })
     }
 
     /// Stops them, each after what it is doing.
     pub(super) fn stop(self) {
-        let threads: Vec<_> = self.0.into_iter().map(|(_, thread)| thread).collect();
+        // A backup that is being made is given up.
+        self.stopping.store(true, Ordering::Relaxed);
+        let threads: Vec<_> = self.threads.into_iter().map(|(_, thread)| thread).collect();
         for thread in threads {
             // Its work catches its own panics.
             let _ = thread.join();
@@ -83,7 +108,7 @@ fn repeat(stopped: &Receiver<()>, interval: Duration, work: &impl Fn()) {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
 

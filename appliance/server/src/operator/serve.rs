@@ -14,18 +14,20 @@ use anyhow::Context as _;
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls::ServerConfig;
-use strongroom_hsm::pkcs11::{Pin, Pkcs11Config, Pkcs11Hsm};
+use strongroom_hsm::Hsm;
 use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{Keystore, SystemClock};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use utoipa_actix_web::AppExt as _;
 
 use crate::auth::limits::SignInLimits;
-use crate::config::{self, Config};
+use crate::backups::Schedule;
+use crate::config::Config;
 use crate::folder::{Addresses, DataFolder};
 use crate::observe::observe;
 use crate::routes::health::NewestHealth;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
+use crate::witness::{self, Witness};
 use crate::{logging, metrics, tls};
 
 use super::background::Background;
@@ -72,8 +74,10 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         client: client.local_addr()?,
         admin: admin.local_addr()?,
     };
+    let hsm = super::open_hsm(&config)?;
+    let witness = Arc::new(Witness::new(&config));
     let shared = Shared {
-        keystore: web::Data::new(open_keystore(&config)?),
+        keystore: web::Data::new(open_keystore(&config, Arc::clone(&hsm), &witness)?),
         limits: web::Data::new(SignInLimits::new(&config.limits)),
         body_limits: web::Data::new(BodyLimits::from(&config.limits)),
         health: web::Data::default(),
@@ -83,6 +87,8 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         web::Data::clone(&shared.keystore).into_inner(),
         web::Data::clone(&shared.limits).into_inner(),
         web::Data::clone(&shared.metrics).into_inner(),
+        Arc::clone(&witness),
+        |stop| Schedule::new(&config, hsm, stop),
     )
     .context("a background thread cannot be started")?;
 
@@ -92,43 +98,48 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
             server(Listener::Client, client, &tls, &shared)?,
             server(Listener::Administration, admin, &tls, &shared)?,
         ];
+        // Before anybody is told that it serves, so that whoever asks it to stop at once is heard.
+        let stops = [
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        ];
         folder.publish(addresses)?;
         tracing::info!(client = %addresses.client, administration = %addresses.admin, "ready");
-        serve_until_stopped(servers).await
+        serve_until_stopped(servers, stops).await
     });
 
     folder.withdraw();
     background.stop();
-    match keystore.sign_checkpoint() {
-        Ok(_) => tracing::info!("stopped"),
+    let signed = keystore.sign_checkpoint().map_err(anyhow::Error::from);
+    match signed.and_then(|_| witness.keep(&keystore)) {
+        Ok(()) => tracing::info!("stopped"),
         Err(error) => tracing::error!(%error, "stopped without a last checkpoint"),
     }
     keystore.wipe();
     served.map(|()| ExitCode::SUCCESS)
 }
 
-fn open_keystore(config: &Config) -> anyhow::Result<Keystore> {
-    let config::Hsm {
-        module,
-        token_label,
-        pin_file,
-        sessions,
-    } = &config.hsm;
-    let hsm = Pkcs11Hsm::open(Pkcs11Config {
-        module: module.clone(),
-        token_label: token_label.clone(),
-        pin: Pin::from_file(pin_file)?,
-        max_sessions: sessions.get(),
-    })?;
+/// Opens the keystore, unless its database was rolled back, and records a restore.
+fn open_keystore(
+    config: &Config,
+    hsm: Arc<dyn Hsm>,
+    witness: &Witness,
+) -> anyhow::Result<Keystore> {
     let database = config.database();
     let store = SqliteStore::open(&database)
         .with_context(|| format!("the database {} cannot be opened", database.display()))?;
-    Ok(Keystore::open(
+    let restored = witness::restored(config, &store)?;
+    witness.check(&store, &config.domain, restored.as_ref())?;
+    let keystore = Keystore::open(
         Arc::new(store),
-        Arc::new(hsm),
+        hsm,
         Arc::new(SystemClock),
         config.keystore_options(),
-    )?)
+    )?;
+    if let Some(restored) = restored {
+        witness::record(config, &keystore, witness, &restored)?;
+    }
+    Ok(keystore)
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -179,9 +190,8 @@ fn server(
 }
 
 /// Waits for a signal to stop, lets the requests that are being answered finish, and returns.
-async fn serve_until_stopped(servers: [Server; 2]) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+async fn serve_until_stopped(servers: [Server; 2], stops: [Signal; 2]) -> anyhow::Result<()> {
+    let [mut interrupt, mut terminate] = stops;
     let handles = servers.each_ref().map(Server::handle);
     let [mut client, mut administration] = servers.map(rt::spawn);
     tokio::select! {

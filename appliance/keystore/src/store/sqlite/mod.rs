@@ -5,10 +5,12 @@
 //! | [`schema`] | numbered migrations, forward only |
 //! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
 //! | `accounts`, `credentials`, `keys`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
+//! | `copy` | a consistent copy of a database that is in use |
 //! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
 
 mod accounts;
 mod audit;
+mod copy;
 #[cfg(test)]
 mod coverage;
 mod credentials;
@@ -25,6 +27,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+pub use self::copy::{check_database, copy_database};
 use self::rows::Rows;
 use self::writer::Writer;
 use super::{Act, Snapshot, Store, StoreError};

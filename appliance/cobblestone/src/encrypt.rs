@@ -37,7 +37,8 @@ impl<W: Write> EncryptWriter<W> {
     }
 
     /// Starts a stream under a given salt, which must never repeat under one key.
-    pub(in crate::object) fn with_salt(
+    #[doc(hidden)]
+    pub fn with_salt(
         key: &ObjectKey,
         context: &[u8],
         salt: [u8; SALT_LEN],

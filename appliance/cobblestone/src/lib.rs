@@ -15,7 +15,12 @@
 //! None of them holds more than one chunk, and the two readers hand out no byte of a chunk that has
 //! not been authenticated.
 //!
+//! What must never happen here: a key or plaintext in an error or a `Debug` output; knowledge of what is encrypted, which is the
+//! business of the client's protected objects and of the keystore's backups.
+//!
 //! [chunked-encryption]: https://c2sp.org/chunked-encryption
+
+#![forbid(unsafe_code)]
 
 mod decrypt;
 mod encrypt;
@@ -47,7 +52,8 @@ pub const START_LEN: usize = SALT_LEN + COMMITMENT_LEN;
 /// Chunks that a stream may have (the specification's limit; 4 PiB of plaintext).
 pub const MAX_CHUNKS: u64 = 1 << 38;
 
-const SALT_LEN: usize = 24;
+/// Bytes of the random salt that a stream begins with.
+pub const SALT_LEN: usize = 24;
 const COMMITMENT_LEN: usize = 32;
 /// A full chunk as it stands in the stream.
 const WIRE_CHUNK_LEN: usize = CHUNK_LEN + TAG_LEN;

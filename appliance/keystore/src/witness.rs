@@ -1,0 +1,114 @@
+//! The witness: a checkpoint that is kept outside of the database, against which a rolled back or cut database shows.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use strongroom_audit::{checkpoint, tree};
+use strongroom_wire::audit::Act;
+
+use crate::backup::ManifestCheckpoint;
+use crate::error::{Answer, Error};
+use crate::keystore::Keystore;
+use crate::store::{DomainRecord, Store};
+
+const WHAT: &str = "audit tree";
+
+/// How a database stands to a checkpoint of its log that was kept outside of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// The tree has all that the checkpoint is signed over.
+    Continues,
+    /// The tree ends before the checkpoint does: the database is older than the checkpoint, or was cut.
+    Behind {
+        /// The database's leaves.
+        leaves: u64,
+        /// The checkpoint's.
+        witnessed: u64,
+    },
+    /// The tree is as long, and its beginning is not what the checkpoint is signed over: another history.
+    Diverges {
+        /// The checkpoint's leaves.
+        witnessed: u64,
+    },
+}
+
+/// Holds the tree of `domain` against a checkpoint. Needs no HSM and is done in the time of a few reads, as it trusts the stored nodes:
+/// whether they belong to their leaves is [`verify_audit`](crate::verify_audit)'s to find.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] when `note` is no checkpoint signed by this domain's log; [`Error::Domain`] when there is no such domain;
+/// [`Error::Integrity`] when the tree cannot be computed; [`Error::Store`].
+pub fn hold_against(store: &dyn Store, domain: &str, note: &str) -> Result<Held, Error> {
+    let snapshot = store.snapshot()?;
+    let record = snapshot
+        .domain(domain)?
+        .ok_or_else(|| Error::Domain(format!("Domain {domain:?} is not initialised.")))?;
+    let witnessed = verified(&record, note)?;
+    let leaves = snapshot.tree_size(record.number)?;
+    if leaves < witnessed.size {
+        return Ok(Held::Behind {
+            leaves,
+            witnessed: witnessed.size,
+        });
+    }
+    let root = tree::root(witnessed.size, &*snapshot.nodes(record.number))
+        .map_err(|_| Error::Integrity(WHAT))?;
+    if root == witnessed.root {
+        Ok(Held::Continues)
+    } else {
+        Ok(Held::Diverges {
+            witnessed: witnessed.size,
+        })
+    }
+}
+
+/// The newest checkpoint in a database, its signature and its root checked.
+pub(crate) fn newest_checkpoint(
+    store: &dyn Store,
+    record: &DomainRecord,
+) -> Result<Option<ManifestCheckpoint>, Error> {
+    let snapshot = store.snapshot()?;
+    let Some((_, note)) = snapshot.newest_checkpoint(record.number)? else {
+        return Ok(None);
+    };
+    let signed = verified(record, &note)?;
+    let root = tree::root(signed.size, &*snapshot.nodes(record.number));
+    if root.map_err(|_| Error::Integrity(WHAT))? != signed.root {
+        return Err(Error::Integrity(WHAT));
+    }
+    Ok(Some(ManifestCheckpoint {
+        size: signed.size,
+        root: signed.root.0.to_vec().into(),
+        note,
+    }))
+}
+
+fn verified(record: &DomainRecord, note: &str) -> Result<checkpoint::Checkpoint, Error> {
+    let verifier_key = checkpoint::verifier_key(&record.origin, &record.checkpoint_key);
+    checkpoint::verify(note, &verifier_key)
+        .map_err(|error| Error::Invalid(format!("It is no checkpoint of this log: {error}.")))
+}
+
+impl Keystore {
+    /// The newest signed checkpoint, its size and its note, to be kept outside of the database.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the store cannot be read.
+    pub fn newest_checkpoint(&self) -> Result<Option<(u64, String)>, Error> {
+        let core = &self.core;
+        Ok(core
+            .store
+            .snapshot()?
+            .newest_checkpoint(core.domain.number)?)
+    }
+
+    /// Records that the database was restored from a backup; `note` says from which, and why it was accepted if it was an older one.
+    pub fn record_restore(&self, note: String) -> Answer<u64> {
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        self.core.act(Act::DomainRestore, here, move |scope| {
+            scope.detail.note = Some(note.clone());
+            scope.record(Act::DomainRestore)
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! `strongroomd backup`: makes a backup, beside a running appliance or without one.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+use strongroom_keystore::backup::Manifest;
+use strongroom_keystore::{Clock as _, SystemClock};
+
+use super::progress::StageBar;
+use crate::backups::{check_target, database_size, make, name};
+use crate::config::Config;
+
+/// What `backup` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The file to make, or the folder to make it in under a name with the time.
+    #[arg(long, value_name = "FILE_OR_DIR")]
+    to: PathBuf,
+    /// Check the HSM, the target and the space, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print what was made as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was made, or would be.
+#[derive(Debug, Serialize)]
+struct Report {
+    path: PathBuf,
+    dry_run: bool,
+    /// Bytes: of the backup, or at most of the database in a dry run.
+    length: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<Manifest>,
+}
+
+pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    let created = SystemClock.now();
+    let path = if arguments.to.is_dir() {
+        arguments.to.join(name(&config.domain, created))
+    } else {
+        arguments.to.clone()
+    };
+    check_target(&config, &path)?;
+    let hsm = super::open_hsm(&config)?;
+    let report = if arguments.dry_run {
+        Report {
+            path,
+            dry_run: true,
+            length: database_size(&config)?,
+            manifest: None,
+        }
+    } else {
+        let mut bar = StageBar::new();
+        let made = make(&config, hsm, created, &path, &mut |stage, done, of| {
+            bar.show(stage, done, of);
+            ControlFlow::Continue(())
+        })?;
+        Report {
+            path: made.path,
+            dry_run: false,
+            length: made.length,
+            manifest: Some(made.manifest),
+        }
+    };
+    if arguments.json {
+        super::print_json(&report)?;
+    } else {
+        super::print(&as_text(&report))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_text(report: &Report) -> String {
+    let path = report.path.display();
+    let length = report.length;
+    let Some(manifest) = &report.manifest else {
+        return format!(
+            "A backup of up to {length} bytes can be made at {path}. Nothing was written.\n"
+        );
+    };
+    let checkpoint = manifest.checkpoint.as_ref().map_or_else(
+        || "no signed checkpoint".to_owned(),
+        |checkpoint| format!("the newest checkpoint is signed over {}", checkpoint.size),
+    );
+    format!(
+        "The backup is made: {path}\nlength:  {length} bytes\nleaves:  {}; {checkpoint}\n",
+        manifest.leaves
+    )
+}

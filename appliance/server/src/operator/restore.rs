@@ -1,0 +1,277 @@
+//! `strongroomd restore`: makes a data folder's database from a backup, once all of it has been verified.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufReader};
+use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf, absolute};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde::Serialize;
+use strongroom_keystore::backup::{Accepted, Manifest, Restored, read_backup};
+use strongroom_keystore::store::sqlite::SqliteStore;
+use strongroom_keystore::{Clock as _, Held, SystemClock, hold_against};
+
+use super::progress::StageBar;
+use crate::config::{self, Config};
+use crate::folder::{sync_folder, write_whole};
+use crate::witness::{self, RESTORED, Witness};
+
+/// The longest reason in bytes: it stands in a leaf, beside figures.
+const LONGEST_REASON: usize = 512;
+
+/// What `restore` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The backup.
+    #[arg(value_name = "FILE")]
+    backup: PathBuf,
+    /// The data folder to make; it must not be there, or be empty.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The newest checkpoint that is known; the configuration's witness file unless it is said.
+    #[arg(long, value_name = "FILE")]
+    witness: Option<PathBuf>,
+    /// Restore although the newest known checkpoint has leaves that the backup does not have: what was done since the backup is lost.
+    #[arg(long, requires = "reason")]
+    accept_older: bool,
+    /// Why; it is recorded in the audit log.
+    #[arg(long, value_name = "TEXT", requires = "accept_older")]
+    reason: Option<String>,
+    /// Verify everything and leave nothing behind.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print what was restored as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was restored, or would be.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    data: &'a Path,
+    dry_run: bool,
+    manifest: &'a Manifest,
+    /// The file with the newest known checkpoint; absent when there is none.
+    witness: Option<&'a Path>,
+    /// Whether the backup was accepted although it is older than that.
+    accepted: bool,
+}
+
+pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    check_reason(arguments.reason.as_deref())?;
+    let data = absolute(&arguments.data).context("the data folder's path cannot be resolved")?;
+    check_empty(&data)?;
+    let backup = File::open(&arguments.backup)
+        .with_context(|| format!("{} cannot be read", arguments.backup.display()))?;
+    let hsm = super::open_hsm(&config)?;
+
+    // Beside the target, so that it becomes the target in one step when it is whole.
+    let parent = data
+        .parent()
+        .context("the data folder cannot be the root")?;
+    let making = tempfile::Builder::new()
+        .prefix(".strongroom-restore-")
+        .tempdir_in(parent)
+        .with_context(|| format!("nothing can be written in {}", parent.display()))?;
+    fs::set_permissions(making.path(), Permissions::from_mode(0o700))?;
+    let database = making.path().join(config::DATABASE);
+    let manifest = {
+        let mut bar = StageBar::new();
+        read_backup(
+            &mut BufReader::new(backup),
+            std::sync::Arc::clone(&hsm),
+            &config.domain,
+            &database,
+            &mut |stage, done, of| {
+                bar.show(stage, done, of);
+                ControlFlow::Continue(())
+            },
+        )?
+    };
+
+    let witness = arguments
+        .witness
+        .clone()
+        .map_or_else(|| Witness::new(&config), Witness::at);
+    let note = witness.read()?;
+    if arguments.witness.is_some() && note.is_none() {
+        bail!("there is no checkpoint at {}", witness.path().display());
+    }
+    let accepted = match &note {
+        Some(note) => hold(&config, arguments, &database, note, witness.path())?,
+        None => None,
+    };
+    let older = accepted.is_some();
+
+    if !arguments.dry_run {
+        // The checkpoint that is known stays known: an older database is served only together with the record of its acceptance.
+        let newest = note.as_deref().or_else(|| {
+            let checkpoint = manifest.checkpoint.as_ref();
+            checkpoint.map(|checkpoint| checkpoint.note.as_str())
+        });
+        if let Some(note) = newest {
+            witness::write(&making.path().join(config::WITNESS), note)?;
+        }
+        let record = Restored {
+            restored: SystemClock.now(),
+            created: manifest.created,
+            leaves: manifest.leaves,
+            accepted,
+        };
+        let record = record.to_file(&*hsm, &config.domain)?;
+        write_whole(&making.path().join(RESTORED), &record)?;
+        File::open(making.path())?.sync_all()?;
+        let made = making.keep();
+        fs::rename(&made, &data)
+            .with_context(|| format!("{} cannot become {}", made.display(), data.display()))?;
+        sync_folder(&data)?;
+    }
+
+    let report = Report {
+        data: &data,
+        dry_run: arguments.dry_run,
+        manifest: &manifest,
+        witness: note.is_some().then(|| witness.path()),
+        accepted: older,
+    };
+    if arguments.json {
+        super::print_json(&report)?;
+    } else {
+        super::print(&as_text(&report))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Holds the restored database against the newest known checkpoint.
+fn hold(
+    config: &Config,
+    arguments: &Arguments,
+    database: &Path,
+    note: &str,
+    path: &Path,
+) -> anyhow::Result<Option<Accepted>> {
+    let shown = path.display();
+    let store = SqliteStore::open(database)?;
+    let held = hold_against(&store, &config.domain, note)
+        .with_context(|| format!("the backup cannot be held against {shown}"))?;
+    let (witnessed, what) = match held {
+        Held::Continues => return Ok(None),
+        Held::Behind { leaves, witnessed } => (
+            witnessed,
+            format!(
+                "the backup is older than the checkpoint in {shown}: it has {leaves} of {witnessed} leaves"
+            ),
+        ),
+        Held::Diverges { witnessed } => (
+            witnessed,
+            format!(
+                "the backup has another history than the checkpoint of {witnessed} leaves in {shown} is signed over"
+            ),
+        ),
+    };
+    match (&arguments.reason, arguments.accept_older) {
+        (Some(reason), true) => Ok(Some(Accepted {
+            reason: reason.clone(),
+            witness: note.to_owned(),
+            witnessed,
+        })),
+        _ => bail!(
+            "{what}; use a newer backup, or say --accept-older --reason TEXT if there is none and what was done since is to be lost"
+        ),
+    }
+}
+
+fn check_reason(reason: Option<&str>) -> anyhow::Result<()> {
+    match reason {
+        Some(reason) if reason.trim().is_empty() || reason.len() > LONGEST_REASON => {
+            bail!("the reason must have 1 to {LONGEST_REASON} bytes")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_empty(folder: &Path) -> anyhow::Result<()> {
+    let shown = folder.display();
+    match fs::read_dir(folder) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => bail!("{shown} is not empty; choose a new folder"),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("{shown} cannot be used")),
+    }
+}
+
+fn as_text(report: &Report<'_>) -> String {
+    let manifest = report.manifest;
+    let mut text = format!(
+        "The backup of {} is whole: {} leaves of the log {}.\n",
+        manifest.created, manifest.leaves, manifest.origin
+    );
+    text += match (report.witness, report.accepted) {
+        (None, _) => {
+            "No newer checkpoint is known, so whether it is the newest backup cannot be told.\n"
+        }
+        (Some(_), false) => "It has everything that the newest known checkpoint is signed over.\n",
+        (Some(_), true) => {
+            "It is OLDER than the newest known checkpoint; that it was accepted will be recorded.\n"
+        }
+    };
+    if report.dry_run {
+        text += "Nothing was restored.\n";
+    } else {
+        text.extend([
+            "It is restored to ",
+            &report.data.display().to_string(),
+            "; name that folder as data in the configuration and start the appliance.\n",
+        ]);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn accepting_an_older_backup_needs_a_reason() {
+        let parse = |more: &[&str]| {
+            let all = ["restore", "f", "--data", "d"].iter().chain(more);
+            CommandLine::try_parse_from(all).map(|line| line.arguments)
+        };
+        assert!(parse(&[]).is_ok());
+        assert!(parse(&["--accept-older"]).is_err());
+        assert!(parse(&["--reason", "x"]).is_err());
+        assert!(
+            parse(&["--accept-older", "--reason", "x"])
+                .unwrap()
+                .accept_older
+        );
+        assert!(check_reason(Some(" ")).is_err());
+        assert!(check_reason(Some(&"x".repeat(513))).is_err());
+        assert!(check_reason(Some("the disk burnt")).is_ok());
+    }
+
+    #[test]
+    fn only_an_empty_folder_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        check_empty(folder.path()).unwrap();
+        check_empty(&folder.path().join("new")).unwrap();
+        fs::write(folder.path().join("f"), "").unwrap();
+        assert!(check_empty(folder.path()).is_err());
+    }
+}
