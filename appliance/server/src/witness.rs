@@ -62,9 +62,17 @@ impl Witness {
         restored: Option<&Restored>,
     ) -> anyhow::Result<()> {
         let Some(note) = self.read()? else {
-            tracing::warn!(
-                "there is no witness file: whether the database was rolled back cannot be told this time"
-            );
+            // A new appliance has none yet.
+            let snapshot = store.snapshot()?;
+            let signed = match snapshot.domain(domain)? {
+                Some(record) => snapshot.newest_checkpoint(record.number)?,
+                None => None,
+            };
+            if signed.is_some() {
+                tracing::warn!(
+                    "there is no witness file: whether the database was rolled back cannot be told this time"
+                );
+            }
             return Ok(());
         };
         let shown = self.path.display();
