@@ -168,7 +168,8 @@ impl Supervised {
         Err(first_error.unwrap_or_else(|| self.out_of_service()))
     }
 
-    /// A call that changes what an HSM holds: made once, on the primary. Replicas get new keys by the HSM's own means.
+    /// A call that changes what an HSM holds: made once, on the primary. Replicas get new keys, and lose destroyed ones, by the HSM's own
+    /// means.
     fn on_primary<T: Send + 'static>(
         &self,
         function: &'static str,
@@ -233,6 +234,11 @@ impl Hsm for Supervised {
         self.anywhere("master_kek_versions", move |hsm| {
             hsm.master_kek_versions(&domain)
         })
+    }
+
+    fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
+        let id = id.clone();
+        self.on_primary("destroy_master_kek", move |hsm| hsm.destroy_master_kek(&id))
     }
 
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {

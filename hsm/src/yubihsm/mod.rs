@@ -212,6 +212,18 @@ impl Hsm for YubiHsm {
         objects::versions(&self.device, domain).map_err(|failure| self.device.explain(failure))
     }
 
+    fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
+        let label = id.label()?;
+        let destroyed = self.with_key(Kind::MasterKek, &label, |object| {
+            self.device.run_once("DELETE OBJECT", |client| {
+                client.delete_object(object, Kind::MasterKek.object_type())
+            })
+        });
+        // The device may give the identifier to another object.
+        lock(&self.ids).remove(&(Kind::MasterKek, label));
+        destroyed.map_err(|failure| self.device.explain(failure))
+    }
+
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
         passing::wrap(self, kek, key)
     }

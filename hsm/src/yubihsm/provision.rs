@@ -9,8 +9,10 @@ use ::yubihsm::{
 use super::{Connection, YubiHsmConfig, device::Device, objects};
 use crate::{HsmError, pkcs11::Pin};
 
-/// What the appliance does with the device, and nothing else. It can neither read, export nor delete a key.
+/// What the appliance does with the device, and nothing else. It can neither read nor export a key; it deletes master KEKs alone, which
+/// their rotation needs.
 const SERVICE: Capability = Capability::GENERATE_WRAP_KEY
+    .union(Capability::DELETE_WRAP_KEY)
     .union(Capability::EXPORT_WRAPPED)
     .union(Capability::IMPORT_WRAPPED)
     .union(Capability::PUT_OPAQUE)

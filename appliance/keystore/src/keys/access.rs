@@ -88,7 +88,7 @@ pub(crate) fn standing(
     for membership in &memberships {
         // What the caller sees of a key through a group, it sees as a member only.
         if grants.iter().any(|grant| grant.grantee == membership.group) {
-            groups::open_membership(view, membership)?;
+            groups::group_kek(view, membership, membership.group_kek_version)?;
         }
     }
     let mut held = Vec::new();

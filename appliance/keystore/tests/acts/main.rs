@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[path = "../../../../hsm/tests/support/softhsm.rs"]
+mod softhsm_child;
 #[expect(dead_code, reason = "shared with the HSM's own tests")]
 #[path = "../../../../hsm/tests/support/mod.rs"]
 mod support;
@@ -25,7 +27,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     if support::role().is_none() {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let (code, _) = support::run_again("acts", &arguments, "", false);
+        let (code, _) = softhsm_child::run_again("acts", &arguments, "", false);
         return u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from);
     }
     let trials = [
