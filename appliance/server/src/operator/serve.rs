@@ -83,6 +83,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         web::Data::clone(&shared.keystore).into_inner(),
         web::Data::clone(&shared.limits).into_inner(),
         web::Data::clone(&shared.metrics).into_inner(),
+        config.keystore.rotation_rate,
     )
     .context("a background thread cannot be started")?;
 
