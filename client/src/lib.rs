@@ -8,6 +8,7 @@
 //! | [`protection`] | protecting and opening files and streams, each under a key of its own |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`accounts`] | managing accounts and the members of groups |
+//! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`audit`] | the audit log as the caller may see it |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
 //! | [`file`](mod@file) | files that appear only when they are complete |
@@ -44,6 +45,7 @@ pub mod file;
 pub mod keys;
 pub mod object;
 pub mod protection;
+pub mod rotation;
 pub mod session;
 pub mod sign_in;
 

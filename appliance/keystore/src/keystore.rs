@@ -219,7 +219,7 @@ impl Keystore {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] when the store cannot be read; while a rotation is looked for the first time, also those of the HSM.
+    /// [`Error::Store`] when the store cannot be read.
     pub fn statistics(&self) -> Result<Statistics, Error> {
         let core = &self.core;
         let left = rotation::left(core)?;

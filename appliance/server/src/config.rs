@@ -121,6 +121,8 @@ pub(crate) struct Keystore {
     pub(crate) session_lifetime: NonZeroU64,
     /// Seconds after which an enrolment code lapses.
     pub(crate) enrolment_lifetime: NonZeroU64,
+    /// How many records a rotation moves to a new KEK in a second.
+    pub(crate) rotation_rate: NonZeroU32,
 }
 
 impl Default for Keystore {
@@ -130,6 +132,7 @@ impl Default for Keystore {
             kek_cache_size: at_least_one(10_000),
             session_lifetime: seconds(8 * 3600),
             enrolment_lifetime: seconds(7 * 24 * 3600),
+            rotation_rate: NonZeroU32::MIN.saturating_add(499),
         }
     }
 }

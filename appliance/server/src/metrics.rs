@@ -26,6 +26,9 @@ const TREE_SIZE: &str = "strongroom_tree_size";
 const CACHED_KEKS: &str = "strongroom_cached_keks";
 const NEWEST_BACKUP: &str = "strongroom_newest_backup_timestamp_seconds";
 const QUEUED_ACTS: &str = "strongroom_queued_acts";
+const REWRAPS_LEFT: &str = "strongroom_rotation_rewraps_left";
+const RESEALS_LEFT: &str = "strongroom_rotation_reseals_left";
+const ROTATION_DAMAGE: &str = "strongroom_rotation_damaged_records";
 
 /// Upper bounds of the latency histogram in seconds: from a cached read to a request that waits for a slow disk.
 const LATENCIES: [f64; 14] = [
@@ -73,6 +76,18 @@ fn describe() {
         "When the schedule last made a backup, in seconds since 1970."
     );
     describe_gauge!(QUEUED_ACTS, "Acts waiting for the database's writer.");
+    describe_gauge!(
+        REWRAPS_LEFT,
+        "Keys wrapped by older versions of the master KEK."
+    );
+    describe_gauge!(
+        RESEALS_LEFT,
+        "Values sealed under older versions of rotated account KEKs."
+    );
+    describe_gauge!(
+        ROTATION_DAMAGE,
+        "Records that keep a rotation from ending because they do not match their seals."
+    );
 }
 
 /// A request was answered.
@@ -124,6 +139,9 @@ pub(crate) fn state(health: &Health, statistics: Option<&Statistics>) {
         gauge!(TREE_SIZE).set(approximate(statistics.tree_size));
         gauge!(CACHED_KEKS).set(approximate(statistics.cached_keks));
         gauge!(QUEUED_ACTS).set(approximate(statistics.queued_acts));
+        gauge!(REWRAPS_LEFT).set(approximate(statistics.rewraps_left));
+        gauge!(RESEALS_LEFT).set(approximate(statistics.reseals_left));
+        gauge!(ROTATION_DAMAGE).set(approximate(statistics.rotation_damage));
     }
 }
 
@@ -159,6 +177,9 @@ mod tests {
                 tree_size: 12,
                 cached_keks: 3,
                 queued_acts: 0,
+                rewraps_left: 7,
+                reseals_left: 8,
+                rotation_damage: 9,
             };
             state(&health, Some(&statistics));
         });
@@ -174,6 +195,9 @@ mod tests {
             "strongroom_tree_size 12",
             "strongroom_cached_keks 3",
             "strongroom_queued_acts 0",
+            "strongroom_rotation_rewraps_left 7",
+            "strongroom_rotation_reseals_left 8",
+            "strongroom_rotation_damaged_records 9",
             "# HELP strongroom_tree_size Leaves in the audit tree.",
         ] {
             assert!(

@@ -240,10 +240,18 @@ impl Domain {
         retired.mac = self.integrity.mac(&retired.canonical());
     }
 
-    pub(crate) fn check_domain(&self, domain: DomainRecord) -> Result<DomainRecord, Error> {
+    /// The domain's record as it is now, checked, and its wrapped key.
+    pub(crate) fn domain_key(
+        &self,
+        snapshot: &dyn Snapshot,
+    ) -> Result<(DomainRecord, WrappedKey), Error> {
+        const WHAT: &str = "domain";
+        let record = snapshot.domain(&self.name)?.ok_or(Error::Integrity(WHAT))?;
         self.integrity
-            .check(&domain.canonical(), &domain.mac, "domain")?;
-        Ok(domain)
+            .check(&record.canonical(), &record.mac, WHAT)?;
+        let wrapped =
+            WrappedKey::from_bytes(&record.domain_key).map_err(|_| Error::Integrity(WHAT))?;
+        Ok((record, wrapped))
     }
 
     pub(crate) fn authenticate_domain(&self, domain: &mut DomainRecord) {

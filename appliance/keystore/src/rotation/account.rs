@@ -145,7 +145,15 @@ impl Keystore {
             if pass.damaged.waits() {
                 continue;
             }
-            let account = core.domain.check_account(account)?;
+            let account = match core.domain.check_account(account) {
+                Ok(account) => account,
+                Err(error) => {
+                    tracing::error!("rotation: {error}");
+                    pass.damaged.count += 1;
+                    pass.damaged.end_pass();
+                    continue;
+                }
+            };
             let dealt_with = core.reseal_step(&account, pass, limit)?;
             if dealt_with > 0 {
                 return Ok(dealt_with);

@@ -10,17 +10,15 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::rotation::ChangedMasterKek;
 
-use super::{Damaged, Found, record_damage, version_note};
+use super::{Damaged, Found, NOT_ASKED, record_damage, version_note};
 use crate::act::{Presented, Scope};
 use crate::error::{Answer, Error, Refusal};
 use crate::keystore::{Core, Keystore, LOCALHOST};
-use crate::store::{AccountKekRecord, DomainRecord, RetiredMasterKekRecord, Snapshot};
+use crate::store::{AccountKekRecord, DomainRecord, RetiredMasterKekRecord};
 
 /// Where the search for what older versions wrapped is.
 #[derive(Default)]
 pub(super) struct Pass {
-    /// The newest version, once the HSM was asked.
-    newest: Option<u32>,
     after: Option<(AccountId, u32)>,
     damaged: Damaged<(AccountId, u32)>,
 }
@@ -61,7 +59,9 @@ impl Keystore {
                 }
             }
         }
-        core.rotation.master().newest = made;
+        core.rotation
+            .newest
+            .store(made.unwrap_or(NOT_ASKED), Ordering::Relaxed);
         let presented = caller.clone();
         core.act(Act::MasterKekRotate, caller.source, move |scope| {
             scope
@@ -87,9 +87,13 @@ impl Keystore {
     pub fn rewrap_some(&self, limit: u32) -> Result<u32, Error> {
         let core = &self.core;
         let mut pass = core.rotation.master();
-        let newest = match pass.newest {
-            Some(newest) => newest,
-            None => *pass.newest.insert(core.domain.newest_master_kek()?),
+        let newest = match core.rotation.newest.load(Ordering::Relaxed) {
+            NOT_ASKED => {
+                let newest = core.domain.newest_master_kek()?;
+                core.rotation.newest.store(newest, Ordering::Relaxed);
+                newest
+            }
+            newest => newest,
         };
         if !core.is_wrapped_before(newest)? {
             core.rotation.damaged_keks.store(0, Ordering::Relaxed);
@@ -113,7 +117,7 @@ impl Keystore {
             let place = (record.account, record.version);
             match core.rewrap(newest, record) {
                 Ok(item) => items.push(item),
-                Err(error) if is_damage(&error) => {
+                Err(error) if error.is_tampering() => {
                     if pass.damaged.note(place) {
                         found.push(Found {
                             account: Some(place.0),
@@ -227,28 +231,15 @@ impl Core {
     /// Whether anything is wrapped by a version of the master KEK before this one.
     fn is_wrapped_before(&self, version: u32) -> Result<bool, Error> {
         let snapshot = self.store.snapshot()?;
-        Ok(self.domain_key(&*snapshot)?.1.master_kek_version < version
-            || snapshot.is_account_kek_wrapped_before(self.domain.number, version)?)
-    }
-
-    /// The domain's record, checked, and its wrapped key.
-    pub(super) fn domain_key(
-        &self,
-        snapshot: &dyn Snapshot,
-    ) -> Result<(DomainRecord, WrappedKey), Error> {
-        const WHAT: &str = "domain";
-        let record = snapshot
-            .domain(&self.domain.name)?
-            .ok_or(Error::Integrity(WHAT))?;
-        let record = self.domain.check_domain(record)?;
-        let wrapped =
-            WrappedKey::from_bytes(&record.domain_key).map_err(|_| Error::Integrity(WHAT))?;
-        Ok((record, wrapped))
+        Ok(
+            self.domain.domain_key(&*snapshot)?.1.master_kek_version < version
+                || snapshot.is_account_kek_wrapped_before(self.domain.number, version)?,
+        )
     }
 
     /// The domain key wrapped again, with what it replaces; none when the newest version wraps it.
     fn rewrap_domain_key(&self, newest: u32) -> Result<Option<(Vec<u8>, DomainRecord)>, Error> {
-        let (mut record, wrapped) = self.domain_key(&*self.store.snapshot()?)?;
+        let (mut record, wrapped) = self.domain.domain_key(&*self.store.snapshot()?)?;
         if wrapped.master_kek_version >= newest {
             return Ok(None);
         }
@@ -298,7 +289,6 @@ impl Core {
         items: Vec<Item>,
         found: Vec<Found>,
     ) -> Result<(), Error> {
-        let core = Arc::clone(self);
         let done = self.act(Act::MasterKekRewrapped, LOCALHOST, move |scope| {
             scope.detail = Detail::default();
             record_damage(scope, Act::MasterKekRewrapped, &found)?;
@@ -315,7 +305,7 @@ impl Core {
                 };
             }
             let snapshot = scope.tx.as_snapshot();
-            let left = core.domain_key(snapshot)?.1.master_kek_version < newest
+            let left = scope.domain.domain_key(snapshot)?.1.master_kek_version < newest
                 || snapshot.is_account_kek_wrapped_before(scope.domain.number, newest)?;
             if changed && !left {
                 scope.detail.note = Some(version_note(newest));
@@ -341,14 +331,6 @@ fn forget_stray(scope: &mut Scope<'_>, record: &AccountKekRecord) -> Result<bool
         .tx
         .forget_account_kek(record.account, record.version)?;
     Ok(true)
-}
-
-/// Whether an error is the record's and not the HSM's or the store's.
-fn is_damage(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Hsm(HsmError::WrappedKeyRejected { .. } | HsmError::KeyNotFound { .. })
-    ) || error.is_tampering()
 }
 
 /// Refuses unless an administrator asks for an older version of the master KEK that wraps nothing.

@@ -20,7 +20,7 @@ mod status;
 
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -35,12 +35,17 @@ pub(crate) use status::left;
 /// How long damaged records are left alone before they are tried again.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
 
+/// The HSM has not been asked for its newest master KEK since that may have changed. Versions begin with 1.
+const NOT_ASKED: u32 = 0;
+
 /// What this process knows of rotations. It all follows from the records; none of it needs to survive.
 #[derive(Default)]
 pub(crate) struct Rotation {
     /// Shared by whoever wraps a new account KEK until its record is written; exclusive for whoever makes or retires a version of the
     /// master KEK. So no record wrapped by an older version appears behind the back of what looks for such.
     wrapping: RwLock<()>,
+    /// The newest version of the master KEK, or [`NOT_ASKED`].
+    newest: AtomicU32,
     master: Mutex<master::Pass>,
     account: Mutex<account::Passes>,
     /// How many account KEKs, and how many sealed values, did not match their seals when they were last tried.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use strongroom_hsm::WrappedKey;
 use strongroom_wire::account::Role;
 use strongroom_wire::rotation::{AccountKekRotation, MasterKek, MasterKekState, RotationStatus};
 
@@ -65,8 +64,9 @@ impl Keystore {
                 .snapshot
                 .rotating_accounts(view.domain.number, MOST_ACCOUNTS)?
                 .into_iter()
+                // One that does not match its seal is counted among the damaged.
+                .filter_map(|account| view.domain.check_account(account).ok())
                 .map(|account| {
-                    let account = view.domain.check_account(account)?;
                     let sealed = view.snapshot.sealed_under(&account)?;
                     Ok(AccountKekRotation {
                         account: account.id,
@@ -91,9 +91,12 @@ impl Keystore {
 /// What is left to do, for the metrics.
 pub(crate) fn left(core: &Core) -> Result<Left, Error> {
     core.glance(|view| {
-        let by_version = wrapped_by_each(view)?;
-        // The newest version wraps something unless a rotation has just begun; then the figure is a step late.
-        let newest = by_version.keys().last().copied().unwrap_or_default();
+        let newest = core.rotation.newest.load(Ordering::Relaxed);
+        let domain_key = view.domain.domain_key(view.snapshot)?.1;
+        let rewraps = u64::from(domain_key.master_kek_version < newest)
+            + view
+                .snapshot
+                .count_account_keks_wrapped_before(view.domain.number, newest)?;
         let mut reseals = 0;
         for account in view
             .snapshot
@@ -102,7 +105,7 @@ pub(crate) fn left(core: &Core) -> Result<Left, Error> {
             reseals += view.snapshot.sealed_under(&account)?.older;
         }
         Ok(Left {
-            rewraps: by_version.range(..newest).map(|(_, count)| count).sum(),
+            rewraps,
             reseals,
             damaged: damaged(core),
         })
@@ -119,18 +122,12 @@ pub(super) fn wrapped_by(view: &View<'_>, version: u32) -> Result<u64, Error> {
 
 /// How many keys each version of the master KEK wraps: account KEKs, and the domain key.
 fn wrapped_by_each(view: &View<'_>) -> Result<BTreeMap<u32, u64>, Error> {
-    const WHAT: &str = "domain";
     let counts = view
         .snapshot
         .account_keks_by_master_kek(view.domain.number)?;
     let mut counts: BTreeMap<u32, u64> = counts.into_iter().collect();
-    let domain = view
-        .snapshot
-        .domain(&view.domain.name)?
-        .ok_or(Error::Integrity(WHAT))?;
-    let wrapped = WrappedKey::from_bytes(&view.domain.check_domain(domain)?.domain_key)
-        .map_err(|_| Error::Integrity(WHAT))?;
-    *counts.entry(wrapped.master_kek_version).or_default() += 1;
+    let domain_key = view.domain.domain_key(view.snapshot)?.1;
+    *counts.entry(domain_key.master_kek_version).or_default() += 1;
     Ok(counts)
 }
 

@@ -40,6 +40,12 @@ pub trait ReadRotation {
         domain: DomainNumber,
         master_kek: u32,
     ) -> Result<bool, StoreError>;
+    /// How many account KEKs are.
+    fn count_account_keks_wrapped_before(
+        &self,
+        domain: DomainNumber,
+        master_kek: u32,
+    ) -> Result<u64, StoreError>;
     /// The retirement of this version of the master KEK.
     fn retired_master_kek(
         &self,

@@ -1,6 +1,7 @@
 //! What the appliance does besides answering requests: it signs checkpoints, makes backups, forgets what has expired, and tends the metrics.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,10 @@ const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often the schedule looks whether a backup is due.
 const BACKUP_CHECK_EVERY: Duration = Duration::from_secs(10);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// A rotation goes in steps, so many a second.
+const ROTATION_STEPS: u32 = 10;
+/// After a failed step a rotation waits so long: the HSM or the database is not well.
+const ROTATION_PAUSE: Duration = Duration::from_secs(5);
 
 /// The background threads.
 pub(super) struct Background {
@@ -50,6 +55,12 @@ impl Background {
                         error = format!("{error:#}"),
                         "the checkpoint could not be kept outside of the database"
                     );
+                }
+            })?,
+            every("rotation", step, move || {
+                if let Err(error) = rotate(&rotating, records) {
+                    tracing::error!(%error, "a rotation makes no progress and is tried again");
+                    thread::sleep(ROTATION_PAUSE);
                 }
             })?,
             every("expiry", FORGET_EVERY, move || {
@@ -84,6 +95,21 @@ impl Background {
     }
 }
 
+/// How often a rotation's step is made, and how many records it moves, so that it moves this many in a second.
+fn rotation_step(rate: NonZeroU32) -> (Duration, u32) {
+    let steps = rate.get().min(ROTATION_STEPS);
+    (Duration::from_secs(1) / steps, rate.get() / steps)
+}
+
+/// Moves at most so many records to rotated KEKs.
+fn rotate(keystore: &Keystore, records: u32) -> Result<(), strongroom_keystore::Error> {
+    let moved = keystore.rewrap_some(records)?;
+    if moved < records {
+        keystore.reseal_some(records - moved)?;
+    }
+    Ok(())
+}
+
 /// A thread that does `work` again and again until the sender is dropped.
 fn every(
     name: &str,
@@ -111,6 +137,15 @@ mod tests {
     use std::sync::atomic::AtomicU32;
 
     use super::*;
+
+    #[test]
+    fn a_rotation_goes_at_its_rate() {
+        for rate in [1, 3, 9, 10, 500, 100_000] {
+            let (step, records) = rotation_step(NonZeroU32::new(rate).unwrap());
+            let in_a_second = f64::from(records) / step.as_secs_f64();
+            assert!((in_a_second / f64::from(rate) - 1.0).abs() < 0.01, "{rate}");
+        }
+    }
 
     #[test]
     fn work_goes_on_after_a_panic_until_it_is_stopped() {

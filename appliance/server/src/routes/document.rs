@@ -35,6 +35,7 @@ const SESSION: &str = "session";
         (name = "groups", description = "Members of groups."),
         (name = "keys", description = "Keys and their material."),
         (name = "grants", description = "Who has a key."),
+        (name = "rotation", description = "New versions of the master KEK and of account KEKs."),
         (name = "audit", description = "The record of every act."),
         (name = "health", description = "For the monitoring and for tools.")
     )
@@ -258,7 +259,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 32);
+        assert_eq!(identifiers.len(), 37);
         let expected = [
             "get /metrics",
             "get /v1/health",

@@ -14,6 +14,7 @@ pub(crate) mod health;
 mod keys;
 mod metrics;
 mod openapi;
+mod rotation;
 mod sessions;
 
 use actix_web::dev::ResourceDef;
@@ -107,6 +108,11 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(accounts::show)
         .service(accounts::update)
         .service(accounts::invite)
+        .service(rotation::rotate_account_kek)
+        .service(rotation::show)
+        .service(rotation::rotate_master_kek)
+        .service(rotation::retire_master_kek)
+        .service(rotation::destroy_master_kek)
         .service(metrics::show);
 }
 

@@ -148,7 +148,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
             }
         }
     }
-    assert_eq!(asked, 32);
+    assert_eq!(asked, 37);
 }
 
 #[actix_web::test]

@@ -152,7 +152,7 @@ fn update(
 }
 
 /// The account with this identifier or name.
-fn find(session: &Session, account: &str) -> Result<Account, Failure> {
+pub(crate) fn find(session: &Session, account: &str) -> Result<Account, Failure> {
     if let Ok(id) = account.parse() {
         match session.account_with(id) {
             // A name may look like an identifier.

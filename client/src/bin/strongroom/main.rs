@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
 //! | `objects` | `protect` and `open` |
-//! | `keys`, `audit`, `sessions`, `groups`, `accounts` | one command group each |
+//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `rotation` | one command group each |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
 //! | `home` | the folder with the profile: which appliance, which account |
 //! | `prompt`, `output`, `failure` | questions, answers, and what went wrong |
@@ -27,6 +27,7 @@ mod moment;
 mod objects;
 mod output;
 mod prompt;
+mod rotation;
 mod sessions;
 mod sign_in;
 #[cfg(test)]
@@ -111,6 +112,9 @@ enum Command {
     /// Manage accounts, signed in at the administration address.
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Rotate the master KEK and account KEKs, signed in at the administration address.
+    #[command(subcommand)]
+    Rotation(rotation::Command),
     /// Holds a session's secrets; started by `login`.
     #[command(hide = true)]
     Agent {
@@ -189,6 +193,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Sessions(command) => command.run(&context),
         Command::Groups(command) => command.run(&context),
         Command::Accounts(command) => command.run(&context),
+        Command::Rotation(command) => command.run(&context),
         // Answered above: it has no home.
         Command::Agent { .. } => Ok(()),
     }

@@ -52,6 +52,12 @@ fn what_the_guide_shows_is_taken() {
         "strongroom accounts activate bob@example.com",
         "strongroom accounts invite bob@example.com",
         "strongroom accounts roles bob@example.com --role auditor",
+        "strongroom rotation start-master",
+        "strongroom rotation status",
+        "strongroom rotation status --follow --json",
+        "strongroom rotation retire 1",
+        "strongroom rotation destroy 1 --yes",
+        "strongroom rotation account alice@example.com",
     ] {
         let words = line.split_whitespace();
         let parsed = Cli::try_parse_from(words);
@@ -76,6 +82,8 @@ fn what_makes_no_sense_is_refused() {
         "strongroom accounts create team --kind group",
         "strongroom accounts create bob --role king",
         "strongroom sessions end yesterday",
+        "strongroom rotation destroy",
+        "strongroom rotation retire first",
     ] {
         assert!(!parses(line), "{line}");
     }

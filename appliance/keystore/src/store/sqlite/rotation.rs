@@ -2,7 +2,7 @@
 //!
 //! Each change names the value that it replaces: where that has changed since it was read, nothing is written.
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 use strongroom_wire::id::AccountId;
 
 use super::accounts::{ACCOUNT, MEMBERSHIP, account, account_kek, insert_account_kek, membership};
@@ -71,6 +71,22 @@ impl ReadRotation for Rows<'_> {
             .exists(params![master_kek.to_be_bytes(), domain])?)
     }
 
+    fn count_account_keks_wrapped_before(
+        &self,
+        domain: DomainNumber,
+        master_kek: u32,
+    ) -> Result<u64, StoreError> {
+        let count = one(
+            &mut self.connection().prepare_cached(
+                "SELECT count(*) AS wrapped FROM account_keks k CROSS JOIN accounts a ON a.id = k.account
+                 WHERE substr(k.wrapped, 2, 4) < ?1 AND a.domain = ?2",
+            )?,
+            params![master_kek.to_be_bytes(), domain],
+            |row| number(row, "wrapped", "account KEK"),
+        )?;
+        Ok(count.unwrap_or_default())
+    }
+
     fn retired_master_kek(
         &self,
         domain: DomainNumber,
@@ -109,16 +125,14 @@ impl ReadRotation for Rows<'_> {
     }
 
     fn count_rotating_accounts(&self, domain: DomainNumber) -> Result<u64, StoreError> {
-        let count: Option<i64> = self
-            .connection()
-            .prepare_cached(
-                "SELECT count(*) FROM accounts WHERE domain = ?1 AND oldest_kek_version < kek_version",
-            )?
-            .query_row([domain], |row| row.get(0))
-            .optional()?;
-        Ok(count
-            .and_then(|count| u64::try_from(count).ok())
-            .unwrap_or(0))
+        let count = one(
+            &mut self.connection().prepare_cached(
+                "SELECT count(*) AS rotating FROM accounts WHERE domain = ?1 AND oldest_kek_version < kek_version",
+            )?,
+            [domain],
+            |row| number(row, "rotating", "account"),
+        )?;
+        Ok(count.unwrap_or_default())
     }
 
     fn sealed_under(&self, account: &AccountRecord) -> Result<SealedUnder, StoreError> {

@@ -1,0 +1,35 @@
+//! Rotation of the master KEK and of account KEKs, at the appliance's administration address.
+
+use strongroom_wire::id::AccountId;
+use strongroom_wire::rotation::{ChangedMasterKek, RotatedAccountKek, RotationStatus};
+
+use crate::ClientError;
+use crate::api::Call;
+use crate::session::Session;
+
+impl Session {
+    /// How far rotations are. For administrators.
+    pub fn rotation(&self) -> Result<RotationStatus, ClientError> {
+        self.call(&Call::get("/v1/rotation"))
+    }
+
+    /// Gives the master KEK a new version; the appliance then moves what older ones wrapped. For administrators.
+    pub fn rotate_master_kek(&self) -> Result<ChangedMasterKek, ClientError> {
+        self.call(&Call::post("/v1/master-kek/rotate"))
+    }
+
+    /// Takes an older version of the master KEK, which wraps nothing any more, out of use. For administrators.
+    pub fn retire_master_kek(&self, version: u32) -> Result<ChangedMasterKek, ClientError> {
+        self.call(&Call::post(format!("/v1/master-kek/{version}/retire")))
+    }
+
+    /// Destroys a retired version of the master KEK in the HSM. For administrators. It cannot be undone.
+    pub fn destroy_master_kek(&self, version: u32) -> Result<ChangedMasterKek, ClientError> {
+        self.call(&Call::delete(format!("/v1/master-kek/{version}")))
+    }
+
+    /// Gives an account's KEK a new version; the appliance then moves what older ones sealed. For the account itself and for administrators.
+    pub fn rotate_account_kek(&self, account: AccountId) -> Result<RotatedAccountKek, ClientError> {
+        self.call(&Call::post(format!("/v1/accounts/{account}/kek/rotate")))
+    }
+}
