@@ -82,6 +82,11 @@ impl Hsm for Faulty {
         self.real.master_kek_versions(domain)
     }
 
+    fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
+        self.pass()?;
+        self.real.destroy_master_kek(id)
+    }
+
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
         self.pass()?;
         self.real.wrap(kek, key)

@@ -1,4 +1,5 @@
-//! What the appliance does besides answering requests: it signs checkpoints, makes backups, forgets what has expired, and tends the metrics.
+//! What the appliance does besides answering requests: it signs checkpoints, moves keys to rotated KEKs, makes
+//! backups, forgets what has expired, and tends the metrics.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -40,10 +41,13 @@ impl Background {
         keystore: Arc<Keystore>,
         limits: Arc<SignInLimits>,
         metrics: Arc<PrometheusHandle>,
+        rotation_rate: NonZeroU32,
         witness: Arc<Witness>,
         schedule: impl FnOnce(Arc<AtomicBool>) -> Option<Schedule>,
     ) -> io::Result<Self> {
         let signer = Arc::clone(&keystore);
+        let rotating = Arc::clone(&keystore);
+        let (step, records) = rotation_step(rotation_rate);
         let stopping = Arc::new(AtomicBool::new(false));
         let mut threads = vec![
             every("checkpoints", CHECKPOINT_EVERY, move || {

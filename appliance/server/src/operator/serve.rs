@@ -87,6 +87,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         web::Data::clone(&shared.keystore).into_inner(),
         web::Data::clone(&shared.limits).into_inner(),
         web::Data::clone(&shared.metrics).into_inner(),
+        config.keystore.rotation_rate,
         Arc::clone(&witness),
         |stop| Schedule::new(&config, hsm, stop),
     )
