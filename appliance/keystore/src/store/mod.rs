@@ -10,6 +10,7 @@
 //! | `rotation` | the part of the traits that rotation needs |
 //! | [`sqlite`] | the embedded engine |
 
+mod numbers;
 mod records;
 mod rotation;
 pub mod sqlite;
@@ -21,6 +22,7 @@ use strongroom_audit::tree::NodeReader;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
+pub(crate) use numbers::*;
 pub use records::*;
 pub use rotation::{CopyPlace, ReadRotation, SealedUnder, WriteRotation};
 

@@ -8,6 +8,10 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 use strongroom_wire::key::{Algorithm, GrantState, KeyState, Right, UsagePolicy};
 
+use super::numbers::{
+    account_state_number, algorithm_number, credential_number, grant_state_number,
+    key_state_number, kind_number, membership_number, rights_bits, roles_bits,
+};
 use crate::canonical::Canonical;
 
 /// The number of a domain in one store.
@@ -439,134 +443,4 @@ pub struct LeafFilter {
     pub after: Option<u64>,
     /// At most so many.
     pub limit: u32,
-}
-
-/// Writes a pair of functions between a wire enumeration and its number in the canonical encoding and in the database.
-macro_rules! numbers {
-    ($type:ty, $to:ident, $from:ident, $( $variant:ident = $number:literal ),+ $(,)?) => {
-        pub(crate) const fn $to(value: $type) -> u8 {
-            match value { $( <$type>::$variant => $number, )+ }
-        }
-
-        pub(crate) const fn $from(number: u8) -> Option<$type> {
-            match number { $( $number => Some(<$type>::$variant), )+ _ => None }
-        }
-    };
-}
-
-numbers!(
-    AccountKind,
-    kind_number,
-    kind_from,
-    Person = 1,
-    Device = 2,
-    Service = 3,
-    Group = 4
-);
-numbers!(
-    AccountState,
-    account_state_number,
-    account_state_from,
-    Pending = 1,
-    Active = 2,
-    Suspended = 3,
-);
-numbers!(
-    Membership,
-    membership_number,
-    membership_from,
-    Member = 1,
-    Manager = 2
-);
-numbers!(
-    CredentialKind,
-    credential_number,
-    credential_from,
-    EnrolmentCode = 1,
-    Opaque = 2
-);
-numbers!(
-    Algorithm,
-    algorithm_number,
-    algorithm_from,
-    Aes256 = 1,
-    HmacSha256 = 2
-);
-numbers!(
-    KeyState,
-    key_state_number,
-    key_state_from,
-    PreActive = 1,
-    Active = 2,
-    Suspended = 3,
-    Deactivated = 4,
-    Compromised = 5,
-    Destroyed = 6,
-);
-numbers!(
-    GrantState,
-    grant_state_number,
-    grant_state_from,
-    Active = 1,
-    Revoked = 2
-);
-numbers!(Role, role_number, role_from, Administrator = 0, Auditor = 1);
-
-/// The roles as bits, each at its number.
-pub(crate) fn roles_bits(roles: &[Role]) -> u32 {
-    roles
-        .iter()
-        .fold(0, |bits, role| bits | 1 << role_number(*role))
-}
-
-/// The roles of these bits, sorted; none when a bit has no meaning.
-pub(crate) fn roles_from(bits: u32) -> Option<Vec<Role>> {
-    (0..32)
-        .filter(|bit| bits >> bit & 1 == 1)
-        .map(role_from)
-        .collect()
-}
-
-/// The rights as bits, in the order of [`Right::ALL`].
-pub(crate) fn rights_bits(rights: &[Right]) -> u32 {
-    Right::ALL
-        .iter()
-        .enumerate()
-        .filter(|(_, right)| rights.contains(right))
-        .fold(0, |bits, (position, _)| bits | 1 << position)
-}
-
-/// The rights of these bits, sorted; none when a bit has no meaning.
-pub(crate) fn rights_from(bits: u32) -> Option<Vec<Right>> {
-    if bits >> Right::ALL.len() != 0 {
-        return None;
-    }
-    Some(
-        Right::ALL
-            .iter()
-            .enumerate()
-            .filter(|(position, _)| bits >> position & 1 == 1)
-            .map(|(_, right)| *right)
-            .collect(),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn rights_and_roles_round_trip(bits: u32) {
-            match rights_from(bits) {
-                Some(rights) => prop_assert_eq!(rights_bits(&rights), bits),
-                None => prop_assert!(bits >= 1 << Right::ALL.len()),
-            }
-            if let Some(roles) = roles_from(bits) {
-                prop_assert_eq!(roles_bits(&roles), bits);
-            }
-        }
-    }
 }

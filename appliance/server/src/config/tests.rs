@@ -1,0 +1,93 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+const MINIMAL: &str = "[hsm]\nmodule = \"/usr/lib/softhsm/libsofthsm2.so\"\n";
+
+fn load(text: &str) -> Result<(Config, PathBuf), ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("strongroom.toml");
+    fs::write(&path, text).unwrap();
+    Config::load(&path).map(|config| (config, folder.path().to_owned()))
+}
+
+#[test]
+fn the_example_holds_every_setting_with_its_default() {
+    let example: toml::Table = toml::from_str(include_str!("../../strongroom.example.toml")).unwrap();
+    let from_example: Config = example.clone().try_into().unwrap();
+    assert_eq!(from_example, toml::from_str(MINIMAL).unwrap());
+
+    // Whichever setting is taken away, the example has it: Debug names every field of the structure.
+    let fields = format!("{from_example:?}");
+    let mut named: Vec<&str> = fields
+        .split([' ', '{', ','])
+        .filter_map(|word| word.strip_suffix(':'))
+        .collect();
+    named.sort_unstable();
+    let mut written: Vec<&str> = example
+        .iter()
+        .flat_map(|(name, value)| {
+            let inner = value.as_table().into_iter().flatten();
+            std::iter::once(name.as_str()).chain(inner.map(|(name, _)| name.as_str()))
+        })
+        .collect();
+    written.sort_unstable();
+    assert_eq!(written, named);
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let (config, folder) = load(MINIMAL).unwrap();
+    assert_eq!(config.database(), folder.join("strongroom.db"));
+    assert_eq!(config.tls.key, folder.join("tls/server.key"));
+    assert_eq!(
+        config.hsm.module,
+        Path::new("/usr/lib/softhsm/libsofthsm2.so")
+    );
+}
+
+#[test]
+fn what_is_unknown_missing_or_absurd_is_refused_in_one_line() {
+    for (text, expected) in [
+        (&format!("nmae = \"x\"\n{MINIMAL}"), "nmae"),
+        (&format!("{MINIMAL}pin = \"1234\"\n"), "pin"),
+        (&"name = \"x\"\n".to_owned(), "hsm"),
+        (&format!("name = \"a b\"\n{MINIMAL}"), "letters"),
+        (
+            &format!("{MINIMAL}[keystore]\nsession_lifetime = 0\n"),
+            "line 4",
+        ),
+        (&format!("{MINIMAL}[limits]\nbody = 10\n"), "1024"),
+        (&format!("{MINIMAL}[log]\nlevel = \"trace\"\n"), "line 4"),
+    ] {
+        let message = load(text).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn a_missing_file_says_what_to_do() {
+    let error = Config::load(Path::new("/nonexistent/strongroom.toml")).unwrap_err();
+    assert!(error.to_string().contains("strongroomd init"), "{error}");
+}
+
+#[test]
+fn what_init_writes_reads_back() {
+    let initial = InitialConfig {
+        name: "vault.example.com",
+        listen: InitialListen {
+            client: "[::1]:1".parse().unwrap(),
+            admin: "127.0.0.1:2".parse().unwrap(),
+        },
+        hsm: InitialHsm {
+            module: Path::new("/a \"quoted\" folder/module.so"),
+            token_label: "strongroom",
+            pin_file: Path::new("hsm-pin"),
+        },
+    };
+    let (config, _) = load(&toml::to_string(&initial).unwrap()).unwrap();
+    assert_eq!(config.origin(), "vault.example.com/default");
+    assert_eq!(config.listen.client, initial.listen.client);
+    assert_eq!(config.hsm.module, initial.hsm.module);
+}
