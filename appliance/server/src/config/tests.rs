@@ -13,7 +13,8 @@ fn load(text: &str) -> Result<(Config, PathBuf), ConfigError> {
 
 #[test]
 fn the_example_holds_every_setting_with_its_default() {
-    let example: toml::Table = toml::from_str(include_str!("../../strongroom.example.toml")).unwrap();
+    let example: toml::Table =
+        toml::from_str(include_str!("../../strongroom.example.toml")).unwrap();
     let from_example: Config = example.clone().try_into().unwrap();
     assert_eq!(from_example, toml::from_str(MINIMAL).unwrap());
 
