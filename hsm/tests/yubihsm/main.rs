@@ -377,7 +377,8 @@ fn the_factorys_key_is_refused_until_the_ceremony() {
     for never in [
         Capability::PUT_WRAP_KEY,
         Capability::PUT_AUTHENTICATION_KEY,
-        Capability::DELETE_WRAP_KEY,
+        Capability::DELETE_AUTHENTICATION_KEY,
+        Capability::DELETE_ASYMMETRIC_KEY,
         Capability::RESET_DEVICE,
         Capability::UNWRAP_DATA,
         Capability::PUT_ASYMMETRIC_KEY,

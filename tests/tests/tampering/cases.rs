@@ -159,11 +159,12 @@ pub(crate) const CASES: &[Case] = &[
     case("account.kind is service", "UPDATE accounts SET kind = 3 WHERE id = {mallory}", OwnAccount(Mallory), FOUND),
     case("account.kind of a group is person, with mallory's credential", "UPDATE accounts SET kind = 1 WHERE id = {team}; INSERT INTO credentials SELECT {team}, 2, data, expires, mac FROM credentials WHERE account = {mallory} AND kind = 2", SignIn("team", "mallory@example.com"), SignInRefused),
     case("account.kek_version is another", "UPDATE accounts SET kek_version = 2 WHERE id = {mallory}", OwnAccount(Mallory), FOUND),
+    case("account.oldest_kek_version is another", "UPDATE accounts SET oldest_kek_version = 2 WHERE id = {mallory}", OwnAccount(Mallory), FOUND),
     case("account.domain is another", "UPDATE accounts SET domain = 2 WHERE id = {mallory}", OwnAccount(Mallory), FOUND),
     case("account.created", "UPDATE accounts SET created = created - 1 WHERE id = {mallory}", OwnAccount(Mallory), FOUND),
     case("account.id exchanged", "UPDATE accounts SET id = {new} WHERE id = {mallory}; UPDATE accounts SET id = {mallory} WHERE id = {admin}", Accounts(Mallory), FOUND),
     case("account.mac of another", "UPDATE accounts SET mac = (SELECT mac FROM accounts WHERE id = {admin}) WHERE id = {mallory}", OwnAccount(Mallory), FOUND),
-    case("an account forged from the administrator's", "INSERT INTO accounts SELECT {new}, domain, 'eve@example.com', kind, state, roles, kek_version, created, mac FROM accounts WHERE id = {admin}; INSERT INTO credentials SELECT {new}, 2, data, expires, mac FROM credentials WHERE account = {mallory} AND kind = 2", SignIn("eve@example.com", "mallory@example.com"), SignInRefused),
+    case("an account forged from the administrator's", "INSERT INTO accounts (id, domain, name, kind, state, roles, kek_version, created, mac) SELECT {new}, domain, 'eve@example.com', kind, state, roles, kek_version, created, mac FROM accounts WHERE id = {admin}; INSERT INTO credentials SELECT {new}, 2, data, expires, mac FROM credentials WHERE account = {mallory} AND kind = 2", SignIn("eve@example.com", "mallory@example.com"), SignInRefused),
     case("a group's state", "UPDATE accounts SET state = 3 WHERE id = {team}", Release(Bob, "for_group"), FOUND),
 
     // Account KEKs: exchanged between accounts.
