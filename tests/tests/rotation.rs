@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,8 +42,14 @@ fn both_rotations_go_unnoticed() {
             .iter_mut()
             .map(|person| scope.spawn(|| use_keys(person, &over)))
             .collect();
-        rotate_everything(&mut admin, &accounts);
+        // Whatever becomes of the rotations, the others stop.
+        let rotated = catch_unwind(AssertUnwindSafe(|| {
+            rotate_everything(&mut admin, &accounts);
+        }));
         over.store(true, Ordering::Relaxed);
+        if let Err(panic) = rotated {
+            resume_unwind(panic);
+        }
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap())
