@@ -308,7 +308,8 @@ pub fn new_key(label: &str, recipients: &[&str]) -> NewKey {
 /// The listener at which an address is.
 fn listener_of(path: &str) -> Listener {
     let managed = path.starts_with("/v1/accounts") && path != "/v1/accounts/me";
-    if managed || path == "/metrics" {
+    let rotation = path.starts_with("/v1/master-kek") || path == "/v1/rotation";
+    if managed || rotation || path == "/metrics" {
         Listener::Administration
     } else {
         Listener::Client
