@@ -235,7 +235,7 @@ fn an_edited_audit_log_is_found_out() {
     for (name, statement) in [
         (
             "a leaf's envelope",
-            "UPDATE leaves SET envelope = CAST(substr(envelope, 1, length(envelope) - 1) || x'5a' AS BLOB) WHERE idx = 5",
+            "UPDATE leaves SET envelope = CAST(substr(envelope, 1, length(envelope) - 8) || x'5a5a5a5a5a5a5a5a' AS BLOB) WHERE idx = 5",
         ),
         (
             "a leaf's detail",

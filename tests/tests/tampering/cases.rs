@@ -172,7 +172,7 @@ pub(crate) const CASES: &[Case] = &[
     case("kek.wrapped and kek.mac are alice's", "UPDATE account_keks SET (wrapped, mac) = (SELECT wrapped, mac FROM account_keks WHERE account = {alice}) WHERE account = {mallory}", OwnAccount(Mallory), FOUND),
     case("kek.account is another", "DELETE FROM account_keks WHERE account = {mallory}; UPDATE account_keks SET account = {mallory} WHERE account = {alice}", OwnAccount(Mallory), FOUND),
     case("kek.version is another", "UPDATE account_keks SET version = 2 WHERE account = {mallory}", OwnAccount(Mallory), FOUND),
-    case("kek.wrapped damaged", "UPDATE account_keks SET wrapped = CAST(substr(wrapped, 1, length(wrapped) - 1) || x'00' AS BLOB) WHERE account = {mallory}", OwnAccount(Mallory), FOUND),
+    case("kek.wrapped damaged", "UPDATE account_keks SET wrapped = CAST(substr(wrapped, 1, length(wrapped) - 8) || x'0000000000000000' AS BLOB) WHERE account = {mallory}", OwnAccount(Mallory), FOUND),
     case("kek.wrapped of a grantee", "UPDATE account_keks SET wrapped = (SELECT wrapped FROM account_keks WHERE account = {mallory}) WHERE account = {bob}", Share(Alice, "other", "bob@example.com"), FOUND),
     case("kek forged as a newer version", "UPDATE accounts SET kek_version = 2 WHERE id = {bob}; INSERT INTO account_keks SELECT {bob}, 2, wrapped, mac FROM account_keks WHERE account = {mallory}", Share(Alice, "other", "bob@example.com"), FOUND),
 
@@ -219,7 +219,7 @@ pub(crate) const CASES: &[Case] = &[
     case("domain.number", "UPDATE domains SET number = 2", Nothing, DoesNotServe),
     case("domain.origin", "UPDATE domains SET origin = 'elsewhere.example/default'", Nothing, DoesNotServe),
     case("domain.domain_key of an account", "UPDATE domains SET domain_key = (SELECT wrapped FROM account_keks WHERE account = {mallory})", Nothing, DoesNotServe),
-    case("domain.domain_key", "UPDATE domains SET domain_key = CAST(substr(domain_key, 1, length(domain_key) - 1) || x'00' AS BLOB)", Nothing, DoesNotServe),
+    case("domain.domain_key", "UPDATE domains SET domain_key = CAST(substr(domain_key, 1, length(domain_key) - 8) || x'0000000000000000' AS BLOB)", Nothing, DoesNotServe),
     case("domain.opaque_setup", "UPDATE domains SET opaque_setup = zeroblob(length(opaque_setup))", Nothing, DoesNotServe),
     case("domain.checkpoint_key", "UPDATE domains SET checkpoint_key = randomblob(32)", Nothing, DoesNotServe),
     case("domain.created", "UPDATE domains SET created = created - 1", Nothing, DoesNotServe),
