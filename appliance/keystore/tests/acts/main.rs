@@ -19,6 +19,7 @@ mod house;
 mod keys;
 mod log;
 mod rotation;
+mod rotation_replay;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         keys::TRIALS,
         log::TRIALS,
         rotation::TRIALS,
+        rotation_replay::TRIALS,
     ]
     .concat()
     .into_iter()
