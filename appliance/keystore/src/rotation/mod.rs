@@ -30,6 +30,7 @@ use strongroom_wire::id::{AccountId, KeyId};
 use crate::act::Scope;
 use crate::error::Error;
 
+pub(crate) use account::begin_kek_rotation;
 pub(crate) use status::left;
 
 /// How long damaged records are left alone before they are tried again.

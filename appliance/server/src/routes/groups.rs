@@ -60,7 +60,7 @@ pub(super) async fn add(
 
 /// Remove a member from a group.
 ///
-/// Its managers, and the member itself.
+/// Its managers, and the member itself. The group's KEK gets a new version; what older ones sealed is sealed again in the background.
 #[utoipa::path(
     tag = "groups",
     operation_id = "remove_group_member",
