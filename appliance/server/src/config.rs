@@ -16,6 +16,10 @@ use strongroom_keystore::Options;
 pub(crate) const DATABASE: &str = "strongroom.db";
 pub(crate) const WITNESS: &str = "witness/checkpoint";
 
+/// What a budget of failures can be made of: their product has to be a time.
+const MOST_FAILURES: u32 = 100_000;
+const SECONDS_OF_A_DAY: u32 = 24 * 60 * 60;
+
 /// The whole configuration. Its paths are absolute or relative to the working folder once [`Config::load`] has resolved them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -337,6 +341,14 @@ impl Config {
         }
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
             return Err("a limit of request bodies is below 1024 bytes");
+        }
+        let limits = &self.limits;
+        if limits.account_failures.max(limits.address_failures).get() > MOST_FAILURES {
+            return Err("a limit of failures is above 100000");
+        }
+        let seconds = limits.account_failure_seconds;
+        if seconds.max(limits.address_failure_seconds).get() > SECONDS_OF_A_DAY {
+            return Err("the seconds after which there is one more try are more than a day");
         }
         Ok(())
     }

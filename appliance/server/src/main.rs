@@ -8,7 +8,7 @@
 //! folder.rs      the data folder: its lock, the file of addresses
 //! logging.rs     the log; metrics.rs: what /metrics shows
 //! tls.rs         TLS 1.3 for both listeners; tls/authority.rs: the private CA that init makes
-//! auth/          who is asking (the session token), and how often one may fail
+//! auth/          who is asking (the session token), how often one may fail, and that the clock tells strangers nothing
 //! problems.rs    the one place where anything that goes wrong becomes an RFC 9457 problem document
 //! observe.rs     around every request: headers, the log line, metrics, panics
 //! routes/        one file a resource: authenticate, parse, one call into the keystore, map the answer

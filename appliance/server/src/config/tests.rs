@@ -59,6 +59,14 @@ fn what_is_unknown_missing_or_absurd_is_refused_in_one_line() {
             "line 4",
         ),
         (&format!("{MINIMAL}[limits]\nbody = 10\n"), "1024"),
+        (
+            &format!("{MINIMAL}[limits]\naddress_failures = 4000000000\n"),
+            "100000",
+        ),
+        (
+            &format!("{MINIMAL}[limits]\naccount_failure_seconds = 86401\n"),
+            "a day",
+        ),
         (&format!("{MINIMAL}[log]\nlevel = \"trace\"\n"), "line 4"),
     ] {
         let message = load(text).unwrap_err().to_string();

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::{post, web};
 use strongroom_keystore::{Answer as KeystoreAnswer, Keystore};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
@@ -11,6 +12,7 @@ use super::body::Json;
 use super::{Answer, acted, ask, shown};
 use crate::auth::Source;
 use crate::auth::limits::SignInLimits;
+use crate::auth::pace::evenly;
 use crate::problems::Failure;
 
 /// Start an enrolment.
@@ -23,7 +25,7 @@ use crate::problems::Failure;
     request_body = StartEnrolment,
     responses((status = 200, description = "The OPAQUE registration response.", body = EnrolmentStarted)),
 )]
-#[post("/v1/enrolments/start")]
+#[post("/v1/enrolments/start", wrap = "from_fn(evenly)")]
 pub(super) async fn start(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
@@ -48,7 +50,7 @@ pub(super) async fn start(
     request_body = FinishEnrolment,
     responses((status = 200, description = "The account is enrolled and can sign in.", body = Done)),
 )]
-#[post("/v1/enrolments/finish")]
+#[post("/v1/enrolments/finish", wrap = "from_fn(evenly)")]
 pub(super) async fn finish(
     Source(source): Source,
     limits: web::Data<SignInLimits>,

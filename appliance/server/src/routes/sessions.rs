@@ -1,6 +1,7 @@
 //! Sign-in by OPAQUE (RFC 9807), and sessions.
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::{delete, get, post, web};
 use strongroom_keystore::Keystore;
 use strongroom_wire::account::Done;
@@ -10,6 +11,7 @@ use strongroom_wire::session::{FinishSignIn, Sessions, SignInStarted, SignedIn, 
 use super::body::Json;
 use super::{Answer, acted, ask, shown, wait_for};
 use crate::auth::limits::SignInLimits;
+use crate::auth::pace::evenly;
 use crate::auth::{Caller, Source};
 use crate::problems::Failure;
 
@@ -23,7 +25,7 @@ use crate::problems::Failure;
     request_body = StartSignIn,
     responses((status = 200, description = "The OPAQUE message KE2.", body = SignInStarted)),
 )]
-#[post("/v1/sessions/start")]
+#[post("/v1/sessions/start", wrap = "from_fn(evenly)")]
 pub(super) async fn start(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
@@ -51,7 +53,7 @@ pub(super) async fn start(
     request_body = FinishSignIn,
     responses((status = 200, description = "The session and its token.", body = SignedIn)),
 )]
-#[post("/v1/sessions/finish")]
+#[post("/v1/sessions/finish", wrap = "from_fn(evenly)")]
 pub(super) async fn finish(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
