@@ -170,6 +170,18 @@ pub enum HsmError {
         /// The label of the master KEK that the wrapped key names.
         label: String,
     },
+    /// The integrity check of a recovery blob failed.
+    #[error(
+        "the recovery blob does not give the master KEK \"{label}\" on the token \"{token}\": it was altered, or the shares are not those of recovery KEK version {version}: compare the versions on the shares, and take the blob from another backup"
+    )]
+    RecoveryBlobRejected {
+        /// The token's label.
+        token: String,
+        /// The label of the master KEK that was to be recovered.
+        label: String,
+        /// The version of the recovery KEK that the blob names.
+        version: u32,
+    },
     /// A value does not have the form that it must have, before or after the HSM saw it.
     #[error("the {what} is malformed: {reason}")]
     Malformed {

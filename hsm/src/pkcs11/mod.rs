@@ -4,6 +4,7 @@ mod keys;
 mod module;
 mod pin;
 mod pool;
+mod recovery;
 mod report;
 mod rv;
 mod selector;
@@ -34,8 +35,8 @@ use self::{
     token::Token,
 };
 use crate::{
-    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrapScheme, WrappedKey,
-    types::check_signing_label,
+    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob, RecoveryKekId,
+    TokenInfo, WrapScheme, WrappedKey, types::check_signing_label,
 };
 
 /// How many random bytes one call asks for: HSMs limit it.
@@ -101,6 +102,37 @@ impl Pkcs11Hsm {
         self.schemes.first().copied().unwrap_or(WrapScheme::Rfc3394)
     }
 
+    /// The versions that labels of keys of that kind name, in ascending order.
+    fn versions(
+        &self,
+        kind: Kind,
+        version_in_label: impl Fn(&str) -> Result<Option<u32>, HsmError>,
+    ) -> Result<Vec<u32>, HsmError> {
+        let mut versions = self.pool.run(|session| {
+            let mut versions = Vec::new();
+            for key in keys::find(session, self.token(), kind, None)? {
+                if let Some(label) = keys::label_of(session, key)? {
+                    versions.extend(version_in_label(&label)?);
+                }
+            }
+            Ok(versions)
+        })?;
+        versions.sort_unstable();
+        versions.dedup();
+        Ok(versions)
+    }
+
+    fn destroy(&self, kind: Kind, label: &str) -> Result<(), HsmError> {
+        let _alone = self.token().module().generating();
+        let destroyed = self.pool.run_once(|session| {
+            let key = self.key(session, kind, label)?;
+            Ok(session.destroy_object(key)?)
+        });
+        // Its handle must not be used again: a token may give the number to another object.
+        self.pool.handles().forget();
+        destroyed
+    }
+
     /// Whether the master KEK wraps and unwraps, asked when a module does not say why it failed to unwrap a key.
     fn works(session: &Session, scheme: WrapScheme, kek: ObjectHandle) -> bool {
         let probe = Aes256Key::from_bytes([0x5a; 32]);
@@ -139,30 +171,13 @@ impl Hsm for Pkcs11Hsm {
     }
 
     fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
-        let mut versions = self.pool.run(|session| {
-            let mut versions = Vec::new();
-            for key in keys::find(session, self.token(), Kind::MasterKek, None)? {
-                if let Some(label) = keys::label_of(session, key)? {
-                    versions.extend(MasterKekId::version_in_label(domain, &label)?);
-                }
-            }
-            Ok(versions)
-        })?;
-        versions.sort_unstable();
-        versions.dedup();
-        Ok(versions)
+        self.versions(Kind::MasterKek, |label| {
+            MasterKekId::version_in_label(domain, label)
+        })
     }
 
     fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
-        let label = id.label()?;
-        let _alone = self.token().module().generating();
-        let destroyed = self.pool.run_once(|session| {
-            let key = self.key(session, Kind::MasterKek, &label)?;
-            Ok(session.destroy_object(key)?)
-        });
-        // Its handle must not be used again: a token may give the number to another object.
-        self.pool.handles().forget();
-        destroyed
+        self.destroy(Kind::MasterKek, &id.label()?)
     }
 
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
@@ -212,6 +227,37 @@ impl Hsm for Pkcs11Hsm {
                 Err(error) => Err(error),
             }
         })
+    }
+
+    fn put_recovery_kek(&self, id: &RecoveryKekId, key: &Aes256Key) -> Result<(), HsmError> {
+        recovery::put(self, id, key)
+    }
+
+    fn recovery_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
+        self.versions(Kind::RecoveryKek, |label| {
+            RecoveryKekId::version_in_label(domain, label)
+        })
+    }
+
+    fn destroy_recovery_kek(&self, id: &RecoveryKekId) -> Result<(), HsmError> {
+        self.destroy(Kind::RecoveryKek, &id.label()?)
+    }
+
+    fn generate_recoverable_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery: &RecoveryKekId,
+    ) -> Result<RecoveryBlob, HsmError> {
+        recovery::generate(self, id, recovery)
+    }
+
+    fn recover_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery_kek: &Aes256Key,
+        blob: &RecoveryBlob,
+    ) -> Result<(), HsmError> {
+        recovery::recover(self, id, recovery_kek, blob)
     }
 
     fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {

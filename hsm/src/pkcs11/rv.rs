@@ -83,6 +83,19 @@ pub(super) fn may_reject_wrapped_key(error: &Error) -> bool {
     )
 }
 
+/// Whether a token refused a template for an attribute that it does not know.
+pub(super) fn rejects_attribute(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Pkcs11(
+            RvError::AttributeTypeInvalid
+                | RvError::AttributeValueInvalid
+                | RvError::TemplateInconsistent,
+            _
+        )
+    )
+}
+
 /// Whether a token may have refused a key pair for the way in which the curve was named.
 pub(super) fn rejects_curve_name(error: &Error) -> bool {
     matches!(

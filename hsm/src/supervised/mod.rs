@@ -16,7 +16,10 @@ use std::{
 
 pub use self::status::{Change, MemberStatus, State};
 use self::{member::Member, runner::Missed};
-use crate::{Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrappedKey};
+use crate::{
+    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob,
+    RecoveryKekId, TokenInfo, WrappedKey,
+};
 
 /// How long dropping waits for calls to end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -251,6 +254,52 @@ impl Hsm for Supervised {
         self.anywhere("unwrap", move |hsm| hsm.unwrap(&domain, &wrapped))
     }
 
+    fn put_recovery_kek(&self, id: &RecoveryKekId, key: &Aes256Key) -> Result<(), HsmError> {
+        let (id, key) = (id.clone(), Aes256Key::from_bytes(*key.as_bytes()));
+        self.on_primary("put_recovery_kek", move |hsm| {
+            hsm.put_recovery_kek(&id, &key)
+        })
+    }
+
+    /// Those of the primary, where master KEKs are generated.
+    fn recovery_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
+        let domain = domain.to_owned();
+        self.on_primary("recovery_kek_versions", move |hsm| {
+            hsm.recovery_kek_versions(&domain)
+        })
+    }
+
+    fn destroy_recovery_kek(&self, id: &RecoveryKekId) -> Result<(), HsmError> {
+        let id = id.clone();
+        self.on_primary("destroy_recovery_kek", move |hsm| {
+            hsm.destroy_recovery_kek(&id)
+        })
+    }
+
+    fn generate_recoverable_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery: &RecoveryKekId,
+    ) -> Result<RecoveryBlob, HsmError> {
+        let (id, recovery) = (id.clone(), recovery.clone());
+        self.on_primary("generate_recoverable_master_kek", move |hsm| {
+            hsm.generate_recoverable_master_kek(&id, &recovery)
+        })
+    }
+
+    fn recover_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery_kek: &Aes256Key,
+        blob: &RecoveryBlob,
+    ) -> Result<(), HsmError> {
+        let (id, blob) = (id.clone(), blob.clone());
+        let recovery_kek = Aes256Key::from_bytes(*recovery_kek.as_bytes());
+        self.on_primary("recover_master_kek", move |hsm| {
+            hsm.recover_master_kek(&id, &recovery_kek, &blob)
+        })
+    }
+
     fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
         let label = label.to_owned();
         self.on_primary("generate_signing_key", move |hsm| {
@@ -279,6 +328,17 @@ impl Hsm for Supervised {
         })?;
         out.copy_from_slice(&random);
         Ok(())
+    }
+
+    /// The primary's.
+    fn device_log(&self) -> Result<Option<DeviceLog>, HsmError> {
+        self.on_primary("device_log", |hsm| hsm.device_log())
+    }
+
+    fn acknowledge_device_log(&self, number: u16) -> Result<(), HsmError> {
+        self.on_primary("acknowledge_device_log", move |hsm| {
+            hsm.acknowledge_device_log(number)
+        })
     }
 }
 

@@ -184,6 +184,10 @@ impl Device {
             ErrorKind::StorageFailed => {
                 "storage failed: the device may be full of objects".to_owned()
             }
+            ErrorKind::InsufficientPermissions if command == "PUT WRAP KEY" => format!(
+                "insufficient permissions: log in with the administrators' authentication key, since {} may not put recovery KEKs",
+                self.auth_key.id
+            ),
             ErrorKind::InsufficientPermissions => format!(
                 "insufficient permissions: provision authentication key {} with the capabilities in README.md",
                 self.auth_key.id

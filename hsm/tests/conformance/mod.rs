@@ -7,6 +7,8 @@ use std::{collections::HashSet, thread};
 use ed25519_dalek::{Signature, VerifyingKey};
 use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
 
+pub(crate) mod recovery;
+
 pub(crate) type Case = (&'static str, fn(&dyn Hsm));
 
 pub(crate) const CASES: &[Case] = &[

@@ -274,6 +274,11 @@ fn another_mechanism_wraps() {
     for ((_, case), token) in conformance::CASES.iter().zip(&tokens) {
         case(&token.open());
     }
+    for (number, (_, case)) in conformance::recovery::CASES.iter().enumerate() {
+        let [first, second] =
+            [1, 2].map(|which| TestToken::initialise(&format!("recovery {number} {which}")));
+        case(&first.open(), &second.open());
+    }
     let token = tokens.last().unwrap();
     let kek_value = [0x33; 32];
     support::put_master_kek(&token.raw_session(), &kek(), &kek_value);

@@ -114,7 +114,11 @@ fn configure(folder: &Path, without: &[&str]) -> PathBuf {
 }
 
 fn cases() -> usize {
-    conformance::CASES.len() + known_answers::CASES.len() + pkcs11::CASES.len() + 2
+    conformance::CASES.len()
+        + 2 * conformance::recovery::CASES.len()
+        + known_answers::CASES.len()
+        + pkcs11::CASES.len()
+        + 2
 }
 
 fn trials(variant: &str, scheme: WrapScheme) -> Vec<Trial> {
@@ -146,6 +150,16 @@ fn trials(variant: &str, scheme: WrapScheme) -> Vec<Trial> {
             format!("{variant}::conformance::{name}"),
             move || {
                 case(&token.open());
+                Ok(())
+            },
+        ));
+    }
+    for (name, case) in conformance::recovery::CASES {
+        let (first, second) = (token(), token());
+        trials.push(Trial::test(
+            format!("{variant}::conformance::recovery::{name}"),
+            move || {
+                case(&first.open(), &second.open());
                 Ok(())
             },
         ));

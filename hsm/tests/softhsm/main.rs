@@ -42,6 +42,16 @@ fn main() -> ExitCode {
             Ok(())
         }));
     }
+    for (name, case) in conformance::recovery::CASES {
+        let (first, second) = (token(), token());
+        trials.push(Trial::test(
+            format!("conformance::recovery::{name}"),
+            move || {
+                case(&first.open(), &second.open());
+                Ok(())
+            },
+        ));
+    }
     for (name, case) in known_answers::CASES.iter().chain(pkcs11::CASES) {
         let token = token();
         trials.push(Trial::test(*name, move || {

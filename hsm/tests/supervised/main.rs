@@ -157,6 +157,15 @@ fn the_suite_passes_under_supervision() {
         case(&hsm);
         assert_eq!(hsm.status()[0].timed_out, 0);
     }
+    for (number, (_, case)) in conformance::recovery::CASES.iter().enumerate() {
+        let hsms = ["first", "second"].map(|which| {
+            let token = TestToken::initialise(&format!("recovery {number} {which}"));
+            let (hsm, _) = start(vec![real(&token)], SupervisedConfig::default());
+            assert!(hsm.wait_until_usable(PATIENCE));
+            hsm
+        });
+        case(&hsms[0], &hsms[1]);
+    }
 }
 
 fn starting_waits_for_nothing() {

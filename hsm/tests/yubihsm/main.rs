@@ -69,13 +69,34 @@ fn main() -> ExitCode {
             Ok(())
         })
     });
+    let recovery = conformance::recovery::CASES.iter().map(|(name, case)| {
+        Trial::test(format!("conformance::recovery::{name}"), move || {
+            case(&open(&Connector::mockhsm()), &open(&Connector::mockhsm()));
+            Ok(())
+        })
+    });
+    let recovery_over_http = conformance::recovery::CASES.iter().map(|(name, case)| {
+        Trial::test(
+            format!("conformance_over_http::recovery::{name}"),
+            move || {
+                let servers = [(); 2].map(|()| connector::Running::start(Connector::mockhsm()));
+                case(&servers[0].open(), &servers[1].open());
+                Ok(())
+            },
+        )
+    });
     let own = own.into_iter().map(|(name, case)| {
         Trial::test(name, move || {
             case();
             Ok(())
         })
     });
-    let trials = suite.chain(over_http).chain(own).collect();
+    let trials = suite
+        .chain(over_http)
+        .chain(recovery)
+        .chain(recovery_over_http)
+        .chain(own)
+        .collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -249,9 +270,11 @@ fn unprotected_keys_are_not_used() {
         wrap::Algorithm::Aes256Ccm,
     );
     generated(capabilities, plain, aes256).unwrap();
+    // One that can be recovered: it leaves the device under the recovery KEK.
+    generated(capabilities | plain, plain, aes256).unwrap();
     for outcome in [
         generated(capabilities | Capability::UNWRAP_DATA, plain, aes256),
-        generated(capabilities | plain, plain, aes256),
+        generated(capabilities, plain | capabilities, aes256),
         generated(capabilities, plain | Capability::SIGN_EDDSA, aes256),
         generated(capabilities, plain, wrap::Algorithm::Aes128Ccm),
     ] {
@@ -413,7 +436,7 @@ fn several_backends_share_a_device() {
 /// `MockHsm` keeps no log: that the commands are taken is what it can show.
 fn the_devices_log_is_read() {
     let hsm = open(&Connector::mockhsm());
-    let log = hsm.device_log().unwrap();
+    let log = hsm.device_log().unwrap().unwrap();
     assert_eq!((log.unlogged_boots, log.entries.len()), (0, 0));
     hsm.acknowledge_device_log(0).unwrap();
 }
