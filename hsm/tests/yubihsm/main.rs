@@ -6,6 +6,7 @@
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod connector;
+mod recovery;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ use strongroom_hsm::{
 use yubihsm::{Capability, Client, Connector, Credentials, Domain, object, opaque, wrap};
 
 fn main() -> ExitCode {
-    let own: [(&str, fn()); 12] = [
+    let own: [(&str, fn()); 16] = [
         (
             "wrapped_keys_say_who_made_them",
             wrapped_keys_say_who_made_them,
@@ -54,6 +55,22 @@ fn main() -> ExitCode {
         (
             "cuts_in_the_middle_leave_nothing",
             connector::cuts_in_the_middle_leave_nothing,
+        ),
+        (
+            "recovery::recovery_has_the_least_capabilities",
+            recovery::recovery_has_the_least_capabilities,
+        ),
+        (
+            "recovery::a_failed_recovery_leaves_nothing",
+            recovery::a_failed_recovery_leaves_nothing,
+        ),
+        (
+            "recovery::only_the_master_kek_comes_out_of_its_blob",
+            recovery::only_the_master_kek_comes_out_of_its_blob,
+        ),
+        (
+            "recovery::unprotected_recovery_keks_are_not_used",
+            recovery::unprotected_recovery_keks_are_not_used,
         ),
     ];
     let suite = conformance::CASES.iter().map(|(name, case)| {
