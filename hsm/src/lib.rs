@@ -20,6 +20,7 @@
 //!   mod.rs       configuration and the trait's implementation: which HSM a call goes to
 //!   member.rs    one HSM: its state, opening and probing it
 //!   runner.rs    bounded threads for calls that may never come back
+//!   versions.rs  which versions of a master KEK are in service, where HSMs do not hold the same
 //!   status.rs    what an HSM is doing, for logs, metrics and health
 //! yubihsm/     the backend for the YubiHSM 2 (feature `yubihsm`, on by default; `usb`, off)
 //!   mod.rs       configuration and the trait's implementation

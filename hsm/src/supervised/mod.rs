@@ -7,6 +7,7 @@
 mod member;
 mod runner;
 mod status;
+mod versions;
 
 use std::{
     fmt,
@@ -146,19 +147,16 @@ impl Supervised {
         act: impl Fn(&dyn Hsm) -> Result<T, HsmError> + Send + Sync + 'static,
     ) -> Result<T, HsmError> {
         let act = Arc::new(act);
-        let started = Instant::now();
         let usable: Vec<_> = self
             .members
             .iter()
             .filter_map(|member| Some((member, member.usable()?)))
             .collect();
         let mut first_error = None;
+        let mut time = Shares::new(self.deadline, usable.len());
         for (place, (member, hsm)) in usable.iter().enumerate() {
-            let left = self.deadline.saturating_sub(started.elapsed());
-            // Where another one can still be asked, time is kept for it.
-            let others = u32::try_from(usable.len() - place).unwrap_or(1);
             let (act, hsm) = (Arc::clone(&act), Arc::clone(hsm));
-            match member.call(function, left / others, move || act(hsm.as_ref())) {
+            match member.call(function, time.next(), move || act(hsm.as_ref())) {
                 Err(error) if member::another_may_do_it(&error) => {
                     if place + 1 < usable.len() {
                         tracing::warn!(%error, hsm = member.name(), "asking the other HSM");
@@ -171,8 +169,7 @@ impl Supervised {
         Err(first_error.unwrap_or_else(|| self.out_of_service()))
     }
 
-    /// A call that changes what an HSM holds: made once, on the primary. Replicas get new keys, and lose destroyed ones, by the HSM's own
-    /// means.
+    /// A call that changes what an HSM holds: made once, on the primary. Replicas get new keys from their custodians or by the HSM's own means.
     fn on_primary<T: Send + 'static>(
         &self,
         function: &'static str,
@@ -197,6 +194,27 @@ impl Supervised {
         HsmError::OutOfService {
             reasons: reasons.join("; "),
         }
+    }
+}
+
+/// Shares one deadline among HSMs that are asked one after another: each has its part of the time that is left.
+struct Shares {
+    until: Instant,
+    left: usize,
+}
+
+impl Shares {
+    fn new(deadline: Duration, among: usize) -> Self {
+        Self {
+            until: Instant::now() + deadline,
+            left: among,
+        }
+    }
+
+    fn next(&mut self) -> Duration {
+        let among = u32::try_from(self.left).unwrap_or(1).max(1);
+        self.left = self.left.saturating_sub(1);
+        self.until.saturating_duration_since(Instant::now()) / among
     }
 }
 
@@ -232,16 +250,68 @@ impl Hsm for Supervised {
         })
     }
 
+    /// Those that all HSMs hold, and older ones that any holds: see [`versions`]. An HSM that does not answer counts with what it last said,
+    /// one that never did or that holds none does not count.
     fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
-        let domain = domain.to_owned();
-        self.anywhere("master_kek_versions", move |hsm| {
-            hsm.master_kek_versions(&domain)
-        })
+        let mut lists = Vec::new();
+        let (mut answered, mut first_error) = (false, None);
+        let mut time = Shares::new(self.deadline, self.members.len());
+        for member in &self.members {
+            let share = time.next();
+            let asked = member.usable().map(|hsm| {
+                let domain = domain.to_owned();
+                member.call("master_kek_versions", share, move || {
+                    hsm.master_kek_versions(&domain)
+                })
+            });
+            match asked {
+                Some(Ok(versions)) => {
+                    answered = true;
+                    member.remember_versions(domain, &versions);
+                    lists.push(versions);
+                }
+                Some(Err(error)) if !member::another_may_do_it(&error) => return Err(error),
+                silent => {
+                    if let Some(Err(error)) = silent {
+                        first_error.get_or_insert(error);
+                    }
+                    lists.extend(member.remembered_versions(domain));
+                }
+            }
+        }
+        if !answered {
+            return Err(first_error.unwrap_or_else(|| self.out_of_service()));
+        }
+        Ok(versions::in_service(&lists))
     }
 
+    /// In every HSM, all of which must be usable: what is destroyed is to be gone everywhere. One that does not hold it any more is passed over, so
+    /// that a call that failed half-way can be repeated.
     fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
-        let id = id.clone();
-        self.on_primary("destroy_master_kek", move |hsm| hsm.destroy_master_kek(&id))
+        let usable: Option<Vec<_>> = self
+            .members
+            .iter()
+            .map(|member| Some((member, member.usable()?)))
+            .collect();
+        let usable = usable.ok_or_else(|| self.out_of_service())?;
+        let (mut destroyed, mut missing) = (false, None);
+        let mut time = Shares::new(self.deadline, usable.len());
+        for (member, hsm) in usable {
+            let id = id.clone();
+            match member.call("destroy_master_kek", time.next(), move || {
+                hsm.destroy_master_kek(&id)
+            }) {
+                Ok(()) => destroyed = true,
+                Err(error @ HsmError::KeyNotFound { .. }) => {
+                    missing.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match missing {
+            Some(error) if !destroyed => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
