@@ -87,7 +87,7 @@ impl Kind {
             };
             if value != *wanted {
                 return Err(CallError::Known(HsmError::KeyUnprotected {
-                    token: token.label().to_owned(),
+                    token: token.name(),
                     label: label.to_owned(),
                     reason,
                 }));
@@ -140,14 +140,14 @@ pub(super) fn find_one(
     let key = match *find(session, token, kind, Some(label))? {
         [] => {
             return Err(CallError::Known(HsmError::KeyNotFound {
-                token: token.label().to_owned(),
+                token: token.name(),
                 label: label.to_owned(),
             }));
         }
         [key] => key,
         _ => {
             return Err(CallError::Known(HsmError::KeyAmbiguous {
-                token: token.label().to_owned(),
+                token: token.name(),
                 label: label.to_owned(),
             }));
         }
@@ -195,7 +195,7 @@ pub(super) fn check_free(
         return Ok(());
     }
     Err(CallError::Known(HsmError::KeyExists {
-        token: token.label().to_owned(),
+        token: token.name(),
         label: label.to_owned(),
     }))
 }
@@ -212,7 +212,7 @@ pub(super) fn check_new(
     let alone = match find(session, token, kind, Some(label)) {
         Ok(found) if found.len() == 1 => Ok(()),
         Ok(_) => Err(CallError::Known(HsmError::KeyExists {
-            token: token.label().to_owned(),
+            token: token.name(),
             label: label.to_owned(),
         })),
         Err(error) => Err(error),
@@ -234,6 +234,7 @@ pub(super) fn label_of(session: &Session, key: ObjectHandle) -> Result<Option<St
 
 pub(super) fn ed25519_point(
     session: &Session,
+    token: &Token,
     key: ObjectHandle,
 ) -> Result<Ed25519PublicKey, CallError> {
     let found = session.get_attributes(key, &[AttributeType::EcPoint])?;
@@ -241,10 +242,13 @@ pub(super) fn ed25519_point(
         Some(Attribute::EcPoint(point)) => parse_point(point),
         _ => None,
     };
-    point.ok_or(CallError::Known(HsmError::Malformed {
-        what: "HSM's public key (CKA_EC_POINT)",
-        reason: "it is no Ed25519 point",
-    }))
+    point.ok_or_else(|| {
+        CallError::Known(HsmError::WrongAnswer {
+            token: token.name(),
+            function: "C_GetAttributeValue",
+            reason: "a signing key's CKA_EC_POINT is no Ed25519 point",
+        })
+    })
 }
 
 /// PKCS#11 v2.40 gave the point as a DER octet string, v3.0 as raw bytes or a DER bit string.
@@ -404,7 +408,11 @@ pub(super) fn unwrapped_key() -> Vec<Attribute> {
 }
 
 /// Reads and so takes the value of an unwrapped key out of the HSM.
-pub(super) fn read_value(session: &Session, key: ObjectHandle) -> Result<Aes256Key, CallError> {
+pub(super) fn read_value(
+    session: &Session,
+    token: &Token,
+    key: ObjectHandle,
+) -> Result<Aes256Key, CallError> {
     let found = SecretTemplate(session.get_attributes(key, &[AttributeType::Value])?);
     let value = match found.first() {
         Some(Attribute::Value(value)) => <&[u8; AES256_KEY_LEN]>::try_from(value.as_slice()).ok(),
@@ -412,10 +420,13 @@ pub(super) fn read_value(session: &Session, key: ObjectHandle) -> Result<Aes256K
     };
     value
         .map(|value| Aes256Key::from_bytes(*value))
-        .ok_or(CallError::Known(HsmError::Malformed {
-            what: "key that the HSM unwrapped",
-            reason: "it is not an AES-256 key",
-        }))
+        .ok_or_else(|| {
+            CallError::Known(HsmError::WrongAnswer {
+                token: token.name(),
+                function: "C_GetAttributeValue",
+                reason: "the key that it unwrapped has no CKA_VALUE of 32 bytes",
+            })
+        })
 }
 
 fn passing_key() -> Vec<Attribute> {

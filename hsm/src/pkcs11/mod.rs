@@ -134,12 +134,12 @@ impl Pkcs11Hsm {
     }
 
     /// Whether the master KEK wraps and unwraps, asked when a module does not say why it failed to unwrap a key.
-    fn works(session: &Session, scheme: WrapScheme, kek: ObjectHandle) -> bool {
+    fn works(&self, session: &Session, scheme: WrapScheme, kek: ObjectHandle) -> bool {
         let probe = Aes256Key::from_bytes([0x5a; 32]);
         wrapping::wrap(session, scheme, kek, &probe)
             .and_then(|blob| {
                 let key = wrapping::unwrap(session, scheme, kek, &blob)?;
-                read_and_destroy(session, key)
+                read_and_destroy(session, self.token(), key)
             })
             .is_ok_and(|read| read.as_bytes() == probe.as_bytes())
     }
@@ -206,22 +206,23 @@ impl Hsm for Pkcs11Hsm {
         let scheme = wrapped.scheme;
         if !self.schemes.contains(&scheme) {
             return Err(HsmError::SchemeUnknown {
-                token: self.token().label().to_owned(),
+                token: self.token().name(),
                 scheme,
             });
         }
         self.pool.run(|session| {
             let kek = self.key(session, Kind::MasterKek, &label)?;
             match wrapping::unwrap(session, scheme, kek, &wrapped.blob) {
-                Ok(key) => read_and_destroy(session, key),
+                Ok(key) => read_and_destroy(session, self.token(), key),
                 Err(CallError::Module(error))
                     if rv::rejects_wrapped_key(&error)
                         || (rv::may_reject_wrapped_key(&error)
-                            && Self::works(session, scheme, kek)) =>
+                            && self.works(session, scheme, kek)) =>
                 {
                     Err(CallError::Known(HsmError::WrappedKeyRejected {
-                        token: self.token().label().to_owned(),
+                        token: self.token().name(),
                         label: label.clone(),
+                        code: rv::answer(&error),
                     }))
                 }
                 Err(error) => Err(error),
@@ -275,7 +276,7 @@ impl Hsm for Pkcs11Hsm {
             ] {
                 keys::check_new(session, self.token(), kind, label, key)?;
             }
-            keys::ed25519_point(session, public)
+            keys::ed25519_point(session, self.token(), public)
         })
     }
 
@@ -283,7 +284,7 @@ impl Hsm for Pkcs11Hsm {
         check_signing_label(label)?;
         self.pool.run(|session| {
             let key = self.key(session, Kind::SigningPublicKey, label)?;
-            keys::ed25519_point(session, key)
+            keys::ed25519_point(session, self.token(), key)
         })
     }
 
@@ -296,9 +297,10 @@ impl Hsm for Pkcs11Hsm {
         })?;
         signature
             .try_into()
-            .map_err(|_: Vec<u8>| HsmError::Malformed {
-                what: "HSM's signature",
-                reason: "it does not have the 64 bytes of an Ed25519 signature",
+            .map_err(|_: Vec<u8>| HsmError::WrongAnswer {
+                token: self.token().name(),
+                function: "C_Sign",
+                reason: "the signature does not have the 64 bytes of an Ed25519 signature",
             })
     }
 
@@ -323,8 +325,12 @@ impl fmt::Debug for Pkcs11Hsm {
     }
 }
 
-fn read_and_destroy(session: &Session, key: ObjectHandle) -> Result<Aes256Key, CallError> {
-    let value = keys::read_value(session, key);
+fn read_and_destroy(
+    session: &Session,
+    token: &Token,
+    key: ObjectHandle,
+) -> Result<Aes256Key, CallError> {
+    let value = keys::read_value(session, token, key);
     session.destroy_object(key).map_err(CallError::Leftover)?;
     value
 }

@@ -60,15 +60,10 @@ pub(super) fn recover(
     blob.check_len()?;
     if !hsm.schemes.contains(&scheme) {
         return Err(HsmError::SchemeUnknown {
-            token: hsm.token().label().to_owned(),
+            token: hsm.token().name(),
             scheme,
         });
     }
-    let rejected = || HsmError::RecoveryBlobRejected {
-        token: hsm.token().label().to_owned(),
-        label: label.clone(),
-        version: blob.recovery_kek_version,
-    };
     let _alone = hsm.token().module().generating();
     hsm.pool
         .run(|session| keys::check_free(session, hsm.token(), kind, &label))?;
@@ -80,9 +75,14 @@ pub(super) fn recover(
             Err(CallError::Module(error))
                 if rv::rejects_wrapped_key(&error)
                     || (rv::may_reject_wrapped_key(&error)
-                        && works(session, scheme, recovery_kek)?) =>
+                        && works(hsm, session, scheme, recovery_kek)?) =>
             {
-                return Err(CallError::Known(rejected()));
+                return Err(CallError::Known(HsmError::RecoveryBlobRejected {
+                    token: hsm.token().name(),
+                    label: label.clone(),
+                    version: blob.recovery_kek_version,
+                    code: rv::answer(&error),
+                }));
             }
             done => done?,
         };
@@ -129,9 +129,14 @@ fn finish<T>(
 }
 
 /// Whether the recovery KEK wraps and unwraps something else, asked when a module does not say why it failed to unwrap the blob.
-fn works(session: &Session, scheme: WrapScheme, key: &Aes256Key) -> Result<bool, CallError> {
+fn works(
+    hsm: &Pkcs11Hsm,
+    session: &Session,
+    scheme: WrapScheme,
+    key: &Aes256Key,
+) -> Result<bool, CallError> {
     let key = session.create_object(&keys::recovery_kek_in_session(key, true))?;
-    let works = Pkcs11Hsm::works(session, scheme, key);
+    let works = hsm.works(session, scheme, key);
     session.destroy_object(key).map_err(CallError::Leftover)?;
     Ok(works)
 }

@@ -15,7 +15,8 @@ use cryptoki::{
 };
 
 use super::{
-    MechanismUse, Pkcs11Hsm, generate_ed25519, keys, pool::CallError, read_and_destroy, wrapping,
+    MechanismUse, Pkcs11Hsm, generate_ed25519, keys, pool::CallError, read_and_destroy,
+    token::Token, wrapping,
 };
 use crate::{Aes256Key, Hsm as _, HsmError, TokenInfo, WrapScheme};
 
@@ -52,7 +53,7 @@ impl Pkcs11Hsm {
         let scheme = self.scheme();
         let measured = self
             .pool
-            .run_once(|session| measure(session, scheme, each))?;
+            .run_once(|session| measure(session, self.token(), scheme, each))?;
         Ok(Report {
             module: self.token().module().path().to_owned(),
             token: self.token_info()?,
@@ -63,12 +64,17 @@ impl Pkcs11Hsm {
     }
 }
 
-fn measure(session: &Session, scheme: WrapScheme, each: Duration) -> Result<Measured, CallError> {
+fn measure(
+    session: &Session,
+    token: &Token,
+    scheme: WrapScheme,
+    each: Duration,
+) -> Result<Measured, CallError> {
     let kek = session.generate_key(
         &Mechanism::AesKeyGen,
         &in_session(keys::master_kek_template("strongroom/measured")),
     )?;
-    let done = measure_wrapping(session, scheme, kek, each);
+    let done = measure_wrapping(session, token, scheme, kek, each);
     session.destroy_object(kek).map_err(CallError::Leftover)?;
     let (wraps, unwraps) = done?;
 
@@ -90,6 +96,7 @@ fn measure(session: &Session, scheme: WrapScheme, each: Duration) -> Result<Meas
 
 fn measure_wrapping(
     session: &Session,
+    token: &Token,
     scheme: WrapScheme,
     kek: ObjectHandle,
     each: Duration,
@@ -102,7 +109,7 @@ fn measure_wrapping(
     })?;
     let unwraps = rate(each, || {
         let key = wrapping::unwrap(session, scheme, kek, &blob)?;
-        read_and_destroy(session, key)?;
+        read_and_destroy(session, token, key)?;
         Ok(())
     })?;
     Ok((wraps, unwraps))

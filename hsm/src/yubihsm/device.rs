@@ -112,13 +112,13 @@ impl Device {
             key: config.auth_key.derive(),
             connector,
             auth_key: config.auth_key,
-            name: format!("YubiHSM 2 at {}", config.connection),
+            name: format!("the YubiHSM 2 at {}", config.connection),
             domain,
             client: Mutex::default(),
         })
     }
 
-    /// The device's name in messages: its place, which is known before it answers.
+    /// The device's full name in messages: its place, which is known before it answers.
     pub(super) fn name(&self) -> &str {
         &self.name
     }

@@ -181,9 +181,10 @@ impl YubiHsm {
             .device
             .run("GET PUBLIC KEY", |client| client.get_public_key(id))?;
         key.bytes.try_into().map_err(|_: Vec<u8>| {
-            Failure::Known(HsmError::Malformed {
-                what: "HSM's public key",
-                reason: "it does not have the 32 bytes of an Ed25519 key",
+            Failure::Known(HsmError::WrongAnswer {
+                token: self.device.name().to_owned(),
+                function: "GET PUBLIC KEY",
+                reason: "the key does not have the 32 bytes of an Ed25519 key",
             })
         })
     }
@@ -314,9 +315,10 @@ impl Hsm for YubiHsm {
                 })
                 .map_err(|failure| self.device.explain(failure))?;
             if random.len() != chunk.len() {
-                return Err(HsmError::Malformed {
-                    what: "HSM's random bytes",
-                    reason: "they are not as many as were asked for",
+                return Err(HsmError::WrongAnswer {
+                    token: self.device.name().to_owned(),
+                    function: "GET PSEUDO RANDOM",
+                    reason: "the random bytes are not as many as were asked for",
                 });
             }
             chunk.copy_from_slice(&random);

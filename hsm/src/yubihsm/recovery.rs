@@ -129,22 +129,23 @@ fn import(
         )
     });
     delete(hsm, under)?;
-    let rejected = || {
+    let rejected = |code| {
         Failure::Known(HsmError::RecoveryBlobRejected {
             token: device.name().to_owned(),
             label: label.to_owned(),
             version: blob.recovery_kek_version,
+            code,
         })
     };
     let handle = match imported {
         // The device says no more than that the command is invalid. It took the recovery KEK, so it is the blob that it refuses.
         Err(Failure::Device(
-            _,
-            ErrorKind::InvalidData
+            command,
+            kind @ (ErrorKind::InvalidData
             | ErrorKind::WrongLength
             | ErrorKind::InvalidCommand
-            | ErrorKind::GenericError,
-        )) => return Err(rejected()),
+            | ErrorKind::GenericError),
+        )) => return Err(rejected(format!("{command} answered {kind}"))),
         Err(Failure::Device(command, ErrorKind::ObjectExists)) => {
             return Err(Failure::Known(HsmError::Refused {
                 token: device.name().to_owned(),
@@ -155,7 +156,8 @@ fn import(
         }
         imported => imported?,
     };
-    let checked = check(hsm, &handle, label, rejected);
+    let another = || rejected("IMPORT WRAPPED gave another object".to_owned());
+    let checked = check(hsm, &handle, label, another);
     if let Err(Failure::Known(_)) = &checked {
         device.run("DELETE OBJECT", |client| {
             client.delete_object(handle.object_id, handle.object_type)
@@ -169,17 +171,17 @@ fn check(
     hsm: &YubiHsm,
     handle: &object::Handle,
     label: &str,
-    rejected: impl Fn() -> Failure,
+    another: impl Fn() -> Failure,
 ) -> Result<(), Failure> {
     let device = &hsm.device;
     if handle.object_type != object::Type::WrapKey {
-        return Err(rejected());
+        return Err(another());
     }
     let info = device.run("GET OBJECT INFO", |client| {
         client.get_object_info(handle.object_id, handle.object_type)
     })?;
     if info.label != objects::label(Kind::MasterKek, label) {
-        return Err(rejected());
+        return Err(another());
     }
     if !info.domains.contains(device.domain()) {
         return Err(Failure::Known(HsmError::Refused {

@@ -258,9 +258,11 @@ fn lost_sessions_are_opened_again() {
 }
 
 fn a_missing_mechanism_is_named(missing: &str) {
-    let error = Pkcs11Hsm::open(TestToken::initialise("strongroom").config()).unwrap_err();
+    let token = TestToken::initialise("strongroom");
+    let error = Pkcs11Hsm::open(token.config()).unwrap_err();
     assert!(
-        matches!(&error, HsmError::MechanismMissing { mechanism, .. } if mechanism.starts_with(missing)),
+        matches!(&error, HsmError::MechanismMissing { mechanism, token: named }
+            if mechanism.starts_with(missing) && *named == token.name()),
         "{error:?}"
     );
     assert!(error.to_string().contains(missing));

@@ -193,7 +193,7 @@ fn a_locked_pin_is_named(token: &TestToken) {
     assert!((0..30).any(locked));
     let error = Pkcs11Hsm::open(token.config()).unwrap_err();
     assert!(
-        matches!(&error, HsmError::PinLocked { token: named } if *named == token.label),
+        matches!(&error, HsmError::PinLocked { token: named } if *named == token.name()),
         "{error:?}"
     );
 }

@@ -102,7 +102,7 @@ fn a_wrong_pin_is_named(token: &TestToken) {
     };
     let error = Pkcs11Hsm::open(wrong).unwrap_err();
     assert!(
-        matches!(&error, HsmError::PinIncorrect { token: named } if *named == token.label),
+        matches!(&error, HsmError::PinIncorrect { token: named } if *named == token.name()),
         "{error:?}"
     );
     let sentence = error.to_string();
