@@ -289,15 +289,17 @@ pub(super) fn master_kek_to_copy() -> Vec<Attribute> {
     template
 }
 
-/// Copies a master KEK of the session to the token, where it is not extractable.
+/// Copies a master KEK of the session to the token, where it is not extractable; or, to see whether that can be done, to another one of the
+/// session.
 pub(super) fn copy_master_kek(
     session: &Session,
     key: ObjectHandle,
     label: &str,
+    to_token: bool,
 ) -> Result<ObjectHandle, CallError> {
     let sealed = [Attribute::Extractable(false)];
     let mut template = vec![
-        Attribute::Token(true),
+        Attribute::Token(to_token),
         Attribute::Label(label.as_bytes().to_vec()),
     ];
     // Kryoptic 1.5.4 changes it before the copy only; a token that does not may change it while it copies.
@@ -339,6 +341,16 @@ pub(super) fn recovery_kek_in_session(key: &Aes256Key, wraps: bool) -> SecretTem
     ]);
     template.extend(protected());
     SecretTemplate(template)
+}
+
+/// A template of the same key, but one that ends with the session.
+pub(super) fn in_session(mut template: Vec<Attribute>) -> Vec<Attribute> {
+    for attribute in &mut template {
+        if let Attribute::Token(stays) = attribute {
+            *stays = false;
+        }
+    }
+    template
 }
 
 /// What every secret key that stays has in common. It stands at the end of a template: `SoftHSM` takes nothing from the template of

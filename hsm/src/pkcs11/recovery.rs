@@ -91,6 +91,32 @@ pub(super) fn recover(
     })
 }
 
+/// Makes the calls of generating and of recovering a master KEK, with keys that end with the session.
+pub(super) fn probe(session: &Session, scheme: WrapScheme) -> Result<(), CallError> {
+    const LABEL: &str = "strongroom/measured";
+    let recovery_kek = Aes256Key::from_bytes([0x5a; 32]);
+    let mut made = Vec::new();
+    let mut calls = || {
+        let template = keys::recovery_kek_in_session(&recovery_kek, true);
+        let under = session.create_object(&template)?;
+        made.push(under);
+        let key = session.generate_key(&Mechanism::AesKeyGen, &keys::master_kek_to_copy())?;
+        made.push(key);
+        let blob = wrapping::wrap_there(session, scheme, under, key)?;
+        made.push(keys::copy_master_kek(session, key, LABEL, false)?);
+        let template = keys::in_session(keys::recovered_master_kek(LABEL));
+        made.push(wrapping::unwrap_as(
+            session, scheme, under, &blob, &template,
+        )?);
+        Ok(())
+    };
+    let outcome = calls();
+    for key in made {
+        session.destroy_object(key).map_err(CallError::Leftover)?;
+    }
+    outcome
+}
+
 fn wrap_and_copy(
     session: &Session,
     scheme: WrapScheme,
@@ -105,7 +131,7 @@ fn wrap_and_copy(
         blob: wrapping::wrap_there(session, scheme, under, key)?,
     };
     blob.check_len()?;
-    let copy = keys::copy_master_kek(session, key, label)?;
+    let copy = keys::copy_master_kek(session, key, label, true)?;
     Ok((blob, copy))
 }
 

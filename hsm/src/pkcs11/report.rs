@@ -10,12 +10,12 @@ use cryptoki::{
         Mechanism,
         eddsa::{EddsaParams, EddsaSignatureScheme},
     },
-    object::{Attribute, ObjectHandle},
+    object::ObjectHandle,
     session::Session,
 };
 
 use super::{
-    MechanismUse, Pkcs11Hsm, generate_ed25519, keys, pool::CallError, read_and_destroy,
+    MechanismUse, Pkcs11Hsm, generate_ed25519, keys, pool::CallError, read_and_destroy, recovery,
     token::Token, wrapping,
 };
 use crate::{Aes256Key, Hsm as _, HsmError, TokenInfo, WrapScheme};
@@ -31,6 +31,8 @@ pub struct Report {
     pub mechanisms: Vec<MechanismUse>,
     /// How the token would wrap account KEKs.
     pub scheme: WrapScheme,
+    /// Why the token cannot make master KEKs that custodians can recover, or recover them; none when it can.
+    pub recovery: Option<HsmError>,
     /// How fast it is.
     pub measured: Measured,
 }
@@ -54,11 +56,15 @@ impl Pkcs11Hsm {
         let measured = self
             .pool
             .run_once(|session| measure(session, self.token(), scheme, each))?;
+        let recovery = self
+            .pool
+            .run_once(|session| recovery::probe(session, scheme));
         Ok(Report {
             module: self.token().module().path().to_owned(),
             token: self.token_info()?,
             mechanisms: self.token().mechanisms()?,
             scheme,
+            recovery: recovery.err(),
             measured,
         })
     }
@@ -72,13 +78,13 @@ fn measure(
 ) -> Result<Measured, CallError> {
     let kek = session.generate_key(
         &Mechanism::AesKeyGen,
-        &in_session(keys::master_kek_template("strongroom/measured")),
+        &keys::in_session(keys::master_kek_template("strongroom/measured")),
     )?;
     let done = measure_wrapping(session, token, scheme, kek, each);
     session.destroy_object(kek).map_err(CallError::Leftover)?;
     let (wraps, unwraps) = done?;
 
-    let (public, private) = generate_ed25519(session, "strongroom/measured", in_session)?;
+    let (public, private) = generate_ed25519(session, "strongroom/measured", keys::in_session)?;
     let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
     let signs = rate(each, || {
         session.sign(&mechanism, private, &[0x2a; 200])?;
@@ -126,14 +132,4 @@ fn rate(each: Duration, mut call: impl FnMut() -> Result<(), CallError>) -> Resu
             return Ok(f64::from(calls) / elapsed.as_secs_f64());
         }
     }
-}
-
-/// A template of the same key, but one that ends with the session.
-fn in_session(mut template: Vec<Attribute>) -> Vec<Attribute> {
-    for attribute in &mut template {
-        if let Attribute::Token(stays) = attribute {
-            *stays = false;
-        }
-    }
-    template
 }

@@ -52,7 +52,11 @@ fn main() -> ExitCode {
             },
         ));
     }
-    for (name, case) in known_answers::CASES.iter().chain(pkcs11::CASES) {
+    for (name, case) in known_answers::CASES
+        .iter()
+        .chain(known_answers::PADDED)
+        .chain(pkcs11::CASES)
+    {
         let token = token();
         trials.push(Trial::test(*name, move || {
             case(&token);
