@@ -250,7 +250,7 @@ impl Hsm for Supervised {
         })
     }
 
-    /// Those that all HSMs hold, and older ones that any holds: see [`versions`]. An HSM that does not answer counts with what it last said,
+    /// Those that all HSMs hold, and older ones that any holds (`versions.rs` says why). An HSM that does not answer counts with what it last said,
     /// one that never did or that holds none does not count.
     fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
         let mut lists = Vec::new();

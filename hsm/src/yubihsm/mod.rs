@@ -1,7 +1,7 @@
 //! The backend for the YubiHSM 2.
 //!
 //! It has no AES-KW. The master KEK is an AES-256-CCM wrap key, and an account KEK passes through the device as an opaque
-//! object: put, exported under the master KEK, deleted; unwrapped the other way round ([`passing`]).
+//! object: put, exported under the master KEK, deleted; unwrapped the other way round (`passing.rs`).
 
 mod device;
 mod log;

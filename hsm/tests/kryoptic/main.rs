@@ -18,6 +18,8 @@ mod faults;
 mod known_answers;
 #[path = "../softhsm/pkcs11.rs"]
 mod pkcs11;
+#[path = "../softhsm/recovery.rs"]
+mod recovery;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -142,6 +144,7 @@ fn cases() -> usize {
         + 2 * conformance::recovery::CASES.len()
         + known_answers::CASES.len()
         + pkcs11::CASES.len()
+        + recovery::CASES.len()
         + 1
 }
 
@@ -191,7 +194,7 @@ fn trials(variant: &str, scheme: WrapScheme) -> Vec<Trial> {
     let pkcs11 = pkcs11::CASES
         .iter()
         .filter(|(name, _)| *name != "pkcs11::many_threads_survive_logouts");
-    for (name, case) in known.iter().chain(pkcs11) {
+    for (name, case) in known.iter().chain(pkcs11).chain(recovery::CASES) {
         let token = token();
         trials.push(Trial::test(format!("{variant}::{name}"), move || {
             case(&token);

@@ -11,6 +11,7 @@
 mod conformance;
 mod known_answers;
 mod pkcs11;
+mod recovery;
 #[path = "../support/softhsm.rs"]
 mod softhsm_child;
 #[path = "../support/mod.rs"]
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         .iter()
         .chain(known_answers::PADDED)
         .chain(pkcs11::CASES)
+        .chain(recovery::CASES)
     {
         let token = token();
         trials.push(Trial::test(*name, move || {
