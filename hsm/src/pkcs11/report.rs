@@ -15,7 +15,7 @@ use cryptoki::{
 };
 
 use super::{
-    MechanismUse, Pkcs11Hsm, generate_ed25519, keys, pool::CallError, read_and_destroy, recovery,
+    MechanismUse, Pkcs11Hsm, generate_ed25519, keys, pool::CallError, read_and_destroy,
     token::Token, wrapping,
 };
 use crate::{Aes256Key, Hsm as _, HsmError, TokenInfo, WrapScheme};
@@ -58,7 +58,7 @@ impl Pkcs11Hsm {
             .run_once(|session| measure(session, self.token(), scheme, each))?;
         let recovery = self
             .pool
-            .run_once(|session| recovery::probe(session, scheme));
+            .run_once(|session| super::recovery::probe(session, scheme));
         Ok(Report {
             module: self.token().module().path().to_owned(),
             token: self.token_info()?,
