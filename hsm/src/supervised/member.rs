@@ -1,6 +1,7 @@
 //! One HSM under supervision: its state, the thread that opens and probes it, and calls on it.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -29,6 +30,8 @@ pub(super) struct Member {
     health: Mutex<Health>,
     /// A call failed, an operator asks, or it is over.
     woken: Condvar,
+    /// The versions of each domain's master KEK that it last said it holds.
+    versions: Mutex<HashMap<String, Vec<u32>>>,
 }
 
 struct Health {
@@ -90,6 +93,7 @@ impl Member {
                 opened: 0,
             }),
             woken: Condvar::new(),
+            versions: Mutex::default(),
         })
     }
 
@@ -152,6 +156,15 @@ impl Member {
         answer
     }
 
+    pub(super) fn remember_versions(&self, domain: &str, versions: &[u32]) {
+        lock(&self.versions).insert(domain.to_owned(), versions.to_vec());
+    }
+
+    /// What it last said; none when it never did.
+    pub(super) fn remembered_versions(&self, domain: &str) -> Option<Vec<u32>> {
+        lock(&self.versions).get(domain).cloned()
+    }
+
     pub(super) fn status(&self) -> MemberStatus {
         let (at_work, abandoned) = self.runner.counts();
         let health = lock(&self.health);
@@ -195,11 +208,11 @@ impl Member {
         self.runner.close();
     }
 
-    /// Waits until nothing of ours is in the module any more, which must not be there when the process ends. Calls that hang are not waited
-    /// for.
+    /// Waits until nothing of ours is in the module any more, which must not be there when the process ends: until the deadline also for
+    /// calls that were abandoned.
     pub(super) fn settle(self: &Arc<Self>, deadline: Instant) {
         // The supervising thread holds the member until it ends.
-        while (Arc::strong_count(self) > 1 || self.runner.counts().0 > 0)
+        while (Arc::strong_count(self) > 1 || self.runner.counts() != (0, 0))
             && Instant::now() < deadline
         {
             thread::sleep(Duration::from_millis(1));

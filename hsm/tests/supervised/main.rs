@@ -11,6 +11,7 @@
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod faulty;
+mod replica;
 #[path = "../support/softhsm.rs"]
 mod softhsm_child;
 #[path = "../support/mod.rs"]
@@ -64,6 +65,14 @@ const SCENARIOS: &[(&str, fn())] = &[
         "what_the_caller_did_wrong_changes_nothing",
         what_the_caller_did_wrong_changes_nothing,
     ),
+    (
+        "a_new_version_waits_for_the_replica",
+        replica::a_new_version_waits_for_the_replica,
+    ),
+    (
+        "a_version_is_destroyed_everywhere",
+        replica::a_version_is_destroyed_everywhere,
+    ),
 ];
 
 /// What the appliance has 10 seconds for.
@@ -71,6 +80,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     if let Some(role) = support::role() {
+        if role == replica::ELSEWHERE {
+            replica::elsewhere();
+            return ExitCode::SUCCESS;
+        }
         let scenario = SCENARIOS.iter().find(|(name, _)| *name == role);
         (scenario.unwrap().1)();
         return ExitCode::SUCCESS;
@@ -156,6 +169,15 @@ fn the_suite_passes_under_supervision() {
         assert!(hsm.wait_until_usable(PATIENCE));
         case(&hsm);
         assert_eq!(hsm.status()[0].timed_out, 0);
+    }
+    for (number, (_, case)) in conformance::recovery::CASES.iter().enumerate() {
+        let hsms = ["first", "second"].map(|which| {
+            let token = TestToken::initialise(&format!("recovery {number} {which}"));
+            let (hsm, _) = start(vec![real(&token)], SupervisedConfig::default());
+            assert!(hsm.wait_until_usable(PATIENCE));
+            hsm
+        });
+        case(&hsms[0], &hsms[1]);
     }
 }
 
