@@ -112,9 +112,12 @@ impl Keystore {
             &domain.checkpoint_key,
             |message| domain.hsm().sign(&label, message),
         )
-        .map_err(|error| {
-            tracing::error!(%error, "the checkpoint was not signed");
-            Error::Internal("the checkpoint was not signed")
+        .map_err(|error| match error {
+            checkpoint::SignError::Signer(error) => Error::Hsm(error),
+            error => {
+                tracing::error!(%error, "the checkpoint was not signed");
+                Error::Internal("the checkpoint was not signed")
+            }
         })?;
         let number = domain.number;
         core.store.write(Box::new(move |tx| {

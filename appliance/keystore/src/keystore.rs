@@ -8,7 +8,6 @@ use strongroom_audit::Detail;
 use strongroom_hsm::Hsm;
 use strongroom_wire::account::{AccountKind, AccountState, CreatedAccount, Role};
 use strongroom_wire::audit::Act;
-use strongroom_wire::health::{Health, Status};
 
 use crate::accounts;
 use crate::act::Scope;
@@ -201,18 +200,22 @@ impl Keystore {
         Ok(Self { core })
     }
 
-    /// Whether HSM and storage work.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        let of = |works: bool| if works { Status::Ok } else { Status::Failing };
-        let hsm = of(self.core.domain.hsm().token_info().is_ok());
-        let storage = of(self.core.store.write(Box::new(|_| Ok(()))).is_ok());
-        Health {
-            status: of(hsm == Status::Ok && storage == Status::Ok),
-            hsm,
-            storage,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
+    /// Records that the appliance is being sealed; `by` says by whom. Needs no HSM.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the store does not take it.
+    pub fn record_seal(&self, by: &str) -> Result<u64, Error> {
+        let note = Some(by.to_owned());
+        self.core
+            .act(Act::DomainSeal, LOCALHOST, move |scope| {
+                scope.detail = Detail {
+                    note: note.clone(),
+                    ..Detail::default()
+                };
+                scope.record(Act::DomainSeal)
+            })
+            .map_err(|refusal| refusal.error)
     }
 
     /// Figures for metrics.

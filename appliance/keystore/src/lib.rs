@@ -2,7 +2,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`Keystore`] (`keystore`) | opening a domain, health, figures, what runs in the background |
+//! | [`Keystore`] (`keystore`) | opening a domain, figures, what runs in the background, wiping |
 //! | `act` | how acts and looks are run: who asks, in which transaction, leaving which leaf |
 //! | `accounts`, `groups` | accounts and their roles; groups and their members |
 //! | `credentials`, `sessions` | enrolment, OPAQUE sign-in, sessions |

@@ -2,6 +2,8 @@
 //!
 //! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
 
+mod hsm;
+
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use strongroom_keystore::Options;
+
+pub(crate) use hsm::{Device, Hsm, Member, Place};
 
 /// In the data folder: the database, and the witness file where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
@@ -35,7 +39,7 @@ pub(crate) struct Config {
     /// The certificate and its key.
     #[serde(default)]
     pub(crate) tls: Tls,
-    /// The HSM.
+    /// The HSM, and its replica where there is one.
     pub(crate) hsm: Hsm,
     /// Lifetimes and the cache of account KEKs.
     #[serde(default)]
@@ -90,23 +94,6 @@ impl Default for Tls {
             key: "tls/server.key".into(),
         }
     }
-}
-
-/// The HSM.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Hsm {
-    /// The PKCS#11 module.
-    pub(crate) module: PathBuf,
-    /// The token's label.
-    #[serde(default = "default_token_label")]
-    pub(crate) token_label: String,
-    /// The file with the token's PIN.
-    #[serde(default = "default_pin_file")]
-    pub(crate) pin_file: PathBuf,
-    /// The most sessions at once.
-    #[serde(default = "default_hsm_sessions")]
-    pub(crate) sessions: NonZeroUsize,
 }
 
 /// Lifetimes and the cache of account KEKs.
@@ -269,7 +256,7 @@ pub(crate) enum ConfigError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        reason: &'static str,
+        reason: String,
     },
 }
 
@@ -290,13 +277,11 @@ impl Config {
             line: line_of(&text, error.span().map_or(0, |span| span.start)),
             reason: error.message().replace('\n', " "),
         })?;
-        if let Err(reason) = config.check() {
-            return Err(ConfigError::Invalid {
-                path: path.to_owned(),
-                reason,
-            });
-        }
         config.resolve(path.parent().unwrap_or(Path::new("")));
+        config.check().map_err(|reason| ConfigError::Invalid {
+            path: path.to_owned(),
+            reason,
+        })?;
         Ok(config)
     }
 
@@ -330,25 +315,19 @@ impl Config {
         }
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), String> {
         check_name(&self.name)?;
         if self.domain.is_empty() {
-            return Err("domain is empty");
+            return Err("domain is empty".to_owned());
         }
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
-            return Err("a limit of request bodies is below 1024 bytes");
+            return Err("a limit of request bodies is below 1024 bytes".to_owned());
         }
-        Ok(())
+        self.hsm.members().map(drop)
     }
 
     fn resolve(&mut self, folder: &Path) {
-        for path in [
-            &mut self.data,
-            &mut self.tls.certificate,
-            &mut self.tls.key,
-            &mut self.hsm.module,
-            &mut self.hsm.pin_file,
-        ] {
+        for path in [&mut self.data, &mut self.tls.certificate, &mut self.tls.key] {
             // Without the "." that stands for the folder itself.
             *path = folder.join(&*path).components().collect();
         }
@@ -357,6 +336,7 @@ impl Config {
                 *path = folder.join(&*path).components().collect();
             }
         }
+        self.hsm.resolve(folder);
     }
 }
 
@@ -365,7 +345,7 @@ impl Config {
 pub(crate) struct InitialConfig<'a> {
     pub(crate) name: &'a str,
     pub(crate) listen: InitialListen,
-    pub(crate) hsm: InitialHsm<'a>,
+    pub(crate) hsm: &'a Hsm,
 }
 
 /// See [`InitialConfig`].
@@ -373,14 +353,6 @@ pub(crate) struct InitialConfig<'a> {
 pub(crate) struct InitialListen {
     pub(crate) client: SocketAddr,
     pub(crate) admin: SocketAddr,
-}
-
-/// See [`InitialConfig`].
-#[derive(Debug, Serialize)]
-pub(crate) struct InitialHsm<'a> {
-    pub(crate) module: &'a Path,
-    pub(crate) token_label: &'a str,
-    pub(crate) pin_file: &'a Path,
 }
 
 /// The domain that there is where nothing else is said.
@@ -394,10 +366,10 @@ pub(crate) fn origin(name: &str, domain: &str) -> String {
 }
 
 /// Whether `name` can be the appliance's: it stands in checkpoints and in the certificate.
-pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let good = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
     if name.is_empty() || name.len() > 253 || !name.chars().all(good) {
-        return Err("name must have 1 to 253 letters, digits, dots and hyphens");
+        return Err("name must have 1 to 253 letters, digits, dots and hyphens".to_owned());
     }
     Ok(())
 }
@@ -408,18 +380,6 @@ fn default_data() -> PathBuf {
 
 fn default_name() -> String {
     "strongroom.local".to_owned()
-}
-
-fn default_token_label() -> String {
-    "strongroom".to_owned()
-}
-
-fn default_pin_file() -> PathBuf {
-    "hsm-pin".into()
-}
-
-fn default_hsm_sessions() -> NonZeroUsize {
-    at_least_one(8)
 }
 
 fn at_least_one(number: usize) -> NonZeroUsize {

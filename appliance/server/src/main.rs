@@ -3,7 +3,10 @@
 //! ```text
 //! main.rs        the command line; errors become one sentence here
 //! hardening.rs   what the process denies itself and others before anything else
-//! config.rs      strongroom.toml
+//! config.rs      strongroom.toml; config/hsm.rs: its [hsm] table
+//! estate.rs      the HSMs that it names and their PINs; gate.rs: whether requests reach the keystore (sealed, opening, serving)
+//! control.rs     how operators' commands reach the appliance that serves
+//! background.rs  what goes on besides answering requests
 //! backups.rs     making backups, by hand or by the schedule; witness.rs: the checkpoint kept outside of the database
 //! folder.rs      the data folder: its lock, the file of addresses
 //! logging.rs     the log; metrics.rs: what /metrics shows
@@ -17,16 +20,21 @@
 //!
 //! What must never happen here:
 //! - a decision about who may do what with a key: that is the keystore's;
-//! - a token, a code, key material, a body or an account's name in a log line, a metric or an error;
+//! - a start, a seal or an answer about health that waits for the HSM;
+//! - a token, a PIN, a code, key material, a body or an account's name in a log line, a metric or an error;
 //! - a keystore call on a thread that serves connections: all go through `routes::ask`;
 //! - an answer of status 400 or above that `problems.rs` did not make.
 
 #![forbid(unsafe_code)]
 
 mod auth;
+mod background;
 mod backups;
 mod config;
+mod control;
+mod estate;
 mod folder;
+mod gate;
 mod hardening;
 mod logging;
 mod metrics;
@@ -71,6 +79,12 @@ enum Command {
     Init(operator::init::Arguments),
     /// Serve clients and administrators until SIGINT or SIGTERM.
     Serve(operator::serve::Arguments),
+    /// How the appliance that serves is. Exit status 0 when it serves, 1 when it is sealed or waits for its HSM.
+    Status(operator::status::Arguments),
+    /// Seal the appliance that serves: it forgets every PIN and KEK at once, and answers nothing but its health.
+    Seal(operator::seal::Arguments),
+    /// Unseal it: the PINs are asked for on the terminal, or read from standard input, a line each.
+    Unseal(operator::unseal::Arguments),
     /// Make a backup, beside a running appliance or without one.
     Backup(operator::backup::Arguments),
     /// Make a data folder from a backup, once all of it has been verified.
@@ -102,6 +116,9 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
     match command_line.command {
         Command::Init(arguments) => operator::init::run(&arguments),
         Command::Serve(arguments) => operator::serve::run(config, &arguments),
+        Command::Status(arguments) => operator::status::run(config, &arguments),
+        Command::Seal(arguments) => operator::seal::run(config, &arguments),
+        Command::Unseal(arguments) => operator::unseal::run(config, &arguments),
         Command::Backup(arguments) => operator::backup::run(config, &arguments),
         Command::Restore(arguments) => operator::restore::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {

@@ -97,6 +97,8 @@ acts! {
     AccountKekResealed = 45, "account-kek.resealed";
     /// The database was restored from a backup.
     DomainRestore = 50, "domain.restore";
+    /// An operator sealed the appliance.
+    DomainSeal = 51, "domain.seal";
 }
 
 impl fmt::Display for Act {

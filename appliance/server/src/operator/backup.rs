@@ -47,7 +47,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         arguments.to.clone()
     };
     check_target(&config, &path)?;
-    let hsm = super::open_hsm(&config)?;
+    let hsm = super::open_hsm(&config.hsm)?;
     let report = if arguments.dry_run {
         Report {
             path,

@@ -11,41 +11,34 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf, absolute};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 use strongroom_hsm::HsmError;
-use strongroom_hsm::pkcs11::{Pin, Pkcs11Config, Pkcs11Hsm, initialise_token};
+use strongroom_hsm::pkcs11::{Pin, PinSource, initialise_token};
 use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{Keystore, NewDomain, Options, SystemClock};
 use strongroom_wire::account::CreatedAccount;
 
 use site::Site;
 
-use crate::config::{self, InitialConfig, InitialHsm, InitialListen};
+use super::hsm_arguments::HsmArguments;
+use crate::config::{self, Device, InitialConfig, InitialListen};
 use crate::tls::authority;
 
 /// What `init` takes.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("token").required(true).args(["initialise_token", "pin_file"]))]
+#[command(group = clap::ArgGroup::new("login").required(true).args(["initialise_token", "pin"]))]
 pub(crate) struct Arguments {
     /// The data folder to make.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The PKCS#11 module of the HSM's vendor.
-    #[arg(long, value_name = "FILE")]
-    hsm_module: PathBuf,
-    /// The label of the token.
-    #[arg(long, value_name = "LABEL", default_value = "strongroom")]
-    token_label: String,
-    /// Initialise the first blank token under that label, with random PINs.
+    #[command(flatten)]
+    hsm: HsmArguments,
+    /// Initialise the first blank token behind the module under the label --token, with random PINs.
     #[arg(long)]
     initialise_token: bool,
-    /// Use the token that is there, with the PIN in this file.
-    #[arg(long, value_name = "FILE")]
-    pin_file: Option<PathBuf>,
     /// Where clients reach the appliance.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
     client_listen: SocketAddr,
@@ -121,24 +114,29 @@ fn make(site: &Site, arguments: &Arguments) -> anyhow::Result<CreatedAccount> {
         .context("the folder for certificates cannot be made")?;
     authority::create(&site.tls(), &arguments.name, &certificate_names(arguments))?;
 
-    let (pin_file, pin) = match &arguments.pin_file {
-        Some(file) => {
-            let file = absolute(file).context("the PIN file's path cannot be resolved")?;
-            let pin = Pin::from_file(&file)?;
-            (file, pin)
-        }
-        None => (
-            PathBuf::from(Site::PIN),
-            new_token(site, &arguments.hsm_module, &arguments.token_label)?,
-        ),
+    let mut hsm_settings = arguments.hsm.settings()?;
+    let members = hsm_settings.members().map_err(anyhow::Error::msg)?;
+    if arguments.initialise_token {
+        let [
+            config::Member {
+                device: Device::Pkcs11 { module, token, .. },
+                ..
+            },
+        ] = members.as_slice()
+        else {
+            bail!("only a token behind a PKCS#11 module can be initialised here");
+        };
+        new_token(site, module, token)?;
+        // What is written names it, also where it is the default.
+        hsm_settings.token = Some(token.clone());
+        hsm_settings.pin = Some(PinSource::File(Site::PIN.into()));
+    }
+    let hsm = {
+        // As the configuration will say, in the folder where it will stand.
+        let mut hsm = hsm_settings.clone();
+        hsm.resolve(site.folder());
+        super::open_hsm(&hsm)?
     };
-    let module = absolute(&arguments.hsm_module).context("the module's path cannot be resolved")?;
-    let hsm = Pkcs11Hsm::open(Pkcs11Config {
-        module: module.clone(),
-        token_label: arguments.token_label.clone(),
-        pin,
-        max_sessions: 2,
-    })?;
 
     let domain = NewDomain {
         name: config::default_domain(),
@@ -152,7 +150,7 @@ fn make(site: &Site, arguments: &Arguments) -> anyhow::Result<CreatedAccount> {
     };
     let created = {
         let store = SqliteStore::create(&site.database())?;
-        Keystore::initialise(&store, Arc::new(hsm), &SystemClock, &domain, &options)?
+        Keystore::initialise(&store, hsm, &SystemClock, &domain, &options)?
     };
 
     let initial = InitialConfig {
@@ -161,11 +159,7 @@ fn make(site: &Site, arguments: &Arguments) -> anyhow::Result<CreatedAccount> {
             client: arguments.client_listen,
             admin: arguments.admin_listen,
         },
-        hsm: InitialHsm {
-            module: &module,
-            token_label: &arguments.token_label,
-            pin_file: &pin_file,
-        },
+        hsm: &hsm_settings,
     };
     let text = format!(
         "# strongroomd's configuration. What is not said here keeps its default; strongroom.example.toml lists every setting.\n{}",
@@ -178,7 +172,7 @@ fn make(site: &Site, arguments: &Arguments) -> anyhow::Result<CreatedAccount> {
 
 /// Initialises a token with random PINs, which are in the data folder before the token has them. Where an earlier `init` got that
 /// far, its token is used.
-fn new_token(site: &Site, module: &Path, label: &str) -> anyhow::Result<Pin> {
+fn new_token(site: &Site, module: &Path, label: &str) -> anyhow::Result<()> {
     let (pin_file, so_pin_file) = (site.path(Site::PIN), site.path(Site::SO_PIN));
     let again = pin_file.exists() && so_pin_file.exists();
     let (pin, so_pin) = if again {
@@ -191,8 +185,8 @@ fn new_token(site: &Site, module: &Path, label: &str) -> anyhow::Result<Pin> {
         (pin, so_pin)
     };
     match initialise_token(module, label, &pin, &so_pin) {
-        Ok(()) => Ok(pin),
-        Err(HsmError::TokenExists { .. }) if again => Ok(pin),
+        Ok(()) => Ok(()),
+        Err(HsmError::TokenExists { .. }) if again => Ok(()),
         Err(error) => {
             if matches!(
                 error,
@@ -283,7 +277,7 @@ mod tests {
             "init",
             "--data",
             "d",
-            "--hsm-module",
+            "--module",
             "m.so",
             "--admin-account",
             "a",
@@ -339,8 +333,8 @@ mod tests {
     #[test]
     fn the_token_is_initialised_or_has_a_pin() {
         assert!(arguments(&["--initialise-token"]).is_ok());
-        assert!(arguments(&["--pin-file", "p"]).is_ok());
+        assert!(arguments(&["--pin", "prompt"]).is_ok());
         assert!(arguments(&[]).is_err());
-        assert!(arguments(&["--initialise-token", "--pin-file", "p"]).is_err());
+        assert!(arguments(&["--initialise-token", "--pin", "prompt"]).is_err());
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     check_empty(&data)?;
     let backup = File::open(&arguments.backup)
         .with_context(|| format!("{} cannot be read", arguments.backup.display()))?;
-    let hsm = super::open_hsm(&config)?;
+    let hsm = super::open_hsm(&config.hsm)?;
 
     // Beside the target, so that it becomes the target in one step when it is whole.
     let parent = data

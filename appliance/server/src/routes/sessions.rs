@@ -2,7 +2,6 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{delete, get, post, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::account::Done;
 use strongroom_wire::id::SessionId;
 use strongroom_wire::session::{FinishSignIn, Sessions, SignInStarted, SignedIn, StartSignIn};
@@ -11,6 +10,7 @@ use super::body::Json;
 use super::{Answer, acted, ask, shown, wait_for};
 use crate::auth::limits::SignInLimits;
 use crate::auth::{Caller, Source};
+use crate::gate::OpenKeystore;
 use crate::problems::Failure;
 
 /// Start a sign-in.
@@ -28,7 +28,7 @@ pub(super) async fn start(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<StartSignIn>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = request.account.clone();
     limits.admit(&account, source)?;
@@ -56,7 +56,7 @@ pub(super) async fn finish(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishSignIn>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let limited = web::Data::clone(&limits);
     let (account, answer) = wait_for(move || {
@@ -85,7 +85,7 @@ pub(super) async fn finish(
     responses((status = 200, description = "The caller's sessions.", body = Sessions)),
 )]
 #[get("/v1/sessions")]
-pub(super) async fn list(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn list(caller: Caller, keystore: OpenKeystore) -> Answer {
     let sessions = ask(keystore, move |keystore| keystore.sessions(&caller)).await?;
     Ok(shown(&sessions))
 }
@@ -97,7 +97,7 @@ pub(super) async fn list(caller: Caller, keystore: web::Data<Keystore>) -> Answe
     responses((status = 200, description = "The session is ended.", body = Done)),
 )]
 #[delete("/v1/sessions/current")]
-pub(super) async fn end_current(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn end_current(caller: Caller, keystore: OpenKeystore) -> Answer {
     let done = ask(keystore, move |keystore| {
         keystore.end_session(&caller, None)
     })
@@ -116,7 +116,7 @@ pub(super) async fn end_current(caller: Caller, keystore: web::Data<Keystore>) -
 pub(super) async fn end(
     caller: Caller,
     session: web::Path<SessionId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let session = session.into_inner();
     let done = ask(keystore, move |keystore| {

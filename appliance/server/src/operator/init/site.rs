@@ -74,6 +74,10 @@ impl Site {
         self.folder.join(name)
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn config(&self) -> PathBuf {
         self.path(Self::CONFIG)
     }
