@@ -92,6 +92,9 @@ enum Command {
     /// Look into the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Look into the HSM.
+    #[command(subcommand)]
+    Hsm(HsmCommand),
     /// Print the OpenAPI document of the HTTP interface.
     Openapi,
 }
@@ -100,6 +103,12 @@ enum Command {
 enum AuditCommand {
     /// Recompute the whole audit log and hold the database against it. Exit status 1 when anything does not match.
     Verify(operator::audit_verify::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum HsmCommand {
+    /// Say what an HSM offers, what the appliance would use of it, and how fast it is. Exit status 1 when it cannot be used.
+    Check(operator::hsm_check::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -124,6 +133,7 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Audit(AuditCommand::Verify(arguments)) => {
             operator::audit_verify::run(config, &arguments)
         }
+        Command::Hsm(HsmCommand::Check(arguments)) => operator::hsm_check::run(config, &arguments),
         Command::Openapi => operator::openapi::run(),
     }
 }

@@ -35,6 +35,11 @@ pub(crate) struct HsmArguments {
 }
 
 impl HsmArguments {
+    /// Whether an HSM is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.module.is_some() || self.connector.is_some() || self.usb.is_some()
+    }
+
     /// The `[hsm]` table that says the same. Its paths are absolute; where no PIN is named, it is the default of the table.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 pub(crate) mod audit_verify;
 pub(crate) mod backup;
 mod hsm_arguments;
+pub(crate) mod hsm_check;
 pub(crate) mod init;
 pub(crate) mod openapi;
 mod pin_prompt;
