@@ -218,6 +218,29 @@ impl Keystore {
             .map_err(|refusal| refusal.error)
     }
 
+    /// Records what an HSM's own log says, a leaf for each note (1 to 1024 bytes). Once it answers the leaves are durable. Needs no HSM.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when a note is too long, [`Error::Store`] when the store does not take it.
+    pub fn record_device_log(&self, notes: Vec<String>) -> Result<(), Error> {
+        if notes.iter().any(|note| note.len() > Detail::NOTE_MAX) {
+            return Err(Error::Invalid("A note is too long for a leaf.".to_owned()));
+        }
+        self.core
+            .act(Act::HsmDeviceLog, LOCALHOST, move |scope| {
+                for note in &notes {
+                    scope.detail = Detail {
+                        note: Some(note.clone()),
+                        ..Detail::default()
+                    };
+                    scope.record(Act::HsmDeviceLog)?;
+                }
+                Ok(())
+            })
+            .map_err(|refusal| refusal.error)
+    }
+
     /// Figures for metrics.
     ///
     /// # Errors

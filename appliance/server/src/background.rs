@@ -19,6 +19,7 @@ use strongroom_keystore::Keystore;
 use crate::auth::limits::SignInLimits;
 use crate::backups::Schedule;
 use crate::config::Config;
+use crate::device_log::Drain;
 use crate::witness::Witness;
 
 /// A leaf is under a signed checkpoint after about so long.
@@ -27,6 +28,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often the schedule looks whether a backup is due.
 const BACKUP_CHECK_EVERY: Duration = Duration::from_secs(10);
+/// How often the HSMs' own logs are looked at: they have little room.
+const DEVICE_LOGS_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// A rotation goes in steps, so many a second.
 const ROTATION_STEPS: u32 = 10;
@@ -102,6 +105,14 @@ impl Background {
             let moved = rotate(&rotating, records);
             pause = moved.is_err().then(|| Instant::now() + ROTATION_PAUSE);
             trouble.tell(&moved);
+        })?;
+        let mut drain = Drain::new(Arc::clone(&hsm), Arc::clone(&keystore));
+        let mut trouble = Trouble::new(
+            "an HSM's own log cannot be recorded",
+            "the HSMs' own logs are recorded again",
+        );
+        threads.every("device-logs", DEVICE_LOGS_EVERY, move || {
+            trouble.tell(&drain.run());
         })?;
         let mut trouble = Trouble::new(
             "expired things cannot be forgotten",

@@ -6,7 +6,7 @@
 //! config.rs      strongroom.toml; config/hsm.rs: its [hsm] table
 //! estate.rs      the HSMs that it names and their PINs; gate.rs: whether requests reach the keystore (sealed, opening, serving)
 //! control.rs     how operators' commands reach the appliance that serves
-//! background.rs  what goes on besides answering requests
+//! background.rs  what goes on besides answering requests; device_log.rs: HSMs' own logs into the audit tree
 //! backups.rs     making backups, by hand or by the schedule; witness.rs: the checkpoint kept outside of the database
 //! folder.rs      the data folder: its lock, the file of addresses
 //! logging.rs     the log; metrics.rs: what /metrics shows
@@ -32,6 +32,7 @@ mod background;
 mod backups;
 mod config;
 mod control;
+mod device_log;
 mod estate;
 mod folder;
 mod gate;

@@ -99,6 +99,8 @@ acts! {
     DomainRestore = 50, "domain.restore";
     /// An operator sealed the appliance.
     DomainSeal = 51, "domain.seal";
+    /// Entries of an HSM's own log were recorded.
+    HsmDeviceLog = 52, "hsm.device-log";
 }
 
 impl fmt::Display for Act {
