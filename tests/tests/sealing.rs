@@ -219,11 +219,12 @@ fn answers_health_alone(appliance: &Appliance) {
     let output = appliance.strongroomd().arg("openapi").output().unwrap();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut asked = 0;
+    let mut connections = [Listener::Client, Listener::Administration]
+        .map(|listener| (listener, api.connect(listener).unwrap()));
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
-            for listener in [Listener::Client, Listener::Administration] {
+            for (listener, connection) in &mut connections {
                 let path = path.replace(['{', '}'], "");
-                let mut connection = api.connect(listener).unwrap();
                 let token = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U";
                 let response = connection
                     .send(&method.to_uppercase(), &path, Some(token), None)

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use strongroom_hsm::HsmError;
 use strongroom_hsm::pkcs11::Pin;
-use strongroom_hsm::supervised::{MemberStatus, Supervised};
+use strongroom_hsm::supervised::{MemberStatus, State as HsmState, Supervised};
 use strongroom_keystore::store::Store;
 use strongroom_keystore::{Clock as _, Error, Keystore, Statistics, SystemClock};
 use strongroom_wire::encoding::Timestamp;
@@ -168,7 +168,7 @@ impl Gate {
             Name::Closing => {}
         }
         let deadline = Instant::now() + UNSEAL_PATIENCE;
-        while matches!(phase.name, Name::Opening { .. }) && Instant::now() < deadline {
+        while phase.is_undecided() && Instant::now() < deadline {
             phase = self.wait(phase, LOOK_AGAIN);
         }
         drop(phase);
@@ -444,6 +444,16 @@ impl Phase {
         }
     }
 
+    /// Whether it is opening and an HSM may still turn out to be usable, or all to refuse their PINs, in a moment.
+    fn is_undecided(&self) -> bool {
+        let Name::Opening { hsm, .. } = &self.name else {
+            return false;
+        };
+        let status = hsm.status();
+        let away = |member: &MemberStatus| matches!(member.state, HsmState::Unusable { .. });
+        !status.iter().all(away) || status.iter().all(|member| !member.retried)
+    }
+
     /// Whether it is the opening that is tried with these HSMs.
     fn is_opening(&self, by: &Arc<Supervised>) -> bool {
         matches!(&self.name, Name::Opening { hsm, .. } if Arc::ptr_eq(hsm, by))
@@ -460,7 +470,6 @@ fn comes_by_itself(error: &HsmError) -> bool {
 
 /// What the HSMs say, in one sentence.
 fn complaints(hsms: &[MemberStatus]) -> String {
-    use strongroom_hsm::supervised::State as HsmState;
     let said = hsms.iter().map(|hsm| match &hsm.state {
         HsmState::Probing => format!("{} is being opened", hsm.name),
         HsmState::Usable => format!("{} is usable", hsm.name),
