@@ -101,6 +101,14 @@ acts! {
     DomainSeal = 51, "domain.seal";
     /// Entries of an HSM's own log were recorded.
     HsmDeviceLog = 52, "hsm.device-log";
+    /// Operators and custodians made a recovery KEK for the domain.
+    DomainCeremony = 53, "domain.ceremony";
+    /// Custodians recovered the domain's master KEK into an HSM.
+    DomainRecover = 54, "domain.recover";
+    /// A key that signs checkpoints began or ended.
+    DomainCheckpointKey = 55, "domain.checkpoint-key";
+    /// Custodians gave a second HSM the domain's master KEK.
+    DomainReplicate = 56, "domain.replicate";
 }
 
 impl fmt::Display for Act {
