@@ -11,6 +11,9 @@
 //! | `account` | [`AccountRecord`](crate::store::AccountRecord) | MAC |
 //! | `account-kek` | [`AccountKekRecord`](crate::store::AccountKekRecord) | MAC |
 //! | `retired-master-kek` | [`RetiredMasterKekRecord`](crate::store::RetiredMasterKekRecord) | MAC |
+//! | `recovery-kek` | [`RecoveryKekRecord`](crate::store::RecoveryKekRecord) | MAC |
+//! | `recovery-blob` | [`RecoveryBlobRecord`](crate::store::RecoveryBlobRecord) | MAC |
+//! | `checkpoint-key` | [`CheckpointKeyRecord`](crate::store::CheckpointKeyRecord) | MAC |
 //! | `membership` | [`MembershipRecord`](crate::store::MembershipRecord) | associated data of the group's KEK |
 //! | `credential` | [`CredentialRecord`](crate::store::CredentialRecord) | MAC |
 //! | `session` | [`SessionRecord`](crate::store::SessionRecord) | associated data of the transport key |

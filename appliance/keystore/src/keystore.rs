@@ -5,25 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_audit::Detail;
-use strongroom_hsm::Hsm;
+use strongroom_hsm::{Aes256Key, Hsm};
 use strongroom_wire::account::{AccountKind, AccountState, CreatedAccount, Role};
 use strongroom_wire::audit::Act;
+use strongroom_wire::id::AccountId;
 
 use crate::accounts;
 use crate::act::Scope;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
+use crate::recovery::NewRecovery;
 use crate::rotation;
 use crate::rotation::Rotation;
 use crate::sessions::SignIns;
-use crate::store::Store;
+use crate::store::{AccountKekRecord, Store};
 
 /// Where the appliance's own acts come from.
 pub(crate) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A new domain.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct NewDomain {
     /// Its name.
     pub name: String,
@@ -34,6 +36,8 @@ pub struct NewDomain {
     /// Whether keys that the HSM holds for a domain of this name are taken over instead of being refused: so when an initialisation that
     /// made them did not end.
     pub adopt_keys: bool,
+    /// Whether custodians are to recover its master KEK one day.
+    pub recovery: Option<NewRecovery>,
 }
 
 /// How a keystore behaves.
@@ -95,6 +99,18 @@ pub(crate) struct Core {
     pub(crate) rotation: Rotation,
 }
 
+impl Core {
+    /// A new KEK, and its record for `account`. It asks the HSM.
+    pub(crate) fn new_kek(
+        &self,
+        account: AccountId,
+        version: u32,
+    ) -> Result<(Aes256Key, AccountKekRecord), Error> {
+        let snapshot = self.store.snapshot()?;
+        self.domain.new_kek(&*snapshot, account, version)
+    }
+}
+
 impl Keystore {
     /// Makes a new domain: its keys, the first leaf of its audit tree and its first administrator, whose one-time enrolment code is in
     /// the answer.
@@ -117,10 +133,11 @@ impl Keystore {
         }
         let administrator = accounts::check_name(&new.administrator)?;
         let now = clock.now();
-        let record = Domain::initialise(&*hsm, 1, new, now)?;
+        let (record, recoverable) = Domain::initialise(&*hsm, 1, new, now)?;
         let domain = Arc::new(Domain::open(&record, hsm, 0, Duration::ZERO)?);
         let (account, kek) = accounts::new_account(
             &domain,
+            &*store.snapshot()?,
             administrator,
             AccountKind::Person,
             AccountState::Pending,
@@ -136,6 +153,10 @@ impl Keystore {
             let keks = Keks::new(&domain, &fetched);
             let outcome = (|| {
                 tx.create_domain(&record)?;
+                if let Some((kek, blob)) = &recoverable {
+                    tx.create_recovery_kek(kek)?;
+                    tx.put_recovery_blob(blob)?;
+                }
                 let mut scope = Scope {
                     tx,
                     domain: &domain,
@@ -180,10 +201,38 @@ impl Keystore {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, Error> {
+        let keystore = Self::attend(store, hsm, clock, options)?;
+        keystore
+            .core
+            .act(Act::DomainServe, LOCALHOST, |scope| {
+                scope.detail = Detail::default();
+                scope.record(Act::DomainServe)
+            })
+            .map_err(|refusal| refusal.error)?;
+        Ok(keystore)
+    }
+
+    /// Opens the keystore as [`open`](Self::open) does, for operators who do not serve it: for a ceremony. It leaves no leaf.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub fn attend(
+        store: Arc<dyn Store>,
+        hsm: Arc<dyn Hsm>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, Error> {
         let record = store.snapshot()?.domain(&options.domain)?.ok_or_else(|| {
             Error::Domain(format!("Domain {:?} is not initialised.", options.domain))
         })?;
         let domain = Domain::open(&record, hsm, options.kek_cache_size, options.kek_cache_ttl)?;
+        {
+            // What was edited here is to be found before somebody relies on it.
+            let snapshot = store.snapshot()?;
+            domain.checkpoint_keys(&*snapshot)?;
+            domain.recovery_blobs(&*snapshot)?;
+        }
         let core = Arc::new(Core {
             store,
             clock,
@@ -192,11 +241,6 @@ impl Keystore {
             sign_ins: SignIns::default(),
             rotation: Rotation::default(),
         });
-        core.act(Act::DomainServe, LOCALHOST, |scope| {
-            scope.detail = Detail::default();
-            scope.record(Act::DomainServe)
-        })
-        .map_err(|refusal| refusal.error)?;
         Ok(Self { core })
     }
 

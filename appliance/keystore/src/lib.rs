@@ -10,8 +10,10 @@
 //! | `grants` | sharing and revoking |
 //! | `policy` | usage policies |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
+//! | [`recovery`] | recovery KEKs, custodians' shares, master KEKs brought into another HSM |
 //! | `audit` | records, checkpoints, proofs, verification |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
+//! | `checkpoint_keys` | the keys that sign checkpoints, one for each HSM |
 //! | `witness` | the database held against a checkpoint that is kept outside of it |
 //! | `hierarchy/` | the domain's keys and the accounts' KEKs, cached in locked memory |
 //! | `canonical`, `seal` | the canonical encoding that seals and MACs cover; the seals and MACs |
@@ -33,6 +35,7 @@ mod act;
 mod audit;
 pub mod backup;
 mod canonical;
+mod checkpoint_keys;
 mod clock;
 mod credentials;
 mod error;
@@ -42,6 +45,7 @@ mod hierarchy;
 mod keys;
 mod keystore;
 mod policy;
+pub mod recovery;
 mod rotation;
 mod seal;
 mod sessions;

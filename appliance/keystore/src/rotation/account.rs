@@ -81,7 +81,7 @@ impl Keystore {
             Ok(record.and_then(|record| record.kek_version.checked_add(1)))
         })?;
         let prepared = next
-            .map(|version| core.domain.new_kek(account, version))
+            .map(|version| core.new_kek(account, version))
             .transpose()?
             .map(|(_, record)| record);
         let presented = caller.clone();

@@ -7,11 +7,12 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
-//! | `rotation` | the part of the traits that rotation needs |
+//! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
 
 mod numbers;
 mod records;
+mod recovery;
 mod rotation;
 pub mod sqlite;
 
@@ -24,6 +25,9 @@ use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
 pub(crate) use numbers::*;
 pub use records::*;
+pub use recovery::{
+    CheckpointKeyRecord, ReadRecovery, RecoveryBlobRecord, RecoveryKekRecord, WriteRecovery,
+};
 pub use rotation::{CopyPlace, ReadRotation, SealedUnder, WriteRotation};
 
 /// Where a keystore's records are kept.
@@ -50,13 +54,20 @@ pub struct Abort;
 
 /// What can be read.
 pub trait Snapshot:
-    ReadAccounts + ReadCredentials + ReadKeys + ReadGrants + ReadRotation + ReadAudit
+    ReadAccounts + ReadCredentials + ReadKeys + ReadGrants + ReadRotation + ReadRecovery + ReadAudit
 {
 }
 
 /// What can be changed. Everything that one act changes is one call where that is possible.
 pub trait Transaction:
-    Snapshot + WriteAccounts + WriteCredentials + WriteKeys + WriteGrants + WriteRotation + WriteAudit
+    Snapshot
+    + WriteAccounts
+    + WriteCredentials
+    + WriteKeys
+    + WriteGrants
+    + WriteRotation
+    + WriteRecovery
+    + WriteAudit
 {
     /// What has been done in this act so far is undone; the act goes on.
     fn start_over(&mut self) -> Result<(), StoreError>;

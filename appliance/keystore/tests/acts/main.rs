@@ -18,6 +18,8 @@ mod backups;
 mod house;
 mod keys;
 mod log;
+mod recovery;
+mod recovery_rotation;
 mod rotation;
 mod rotation_replay;
 
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         backups::TRIALS,
         keys::TRIALS,
         log::TRIALS,
+        recovery::TRIALS,
+        recovery_rotation::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
     ]

@@ -252,7 +252,8 @@ pub(super) fn unpack(
     }
 }
 
-fn optional_number(
+/// Reads a column of whole numbers from 0 that may be absent.
+pub(super) fn optional_number(
     row: &Row<'_>,
     column: &str,
     what: &'static str,
