@@ -344,6 +344,8 @@ impl Config {
 #[derive(Debug, Serialize)]
 pub(crate) struct InitialConfig<'a> {
     pub(crate) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) domain: Option<&'a str>,
     pub(crate) listen: InitialListen,
     pub(crate) hsm: &'a Hsm,
 }

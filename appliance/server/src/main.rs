@@ -78,6 +78,9 @@ struct CommandLine {
 enum Command {
     /// Make a new appliance: its data folder, certificates, master KEK and first administrator.
     Init(operator::init::Arguments),
+    /// Hold a key ceremony at a terminal: custodians' shares, recovery into another HSM, a replica.
+    #[command(subcommand)]
+    Ceremony(operator::ceremony::Command),
     /// Serve clients and administrators until SIGINT or SIGTERM.
     Serve(operator::serve::Arguments),
     /// How the appliance that serves is. Exit status 0 when it serves, 1 when it is sealed or waits for its HSM.
@@ -125,6 +128,7 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
     let config = &command_line.config;
     match command_line.command {
         Command::Init(arguments) => operator::init::run(&arguments),
+        Command::Ceremony(command) => command.run(config),
         Command::Serve(arguments) => operator::serve::run(config, &arguments),
         Command::Status(arguments) => operator::status::run(config, &arguments),
         Command::Seal(arguments) => operator::seal::run(config, &arguments),

@@ -128,6 +128,7 @@ fn what_init_writes_reads_back() {
         ..Hsm::default()
     };
     let initial = InitialConfig {
+        domain: None,
         name: "vault.example.com",
         listen: InitialListen {
             client: "[::1]:1".parse().unwrap(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit_verify;
 pub(crate) mod backup;
+pub(crate) mod ceremony;
 mod hsm_arguments;
 pub(crate) mod hsm_check;
 pub(crate) mod init;

@@ -65,7 +65,7 @@ pub(super) async fn retire_master_kek(
 
 /// Destroy a retired version of the master KEK in the HSM.
 ///
-/// Administrators only. Backups from before its rotation open never again.
+/// Administrators only. Backups from before its rotation open never again, unless custodians bring it back with their shares.
 #[utoipa::path(
     tag = "rotation",
     operation_id = "destroy_master_kek",

@@ -251,7 +251,7 @@ impl Appliance {
             None => Profile {
                 server,
                 account,
-                verifier_key: None,
+                verifier_keys: Vec::new(),
                 also_known_as: Vec::new(),
             },
         };
