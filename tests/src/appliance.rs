@@ -122,24 +122,19 @@ impl Appliance {
         appliance
     }
 
-    /// `strongroomd init` as the tests use it, ready to run.
-    #[must_use]
-    pub fn init(&self) -> Command {
-        let mut init = self.init_with(&["--initialise-token"]);
-        init.arg("--module").arg(programs::softhsm());
-        init
+    /// Tells the first administrator's code, for an appliance that another command than `init` made.
+    pub fn know_code(&mut self, code: &str) {
+        code.clone_into(&mut self.code);
     }
 
-    fn init_with(&self, hsm: &[&str]) -> Command {
-        let mut init = self.program();
-        init.arg("init")
-            .arg("--data")
-            .arg(self.data())
-            .args(hsm)
-            .args(["--client-listen", "127.0.0.1:0"])
-            .args(["--admin-listen", "127.0.0.1:0"])
-            .args(["--admin-account", ADMINISTRATOR, "--json"]);
-        init
+    /// Another machine with nothing on it but an empty `SoftHSM`, which is to take this appliance's place: at its addresses, for its people.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        let mut other = Self::blank();
+        other.code.clone_from(&self.code);
+        other.salt.clone_from(&self.salt);
+        other.addresses = self.addresses;
+        other
     }
 
     /// `strongroomd` with this appliance's configuration, ready for a subcommand.
@@ -150,7 +145,7 @@ impl Appliance {
         command
     }
 
-    fn program(&self) -> Command {
+    pub(crate) fn program(&self) -> Command {
         let mut command = Command::new(programs::strongroomd());
         command
             .env_remove("STRONGROOM_CONFIG")

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`programs`] | where the built `strongroomd` and `strongroom` are |
 //! | [`appliance`] | a `strongroomd` of one's own on a SoftHSM of its own: initialised, started, stopped, killed, copied, edited |
+//! | `making` | the commands that make an appliance |
+//! | [`console`] | a program at a terminal of its own, and people who type there |
 //! | [`person`] | somebody with a device: the `strongroom` command line with a home folder of its own |
 //! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
@@ -28,7 +30,9 @@
 
 pub mod api;
 pub mod appliance;
+pub mod console;
 pub mod http;
+mod making;
 pub mod person;
 pub mod programs;
 pub mod scan;
@@ -37,6 +41,7 @@ pub mod tokens;
 
 pub use api::{Api, Failed};
 pub use appliance::Appliance;
+pub use console::{Console, Paper};
 pub use person::Person;
 pub use session::Session;
 
