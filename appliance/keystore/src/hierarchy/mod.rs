@@ -20,17 +20,20 @@ use strongroom_session::opaque_ke::ServerSetup;
 use strongroom_session::{OsRng, Suite};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
+use strongroom_wire::policy::DomainPolicy;
 
 use self::cache::KekCache;
 use crate::error::Error;
 use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
+use crate::sessions::Uses;
 use crate::store::{
     AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
-    KeyRecord, RetiredMasterKekRecord, Snapshot,
+    KeyRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
+const DOMAIN: &str = "domain";
 
 /// One version of one account's KEK.
 pub(crate) type KekName = (AccountId, u32);
@@ -48,6 +51,8 @@ pub(crate) struct Domain {
     pub(crate) origin: String,
     pub(crate) checkpoint_key: [u8; 32],
     pub(crate) opaque_setup: ServerSetup<Suite>,
+    /// When and from where its sessions were last used.
+    pub(crate) uses: Uses,
     integrity: MacKey,
     hsm: Arc<dyn Hsm>,
     keks: KekCache,
@@ -85,6 +90,7 @@ impl Domain {
             opaque_setup: seal::seal(&secrets_key(&domain_key), &secrets_data(name), &setup)?,
             checkpoint_key,
             created: now,
+            policy: DomainPolicy::default(),
             mac: [0; 32],
         };
         record.mac = integrity_key(&domain_key).mac(&record.canonical());
@@ -116,6 +122,7 @@ impl Domain {
             origin: record.origin.clone(),
             checkpoint_key: record.checkpoint_key,
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
+            uses: Uses::default(),
             integrity,
             hsm,
             keks: KekCache::new(cache_size, cache_ttl),
@@ -240,17 +247,24 @@ impl Domain {
         retired.mac = self.integrity.mac(&retired.canonical());
     }
 
+    /// The domain's record as it is now, checked.
+    pub(crate) fn record(&self, snapshot: &dyn Snapshot) -> Result<DomainRecord, Error> {
+        let record = snapshot
+            .domain(&self.name)?
+            .ok_or(Error::Integrity(DOMAIN))?;
+        self.integrity
+            .check(&record.canonical(), &record.mac, DOMAIN)?;
+        Ok(record)
+    }
+
     /// The domain's record as it is now, checked, and its wrapped key.
     pub(crate) fn domain_key(
         &self,
         snapshot: &dyn Snapshot,
     ) -> Result<(DomainRecord, WrappedKey), Error> {
-        const WHAT: &str = "domain";
-        let record = snapshot.domain(&self.name)?.ok_or(Error::Integrity(WHAT))?;
-        self.integrity
-            .check(&record.canonical(), &record.mac, WHAT)?;
+        let record = self.record(snapshot)?;
         let wrapped =
-            WrappedKey::from_bytes(&record.domain_key).map_err(|_| Error::Integrity(WHAT))?;
+            WrappedKey::from_bytes(&record.domain_key).map_err(|_| Error::Integrity(DOMAIN))?;
         Ok((record, wrapped))
     }
 
@@ -291,6 +305,15 @@ impl Domain {
 
     pub(crate) fn authenticate_credential(&self, credential: &mut CredentialRecord) {
         credential.mac = self.integrity.mac(&credential.canonical());
+    }
+
+    pub(crate) fn check_session_use(&self, session: &SessionRecord) -> Result<(), Error> {
+        self.integrity
+            .check(&session.use_canonical(), &session.seen_mac, "session")
+    }
+
+    pub(crate) fn authenticate_session_use(&self, session: &mut SessionRecord) {
+        session.seen_mac = self.integrity.mac(&session.use_canonical());
     }
 
     pub(crate) fn check_key(&self, key: KeyRecord) -> Result<KeyRecord, Error> {

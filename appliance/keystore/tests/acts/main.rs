@@ -18,8 +18,10 @@ mod backups;
 mod house;
 mod keys;
 mod log;
+mod policies;
 mod rotation;
 mod rotation_replay;
+mod sessions;
 
 use std::process::ExitCode;
 
@@ -36,8 +38,10 @@ fn main() -> ExitCode {
         backups::TRIALS,
         keys::TRIALS,
         log::TRIALS,
+        policies::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
+        sessions::TRIALS,
     ]
     .concat()
     .into_iter()
