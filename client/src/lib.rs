@@ -7,6 +7,7 @@
 //! | [`session`] | the [`Session`] and its two secrets |
 //! | [`protection`] | protecting and opening files and streams, each under a key of its own |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
+//! | [`policy`] | usage policies of the domain, of keys and of grants; what they would decide |
 //! | [`accounts`] | managing accounts and the members of groups |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`audit`] | the audit log as the caller may see it |
@@ -44,6 +45,7 @@ pub mod error;
 pub mod file;
 pub mod keys;
 pub mod object;
+pub mod policy;
 pub mod protection;
 pub mod rotation;
 pub mod session;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -17,6 +17,7 @@ use strongroom_session::opaque_ke::{
 };
 use strongroom_session::{OsRng, Suite, TransportKey};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
+use strongroom_wire::health::{Health, Status};
 use strongroom_wire::problem::{Code, Problem};
 use strongroom_wire::session::{FinishSignIn, SignInStarted, SignedIn, StartSignIn};
 
@@ -85,6 +86,8 @@ pub struct Api {
     pub admin: SocketAddr,
     /// How to speak with both.
     pub tls: Arc<ClientConfig>,
+    /// The address to speak from; the system's choice where it is absent.
+    pub source: Option<IpAddr>,
 }
 
 impl Api {
@@ -98,7 +101,16 @@ impl Api {
             Listener::Client => self.client,
             Listener::Administration => self.admin,
         };
-        Connection::open(address, &self.tls)
+        Connection::open_from(self.source, address, &self.tls)
+    }
+
+    /// The same, spoken with from this address.
+    #[must_use]
+    pub fn from(&self, source: IpAddr) -> Self {
+        Self {
+            source: Some(source),
+            ..self.clone()
+        }
     }
 
     /// Makes one request on a connection of its own, in no session.
@@ -117,6 +129,23 @@ impl Api {
             .connect(Listener::Client)?
             .send(method, path, None, body.as_deref())?;
         read(&response)
+    }
+
+    /// How the appliance is; it says so whatever its state is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the network.
+    pub fn health(&self) -> io::Result<Health> {
+        let mut connection = self.connect(Listener::Client)?;
+        let response = connection.send("GET", "/v1/health", None, None)?;
+        let health: Health = response.json();
+        assert_eq!(
+            response.status == 200,
+            health.status == Status::Ok,
+            "{health:?}"
+        );
+        Ok(health)
     }
 
     /// Enrols an account's holder with the one-time code.

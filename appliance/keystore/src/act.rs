@@ -2,90 +2,36 @@
 //!
 //! An *act* runs inside one transaction of the writer, decides there, and appends its leaves in the same transaction; its answer leaves
 //! the keystore only once all that is durable. A refused act is undone, and a leaf that records the refusal takes its place. A *look* reads
-//! a snapshot and leaves no leaf, unless it meets a record that does not match its seal.
+//! a snapshot and leaves no leaf, unless it meets a record that does not match its seal, or a token from where its session does not hold.
 //!
 //! Neither waits for the HSM while a transaction is open: when a KEK is not at hand the run ends with
 //! [`Error::NeedKeks`], the KEKs are fetched, and it is run again.
 
+mod caller;
+
 use std::cell::RefCell;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_audit::{Detail, Event, Leaf};
 use strongroom_session::TransportKey;
-use strongroom_wire::account::{AccountState, Role};
+use strongroom_wire::account::AccountState;
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId, SessionId};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+
+pub(crate) use caller::Caller;
+pub use caller::{Presented, SessionToken};
 
 use crate::error::{Answer, Error, Refusal};
 use crate::hierarchy::{Domain, Fetched, KekName, Keks};
 use crate::keystore::Core;
 use crate::seal;
+use crate::sessions;
 use crate::store::{Abort, AccountRecord, Snapshot, StoreError, Transaction};
 
 /// How often a run may ask for KEKs. Every time it gets further, so a run that needs more is a defect.
 const MOST_RUNS: usize = 16;
-
-/// A session's token: 32 random bytes that the client presents with each request.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct SessionToken([u8; 32]);
-
-impl SessionToken {
-    /// The token with these bytes; none unless there are 32.
-    #[must_use]
-    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
-    }
-
-    pub(crate) fn generate() -> Result<Self, Error> {
-        seal::random().map(Self)
-    }
-
-    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    pub(crate) fn hash(&self) -> [u8; 32] {
-        seal::sha256(&self.0)
-    }
-}
-
-impl fmt::Debug for SessionToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionToken(hidden)")
-    }
-}
-
-/// What a request presents: the token of its session, and the network address that it came from.
-#[derive(Debug, Clone)]
-pub struct Presented {
-    /// The token.
-    pub token: SessionToken,
-    /// The address.
-    pub source: IpAddr,
-}
-
-/// Who a request turned out to come from.
-pub(crate) struct Caller {
-    pub(crate) account: AccountRecord,
-    pub(crate) session: SessionId,
-    pub(crate) transport: TransportKey,
-}
-
-impl Caller {
-    pub(crate) fn require_role(&self, role: Role) -> Result<(), Error> {
-        if self.account.roles.contains(&role) {
-            return Ok(());
-        }
-        Err(Error::NotPermitted(match role {
-            Role::Administrator => "the role administrator",
-            Role::Auditor => "the role auditor",
-        }))
-    }
-}
 
 /// What can be seen while an act or a look runs.
 pub(crate) struct View<'a> {
@@ -114,10 +60,16 @@ impl View<'_> {
             .try_into()
             .map(TransportKey::from_bytes)
             .map_err(|_| Error::Integrity("session"))?;
+        let policy = self.domain.record(self.snapshot)?.policy;
+        sessions::admit(self, &session, &policy, presented.source)?;
         Ok(Caller {
             account,
             session: session.id,
             transport,
+            source: presented.source,
+            strength: session.strength,
+            confirmed: session.confirmed,
+            policy,
         })
     }
 
@@ -281,6 +233,11 @@ impl Core {
             Ok(value) => return (Ok(value), Ok(())),
             Err(error) => error,
         };
+        if let Error::SessionElsewhere(account, session) = error {
+            // Whoever it was, its holder learns of it.
+            scope.detail.subject = Some(account);
+            scope.detail.session = Some(session);
+        }
         let known = scope.detail.actor.is_some() || scope.record_strangers;
         if !leaves_leaf(&error, known) {
             return (Err(error.into()), Err(Abort));
@@ -333,6 +290,9 @@ impl Core {
                     )?;
                     return Err(Refusal { error, leaf });
                 }
+                Err(Error::SessionElsewhere(account, session)) => {
+                    return self.record_elsewhere(presented.source, account, session);
+                }
                 result => return result.map_err(Refusal::from),
             }
         }
@@ -353,6 +313,22 @@ impl Core {
             keks: &keks,
             now: self.clock.now(),
         })
+    }
+
+    /// Records that a session's token was presented from elsewhere, and refuses it.
+    fn record_elsewhere<T>(
+        self: &Arc<Self>,
+        source: IpAddr,
+        account: AccountId,
+        session: SessionId,
+    ) -> Answer<T> {
+        let refused = self.act(Act::SessionUse, source, move |_| {
+            Err::<(), _>(Error::SessionElsewhere(account, session))
+        });
+        match refused {
+            Err(refusal) => Err(refusal),
+            Ok(()) => Err(Error::SessionElsewhere(account, session).into()),
+        }
     }
 
     /// Records that records were met which do not match their seals. Answers the last leaf's index.
@@ -445,7 +421,7 @@ fn record_refusal(
             .and_then(|key| domain.check_key(key).ok())
             .map(|key| key.owner);
     }
-    detail.note = Some(error.code().as_str().to_owned());
+    detail.note = Some(error.note());
     if error.is_tampering() {
         tracing::error!(%act, key = ?detail.key, actor = ?detail.actor, "{error}");
     }
@@ -456,7 +432,9 @@ fn record_refusal(
 /// nobody to be recorded against.
 const fn leaves_leaf(error: &Error, known: bool) -> bool {
     match error {
-        Error::Store(StoreError::MalformedRow(_)) | Error::Integrity(_) => true,
+        Error::Store(StoreError::MalformedRow(_))
+        | Error::Integrity(_)
+        | Error::SessionElsewhere(..) => true,
         Error::Store(_)
         | Error::Hsm(_)
         | Error::Internal(_)

@@ -53,6 +53,8 @@ impl Keystore {
         self.core.act(Act::GroupAdd, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
             let (record, kek) = managed(&scope.view(), &caller, group)?;
+            // It shares every key of the group.
+            caller.require_recent(scope.now)?;
             let member = scope.view().require_account(&request.account)?;
             scope.detail.subject = Some(member.id);
             if member.kind == AccountKind::Group {
@@ -102,7 +104,7 @@ impl Keystore {
             }
         })?;
         let prepared = next
-            .map(|version| core.domain.new_kek(group, version))
+            .map(|version| core.new_kek(group, version))
             .transpose()?
             .map(|(_, record)| record);
         let presented = caller.clone();

@@ -2,6 +2,8 @@
 //!
 //! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
 
+mod hsm;
+
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use strongroom_keystore::Options;
+
+pub(crate) use hsm::{Device, Hsm, Member, Place};
 
 /// In the data folder: the database, and the witness file where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
@@ -39,7 +43,7 @@ pub(crate) struct Config {
     /// The certificate and its key.
     #[serde(default)]
     pub(crate) tls: Tls,
-    /// The HSM.
+    /// The HSM, and its replica where there is one.
     pub(crate) hsm: Hsm,
     /// Lifetimes and the cache of account KEKs.
     #[serde(default)]
@@ -96,23 +100,6 @@ impl Default for Tls {
     }
 }
 
-/// The HSM.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Hsm {
-    /// The PKCS#11 module.
-    pub(crate) module: PathBuf,
-    /// The token's label.
-    #[serde(default = "default_token_label")]
-    pub(crate) token_label: String,
-    /// The file with the token's PIN.
-    #[serde(default = "default_pin_file")]
-    pub(crate) pin_file: PathBuf,
-    /// The most sessions at once.
-    #[serde(default = "default_hsm_sessions")]
-    pub(crate) sessions: NonZeroUsize,
-}
-
 /// Lifetimes and the cache of account KEKs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -121,8 +108,10 @@ pub(crate) struct Keystore {
     pub(crate) kek_cache_ttl: u64,
     /// Account KEKs in memory at most.
     pub(crate) kek_cache_size: NonZeroUsize,
-    /// Seconds after which a session ends by itself.
+    /// Seconds after which a session ends by itself, however much it is used.
     pub(crate) session_lifetime: NonZeroU64,
+    /// Seconds without a request after which a session ends by itself.
+    pub(crate) session_idle_lifetime: NonZeroU64,
     /// Seconds after which an enrolment code lapses.
     pub(crate) enrolment_lifetime: NonZeroU64,
     /// How many records a rotation moves to a new KEK in a second.
@@ -135,6 +124,7 @@ impl Default for Keystore {
             kek_cache_ttl: 300,
             kek_cache_size: at_least_one(10_000),
             session_lifetime: seconds(8 * 3600),
+            session_idle_lifetime: seconds(3600),
             enrolment_lifetime: seconds(7 * 24 * 3600),
             rotation_rate: NonZeroU32::MIN.saturating_add(499),
         }
@@ -273,7 +263,7 @@ pub(crate) enum ConfigError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        reason: &'static str,
+        reason: String,
     },
 }
 
@@ -294,13 +284,11 @@ impl Config {
             line: line_of(&text, error.span().map_or(0, |span| span.start)),
             reason: error.message().replace('\n', " "),
         })?;
-        if let Err(reason) = config.check() {
-            return Err(ConfigError::Invalid {
-                path: path.to_owned(),
-                reason,
-            });
-        }
         config.resolve(path.parent().unwrap_or(Path::new("")));
+        config.check().map_err(|reason| ConfigError::Invalid {
+            path: path.to_owned(),
+            reason,
+        })?;
         Ok(config)
     }
 
@@ -330,37 +318,34 @@ impl Config {
             kek_cache_ttl: Duration::from_secs(self.keystore.kek_cache_ttl),
             kek_cache_size: self.keystore.kek_cache_size.get(),
             session_lifetime: Duration::from_secs(self.keystore.session_lifetime.get()),
+            session_idle_lifetime: Duration::from_secs(self.keystore.session_idle_lifetime.get()),
             enrolment_lifetime: Duration::from_secs(self.keystore.enrolment_lifetime.get()),
         }
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), String> {
         check_name(&self.name)?;
         if self.domain.is_empty() {
-            return Err("domain is empty");
+            return Err("domain is empty".to_owned());
         }
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
-            return Err("a limit of request bodies is below 1024 bytes");
+            return Err("a limit of request bodies is below 1024 bytes".to_owned());
         }
         let limits = &self.limits;
         if limits.account_failures.max(limits.address_failures).get() > MOST_FAILURES {
-            return Err("a limit of failures is above 100000");
+            return Err(format!("a limit of failures is above {MOST_FAILURES}"));
         }
         let seconds = limits.account_failure_seconds;
         if seconds.max(limits.address_failure_seconds).get() > SECONDS_OF_A_DAY {
-            return Err("the seconds after which there is one more try are more than a day");
+            return Err(
+                "the seconds after which there is one more try are more than a day".to_owned(),
+            );
         }
-        Ok(())
+        self.hsm.members().map(drop)
     }
 
     fn resolve(&mut self, folder: &Path) {
-        for path in [
-            &mut self.data,
-            &mut self.tls.certificate,
-            &mut self.tls.key,
-            &mut self.hsm.module,
-            &mut self.hsm.pin_file,
-        ] {
+        for path in [&mut self.data, &mut self.tls.certificate, &mut self.tls.key] {
             // Without the "." that stands for the folder itself.
             *path = folder.join(&*path).components().collect();
         }
@@ -369,6 +354,7 @@ impl Config {
                 *path = folder.join(&*path).components().collect();
             }
         }
+        self.hsm.resolve(folder);
     }
 }
 
@@ -376,8 +362,10 @@ impl Config {
 #[derive(Debug, Serialize)]
 pub(crate) struct InitialConfig<'a> {
     pub(crate) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) domain: Option<&'a str>,
     pub(crate) listen: InitialListen,
-    pub(crate) hsm: InitialHsm<'a>,
+    pub(crate) hsm: &'a Hsm,
 }
 
 /// See [`InitialConfig`].
@@ -385,14 +373,6 @@ pub(crate) struct InitialConfig<'a> {
 pub(crate) struct InitialListen {
     pub(crate) client: SocketAddr,
     pub(crate) admin: SocketAddr,
-}
-
-/// See [`InitialConfig`].
-#[derive(Debug, Serialize)]
-pub(crate) struct InitialHsm<'a> {
-    pub(crate) module: &'a Path,
-    pub(crate) token_label: &'a str,
-    pub(crate) pin_file: &'a Path,
 }
 
 /// The domain that there is where nothing else is said.
@@ -406,10 +386,10 @@ pub(crate) fn origin(name: &str, domain: &str) -> String {
 }
 
 /// Whether `name` can be the appliance's: it stands in checkpoints and in the certificate.
-pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let good = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
     if name.is_empty() || name.len() > 253 || !name.chars().all(good) {
-        return Err("name must have 1 to 253 letters, digits, dots and hyphens");
+        return Err("name must have 1 to 253 letters, digits, dots and hyphens".to_owned());
     }
     Ok(())
 }
@@ -420,18 +400,6 @@ fn default_data() -> PathBuf {
 
 fn default_name() -> String {
     "strongroom.local".to_owned()
-}
-
-fn default_token_label() -> String {
-    "strongroom".to_owned()
-}
-
-fn default_pin_file() -> PathBuf {
-    "hsm-pin".into()
-}
-
-fn default_hsm_sessions() -> NonZeroUsize {
-    at_least_one(8)
 }
 
 fn at_least_one(number: usize) -> NonZeroUsize {

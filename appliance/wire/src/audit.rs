@@ -97,6 +97,28 @@ acts! {
     AccountKekResealed = 45, "account-kek.resealed";
     /// The database was restored from a backup.
     DomainRestore = 50, "domain.restore";
+    /// An operator sealed the appliance.
+    DomainSeal = 51, "domain.seal";
+    /// Entries of an HSM's own log were recorded.
+    HsmDeviceLog = 52, "hsm.device-log";
+    /// Operators and custodians made a recovery KEK for the domain.
+    DomainCeremony = 53, "domain.ceremony";
+    /// Custodians recovered the domain's master KEK into an HSM.
+    DomainRecover = 54, "domain.recover";
+    /// A key that signs checkpoints began or ended.
+    DomainCheckpointKey = 55, "domain.checkpoint-key";
+    /// Custodians gave a second HSM the domain's master KEK.
+    DomainReplicate = 56, "domain.replicate";
+    /// The domain's policy was changed.
+    DomainPolicy = 60, "domain.policy";
+    /// A key's usage policy was changed.
+    KeyPolicy = 61, "key.policy";
+    /// A grant's usage policy was changed.
+    GrantPolicy = 62, "grant.policy";
+    /// Whoever holds a session signed in again in it.
+    SessionStepUp = 63, "session.step-up";
+    /// A session's token was presented from another address than the session's, where the domain binds sessions to their address.
+    SessionUse = 64, "session.use";
 }
 
 impl fmt::Display for Act {
@@ -146,7 +168,8 @@ pub struct Record {
     /// The grant acted on or acted under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
-    /// Of a refusal, the problem code; of an act, what more there is to say, such as the new state.
+    /// Of a refusal, the problem code, and where a usage policy refused, for the key's owner and auditors, a space and the rule that did,
+    /// such as `policy:key:networks`; of an act, what more there is to say, such as the new state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

@@ -24,7 +24,7 @@ use cryptoki::{
 
 pub use module::initialise_token;
 pub use pin::{Pin, PinSource};
-pub use report::{Measured, Report};
+pub use report::{Measured, Report, Survey, survey};
 pub use selector::TokenSelector;
 pub use token::MechanismUse;
 
@@ -147,15 +147,7 @@ impl Pkcs11Hsm {
 
 impl Hsm for Pkcs11Hsm {
     fn token_info(&self) -> Result<TokenInfo, HsmError> {
-        let info = self.token().info()?;
-        let firmware = info.firmware_version();
-        Ok(TokenInfo {
-            label: info.label().to_owned(),
-            manufacturer: info.manufacturer_id().to_owned(),
-            model: info.model().to_owned(),
-            serial: info.serial_number().to_owned(),
-            firmware: format!("{}.{}", firmware.major(), firmware.minor()),
-        })
+        Ok(token_info(&self.token().info()?))
     }
 
     fn generate_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
@@ -322,6 +314,17 @@ impl fmt::Debug for Pkcs11Hsm {
             .field("module", &self.token().module().path())
             .field("token", &self.token().label())
             .finish_non_exhaustive()
+    }
+}
+
+fn token_info(info: &cryptoki::slot::TokenInfo) -> TokenInfo {
+    let firmware = info.firmware_version();
+    TokenInfo {
+        label: info.label().to_owned(),
+        manufacturer: info.manufacturer_id().to_owned(),
+        model: info.model().to_owned(),
+        serial: info.serial_number().to_owned(),
+        firmware: format!("{}.{}", firmware.major(), firmware.minor()),
     }
 }
 

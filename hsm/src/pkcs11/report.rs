@@ -1,7 +1,7 @@
 //! What an operator wants to know of a token before choosing it.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -15,10 +15,34 @@ use cryptoki::{
 };
 
 use super::{
-    MechanismUse, Pkcs11Hsm, generate_ed25519, keys, pool::CallError, read_and_destroy,
-    token::Token, wrapping,
+    MechanismUse, Pkcs11Hsm, generate_ed25519, keys,
+    module::Module,
+    pool::CallError,
+    read_and_destroy,
+    token::{self, Token},
+    token_info, wrapping,
 };
 use crate::{Aes256Key, Hsm as _, HsmError, TokenInfo, WrapScheme};
+
+/// A token and what it offers: all that can be said of it without its PIN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// What the token says of itself.
+    pub token: TokenInfo,
+    /// Each mechanism that Strongroom needs or could use.
+    pub mechanisms: Vec<MechanismUse>,
+}
+
+/// Looks at a token without logging in: for an operator to see what it lacks, also where [`Pkcs11Hsm::open`] refuses it. `token` is its label or
+/// an RFC 7512 URI.
+pub fn survey(module: &Path, token: &str) -> Result<Survey, HsmError> {
+    let module = Module::load(module)?;
+    let (_, info, mechanisms) = token::offered(&module, &token.parse()?)?;
+    Ok(Survey {
+        token: token_info(&info),
+        mechanisms,
+    })
+}
 
 /// A token, what it offers and how fast it is.
 #[derive(Clone, Debug, PartialEq)]

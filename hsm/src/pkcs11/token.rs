@@ -119,43 +119,10 @@ impl Token {
 
     /// What the token offers of all that Strongroom needs or could use.
     pub(super) fn mechanisms(&self) -> Result<Vec<MechanismUse>, HsmError> {
-        let _inside = self.module.enter();
-        let slots = self.module.slots();
-        let (slot, info) = self.find(&slots)?;
+        let (slot, info, rows) = offered(&self.module, &self.selector)?;
+        *lock(&self.slot) = Some(slot.id());
         if info.user_pin_locked() {
             return Err(HsmError::PinLocked { token: self.name() });
-        }
-        let present = slots
-            .context()
-            .get_mechanism_list(slot)
-            .map_err(|error| self.explain(&error))?;
-        let mut rows = Vec::new();
-        for (mechanism, name, purpose) in MECHANISMS {
-            let offered = present.contains(&mechanism);
-            rows.push(MechanismUse {
-                mechanism: name,
-                purpose,
-                offered,
-                used: offered,
-            });
-        }
-        let mut chosen = false;
-        for (_, mechanism, name) in WRAPPINGS {
-            // A token may have it for other calls only.
-            let offered = present.contains(&mechanism) && {
-                let info = slots
-                    .context()
-                    .get_mechanism_info(slot, mechanism)
-                    .map_err(|error| self.explain(&error))?;
-                info.wrap() && info.unwrap()
-            };
-            rows.push(MechanismUse {
-                mechanism: name,
-                purpose: "wrapping and unwrapping account KEKs",
-                offered,
-                used: offered && !chosen,
-            });
-            chosen |= offered;
         }
         Ok(rows)
     }
@@ -213,6 +180,48 @@ impl Token {
     fn check_pin_not_refused(&self) -> Result<(), HsmError> {
         self.refusal.get().cloned().map_or(Ok(()), Err)
     }
+}
+
+/// Where a token is, what it says of itself, and what it offers of all that Strongroom needs or could use. Needs no login.
+pub(super) fn offered(
+    module: &Module,
+    selector: &TokenSelector,
+) -> Result<(Slot, TokenInfo, Vec<MechanismUse>), HsmError> {
+    let _inside = module.enter();
+    let slots = module.slots();
+    let (slot, info) = slots.find(selector)?;
+    let name = token_name(&selector.to_string(), Some(slot.id()), module.path());
+    let explain = |error: Error| rv::explain(&name, &error);
+    let present = slots.context().get_mechanism_list(slot).map_err(explain)?;
+    let mut rows = Vec::new();
+    for (mechanism, name, purpose) in MECHANISMS {
+        let offered = present.contains(&mechanism);
+        rows.push(MechanismUse {
+            mechanism: name,
+            purpose,
+            offered,
+            used: offered,
+        });
+    }
+    let mut chosen = false;
+    for (_, mechanism, name) in WRAPPINGS {
+        // A token may have it for other calls only.
+        let offered = present.contains(&mechanism) && {
+            let info = slots
+                .context()
+                .get_mechanism_info(slot, mechanism)
+                .map_err(explain)?;
+            info.wrap() && info.unwrap()
+        };
+        rows.push(MechanismUse {
+            mechanism: name,
+            purpose: "wrapping and unwrapping account KEKs",
+            offered,
+            used: offered && !chosen,
+        });
+        chosen |= offered;
+    }
+    Ok((slot, info, rows))
 }
 
 /// Why no session was opened.

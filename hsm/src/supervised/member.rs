@@ -119,6 +119,7 @@ impl Member {
     pub(super) fn usable(&self) -> Option<Arc<dyn Hsm>> {
         let health = lock(&self.health);
         match health.state {
+            _ if health.closed => None,
             State::Usable => health.hsm.clone(),
             State::Probing | State::Unusable { .. } => None,
         }
@@ -185,6 +186,7 @@ impl Member {
     pub(super) fn complaint(&self) -> String {
         let health = lock(&self.health);
         match &health.state {
+            _ if health.closed => format!("{} is closed", self.backend.name),
             State::Probing => format!("{} is being opened", self.backend.name),
             State::Usable => format!("{} is usable", self.backend.name),
             State::Unusable { reason } => format!("{}: {reason}", self.backend.name),
@@ -202,9 +204,18 @@ impl Member {
         self.woken.notify_all();
     }
 
-    pub(super) fn close(&self) {
-        lock(&self.health).closed = true;
+    pub(super) fn close(&self, patience: Duration) {
+        let (open, opened) = {
+            let mut health = lock(&self.health);
+            health.closed = true;
+            let opened = std::mem::replace(&mut health.opening, Opening::None);
+            (health.hsm.take(), opened)
+        };
         self.woken.notify_all();
+        // Sessions are closed in the module, which may hang there, too.
+        if open.is_some() || matches!(opened, Opening::Done(_)) {
+            let _ = self.runner.run(patience, 0, move || drop((open, opened)));
+        }
         self.runner.close();
     }
 
@@ -256,7 +267,12 @@ impl Member {
         };
         match outcome {
             Ok(hsm) => {
-                lock(&self.health).hsm = Some(hsm);
+                let mut health = lock(&self.health);
+                if health.closed {
+                    return;
+                }
+                health.hsm = Some(hsm);
+                drop(health);
                 self.set(State::Usable);
             }
             Err(reason) => {
@@ -298,6 +314,12 @@ impl Member {
         let ended = self.run(FUNCTION, deadline, 0, move || {
             let outcome = (member.backend.open)();
             let mut health = lock(&member.health);
+            if health.closed {
+                drop(health);
+                // Its sessions with it.
+                drop(outcome);
+                return Ok(());
+            }
             health.opening = Opening::Done(outcome);
             // Whoever asked may have gone: then the supervising thread comes back for it.
             health.wanted = Wanted::Now;
@@ -329,6 +351,9 @@ impl Member {
     fn set(&self, to: State) {
         let at = SystemTime::now();
         let mut health = lock(&self.health);
+        if health.closed {
+            return;
+        }
         if health.state.word() == to.word() {
             // The reason may be another; since when stays.
             health.state = to;

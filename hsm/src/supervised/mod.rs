@@ -140,6 +140,36 @@ impl Supervised {
         }
     }
 
+    /// The log that one of the HSMs keeps itself, and which HSM that is; `place` counts from 0, the primary. Otherwise as
+    /// [`Hsm::device_log`].
+    pub fn device_log_of(&self, place: usize) -> Result<Option<(TokenInfo, DeviceLog)>, HsmError> {
+        self.on(place, "device_log", |hsm| {
+            let Some(log) = hsm.device_log()? else {
+                return Ok(None);
+            };
+            Ok(Some((hsm.token_info()?, log)))
+        })
+    }
+
+    /// Frees the log of one of the HSMs, as [`Hsm::acknowledge_device_log`].
+    pub fn acknowledge_device_log_of(&self, place: usize, number: u16) -> Result<(), HsmError> {
+        self.on(place, "acknowledge_device_log", move |hsm| {
+            hsm.acknowledge_device_log(number)
+        })
+    }
+
+    /// Ends the supervision and, with the sessions, the logins: from now on calls fail with [`HsmError::OutOfService`]. Waits for a second
+    /// at most; what hangs in a module stays there until the module lets go of it.
+    pub fn close(&self) {
+        for member in &self.members {
+            member.close(FAREWELL);
+        }
+        let deadline = Instant::now() + FAREWELL;
+        for member in &self.members {
+            member.settle(deadline);
+        }
+    }
+
     /// A call that may be made again, on the next HSM where one does not answer.
     fn anywhere<T: Send + 'static>(
         &self,
@@ -175,14 +205,24 @@ impl Supervised {
         function: &'static str,
         act: impl Fn(&dyn Hsm) -> Result<T, HsmError> + Send + Sync + 'static,
     ) -> Result<T, HsmError> {
+        self.on(0, function, act)
+    }
+
+    /// A call that is made once, on this HSM.
+    fn on<T: Send + 'static>(
+        &self,
+        place: usize,
+        function: &'static str,
+        act: impl Fn(&dyn Hsm) -> Result<T, HsmError> + Send + Sync + 'static,
+    ) -> Result<T, HsmError> {
         let usable = self
             .members
-            .first()
-            .and_then(|primary| Some((primary, primary.usable()?)));
-        let Some((primary, hsm)) = usable else {
+            .get(place)
+            .and_then(|member| Some((member, member.usable()?)));
+        let Some((member, hsm)) = usable else {
             return Err(self.out_of_service());
         };
-        primary.call(function, self.deadline, move || act(hsm.as_ref()))
+        member.call(function, self.deadline, move || act(hsm.as_ref()))
     }
 
     fn out_of_service(&self) -> HsmError {
@@ -220,13 +260,7 @@ impl Shares {
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        for member in &self.members {
-            member.close();
-        }
-        let deadline = Instant::now() + FAREWELL;
-        for member in &self.members {
-            member.settle(deadline);
-        }
+        self.close();
     }
 }
 
@@ -400,15 +434,13 @@ impl Hsm for Supervised {
         Ok(())
     }
 
-    /// The primary's.
+    /// The primary's; [`device_log_of`](Supervised::device_log_of) reads any.
     fn device_log(&self) -> Result<Option<DeviceLog>, HsmError> {
-        self.on_primary("device_log", |hsm| hsm.device_log())
+        Ok(self.device_log_of(0)?.map(|(_, log)| log))
     }
 
     fn acknowledge_device_log(&self, number: u16) -> Result<(), HsmError> {
-        self.on_primary("acknowledge_device_log", move |hsm| {
-            hsm.acknowledge_device_log(number)
-        })
+        self.acknowledge_device_log_of(0, number)
     }
 }
 

@@ -61,6 +61,7 @@ const SCENARIOS: &[(&str, fn())] = &[
         "a_refused_pin_is_offered_once",
         a_refused_pin_is_offered_once,
     ),
+    ("closed_it_is_logged_out", closed_it_is_logged_out),
     (
         "what_the_caller_did_wrong_changes_nothing",
         what_the_caller_did_wrong_changes_nothing,
@@ -393,6 +394,33 @@ fn a_refused_pin_is_offered_once() {
     assert!(hsm.wait_until_usable(PATIENCE));
     hsm.unwrap("default", &wrapped).unwrap();
     assert_eq!(opened.load(Ordering::Relaxed), 2);
+}
+
+fn closed_it_is_logged_out() {
+    let (token, direct, wrapped) = a_token();
+    drop(direct);
+    let (hsm, told) = start(vec![real(&token)], quick());
+    assert!(hsm.wait_until_usable(PATIENCE));
+    // Twice does no harm, and whoever still holds it gets nothing more.
+    hsm.close();
+    hsm.close();
+    assert!(!hsm.is_usable());
+    let error = hsm.unwrap("default", &wrapped).unwrap_err();
+    assert!(
+        matches!(&error, HsmError::OutOfService { reasons } if reasons.contains("closed")),
+        "{error:?}"
+    );
+    hsm.retry_now();
+    thread::sleep(quick().retry * 4);
+    assert!(!hsm.is_usable());
+    assert_eq!(told.lock().unwrap().len(), 1, "only that it was usable");
+    // A PIN is looked at only where nobody of the process is logged in.
+    let wrong = Pkcs11Config {
+        pin: support::pin("wrong-horse-1"),
+        ..token.config()
+    };
+    let error = Pkcs11Hsm::open(wrong).unwrap_err();
+    assert!(matches!(error, HsmError::PinIncorrect { .. }), "{error:?}");
 }
 
 fn what_the_caller_did_wrong_changes_nothing() {

@@ -10,27 +10,33 @@
 //! ```
 
 mod cache;
+mod versions;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
+use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, RecoveryKekId, WrappedKey};
 use strongroom_session::opaque_ke::ServerSetup;
 use strongroom_session::{OsRng, Suite};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
+use strongroom_wire::policy::DomainPolicy;
 
 use self::cache::KekCache;
+pub(crate) use self::versions::MasterKeks;
 use crate::error::Error;
 use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
+use crate::sessions::Uses;
 use crate::store::{
     AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
-    KeyRecord, RetiredMasterKekRecord, Snapshot,
+    KeyRecord, RecoveryBlobRecord, RecoveryKekRecord, RetiredMasterKekRecord, SessionRecord,
+    Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
+const DOMAIN: &str = "domain";
 
 /// One version of one account's KEK.
 pub(crate) type KekName = (AccountId, u32);
@@ -41,13 +47,17 @@ pub fn checkpoint_key_label(domain: &str) -> String {
     format!("strongroom/{domain}/checkpoint")
 }
 
+/// The records of a new domain's recovery KEK and of its master KEK's recovery blob.
+pub(crate) type Recoverable = (RecoveryKekRecord, RecoveryBlobRecord);
+
 /// A domain's name, keys and HSM.
 pub(crate) struct Domain {
     pub(crate) number: DomainNumber,
     pub(crate) name: String,
     pub(crate) origin: String,
-    pub(crate) checkpoint_key: [u8; 32],
     pub(crate) opaque_setup: ServerSetup<Suite>,
+    /// When and from where its sessions were last used.
+    pub(crate) uses: Uses,
     integrity: MacKey,
     hsm: Arc<dyn Hsm>,
     keks: KekCache,
@@ -60,17 +70,10 @@ impl Domain {
         number: DomainNumber,
         new: &NewDomain,
         now: Timestamp,
-    ) -> Result<DomainRecord, Error> {
+    ) -> Result<(DomainRecord, Option<Recoverable>), Error> {
         let NewDomain { name, origin, .. } = new;
-        let master = MasterKekId {
-            domain: name.clone(),
-            version: 1,
-        };
         let label = checkpoint_key_label(name);
-        match hsm.generate_master_kek(&master) {
-            Err(HsmError::KeyExists { .. }) if new.adopt_keys => {}
-            made => made?,
-        }
+        let (master, recoverable) = new_master_kek(hsm, number, new, now)?;
         let checkpoint_key = match hsm.generate_signing_key(&label) {
             Err(HsmError::KeyExists { .. }) if new.adopt_keys => hsm.signing_public_key(&label)?,
             made => made?,
@@ -85,10 +88,17 @@ impl Domain {
             opaque_setup: seal::seal(&secrets_key(&domain_key), &secrets_data(name), &setup)?,
             checkpoint_key,
             created: now,
+            policy: DomainPolicy::default(),
             mac: [0; 32],
         };
-        record.mac = integrity_key(&domain_key).mac(&record.canonical());
-        Ok(record)
+        let integrity = integrity_key(&domain_key);
+        record.mac = integrity.mac(&record.canonical());
+        let recoverable = recoverable.map(|(mut kek, mut blob)| {
+            kek.mac = integrity.mac(&kek.canonical());
+            blob.mac = integrity.mac(&blob.canonical());
+            (kek, blob)
+        });
+        Ok((record, recoverable))
     }
 
     /// Unwraps the keys of a domain.
@@ -114,8 +124,8 @@ impl Domain {
             number: record.number,
             name: record.name.clone(),
             origin: record.origin.clone(),
-            checkpoint_key: record.checkpoint_key,
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
+            uses: Uses::default(),
             integrity,
             hsm,
             keks: KekCache::new(cache_size, cache_ttl),
@@ -126,14 +136,15 @@ impl Domain {
         &*self.hsm
     }
 
-    /// A new KEK, and its record for `account`.
+    /// A new KEK, and its record for `account`. It asks the HSM.
     pub(crate) fn new_kek(
         &self,
+        snapshot: &dyn Snapshot,
         account: AccountId,
         version: u32,
     ) -> Result<(Aes256Key, AccountKekRecord), Error> {
         let kek = hsm_random_key(self.hsm())?;
-        let master = self.master_kek(self.newest_master_kek()?);
+        let master = self.master_kek(self.master_keks(snapshot)?.newest);
         let mut record = AccountKekRecord {
             account,
             version,
@@ -142,17 +153,6 @@ impl Domain {
         };
         self.authenticate_account_kek(&mut record);
         Ok((kek, record))
-    }
-
-    /// The newest version of the master KEK that the HSM holds.
-    pub(crate) fn newest_master_kek(&self) -> Result<u32, Error> {
-        let versions = self.hsm.master_kek_versions(&self.name)?;
-        versions.last().copied().ok_or_else(|| {
-            Error::Domain(format!(
-                "The HSM holds no master KEK of domain {:?}.",
-                self.name
-            ))
-        })
     }
 
     /// The domain's master KEK of this version.
@@ -232,6 +232,21 @@ impl Domain {
         self.keks.retire_before(account, version);
     }
 
+    /// The MAC of a record.
+    pub(crate) fn mac(&self, canonical: &[u8]) -> [u8; 32] {
+        self.integrity.mac(canonical)
+    }
+
+    /// Checks the MAC of a record. `what` names it in the error.
+    pub(crate) fn check_mac(
+        &self,
+        canonical: &[u8],
+        mac: &[u8; 32],
+        what: &'static str,
+    ) -> Result<(), Error> {
+        self.integrity.check(canonical, mac, what)
+    }
+
     pub(crate) fn authenticate_account_kek(&self, kek: &mut AccountKekRecord) {
         kek.mac = self.integrity.mac(&kek.canonical());
     }
@@ -240,17 +255,24 @@ impl Domain {
         retired.mac = self.integrity.mac(&retired.canonical());
     }
 
+    /// The domain's record as it is now, checked.
+    pub(crate) fn record(&self, snapshot: &dyn Snapshot) -> Result<DomainRecord, Error> {
+        let record = snapshot
+            .domain(&self.name)?
+            .ok_or(Error::Integrity(DOMAIN))?;
+        self.integrity
+            .check(&record.canonical(), &record.mac, DOMAIN)?;
+        Ok(record)
+    }
+
     /// The domain's record as it is now, checked, and its wrapped key.
     pub(crate) fn domain_key(
         &self,
         snapshot: &dyn Snapshot,
     ) -> Result<(DomainRecord, WrappedKey), Error> {
-        const WHAT: &str = "domain";
-        let record = snapshot.domain(&self.name)?.ok_or(Error::Integrity(WHAT))?;
-        self.integrity
-            .check(&record.canonical(), &record.mac, WHAT)?;
+        let record = self.record(snapshot)?;
         let wrapped =
-            WrappedKey::from_bytes(&record.domain_key).map_err(|_| Error::Integrity(WHAT))?;
+            WrappedKey::from_bytes(&record.domain_key).map_err(|_| Error::Integrity(DOMAIN))?;
         Ok((record, wrapped))
     }
 
@@ -291,6 +313,15 @@ impl Domain {
 
     pub(crate) fn authenticate_credential(&self, credential: &mut CredentialRecord) {
         credential.mac = self.integrity.mac(&credential.canonical());
+    }
+
+    pub(crate) fn check_session_use(&self, session: &SessionRecord) -> Result<(), Error> {
+        self.integrity
+            .check(&session.use_canonical(), &session.seen_mac, "session")
+    }
+
+    pub(crate) fn authenticate_session_use(&self, session: &mut SessionRecord) {
+        session.seen_mac = self.integrity.mac(&session.use_canonical());
     }
 
     pub(crate) fn check_key(&self, key: KeyRecord) -> Result<KeyRecord, Error> {
@@ -390,6 +421,47 @@ impl<'a> Keks<'a> {
             Err(Error::NeedKeks(missing))
         }
     }
+}
+
+/// Makes the master KEK of a new domain, with a recovery KEK before it where there is to be one.
+fn new_master_kek(
+    hsm: &dyn Hsm,
+    number: DomainNumber,
+    new: &NewDomain,
+    now: Timestamp,
+) -> Result<(MasterKekId, Option<Recoverable>), Error> {
+    let mut master = MasterKekId {
+        domain: new.name.clone(),
+        version: 1,
+    };
+    let Some(recovery) = &new.recovery else {
+        match hsm.generate_master_kek(&master) {
+            Err(HsmError::KeyExists { .. }) if new.adopt_keys => {}
+            made => made?,
+        }
+        return Ok((master, None));
+    };
+    let mut id = RecoveryKekId {
+        domain: new.name.clone(),
+        version: 1,
+    };
+    if new.adopt_keys {
+        // What an initialisation that did not end has left cannot be recovered: this one makes its own, and leaves that alone.
+        let after = |versions: Vec<u32>| versions.last().map_or(1, |version| version + 1);
+        master.version = after(hsm.master_kek_versions(&new.name)?);
+        id.version = after(hsm.recovery_kek_versions(&new.name)?);
+    }
+    hsm.put_recovery_kek(&id, recovery.key())?;
+    let blob = RecoveryBlobRecord {
+        domain: number,
+        master_kek: master.version,
+        blob: hsm
+            .generate_recoverable_master_kek(&master, &id)?
+            .to_bytes(),
+        mac: [0; 32],
+    };
+    let kek = recovery.record(number, id.version, now);
+    Ok((master, Some((kek, blob))))
 }
 
 fn integrity_key(domain_key: &Aes256Key) -> MacKey {

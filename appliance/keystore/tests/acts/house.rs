@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use strongroom_hsm::Hsm;
+use strongroom_keystore::recovery::NewRecovery;
 use strongroom_keystore::store::Store;
 use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{Clock, Error, Keystore, NewDomain, Options, Presented, SessionToken};
@@ -21,7 +22,7 @@ use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
     Algorithm, CreateKeys, KeyState, Material, NewKey, ReleaseKey, UsagePolicy,
 };
-use strongroom_wire::session::{FinishSignIn, StartSignIn};
+use strongroom_wire::session::{FinishSignIn, StartSignIn, StartStepUp, SteppedUp};
 use tempfile::TempDir;
 
 use crate::support::TestToken;
@@ -32,6 +33,12 @@ const ADMIN: &str = "admin@example.com";
 
 /// `SoftHSM`'s slot table is not safe against a token being made while another is opened.
 static TOKENS: Mutex<()> = Mutex::new(());
+
+/// A new token.
+pub(crate) fn token(label: &str) -> Arc<dyn Hsm> {
+    let _one_at_a_time = TOKENS.lock().unwrap();
+    Arc::new(TestToken::initialise(label).open())
+}
 
 /// A clock that stands still until it is told otherwise.
 pub(crate) struct ManualClock(AtomicU64);
@@ -72,19 +79,26 @@ impl House {
     }
 
     pub(crate) fn with(label: &str, options: Options) -> Self {
+        Self::on(token(label), label, options, None)
+    }
+
+    /// A domain on this HSM, recoverable or not.
+    pub(crate) fn on(
+        hsm: Arc<dyn Hsm>,
+        label: &str,
+        options: Options,
+        recovery: Option<NewRecovery>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::create(&folder.path().join("strongroom.db")).unwrap());
-        let hsm: Arc<dyn Hsm> = {
-            let _one_at_a_time = TOKENS.lock().unwrap();
-            Arc::new(TestToken::initialise(label).open())
-        };
         let clock = Arc::new(ManualClock(AtomicU64::new(1_800_000_000_000)));
         let domain = NewDomain {
             name: options.domain.clone(),
             origin: format!("strongroom.test/{label}"),
             administrator: ADMIN.to_owned(),
             adopt_keys: false,
+            recovery,
         };
         let created =
             Keystore::initialise(&*store, Arc::clone(&hsm), &*clock, &domain, &options).unwrap();
@@ -124,6 +138,12 @@ impl House {
             self.options.clone(),
         )
         .unwrap();
+    }
+
+    /// The keystore as operators open it while nobody serves it, with this HSM.
+    pub(crate) fn attended(&self, store: Arc<dyn Store>, hsm: &Arc<dyn Hsm>) -> Keystore {
+        let clock = Arc::<ManualClock>::clone(&self.clock);
+        Keystore::attend(store, Arc::clone(hsm), clock, Options::default()).unwrap()
     }
 
     /// The keystore of another database of this house, such as one that was restored.
@@ -284,5 +304,44 @@ pub(crate) fn sign_in(keystore: &Keystore, name: &str, password: &str) -> Option
             source: SOURCE,
         },
         transport: TransportKey::derive(&finish.session_key),
+    })
+}
+
+/// Steps up as a client does; none when the client itself sees that the password is wrong.
+pub(crate) fn step_up(
+    keystore: &Keystore,
+    person: &Person,
+    password: &str,
+) -> Option<Result<SteppedUp, Error>> {
+    let request = start_step_up(keystore, person, password)?;
+    let stepped = keystore.finish_step_up(&person.presented, request);
+    Some(stepped.map_err(|refusal| refusal.error))
+}
+
+/// The last message of stepping up.
+pub(crate) fn start_step_up(
+    keystore: &Keystore,
+    person: &Person,
+    password: &str,
+) -> Option<FinishSignIn> {
+    let start = ClientLogin::<Suite>::start(&mut OsRng, password.as_bytes()).unwrap();
+    let request = StartStepUp {
+        ke1: start.message.serialize().to_vec().into(),
+    };
+    let started = keystore.start_step_up(&person.presented, request).unwrap();
+    let server = server_identity(&started.domain);
+    let names = identifiers(&person.name, &server);
+    let finish = start
+        .state
+        .finish(
+            &mut OsRng,
+            password.as_bytes(),
+            CredentialResponse::deserialize(&started.ke2.0).unwrap(),
+            ClientLoginFinishParameters::new(Some(CONTEXT), names, None),
+        )
+        .ok()?;
+    Some(FinishSignIn {
+        sign_in: started.sign_in,
+        ke3: finish.message.serialize().to_vec().into(),
     })
 }

@@ -19,8 +19,12 @@ mod groups;
 mod house;
 mod keys;
 mod log;
+mod policies;
+mod recovery;
+mod recovery_rotation;
 mod rotation;
 mod rotation_replay;
+mod sessions;
 
 use std::process::ExitCode;
 
@@ -38,8 +42,12 @@ fn main() -> ExitCode {
         groups::TRIALS,
         keys::TRIALS,
         log::TRIALS,
+        policies::TRIALS,
+        recovery::TRIALS,
+        recovery_rotation::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
+        sessions::TRIALS,
     ]
     .concat()
     .into_iter()

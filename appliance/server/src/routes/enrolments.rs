@@ -13,6 +13,7 @@ use super::{Answer, acted, ask, shown};
 use crate::auth::Source;
 use crate::auth::limits::SignInLimits;
 use crate::auth::pace::evenly;
+use crate::gate::OpenKeystore;
 use crate::problems::Failure;
 
 /// Start an enrolment.
@@ -30,7 +31,7 @@ pub(super) async fn start(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<StartEnrolment>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = request.account.clone();
     let started = limited(&limits, keystore, account, source, move |keystore| {
@@ -55,7 +56,7 @@ pub(super) async fn finish(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishEnrolment>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = request.account.clone();
     let done = limited(&limits, keystore, account, source, move |keystore| {
@@ -68,7 +69,7 @@ pub(super) async fn finish(
 /// Makes a call that costs `account` and `source` an attempt unless it turns out well or fails by no fault of theirs.
 async fn limited<T: Send + 'static>(
     limits: &SignInLimits,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
     account: String,
     source: IpAddr,
     call: impl FnOnce(&Keystore) -> KeystoreAnswer<T> + Send + 'static,

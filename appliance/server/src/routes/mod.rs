@@ -14,6 +14,7 @@ pub(crate) mod health;
 mod keys;
 mod metrics;
 mod openapi;
+mod policies;
 mod rotation;
 mod sessions;
 
@@ -27,6 +28,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(crate) use body::BodyLimits;
 
+use crate::gate::OpenKeystore;
 use crate::metrics as counters;
 use crate::problems::Failure;
 
@@ -73,6 +75,8 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(sessions::start)
         .service(sessions::finish)
         .service(sessions::list)
+        .service(sessions::start_step_up)
+        .service(sessions::finish_step_up)
         // Before the one with the identifier, which would take it for one.
         .service(sessions::end_current)
         .service(sessions::end)
@@ -93,6 +97,9 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         .service(keys::destroy)
         .service(keys::rotate)
         .service(keys::change_state)
+        .service(policies::preview)
+        .service(policies::set_of_key)
+        .service(policies::set_of_grant)
         .service(grants::share)
         .service(grants::list)
         .service(grants::revoke)
@@ -108,6 +115,8 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(accounts::show)
         .service(accounts::update)
         .service(accounts::invite)
+        .service(policies::of_domain)
+        .service(policies::set_of_domain)
         .service(rotation::rotate_account_kek)
         .service(rotation::show)
         .service(rotation::rotate_master_kek)
@@ -158,7 +167,7 @@ pub(crate) async fn unrouted(request: HttpRequest, table: web::Data<RouteTable>)
 
 /// Makes one call into the keystore, on a thread that may wait.
 async fn ask<T: Send + 'static>(
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
     call: impl FnOnce(&Keystore) -> KeystoreAnswer<T> + Send + 'static,
 ) -> Result<T, Failure> {
     wait_for(move || call(&keystore))

@@ -3,16 +3,18 @@
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::{delete, get, post, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::account::Done;
 use strongroom_wire::id::SessionId;
-use strongroom_wire::session::{FinishSignIn, Sessions, SignInStarted, SignedIn, StartSignIn};
+use strongroom_wire::session::{
+    FinishSignIn, Sessions, SignInStarted, SignedIn, StartSignIn, StartStepUp, SteppedUp,
+};
 
 use super::body::Json;
 use super::{Answer, acted, ask, shown, wait_for};
 use crate::auth::limits::SignInLimits;
 use crate::auth::pace::evenly;
 use crate::auth::{Caller, Source};
+use crate::gate::OpenKeystore;
 use crate::problems::Failure;
 
 /// Start a sign-in.
@@ -30,7 +32,7 @@ pub(super) async fn start(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<StartSignIn>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = request.account.clone();
     limits.admit(&account, source)?;
@@ -58,7 +60,7 @@ pub(super) async fn finish(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishSignIn>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let limited = web::Data::clone(&limits);
     let (account, answer) = wait_for(move || {
@@ -80,6 +82,72 @@ pub(super) async fn finish(
     Ok(acted(StatusCode::OK, &signed_in, signed_in.leaf))
 }
 
+/// Start to sign in again in the session.
+///
+/// Where the domain's policy wants a recent sign-in for sharing, destroying and changing policies. As the session's account.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "start_step_up",
+    request_body = StartStepUp,
+    responses((status = 200, description = "The OPAQUE message KE2.", body = SignInStarted)),
+)]
+#[post("/v1/sessions/current/step-up/start")]
+pub(super) async fn start_step_up(
+    caller: Caller,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<StartStepUp>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let started = wait_for(move || {
+        // Whoever holds the token alone guesses the password here as they would at a sign-in.
+        let account = keystore.own_account(&caller)?.name;
+        limits.admit(&account, caller.source)?;
+        let answer = keystore.start_step_up(&caller, request);
+        let answer = answer.map_err(Failure::from);
+        if answer.as_ref().is_err_and(Failure::is_fault) {
+            limits.give_back(&account, caller.source);
+        }
+        answer
+    })
+    .await??;
+    Ok(shown(&started))
+}
+
+/// Finish to sign in again in the session.
+///
+/// The session keeps its token and its transport key.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_step_up",
+    request_body = FinishSignIn,
+    responses((status = 200, description = "When the holder last signed in in it.", body = SteppedUp)),
+)]
+#[post("/v1/sessions/current/step-up/finish")]
+pub(super) async fn finish_step_up(
+    caller: Caller,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<FinishSignIn>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let stepped = wait_for(move || {
+        let account = keystore.account_of_sign_in(request.sign_in);
+        if account.is_none() {
+            // Its start has not been counted, as there was none.
+            limits.admit_source(caller.source)?;
+        }
+        let answer = keystore.finish_step_up(&caller, request);
+        let answer = answer.map_err(Failure::from);
+        if let Some(account) = account
+            && answer.as_ref().err().is_none_or(Failure::is_fault)
+        {
+            limits.give_back(&account, caller.source);
+        }
+        answer
+    })
+    .await??;
+    Ok(acted(StatusCode::OK, &stepped, stepped.leaf))
+}
+
 /// List one's own sessions.
 #[utoipa::path(
     tag = "sessions",
@@ -87,7 +155,7 @@ pub(super) async fn finish(
     responses((status = 200, description = "The caller's sessions.", body = Sessions)),
 )]
 #[get("/v1/sessions")]
-pub(super) async fn list(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn list(caller: Caller, keystore: OpenKeystore) -> Answer {
     let sessions = ask(keystore, move |keystore| keystore.sessions(&caller)).await?;
     Ok(shown(&sessions))
 }
@@ -99,7 +167,7 @@ pub(super) async fn list(caller: Caller, keystore: web::Data<Keystore>) -> Answe
     responses((status = 200, description = "The session is ended.", body = Done)),
 )]
 #[delete("/v1/sessions/current")]
-pub(super) async fn end_current(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn end_current(caller: Caller, keystore: OpenKeystore) -> Answer {
     let done = ask(keystore, move |keystore| {
         keystore.end_session(&caller, None)
     })
@@ -118,7 +186,7 @@ pub(super) async fn end_current(caller: Caller, keystore: web::Data<Keystore>) -
 pub(super) async fn end(
     caller: Caller,
     session: web::Path<SessionId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let session = session.into_inner();
     let done = ask(keystore, move |keystore| {

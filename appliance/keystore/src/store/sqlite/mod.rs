@@ -16,6 +16,7 @@ mod coverage;
 mod credentials;
 mod grants;
 mod keys;
+mod recovery;
 mod rotation;
 mod rows;
 mod schema;
