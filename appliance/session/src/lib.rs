@@ -1,8 +1,9 @@
-//! What the two ends of a session share: the OPAQUE suite, the transport key, and how material travels under it.
+//! What the two ends of a session share: the OPAQUE suite, the transport key, how material travels under it, and how devices sign requests.
 //!
 //! | module | what lives there |
 //! |---|---|
 //! | [`opaque`] | the one OPAQUE (RFC 9807) cipher suite of Strongroom and its key stretching |
+//! | [`signature`] | requests that devices sign with their secrets: RFC 9421, `hmac-sha256` |
 //! | [`transport`] | the session's transport key and AES-KWP (RFC 5649) of material under it |
 //!
 //! Both the keystore and the client library build on this crate, so that the two ends cannot differ. Never in this crate: input or
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod opaque;
+pub mod signature;
 pub mod transport;
 
 pub use opaque::Suite;
@@ -18,4 +20,5 @@ pub use opaque::Suite;
 pub use opaque_ke;
 /// The operating system's random generator, of the `rand_core` generation that [`opaque_ke`] takes.
 pub use rand_core::OsRng;
+pub use signature::{DeviceSecret, RequestSignature, SignatureError};
 pub use transport::{TransportKey, UnwrapError};
