@@ -1,12 +1,13 @@
-//! Requests that a device signs with its secret: HTTP Message Signatures (RFC 9421) by `hmac-sha256`, and Content-Digest (RFC 9530).
+//! Requests that a device or service signs with its account's secret: HTTP Message Signatures (RFC 9421) by `hmac-sha256`, and
+//! Content-Digest (RFC 9530).
 //!
 //! ```text
 //! Content-Digest: sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:
-//! Signature-Input: device=("@method" "@path" "@query" "content-digest");created=1795445700;nonce="0mM…";keyid="0198…";alg="hmac-sha256"
-//! Signature: device=:K2qGT5srn2OGbOIDzQ6kYT+ruaycnDAAUpKv+ePFfD0=:
+//! Signature-Input: strongroom=("@method" "@path" "@query" "content-digest");created=1795445700;nonce="0mM…";keyid="0198…";alg="hmac-sha256"
+//! Signature: strongroom=:K2qGT5srn2OGbOIDzQ6kYT+ruaycnDAAUpKv+ePFfD0=:
 //! ```
 //!
-//! A device needs nothing else than HMAC, SHA-256 and Base64. What is signed are these lines, each ended by a line feed but the last:
+//! Whoever signs needs nothing else than HMAC, SHA-256 and Base64. What is signed are these lines, each ended by a line feed but the last:
 //!
 //! ```text
 //! "@method": POST
@@ -41,7 +42,7 @@ pub const CONTENT_DIGEST: &str = "content-digest";
 pub const RESPONSE_NONCE: &str = "strongroom-nonce";
 
 /// The label of the signature in both headers. A request may carry signatures under other labels, which are ignored.
-const LABEL: &str = "device";
+const LABEL: &str = "strongroom";
 const ALGORITHM: &str = "hmac-sha256";
 const COVERED: [&str; 4] = ["@method", "@path", "@query", "content-digest"];
 /// The bytes that a nonce may have.
@@ -49,11 +50,11 @@ const NONCE_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
 /// The longest header that is looked at.
 const LONGEST_HEADER: usize = 1024;
 
-/// A device's secret: 32 random bytes, which the appliance made and handed out once.
+/// The secret of a device's or service's account: 32 random bytes, which the appliance made and handed out once.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct DeviceSecret([u8; 32]);
+pub struct AccountSecret([u8; 32]);
 
-impl DeviceSecret {
+impl AccountSecret {
     /// The secret with these 32 bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -80,21 +81,21 @@ impl DeviceSecret {
     }
 
     /// The transport key of one request and its answer: HKDF-SHA-512 (RFC 5869) of the secret, with the two nonces as they stand in the
-    /// headers, one after the other, as salt and `strongroom/v1/device-transport-key` as info.
+    /// headers, one after the other, as salt and `strongroom/v1/request-transport-key` as info.
     #[must_use]
     pub fn transport_key(&self, request_nonce: &str, response_nonce: &str) -> TransportKey {
         let mut key = Zeroizing::new([0; 32]);
         let salt = [request_nonce.as_bytes(), response_nonce.as_bytes()].concat();
         // 32 bytes are below HKDF's limit of 255 times 64, its only error.
         let _ = Hkdf::<Sha512>::new(Some(&salt), &self.0)
-            .expand(b"strongroom/v1/device-transport-key", &mut *key);
+            .expand(b"strongroom/v1/request-transport-key", &mut *key);
         TransportKey::from_bytes(*key)
     }
 }
 
-impl fmt::Debug for DeviceSecret {
+impl fmt::Debug for AccountSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DeviceSecret(hidden)")
+        f.write_str("AccountSecret(hidden)")
     }
 }
 
@@ -127,18 +128,18 @@ pub enum SignatureError {
     #[error("the body is not what Content-Digest says")]
     Digest,
     /// The signature is another's.
-    #[error("the signature is not the device's")]
+    #[error("the signature is not the account's")]
     Mismatch,
 }
 
 /// The signature of a request, as its headers have it. Nothing of it is believed before [`verify`](Self::verify).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestSignature {
-    /// Which device claims to have made it.
-    pub device: AccountId,
+    /// Which account claims to have made it.
+    pub account: AccountId,
     /// When it says that it was made, in seconds since 1970-01-01 UTC.
     pub created: u64,
-    /// What the device takes once only: 16 to 64 visible ASCII characters.
+    /// What no other request of the account has within the permitted clock skew: 16 to 64 visible ASCII characters.
     pub nonce: String,
     /// The covered components with all parameters: the last line of what is signed.
     params: String,
@@ -175,7 +176,7 @@ impl RequestSignature {
         let nonce = text("nonce")
             .filter(|nonce| NONCE_LENGTHS.contains(&nonce.len()))
             .ok_or(Malformed("its nonce does not have 16 to 64 characters"))?;
-        let device = text("keyid")
+        let account = text("keyid")
             .and_then(|id| id.parse().ok())
             .ok_or(Malformed("its \"keyid\" is no account's identifier"))?;
         let signature = dictionary(signature)?;
@@ -184,7 +185,7 @@ impl RequestSignature {
             _ => None,
         };
         Ok(Self {
-            device,
+            account,
             created,
             nonce: nonce.to_owned(),
             params: serialise(&input)?,
@@ -194,14 +195,14 @@ impl RequestSignature {
         })
     }
 
-    /// Checks that the device with this secret signed this request. The comparison takes the same time wherever they differ.
+    /// Checks that who knows this secret signed this request. The comparison takes the same time wherever they differ.
     ///
     /// # Errors
     ///
     /// [`SignatureError::Mismatch`].
     pub fn verify(
         &self,
-        secret: &DeviceSecret,
+        secret: &AccountSecret,
         covered: &Covered<'_>,
     ) -> Result<(), SignatureError> {
         mac(&secret.0, &base(&covered.lines(), &self.params))
@@ -209,14 +210,14 @@ impl RequestSignature {
             .map_err(|_| SignatureError::Mismatch)
     }
 
-    /// The headers Signature-Input and Signature by which a device signs a request.
+    /// The headers Signature-Input and Signature of a request that an account signs.
     ///
     /// # Errors
     ///
     /// [`SignatureError::Malformed`] when the nonce cannot stand in a header.
     pub fn sign(
-        secret: &DeviceSecret,
-        device: AccountId,
+        secret: &AccountSecret,
+        account: AccountId,
         created: u64,
         nonce: &str,
         covered: &Covered<'_>,
@@ -237,7 +238,7 @@ impl RequestSignature {
         let mut params = sfv::Parameters::new();
         params.insert(key("created")?, BareItem::Integer(created));
         params.insert(key("nonce")?, text(nonce)?);
-        params.insert(key("keyid")?, text(&device.to_string())?);
+        params.insert(key("keyid")?, text(&account.to_string())?);
         params.insert(key("alg")?, text(ALGORITHM)?);
         let items = COVERED.map(|name| text(name).map(Item::new));
         let items = items.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -302,7 +303,7 @@ fn inner_list(signature_input: &str) -> Result<InnerList, SignatureError> {
     match dictionary(signature_input)?.swap_remove(LABEL) {
         Some(ListEntry::InnerList(list)) => Ok(list),
         _ => Err(SignatureError::Malformed(
-            "there is no signature with the label \"device\"",
+            "there is no signature with the label \"strongroom\"",
         )),
     }
 }

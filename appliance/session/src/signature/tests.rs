@@ -12,8 +12,8 @@ const REQUEST: Covered<'static> = Covered {
     content_digest: DIGEST,
 };
 
-fn secret() -> DeviceSecret {
-    DeviceSecret::from_bytes([7; 32])
+fn secret() -> AccountSecret {
+    AccountSecret::from_bytes([7; 32])
 }
 
 fn signed() -> (AccountId, String, String) {
@@ -35,7 +35,7 @@ fn the_vector_of_rfc_9421_holds() {
     let secret = STANDARD
         .decode("uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==")
         .unwrap();
-    let input = "device=(\"date\" \"@authority\" \"content-type\");created=1618884473;keyid=\"test-shared-secret\"";
+    let input = "strongroom=(\"date\" \"@authority\" \"content-type\");created=1618884473;keyid=\"test-shared-secret\"";
     let params = serialise(&inner_list(input).unwrap()).unwrap();
     let components = [
         ("date", "Tue, 20 Apr 2021 02:07:55 GMT".to_owned()),
@@ -55,10 +55,10 @@ fn what_is_signed_is_what_the_documentation_says() {
     assert_eq!(
         input,
         format!(
-            "device=(\"@method\" \"@path\" \"@query\" \"content-digest\");created=1795445700;nonce=\"0123456789abcdef\";keyid=\"{device}\";alg=\"hmac-sha256\""
+            "strongroom=(\"@method\" \"@path\" \"@query\" \"content-digest\");created=1795445700;nonce=\"0123456789abcdef\";keyid=\"{device}\";alg=\"hmac-sha256\""
         )
     );
-    let params = input.strip_prefix("device=").unwrap();
+    let params = input.strip_prefix("strongroom=").unwrap();
     assert_eq!(
         base(&REQUEST.lines(), params),
         format!(
@@ -74,11 +74,11 @@ fn a_signature_verifies_for_its_request_and_no_other() {
     let (device, input, signature) = signed();
     let parsed = RequestSignature::parse(&input, &signature).unwrap();
     assert_eq!(
-        (parsed.device, parsed.created, parsed.nonce.as_str()),
+        (parsed.account, parsed.created, parsed.nonce.as_str()),
         (device, 1_795_445_700, "0123456789abcdef")
     );
     parsed.verify(&secret(), &REQUEST).unwrap();
-    let other = DeviceSecret::from_bytes([8; 32]);
+    let other = AccountSecret::from_bytes([8; 32]);
     assert_eq!(
         parsed.verify(&other, &REQUEST),
         Err(SignatureError::Mismatch)
@@ -125,7 +125,7 @@ fn a_signature_verifies_for_its_request_and_no_other() {
 fn headers_that_do_not_say_enough_are_refused() {
     let (_, input, signature) = signed();
     for (from, to) in [
-        ("device=", "sig1="),
+        ("strongroom=", "sig1="),
         (" \"@query\"", ""),
         ("\"@path\"", "\"@path\";req"),
         ("(\"@method\" \"@path\"", "(\"@path\" \"@method\""),
@@ -145,10 +145,10 @@ fn headers_that_do_not_say_enough_are_refused() {
     }
     for bad in [
         "",
-        "device=:AAAA:",
-        "device=1",
-        "device=(\"a\")",
-        "device=::",
+        "strongroom=:AAAA:",
+        "strongroom=1",
+        "strongroom=(\"a\")",
+        "strongroom=::",
     ] {
         assert!(RequestSignature::parse(&input, bad).is_err(), "{bad}");
     }
@@ -186,15 +186,15 @@ fn bodies_are_held_against_their_digests() {
 fn the_transport_key_follows_from_secret_and_both_nonces() {
     let key = secret().transport_key("0123456789abcdef", "fedcba9876543210");
     // Computed by: openssl kdf -keylen 32 -kdfopt digest:SHA512 -kdfopt hexkey:0707… -kdfopt salt:0123456789abcdeffedcba9876543210
-    // -kdfopt info:strongroom/v1/device-transport-key HKDF
+    // -kdfopt info:strongroom/v1/request-transport-key HKDF
     assert_eq!(
         hex::encode(key.as_bytes()),
-        "da00b7db84eab5d43f0d62d89b1c87d43fe6366083c7a5113eaa2b2d3efe0921"
+        "21d6c5a17fa54bc6b6789735957020eeb233ccc2616961d3a3b426183874db34"
     );
     for other in [
         secret().transport_key("0123456789abcdeF", "fedcba9876543210"),
         secret().transport_key("0123456789abcdef", "fedcba9876543211"),
-        DeviceSecret::from_bytes([8; 32]).transport_key("0123456789abcdef", "fedcba9876543210"),
+        AccountSecret::from_bytes([8; 32]).transport_key("0123456789abcdef", "fedcba9876543210"),
     ] {
         assert_ne!(other.as_bytes(), key.as_bytes());
     }
@@ -205,18 +205,18 @@ fn secrets_are_written_and_read_and_not_shown() {
     let text = secret().to_text();
     assert_eq!(text.len(), 43);
     assert_eq!(
-        DeviceSecret::from_text(&text).unwrap().as_bytes(),
+        AccountSecret::from_text(&text).unwrap().as_bytes(),
         secret().as_bytes()
     );
-    assert!(DeviceSecret::from_text("short").is_none());
-    assert_eq!(format!("{:?}", secret()), "DeviceSecret(hidden)");
+    assert!(AccountSecret::from_text("short").is_none());
+    assert_eq!(format!("{:?}", secret()), "AccountSecret(hidden)");
 }
 
 proptest! {
     #[test]
     fn nothing_that_headers_say_makes_it_panic(input in ".{0,200}", signature in ".{0,200}", digest in ".{0,80}") {
         let _ = RequestSignature::parse(&input, &signature);
-        let _ = RequestSignature::parse(&format!("device=({input}"), &format!("device={signature}"));
+        let _ = RequestSignature::parse(&format!("strongroom=({input}"), &format!("strongroom={signature}"));
         let _ = check_content_digest(&digest, b"");
     }
 
@@ -229,7 +229,7 @@ proptest! {
         created in 0_u64..10_000_000_000,
         secret in proptest::array::uniform32(any::<u8>()),
     ) {
-        let secret = DeviceSecret::from_bytes(secret);
+        let secret = AccountSecret::from_bytes(secret);
         let covered = Covered { method: &method, path: &path, query: &query, content_digest: DIGEST };
         let (input, signature) =
             RequestSignature::sign(&secret, AccountId::generate(), created, &nonce, &covered).unwrap();
