@@ -20,6 +20,7 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId, SessionId};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::devices::Admitted;
 use crate::error::{Answer, Error, Refusal};
 use crate::hierarchy::{Domain, Fetched, KekName, Keks};
 use crate::keystore::Core;
@@ -59,19 +60,40 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-/// What a request presents: the token of its session, and the network address that it came from.
+/// What a request presents: what shows who makes it, and the network address that it came from.
 #[derive(Debug, Clone)]
 pub struct Presented {
-    /// The token.
-    pub token: SessionToken,
+    /// What shows who makes it.
+    pub proof: Proof,
     /// The address.
     pub source: IpAddr,
+}
+
+impl Presented {
+    /// A request in a session.
+    #[must_use]
+    pub const fn in_session(token: SessionToken, source: IpAddr) -> Self {
+        Self {
+            proof: Proof::Session(token),
+            source,
+        }
+    }
+}
+
+/// What shows who makes a request.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// The token of a session.
+    Session(SessionToken),
+    /// A signature that was admitted: [`Keystore::admit`](crate::Keystore::admit).
+    Signature(Admitted),
 }
 
 /// Who a request turned out to come from.
 pub(crate) struct Caller {
     pub(crate) account: AccountRecord,
-    pub(crate) session: SessionId,
+    /// The session in which the request is made; none where the request is signed.
+    pub(crate) session: Option<SessionId>,
     pub(crate) transport: TransportKey,
 }
 
@@ -98,9 +120,13 @@ pub(crate) struct View<'a> {
 impl View<'_> {
     /// Finds out who presents this.
     pub(crate) fn authenticate(&self, presented: &Presented) -> Result<Caller, Error> {
+        let token = match &presented.proof {
+            Proof::Session(token) => token,
+            Proof::Signature(admitted) => return admitted.caller(self),
+        };
         let session = self
             .snapshot
-            .session(&presented.token.hash())?
+            .session(&token.hash())?
             .filter(|session| self.now < session.expires)
             .ok_or(Error::NotSignedIn)?;
         let account = self.account(session.account)?.ok_or(Error::NotSignedIn)?;
@@ -116,7 +142,7 @@ impl View<'_> {
             .map_err(|_| Error::Integrity("session"))?;
         Ok(Caller {
             account,
-            session: session.id,
+            session: Some(session.id),
             transport,
         })
     }
@@ -179,7 +205,7 @@ impl Scope<'_> {
     pub(crate) fn authenticate(&mut self, presented: &Presented) -> Result<Caller, Error> {
         let caller = self.view().authenticate(presented)?;
         self.detail.actor = Some(caller.account.id);
-        self.detail.session = Some(caller.session);
+        self.detail.session = caller.session;
         Ok(caller)
     }
 
@@ -359,7 +385,7 @@ impl Core {
     fn record_damage(
         self: &Arc<Self>,
         source: IpAddr,
-        actor: Option<(AccountId, SessionId)>,
+        actor: Option<(AccountId, Option<SessionId>)>,
         found: Vec<(Option<KeyId>, &'static str)>,
     ) -> Result<Option<u64>, Refusal> {
         self.act(Act::KeyRead, source, move |scope| {
@@ -367,7 +393,7 @@ impl Core {
             for (key, what) in &found {
                 let detail = Detail {
                     actor: actor.map(|(account, _)| account),
-                    session: actor.map(|(_, session)| session),
+                    session: actor.and_then(|(_, session)| session),
                     source: Some(source),
                     key: *key,
                     note: Some((*what).to_owned()),

@@ -14,6 +14,8 @@
 //! | `membership` | [`MembershipRecord`](crate::store::MembershipRecord) | associated data of the group's KEK |
 //! | `credential` | [`CredentialRecord`](crate::store::CredentialRecord) | MAC |
 //! | `session` | [`SessionRecord`](crate::store::SessionRecord) | associated data of the transport key |
+//! | `device` | [`DeviceRecord`](crate::store::DeviceRecord) | MAC |
+//! | `account-secret` | [`AccountSecretRecord`](crate::store::AccountSecretRecord) | associated data of the secret |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |
@@ -65,6 +67,13 @@ impl Canonical {
     pub(crate) fn optional_text(self, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.text(value),
+            None => self.null(),
+        }
+    }
+
+    pub(crate) fn optional_bytes(self, value: Option<&[u8]>) -> Self {
+        match value {
+            Some(value) => self.bytes(value),
             None => self.null(),
         }
     }

@@ -13,6 +13,7 @@ use strongroom_wire::health::{Health, Status};
 use crate::accounts;
 use crate::act::Scope;
 use crate::clock::Clock;
+use crate::devices::Pairings;
 use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
 use crate::rotation;
@@ -50,6 +51,8 @@ pub struct Options {
     pub session_lifetime: Duration,
     /// How long an enrolment code is good for.
     pub enrolment_lifetime: Duration,
+    /// By how much the time of a signed request may differ from the appliance's.
+    pub clock_skew: Duration,
 }
 
 impl Default for Options {
@@ -60,6 +63,7 @@ impl Default for Options {
             kek_cache_size: 10_000,
             session_lifetime: Duration::from_hours(8),
             enrolment_lifetime: Duration::from_hours(7 * 24),
+            clock_skew: Duration::from_mins(5),
         }
     }
 }
@@ -93,6 +97,7 @@ pub(crate) struct Core {
     pub(crate) domain: Domain,
     pub(crate) options: Options,
     pub(crate) sign_ins: SignIns,
+    pub(crate) pairings: Pairings,
     pub(crate) rotation: Rotation,
 }
 
@@ -191,6 +196,7 @@ impl Keystore {
             domain,
             options,
             sign_ins: SignIns::default(),
+            pairings: Pairings::default(),
             rotation: Rotation::default(),
         });
         core.act(Act::DomainServe, LOCALHOST, |scope| {
@@ -233,7 +239,7 @@ impl Keystore {
         })
     }
 
-    /// Forgets sessions, sign-ins, enrolment codes and cached KEKs whose time is over, and records sign-ins that were started and not
+    /// Forgets sessions, sign-ins, enrolment codes, pairings, spent nonces and cached KEKs whose time is over, and records sign-ins that were started and not
     /// finished; says how many sessions and codes there were.
     ///
     /// # Errors
@@ -242,6 +248,7 @@ impl Keystore {
     pub fn forget_expired(&self) -> Result<u64, Error> {
         self.core.domain.forget_expired_keks();
         // A client sees by itself that a password is wrong and then does not finish: this is where that is recorded.
+        self.core.pairings.forget_expired(self.core.clock.now());
         let abandoned = self.core.sign_ins.take_expired(self.core.clock.now());
         self.core
             .act(Act::SessionOpen, LOCALHOST, move |scope| {
@@ -254,6 +261,7 @@ impl Keystore {
                     };
                     scope.record_refused(Act::SessionOpen)?;
                 }
+                scope.tx.forget_nonces(scope.now)?;
                 Ok(scope.tx.forget_expired(scope.now)?)
             })
             .map_err(|refusal| refusal.error)
@@ -263,5 +271,6 @@ impl Keystore {
     pub fn wipe(&self) {
         self.core.domain.wipe();
         self.core.sign_ins.wipe();
+        self.core.pairings.wipe();
     }
 }

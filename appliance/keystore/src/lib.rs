@@ -6,6 +6,7 @@
 //! | `act` | how acts and looks are run: who asks, in which transaction, leaving which leaf |
 //! | `accounts`, `groups` | accounts and their roles; groups and their members |
 //! | `credentials`, `sessions` | enrolment, OPAQUE sign-in, sessions |
+//! | [`devices`] | devices and the secrets of devices and services: import, fleets, pairing, signed requests |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `grants` | sharing and revoking |
 //! | `policy` | usage policies |
@@ -35,6 +36,7 @@ pub mod backup;
 mod canonical;
 mod clock;
 mod credentials;
+pub mod devices;
 mod error;
 mod grants;
 mod groups;
@@ -48,7 +50,7 @@ mod sessions;
 pub mod store;
 mod witness;
 
-pub use act::{Presented, SessionToken};
+pub use act::{Presented, Proof, SessionToken};
 pub use audit::{AuditReport, verify_audit};
 pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};

@@ -7,9 +7,11 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
+//! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
 //! | `rotation` | the part of the traits that rotation needs |
 //! | [`sqlite`] | the embedded engine |
 
+mod devices;
 mod numbers;
 mod records;
 mod rotation;
@@ -22,6 +24,7 @@ use strongroom_audit::tree::NodeReader;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
+pub use devices::{AccountSecretRecord, DeviceFilter, DeviceRecord, ReadDevices, WriteDevices};
 pub(crate) use numbers::*;
 pub use records::*;
 pub use rotation::{CopyPlace, ReadRotation, SealedUnder, WriteRotation};
@@ -50,13 +53,20 @@ pub struct Abort;
 
 /// What can be read.
 pub trait Snapshot:
-    ReadAccounts + ReadCredentials + ReadKeys + ReadGrants + ReadRotation + ReadAudit
+    ReadAccounts + ReadCredentials + ReadDevices + ReadKeys + ReadGrants + ReadRotation + ReadAudit
 {
 }
 
 /// What can be changed. Everything that one act changes is one call where that is possible.
 pub trait Transaction:
-    Snapshot + WriteAccounts + WriteCredentials + WriteKeys + WriteGrants + WriteRotation + WriteAudit
+    Snapshot
+    + WriteAccounts
+    + WriteCredentials
+    + WriteDevices
+    + WriteKeys
+    + WriteGrants
+    + WriteRotation
+    + WriteAudit
 {
     /// What has been done in this act so far is undone; the act goes on.
     fn start_over(&mut self) -> Result<(), StoreError>;

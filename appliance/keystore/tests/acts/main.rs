@@ -15,6 +15,7 @@ mod support;
 
 mod accounts;
 mod backups;
+mod devices;
 mod house;
 mod keys;
 mod log;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let trials = [
         accounts::TRIALS,
         backups::TRIALS,
+        devices::TRIALS,
         keys::TRIALS,
         log::TRIALS,
         rotation::TRIALS,

@@ -21,6 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use utoipa_actix_web::AppExt as _;
 
 use crate::auth::limits::SignInLimits;
+use crate::auth::signed;
 use crate::backups::Schedule;
 use crate::config::Config;
 use crate::folder::{Addresses, DataFolder};
@@ -174,6 +175,7 @@ fn server(
             .configure(|services| listener.routes(services))
             .into_app()
             .default_service(web::to(unrouted))
+            .wrap(from_fn(signed::admit))
             .wrap(from_fn(observe))
     })
     .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
