@@ -8,6 +8,8 @@
 //! | [`protection`] | protecting and opening files and streams, each under a key of its own |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`accounts`] | managing accounts and the members of groups |
+//! | [`device`](mod@device) | a device or service that signs its requests with its secret, and is paired |
+//! | [`devices`] | looking after devices: import, fleets, pairing; the factory's side of an import |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`audit`] | the audit log as the caller may see it |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
@@ -40,6 +42,8 @@
 pub mod accounts;
 pub mod api;
 pub mod audit;
+pub mod device;
+pub mod devices;
 pub mod error;
 pub mod file;
 pub mod keys;
@@ -50,6 +54,7 @@ pub mod session;
 pub mod sign_in;
 
 pub use api::{Client, Roots};
+pub use device::Device;
 pub use error::ClientError;
 pub use keys::Released;
 pub use protection::{OpenObject, Protected, Protection};

@@ -8,6 +8,7 @@
 //! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
+//! | [`device`] | a device that signs its requests with its secret |
 //! | [`scan`] | looking for secrets where none may be |
 //!
 //! The stories themselves are in `tests/`, one file each; the benchmark is `src/bin/bench.rs`.
@@ -27,6 +28,7 @@
 
 pub mod api;
 pub mod appliance;
+pub mod device;
 pub mod http;
 pub mod person;
 pub mod programs;
@@ -35,6 +37,7 @@ pub mod session;
 
 pub use api::{Api, Failed};
 pub use appliance::Appliance;
+pub use device::Device;
 pub use person::Person;
 pub use session::Session;
 

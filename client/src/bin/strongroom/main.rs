@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
 //! | `objects` | `protect` and `open` |
-//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `rotation` | one command group each |
+//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `rotation` | one command group each |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
 //! | `home` | the folder with the profile: which appliance, which account |
 //! | `prompt`, `output`, `failure` | questions, answers, and what went wrong |
@@ -18,6 +18,7 @@
 mod accounts;
 mod agent;
 mod audit;
+mod devices;
 mod failure;
 mod groups;
 mod home;
@@ -112,6 +113,9 @@ enum Command {
     /// Manage accounts, signed in at the administration address.
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Look after devices: import, fleets, pairing.
+    #[command(subcommand)]
+    Devices(devices::Command),
     /// Rotate the master KEK and account KEKs, signed in at the administration address.
     #[command(subcommand)]
     Rotation(rotation::Command),
@@ -193,6 +197,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Sessions(command) => command.run(&context),
         Command::Groups(command) => command.run(&context),
         Command::Accounts(command) => command.run(&context),
+        Command::Devices(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),
         // Answered above: it has no home.
         Command::Agent { .. } => Ok(()),
