@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use strongroom_session::TransportKey;
 use strongroom_wire::account::Done;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{GrantId, KeyId};
@@ -251,34 +252,40 @@ impl Session {
         Ok(created.keys)
     }
 
-    /// Opens what came under the transport key, and holds it against what was asked for.
     fn unwrap(
         &self,
         material: Material,
         key: KeyId,
         version: Option<u32>,
     ) -> Result<Released, ClientError> {
-        if material.key != key || version.is_some_and(|version| version != material.version) {
-            return Err(ClientError::AlteredMaterial);
-        }
-        Ok(Released {
-            key,
-            version: material.version,
-            algorithm: material.algorithm,
-            material: self
-                .transport_key()
-                .unwrap(key, material.version, &material.wrapped.0)?,
-            keep: Keep::new(material.not_after, material.keep_for),
-            leaf: material.leaf,
-        })
+        unwrap(self.transport_key(), material, key, version)
     }
+}
+
+/// Opens what came under the transport key, and holds it against what was asked for.
+pub(crate) fn unwrap(
+    transport_key: &TransportKey,
+    material: Material,
+    key: KeyId,
+    version: Option<u32>,
+) -> Result<Released, ClientError> {
+    if material.key != key || version.is_some_and(|version| version != material.version) {
+        return Err(ClientError::AlteredMaterial);
+    }
+    Ok(Released {
+        key,
+        version: material.version,
+        algorithm: material.algorithm,
+        material: transport_key.unwrap(key, material.version, &material.wrapped.0)?,
+        keep: Keep::new(material.not_after, material.keep_for),
+        leaf: material.leaf,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use strongroom_session::TransportKey;
     use strongroom_wire::encoding::Base64;
 
     use super::*;

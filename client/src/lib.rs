@@ -9,6 +9,8 @@
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`policy`] | usage policies of the domain, of keys and of grants; what they would decide |
 //! | [`accounts`] | managing accounts and the members of groups |
+//! | [`device`](mod@device) | a device or service that signs its requests with its secret, and is paired |
+//! | [`devices`] | looking after devices: import, fleets, pairing; the factory's side of an import |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`audit`] | the audit log as the caller may see it |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
@@ -41,6 +43,8 @@
 pub mod accounts;
 pub mod api;
 pub mod audit;
+pub mod device;
+pub mod devices;
 pub mod error;
 pub mod file;
 pub mod keys;
@@ -52,6 +56,7 @@ pub mod session;
 pub mod sign_in;
 
 pub use api::{Client, Roots};
+pub use device::Device;
 pub use error::ClientError;
 pub use keys::Released;
 pub use protection::{OpenObject, Protected, Protection};

@@ -93,6 +93,14 @@ impl Session {
         self.call(&Call::delete("/v1/sessions/current"))
     }
 
+    /// Makes a request whose answer comes in lines.
+    pub(crate) fn lines(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<impl Iterator<Item = Result<Vec<u8>, ClientError>> + use<>, ClientError> {
+        self.client.lines(call, &self.secrets.token)
+    }
+
     pub(crate) fn transport_key(&self) -> &TransportKey {
         &self.secrets.transport_key
     }

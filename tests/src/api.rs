@@ -28,7 +28,7 @@ use crate::session::Session;
 #[derive(Debug)]
 pub enum Failed {
     /// The appliance refused it.
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// The appliance was not there or went away: what became of the request is not known.
     Broken(io::Error),
 }
@@ -38,7 +38,7 @@ impl Failed {
     #[must_use]
     pub fn problem(self) -> Problem {
         match self {
-            Self::Refused(problem) => problem,
+            Self::Refused(problem) => *problem,
             Self::Broken(error) => panic!("the connection broke: {error}"),
         }
     }
@@ -230,7 +230,7 @@ impl Api {
 
 pub(crate) fn read<T: DeserializeOwned>(response: &Response) -> Result<T> {
     if response.status >= 400 {
-        Err(Failed::Refused(response.problem()))
+        Err(Failed::Refused(Box::new(response.problem())))
     } else {
         Ok(response.json())
     }

@@ -11,6 +11,7 @@
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
 //! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
+//! | [`device`] | a device that signs its requests with its secret |
 //! | [`scan`] | looking for secrets where none may be |
 //!
 //! The stories themselves are in `tests/`, one file each; the benchmark is `src/bin/bench.rs`.
@@ -31,6 +32,7 @@
 pub mod api;
 pub mod appliance;
 pub mod console;
+pub mod device;
 pub mod http;
 mod making;
 pub mod person;
@@ -42,6 +44,7 @@ pub mod tokens;
 pub use api::{Api, Failed};
 pub use appliance::Appliance;
 pub use console::{Console, Paper};
+pub use device::Device;
 pub use person::Person;
 pub use session::Session;
 

@@ -51,7 +51,12 @@ fn no_route_that_needs_a_session_works_without_one() {
                     }
                     // Identifiers in the address may be looked at before the token.
                     let code = response.problem().code;
-                    let refused = [Code::NotSignedIn, Code::Malformed, Code::NoSuchRoute];
+                    let refused = [
+                        Code::NotSignedIn,
+                        Code::Malformed,
+                        Code::NoSuchRoute,
+                        Code::MethodNotAllowed,
+                    ];
                     assert!(
                         refused.contains(&code),
                         "{method} {path} with {token:?}: {code}"

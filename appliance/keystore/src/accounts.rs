@@ -276,7 +276,7 @@ pub(crate) fn to_wire(account: &AccountRecord) -> Account {
     }
 }
 
-fn account_record(
+pub(crate) fn account_record(
     domain: &Domain,
     id: AccountId,
     name: String,

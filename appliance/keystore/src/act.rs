@@ -21,7 +21,7 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId, SessionId};
 
 pub(crate) use caller::Caller;
-pub use caller::{Presented, SessionToken};
+pub use caller::{Presented, Proof, SessionToken};
 
 use crate::error::{Answer, Error, Refusal};
 use crate::hierarchy::{Domain, Fetched, KekName, Keks};
@@ -44,9 +44,13 @@ pub(crate) struct View<'a> {
 impl View<'_> {
     /// Finds out who presents this.
     pub(crate) fn authenticate(&self, presented: &Presented) -> Result<Caller, Error> {
+        let token = match &presented.proof {
+            Proof::Session(token) => token,
+            Proof::Signature(admitted) => return admitted.caller(self, presented.source),
+        };
         let session = self
             .snapshot
-            .session(&presented.token.hash())?
+            .session(&token.hash())?
             .filter(|session| self.now < session.expires)
             .ok_or(Error::NotSignedIn)?;
         let account = self.account(session.account)?.ok_or(Error::NotSignedIn)?;
@@ -64,7 +68,7 @@ impl View<'_> {
         sessions::admit(self, &session, &policy, presented.source)?;
         Ok(Caller {
             account,
-            session: session.id,
+            session: Some(session.id),
             transport,
             source: presented.source,
             strength: session.strength,
@@ -131,7 +135,7 @@ impl Scope<'_> {
     pub(crate) fn authenticate(&mut self, presented: &Presented) -> Result<Caller, Error> {
         let caller = self.view().authenticate(presented)?;
         self.detail.actor = Some(caller.account.id);
-        self.detail.session = Some(caller.session);
+        self.detail.session = caller.session;
         Ok(caller)
     }
 
@@ -335,7 +339,7 @@ impl Core {
     fn record_damage(
         self: &Arc<Self>,
         source: IpAddr,
-        actor: Option<(AccountId, SessionId)>,
+        actor: Option<(AccountId, Option<SessionId>)>,
         found: Vec<(Option<KeyId>, &'static str)>,
     ) -> Result<Option<u64>, Refusal> {
         self.act(Act::KeyRead, source, move |scope| {
@@ -343,7 +347,7 @@ impl Core {
             for (key, what) in &found {
                 let detail = Detail {
                     actor: actor.map(|(account, _)| account),
-                    session: actor.map(|(_, session)| session),
+                    session: actor.and_then(|(_, session)| session),
                     source: Some(source),
                     key: *key,
                     note: Some((*what).to_owned()),

@@ -18,6 +18,8 @@
 //! | `credential` | [`CredentialRecord`](crate::store::CredentialRecord) | MAC |
 //! | `session` | [`SessionRecord`](crate::store::SessionRecord) | associated data of the transport key |
 //! | `session-use` | [`SessionRecord`](crate::store::SessionRecord), when it was last used | MAC |
+//! | `device` | [`DeviceRecord`](crate::store::DeviceRecord) | MAC |
+//! | `account-secret` | [`AccountSecretRecord`](crate::store::AccountSecretRecord) | associated data of the secret |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |
@@ -73,6 +75,13 @@ impl Canonical {
     pub(crate) fn optional_text(self, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.text(value),
+            None => self.null(),
+        }
+    }
+
+    pub(crate) fn optional_bytes(self, value: Option<&[u8]>) -> Self {
+        match value {
+            Some(value) => self.bytes(value),
             None => self.null(),
         }
     }

@@ -1,6 +1,7 @@
 //! Everything that an act can be refused for or fail at, and the problem code of each.
 
 use strongroom_hsm::HsmError;
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
 use strongroom_wire::key::KeyState;
 use strongroom_wire::policy::RuleName;
@@ -42,6 +43,9 @@ impl Refusal {
         };
         let mut problem = Problem::new(code, detail);
         problem.leaf = self.leaf;
+        if let Error::ClockSkew(now) = self.error {
+            problem.time = Some(now);
+        }
         problem.retry_after = matches!(code, Code::HsmUnavailable | Code::Unavailable).then_some(5);
         problem
     }
@@ -75,6 +79,21 @@ pub enum Error {
         "The sign-in was refused: the account or the password is wrong, or the account may not sign in."
     )]
     SignInRefused,
+    /// The signed request is refused, for whatever reason: the caller learns no more.
+    #[error(
+        "The request's signature was refused: the account or its secret is wrong, or the account may not sign requests."
+    )]
+    SignatureRefused,
+    /// The signed request is too old, or of the future.
+    #[error(
+        "The request was signed at another time than it is here: it is {0}. Set the clock and sign again."
+    )]
+    ClockSkew(Timestamp),
+    /// The nonce of the signed request was used before.
+    #[error(
+        "A request with this nonce has been made already; each request needs a nonce of its own."
+    )]
+    Replayed,
     /// The enrolment failed, for whatever reason: the caller learns no more.
     #[error(
         "The enrolment was refused: the account or the code is wrong, or the code has been used or has lapsed."
@@ -115,6 +134,12 @@ pub enum Error {
     /// There is an account with this name already.
     #[error("There is an account {0:?} already.")]
     AccountExists(String),
+    /// There is no such device that the caller may know of.
+    #[error("There is no such device.")]
+    DeviceNotFound,
+    /// No device waits with this code.
+    #[error("No device waits to be paired with this code, or the code has lapsed.")]
+    PairingNotFound,
     /// The act would contradict the present state.
     #[error("{0}")]
     Conflict(String),
@@ -152,7 +177,9 @@ impl Error {
             Self::NotSignedIn => Code::NotSignedIn,
             Self::SessionElsewhere(..) => Code::SessionElsewhere,
             Self::StepUpRequired(_) => Code::StepUpRequired,
-            Self::SignInRefused => Code::SignInRefused,
+            Self::SignInRefused | Self::SignatureRefused => Code::SignInRefused,
+            Self::ClockSkew(_) => Code::ClockSkew,
+            Self::Replayed => Code::Replayed,
             Self::EnrolmentRefused => Code::EnrolmentRefused,
             Self::NotPermitted(_) => Code::NotPermitted,
             Self::KeyNotFound => Code::KeyNotFound,
@@ -163,6 +190,8 @@ impl Error {
             Self::GrantNotFound => Code::GrantNotFound,
             Self::AccountNotFound(_) => Code::AccountNotFound,
             Self::AccountExists(_) => Code::AccountExists,
+            Self::DeviceNotFound => Code::DeviceNotFound,
+            Self::PairingNotFound => Code::PairingNotFound,
             Self::Conflict(_) => Code::Conflict,
             Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,
             Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,

@@ -13,6 +13,7 @@ use strongroom_wire::id::AccountId;
 use crate::accounts;
 use crate::act::Scope;
 use crate::clock::Clock;
+use crate::devices::Pairings;
 use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
 use crate::recovery::NewRecovery;
@@ -58,6 +59,8 @@ pub struct Options {
     pub session_idle_lifetime: Duration,
     /// How long an enrolment code is good for.
     pub enrolment_lifetime: Duration,
+    /// By how much the time of a signed request may differ from the appliance's.
+    pub clock_skew: Duration,
 }
 
 impl Default for Options {
@@ -69,6 +72,7 @@ impl Default for Options {
             session_lifetime: Duration::from_hours(8),
             session_idle_lifetime: Duration::from_hours(1),
             enrolment_lifetime: Duration::from_hours(7 * 24),
+            clock_skew: Duration::from_mins(5),
         }
     }
 }
@@ -102,10 +106,20 @@ pub(crate) struct Core {
     pub(crate) domain: Domain,
     pub(crate) options: Options,
     pub(crate) sign_ins: SignIns,
+    pub(crate) pairings: Pairings,
     pub(crate) rotation: Rotation,
 }
 
 impl Core {
+    /// New KEKs, and their records for these accounts. It asks the HSM.
+    pub(crate) fn new_keks(
+        &self,
+        accounts: &[AccountId],
+    ) -> Result<Vec<(Aes256Key, AccountKekRecord)>, Error> {
+        let snapshot = self.store.snapshot()?;
+        self.domain.new_keks(&*snapshot, accounts)
+    }
+
     /// A new KEK, and its record for `account`. It asks the HSM.
     pub(crate) fn new_kek(
         &self,
@@ -246,6 +260,7 @@ impl Keystore {
             domain,
             options,
             sign_ins: SignIns::default(),
+            pairings: Pairings::default(),
             rotation: Rotation::default(),
         });
         Ok(Self { core })
@@ -310,7 +325,7 @@ impl Keystore {
         })
     }
 
-    /// Forgets sessions, sign-ins, enrolment codes and cached KEKs whose time is over, keeps when sessions were last used, and records sign-ins that were started and not
+    /// Forgets sessions, sign-ins, enrolment codes, pairings, spent nonces and cached KEKs whose time is over, keeps when sessions were last used, and records sign-ins that were started and not
     /// finished; says how many sessions and codes there were.
     ///
     /// # Errors
@@ -319,6 +334,7 @@ impl Keystore {
     pub fn forget_expired(&self) -> Result<u64, Error> {
         self.core.domain.forget_expired_keks();
         // A client sees by itself that a password is wrong and then does not finish: this is where that is recorded.
+        self.core.pairings.forget_expired(self.core.clock.now());
         let abandoned = self.core.sign_ins.take_expired(self.core.clock.now());
         self.keep_uses()?;
         self.core
@@ -332,6 +348,7 @@ impl Keystore {
                     };
                     scope.record_refused(Act::SessionOpen)?;
                 }
+                scope.tx.forget_nonces(scope.now)?;
                 // Whatever was used since is not forgotten.
                 let uses = scope.domain.uses.unkept();
                 sessions::keep_uses(scope, &uses)?;
@@ -360,5 +377,6 @@ impl Keystore {
     pub fn wipe(&self) {
         self.core.domain.wipe();
         self.core.sign_ins.wipe();
+        self.core.pairings.wipe();
     }
 }

@@ -7,6 +7,7 @@
 //! | `accounts`, `groups` | accounts and their roles; groups and their members |
 //! | `roles` | what each role may do, and which exclude each other |
 //! | `credentials`, `sessions` | enrolment, OPAQUE sign-in, sessions, their last use and stepping up |
+//! | [`devices`] | devices and the secrets of devices and services: import, fleets, pairing, signed requests |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `grants` | sharing and revoking |
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
@@ -39,6 +40,7 @@ mod canonical;
 mod checkpoint_keys;
 mod clock;
 mod credentials;
+pub mod devices;
 mod error;
 mod grants;
 mod groups;
@@ -54,7 +56,7 @@ mod sessions;
 pub mod store;
 mod witness;
 
-pub use act::{Presented, SessionToken};
+pub use act::{Presented, Proof, SessionToken};
 pub use audit::{AuditReport, verify_audit};
 pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};

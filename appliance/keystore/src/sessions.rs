@@ -178,7 +178,7 @@ impl Keystore {
                         last_seen: last.at,
                         last_source: last.from.to_string(),
                         idle_expires: view.domain.uses.idle_end(last.at).min(session.expires),
-                        current: session.id == caller.session,
+                        current: Some(session.id) == caller.session,
                     })
                 })
                 .filter(|session| {
@@ -195,7 +195,9 @@ impl Keystore {
         let presented = caller.clone();
         self.core.act(Act::SessionEnd, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
-            let ended = session.unwrap_or(caller.session);
+            let ended = session.or(caller.session).ok_or_else(|| {
+                Error::Invalid("The request is signed and not made in a session.".to_owned())
+            })?;
             scope.tx.end_session(caller.account.id, ended)?;
             scope.detail.note = Some(ended.to_string());
             let leaf = scope.record(Act::SessionEnd)?;

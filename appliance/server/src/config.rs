@@ -114,6 +114,8 @@ pub(crate) struct Keystore {
     pub(crate) session_idle_lifetime: NonZeroU64,
     /// Seconds after which an enrolment code lapses.
     pub(crate) enrolment_lifetime: NonZeroU64,
+    /// Seconds by which the time of a signed request may differ from the appliance's.
+    pub(crate) clock_skew: NonZeroU64,
     /// How many records a rotation moves to a new KEK in a second.
     pub(crate) rotation_rate: NonZeroU32,
 }
@@ -126,6 +128,7 @@ impl Default for Keystore {
             session_lifetime: seconds(8 * 3600),
             session_idle_lifetime: seconds(3600),
             enrolment_lifetime: seconds(7 * 24 * 3600),
+            clock_skew: seconds(300),
             rotation_rate: NonZeroU32::MIN.saturating_add(499),
         }
     }
@@ -320,6 +323,7 @@ impl Config {
             session_lifetime: Duration::from_secs(self.keystore.session_lifetime.get()),
             session_idle_lifetime: Duration::from_secs(self.keystore.session_idle_lifetime.get()),
             enrolment_lifetime: Duration::from_secs(self.keystore.enrolment_lifetime.get()),
+            clock_skew: Duration::from_secs(self.keystore.clock_skew.get()),
         }
     }
 
@@ -327,6 +331,9 @@ impl Config {
         check_name(&self.name)?;
         if self.domain.is_empty() {
             return Err("domain is empty".to_owned());
+        }
+        if self.keystore.clock_skew.get() > 24 * 3600 {
+            return Err("clock_skew is more than a day".to_owned());
         }
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
             return Err("a limit of request bodies is below 1024 bytes".to_owned());

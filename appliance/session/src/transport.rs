@@ -8,8 +8,10 @@ use std::fmt;
 use aes_kw::{KeyInit, KwpAes256};
 use hkdf::Hkdf;
 use sha2::Sha512;
-use strongroom_wire::id::KeyId;
+use strongroom_wire::id::{AccountId, KeyId};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::AccountSecret;
 
 /// The longest material that is wrapped, in bytes.
 pub const LONGEST_MATERIAL: usize = 16 * 1024;
@@ -69,10 +71,53 @@ impl TransportKey {
         unwrap(&self.wrapping_key(key, version), wrapped)
     }
 
+    /// A new secret of an account, wrapped for the other end: AES-KWP, 40 bytes. The wrapping key follows from the transport key as with
+    /// [`wrap`](Self::wrap), with info `strongroom/v1/account-secret`, the account's identifier and the secret's generation.
+    ///
+    /// # Errors
+    ///
+    /// None that can happen: a secret has 32 bytes.
+    pub fn wrap_secret(
+        &self,
+        account: AccountId,
+        generation: u32,
+        secret: &AccountSecret,
+    ) -> Result<Vec<u8>, WrapError> {
+        wrap(&self.secret_key(account, generation), secret.as_bytes())
+    }
+
+    /// The secret of this generation of this account that was wrapped.
+    ///
+    /// # Errors
+    ///
+    /// As [`unwrap`](Self::unwrap).
+    pub fn unwrap_secret(
+        &self,
+        account: AccountId,
+        generation: u32,
+        wrapped: &[u8],
+    ) -> Result<AccountSecret, UnwrapError> {
+        let secret = unwrap(&self.secret_key(account, generation), wrapped)?;
+        let secret = secret.as_slice().try_into().map_err(|_| UnwrapError)?;
+        Ok(AccountSecret::from_bytes(secret))
+    }
+
     fn wrapping_key(&self, key: KeyId, version: u32) -> Zeroizing<[u8; 32]> {
+        self.expand(b"strongroom/v1/material", key.as_bytes(), version)
+    }
+
+    fn secret_key(&self, account: AccountId, generation: u32) -> Zeroizing<[u8; 32]> {
+        self.expand(
+            b"strongroom/v1/account-secret",
+            account.as_bytes(),
+            generation,
+        )
+    }
+
+    fn expand(&self, label: &[u8], id: &[u8; 16], number: u32) -> Zeroizing<[u8; 32]> {
         let mut wrapping_key = Zeroizing::new([0; 32]);
-        let version = version.to_be_bytes();
-        let info: [&[u8]; 3] = [b"strongroom/v1/material", key.as_bytes(), &version];
+        let number = number.to_be_bytes();
+        let info: [&[u8]; 3] = [label, id, &number];
         // 32 bytes are below HKDF's limit of 255 times 64, its only error.
         let _ = Hkdf::<Sha512>::new(None, &self.0).expand_multi_info(&info, &mut *wrapping_key);
         wrapping_key
@@ -193,6 +238,23 @@ mod tests {
             }
         }
         assert!(held > 50, "{held} vectors");
+    }
+
+    #[test]
+    fn an_accounts_secret_is_wrapped_for_its_account_and_generation() {
+        let (transport, account) = (TransportKey::derive(&[7; 64]), AccountId::generate());
+        let secret = AccountSecret::from_bytes([9; 32]);
+        let wrapped = transport.wrap_secret(account, 2, &secret).unwrap();
+        assert_eq!(wrapped.len(), 40);
+        let unwrapped = transport.unwrap_secret(account, 2, &wrapped).unwrap();
+        assert_eq!(unwrapped.as_bytes(), secret.as_bytes());
+        assert!(transport.unwrap_secret(account, 1, &wrapped).is_err());
+        let other = AccountId::generate();
+        assert!(transport.unwrap_secret(other, 2, &wrapped).is_err());
+        // Nor is material taken for a secret, even of a key with the account's identifier.
+        let key = KeyId::from_bytes(*account.as_bytes());
+        let material = transport.wrap(key, 2, &[9; 32]).unwrap();
+        assert!(transport.unwrap_secret(account, 2, &material).is_err());
     }
 
     #[test]

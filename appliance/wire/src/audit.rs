@@ -119,6 +119,18 @@ acts! {
     SessionStepUp = 63, "session.step-up";
     /// A session's token was presented from another address than the session's, where the domain binds sessions to their address.
     SessionUse = 64, "session.use";
+    /// A request that an account signed with its secret was refused before it was looked at.
+    RequestAdmit = 70, "request.admit";
+    /// A device was made by an import.
+    DeviceImport = 71, "device.import";
+    /// A new secret of a device or service was made or handed out.
+    AccountSecret = 72, "account.secret";
+    /// A device or a fleet was suspended, made active again or moved.
+    DeviceUpdate = 73, "device.update";
+    /// A device or a fleet was revoked.
+    DeviceRevoke = 74, "device.revoke";
+    /// A device that asked to be paired was approved or denied.
+    DevicePair = 75, "device.pair";
 }
 
 impl fmt::Display for Act {

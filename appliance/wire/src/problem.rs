@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::encoding::Timestamp;
+
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -28,6 +30,9 @@ pub struct Problem {
     /// Seconds after which trying again makes sense, where it does; also sent as `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// The appliance's time, where the client's clock is the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
 }
 
 impl Problem {
@@ -42,6 +47,7 @@ impl Problem {
             detail: detail.into(),
             leaf: None,
             retry_after: None,
+            time: None,
         }
     }
 }
@@ -99,6 +105,10 @@ codes! {
     NotSignedIn = "not-signed-in", 401, "Sign in first";
     /// The sign-in failed. Says nothing about whether the account exists.
     SignInRefused = "sign-in-refused", 401, "The sign-in was refused";
+    /// A signed request is of another time than the appliance's clock permits; [`Problem::time`] says which that is.
+    ClockSkew = "clock-skew", 401, "The clocks of client and appliance differ too much";
+    /// A signed request has been made before.
+    Replayed = "replayed", 401, "The request has been made before";
     /// The enrolment failed. Says nothing about whether the account exists.
     EnrolmentRefused = "enrolment-refused", 401, "The enrolment was refused";
     /// Too many failures from this source or for this account.
@@ -131,6 +141,10 @@ codes! {
     AccountNotFound = "account-not-found", 404, "No such account";
     /// There is an account with this name already.
     AccountExists = "account-exists", 409, "There is an account with this name already";
+    /// There is no device with this identifier or serial number.
+    DeviceNotFound = "device-not-found", 404, "No such device";
+    /// No device waits to be paired with this code, or it has lapsed.
+    PairingNotFound = "pairing-not-found", 404, "No such pairing";
     /// The act would contradict the present state, such as sharing twice with one account.
     Conflict = "conflict", 409, "This contradicts the present state";
     /// A stored record does not match its seal. The act was refused and logged.

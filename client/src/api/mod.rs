@@ -7,7 +7,7 @@
 pub mod tls;
 
 use std::fmt;
-use std::io;
+use std::io::{self, BufRead as _};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use strongroom_wire::health::Health;
 use strongroom_wire::problem::{Code, Problem};
 use ureq::http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, AsSendBody, Body, Timeout};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
@@ -119,41 +119,107 @@ impl Client {
         serde_json::from_slice(&body).map_err(|_| self.unexpected("an answer of an unknown form"))
     }
 
-    fn send(
+    /// Sends a request with these headers, which may be secrets, and reads the answer and the value of one of its headers.
+    pub(crate) fn call_with<A: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        headers: &[(&'static str, String)],
+        wanted: &str,
+    ) -> Result<(A, Option<String>), ClientError> {
+        let mut response = self.begin(call, headers, false)?;
+        let value = response.headers().get(wanted);
+        let value = value.and_then(|value| value.to_str().ok().map(str::to_owned));
+        let (status, body) = self.read(&mut response, call)?;
+        if !status.is_success() {
+            return Err(self.refusal(status, &body));
+        }
+        let answer = serde_json::from_slice(&body)
+            .map_err(|_| self.unexpected("an answer of an unknown form"))?;
+        Ok((answer, value))
+    }
+
+    /// Sends a request whose answer comes in lines, for as long as it takes.
+    pub(crate) fn lines(
+        &self,
+        call: &Call<'_>,
+        token: &Token,
+    ) -> Result<impl Iterator<Item = Result<Vec<u8>, ClientError>> + use<>, ClientError> {
+        let mut response = self.begin(call, &authorization(token), true)?;
+        if !response.status().is_success() {
+            let (status, body) = self.read(&mut response, call)?;
+            return Err(self.refusal(status, &body));
+        }
+        let lines = io::BufReader::new(response.into_body().into_reader()).split(b'\n');
+        let client = self.clone();
+        Ok(lines.map(move |line| {
+            line.map_err(|error| ClientError::Unreachable {
+                server: client.origin.clone(),
+                reason: io_reason(&error).0,
+                safe_to_retry: false,
+            })
+        }))
+    }
+
+    /// Sends a request and reads the answer, whatever its status.
+    pub(crate) fn send(
         &self,
         call: &Call<'_>,
         token: Option<&Token>,
     ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ClientError> {
+        let headers = token.map(authorization);
+        let mut response = self.begin(call, headers.as_ref().map_or(&[], |one| one), false)?;
+        self.read(&mut response, call)
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    fn begin(
+        &self,
+        call: &Call<'_>,
+        headers: &[(&'static str, String)],
+        long: bool,
+    ) -> Result<Response<Body>, ClientError> {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(format!("{}{}", self.origin, call.path))
             .header(header::ACCEPT, "application/json");
-        if let Some(token) = token {
-            let mut value =
-                HeaderValue::from_str(&token.header()).map_err(|_| ClientError::Library)?;
+        for (name, value) in headers {
+            let mut value = HeaderValue::from_str(value).map_err(|_| ClientError::Library)?;
             value.set_sensitive(true);
-            request = request.header(header::AUTHORIZATION, value);
+            request = request.header(*name, value);
         }
         let sent = match &call.body {
             Some(body) => request
-                .header(header::CONTENT_TYPE, "application/json")
+                .header(header::CONTENT_TYPE, call.content_type)
                 .body(body.as_slice())
-                .map(|request| self.agent.run(request)),
+                .map(|request| self.run(request, long)),
             // Without a length of its own, an empty body would go out in chunks.
             None if call.method == Method::POST => {
-                request.body(&[][..]).map(|request| self.agent.run(request))
+                request.body(&[][..]).map(|request| self.run(request, long))
             }
-            None => request.body(()).map(|request| self.agent.run(request)),
+            None => request.body(()).map(|request| self.run(request, long)),
         };
-        let response = sent
-            .map_err(|_| ClientError::Setup("the request's address is of no use".to_owned()))?
-            .map_err(|error| self.failure(error, call))?;
-        self.read(response, call)
+        sent.map_err(|_| ClientError::Setup("the request's address is of no use".to_owned()))?
+            .map_err(|error| self.failure(error, call))
+    }
+
+    fn run(
+        &self,
+        request: Request<impl AsSendBody>,
+        long: bool,
+    ) -> Result<Response<Body>, ureq::Error> {
+        if !long {
+            return self.agent.run(request);
+        }
+        let request = self.agent.configure_request(request);
+        let request = request
+            .timeout_global(None)
+            .timeout_recv_response(Some(REQUEST_TIMEOUT));
+        self.agent.run(request.build())
     }
 
     fn read(
         &self,
-        mut response: Response<Body>,
+        response: &mut Response<Body>,
         call: &Call<'_>,
     ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ClientError> {
         let status = response.status();
@@ -167,7 +233,7 @@ impl Client {
     }
 
     /// What an answer with a status that is no success means.
-    fn refusal(&self, status: StatusCode, body: &[u8]) -> ClientError {
+    pub(crate) fn refusal(&self, status: StatusCode, body: &[u8]) -> ClientError {
         match serde_json::from_slice::<Problem>(body) {
             Ok(problem) if problem.code == Code::NotSignedIn => ClientError::NotSignedIn,
             Ok(problem) => ClientError::Refused(Box::new(problem)),
@@ -246,6 +312,7 @@ pub(crate) struct Call<'a> {
     path: std::borrow::Cow<'a, str>,
     /// Zeroised: sign-in and enrolment messages stand in some.
     body: Option<Zeroizing<Vec<u8>>>,
+    content_type: &'static str,
 }
 
 impl<'a> Call<'a> {
@@ -296,13 +363,46 @@ impl<'a> Call<'a> {
         Ok(self)
     }
 
+    /// With a body that is no JSON of ours.
+    pub(crate) fn with_text(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
+        self.content_type = content_type;
+        self.body = Some(Zeroizing::new(body));
+        self
+    }
+
+    /// The same address by `POST`, with a body that is no JSON of ours.
+    pub(crate) fn posted(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
+        self.method = Method::POST;
+        self.with_text(content_type, body)
+    }
+
+    /// The method, in capitals.
+    pub(crate) fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    /// The path, and the query without its question mark.
+    pub(crate) fn path_and_query(&self) -> (&str, &str) {
+        self.path.split_once('?').unwrap_or((&self.path, ""))
+    }
+
+    /// The body, empty where there is none.
+    pub(crate) fn body(&self) -> &[u8] {
+        self.body.as_ref().map_or(&[], |body| body.as_slice())
+    }
+
     fn new(method: Method, path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
         Self {
             method,
             path: path.into(),
             body: None,
+            content_type: "application/json",
         }
     }
+}
+
+fn authorization(token: &Token) -> [(&'static str, String); 1] {
+    [("authorization", token.header().to_string())]
 }
 
 /// The reason in words, and whether nothing can have been sent.

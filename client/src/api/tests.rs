@@ -15,6 +15,7 @@ use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{KeyQuery, KeyState};
 
 use super::*;
+use crate::device::{AccountSecret, Device};
 use crate::session::Secrets;
 
 /// A server on this machine that answers one connection's requests, one after the other, with these texts, and gives back
@@ -342,4 +343,46 @@ fn an_object_does_not_choose_the_server() {
     );
     drop(TcpStream::connect(server.address.trim_start_matches("https://")).unwrap());
     assert!(server.thread.join().unwrap().is_empty());
+}
+
+#[test]
+fn a_wrong_clock_is_set_by_the_appliances() {
+    const TIME: &str = "2031-01-01T00:00:00.000Z";
+    let mut skew = Problem::new(Code::ClockSkew, "No.");
+    skew.time = Some(TIME.parse().unwrap());
+    let account = "{\"id\":\"01934c1e-7d5a-7cc0-8f3e-0123456789ab\",\"name\":\"sn-1\",\"kind\":\"device\",\"state\":\"active\",\
+                   \"roles\":[],\"created\":\"2026-11-27T18:00:00Z\"}";
+    let nonce = "200 OK\r\nStrongroom-Nonce: 0123456789abcdef";
+    let answers = [
+        problem(&skew),
+        answer(nonce, account),
+        answer(nonce, account),
+    ];
+    let (server, client) = serve(&answers);
+    let account = "01934c1e-7d5a-7cc0-8f3e-0123456789ab".parse().unwrap();
+    let secret = AccountSecret::from_bytes([7; 32]);
+    let device = Device::new(client, account, secret);
+    assert_eq!(device.own_account().unwrap().name, "sn-1");
+    // From then on it is known.
+    device.own_account().unwrap();
+    drop(device);
+    let requests = server.thread.join().unwrap();
+    let created = |request: &String| -> u64 {
+        let (_, rest) = request.split_once(";created=").unwrap();
+        rest.split(';').next().unwrap().parse().unwrap()
+    };
+    let time = skew.time.unwrap().as_millis() / 1000;
+    assert!(created(&requests[0]).abs_diff(time) > 3600);
+    for request in &requests[1..] {
+        assert!(created(request).abs_diff(time) < 60, "{request}");
+        assert!(
+            request
+                .contains("content-digest: sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:")
+        );
+    }
+    let nonce = |request: &String| {
+        let (_, rest) = request.split_once(";nonce=").unwrap();
+        rest.split(';').next().unwrap().to_owned()
+    };
+    assert_ne!(nonce(&requests[1]), nonce(&requests[2]));
 }

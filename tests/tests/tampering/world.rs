@@ -293,7 +293,11 @@ impl World {
     }
 
     /// Makes an attempt at an appliance that is a copy of this one.
-    pub(crate) fn attempt(&self, appliance: &Appliance, attempt: &Attempt) -> Result<(), Problem> {
+    pub(crate) fn attempt(
+        &self,
+        appliance: &Appliance,
+        attempt: &Attempt,
+    ) -> Result<(), Box<Problem>> {
         let api = appliance.api();
         let at = |who: Who| match who {
             Who::Admin => self.admin.at(&api),
@@ -340,7 +344,7 @@ impl World {
                 .map(drop),
             Attempt::Nothing => Ok(()),
         };
-        outcome.map_err(Failed::problem)
+        outcome.map_err(|failed| Box::new(failed.problem()))
     }
 }
 
@@ -351,7 +355,7 @@ fn list(session: &mut Session, key: KeyId) -> Result<(), Failed> {
         return Ok(());
     }
     let problem = Problem::new(Code::KeyNotFound, "It was left out.");
-    Err(Failed::Refused(problem))
+    Err(Failed::Refused(Box::new(problem)))
 }
 
 /// Whether somebody sees a leaf of others; that they do not counts as a refusal.
@@ -361,7 +365,7 @@ fn audit(session: &mut Session, leaf: u64) -> Result<(), Failed> {
         return Ok(());
     }
     let problem = Problem::new(Code::NotPermitted, "It was left out.");
-    Err(Failed::Refused(problem))
+    Err(Failed::Refused(Box::new(problem)))
 }
 
 fn enrolled(appliance: &Appliance, admin: &mut Session, name: &str, roles: &[Role]) -> Session {

@@ -10,6 +10,7 @@ use strongroom_wire::policy::DomainPolicy;
 use strongroom_wire::session::SignInStrength;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::devices::Admitted;
 use crate::error::Error;
 use crate::roles::{self, May};
 use crate::seal;
@@ -45,25 +46,46 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-/// What a request presents: the token of its session, and the network address that it came from.
+/// What a request presents: what shows who makes it, and the network address that it came from.
 #[derive(Debug, Clone)]
 pub struct Presented {
-    /// The token.
-    pub token: SessionToken,
+    /// What shows who makes it.
+    pub proof: Proof,
     /// The address.
     pub source: IpAddr,
+}
+
+impl Presented {
+    /// A request in a session.
+    #[must_use]
+    pub const fn in_session(token: SessionToken, source: IpAddr) -> Self {
+        Self {
+            proof: Proof::Session(token),
+            source,
+        }
+    }
+}
+
+/// What shows who makes a request.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// The token of a session.
+    Session(SessionToken),
+    /// A signature that was admitted: [`Keystore::admit`](crate::Keystore::admit).
+    Signature(Admitted),
 }
 
 /// Who a request turned out to come from.
 pub(crate) struct Caller {
     pub(crate) account: AccountRecord,
-    pub(crate) session: SessionId,
+    /// The session in which the request is made; none where the request is signed.
+    pub(crate) session: Option<SessionId>,
     pub(crate) transport: TransportKey,
     /// Where the request came from.
     pub(crate) source: IpAddr,
-    /// How strongly the session was signed in.
+    /// How strongly the session was signed in, or the request signed.
     pub(crate) strength: SignInStrength,
-    /// When its holder last signed in in it.
+    /// When its holder last signed in in it; now, where the request is signed.
     pub(crate) confirmed: Timestamp,
     /// The domain's policy.
     pub(crate) policy: DomainPolicy,

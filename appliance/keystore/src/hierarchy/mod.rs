@@ -6,7 +6,7 @@
 //! database  domain key ─ HKDF ─┬─ integrity key: HMAC over what decides access and holds no key
 //!                              └─ secrets key: seals the domain's OPAQUE set-up
 //!           account KEK, one for each account and version
-//!            └─ seals (AES-256-GCM): grants' copies, sessions' transport keys, groups' KEKs for their members
+//!            └─ seals (AES-256-GCM): grants' copies, sessions' transport keys, groups' KEKs for their members, account secrets
 //! ```
 
 mod cache;
@@ -30,9 +30,9 @@ use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
 use crate::sessions::Uses;
 use crate::store::{
-    AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
-    KeyRecord, RecoveryBlobRecord, RecoveryKekRecord, RetiredMasterKekRecord, SessionRecord,
-    Snapshot,
+    AccountKekRecord, AccountRecord, CredentialRecord, DeviceRecord, DomainNumber, DomainRecord,
+    GrantRecord, KeyRecord, RecoveryBlobRecord, RecoveryKekRecord, RetiredMasterKekRecord,
+    SessionRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -153,6 +153,29 @@ impl Domain {
         };
         self.authenticate_account_kek(&mut record);
         Ok((kek, record))
+    }
+
+    /// New KEKs and their records for these accounts. The HSM is asked for its newest master KEK and for random bytes once.
+    pub(crate) fn new_keks(
+        &self,
+        snapshot: &dyn Snapshot,
+        accounts: &[AccountId],
+    ) -> Result<Vec<(Aes256Key, AccountKekRecord)>, Error> {
+        let master = self.master_kek(self.master_keks(snapshot)?.newest);
+        hsm_random_keys(self.hsm(), accounts.len())?
+            .into_iter()
+            .zip(accounts)
+            .map(|(kek, account)| {
+                let mut record = AccountKekRecord {
+                    account: *account,
+                    version: 1,
+                    wrapped: self.hsm.wrap(&master, &kek)?.to_bytes(),
+                    mac: [0; 32],
+                };
+                self.authenticate_account_kek(&mut record);
+                Ok((kek, record))
+            })
+            .collect()
     }
 
     /// The domain's master KEK of this version.
@@ -324,6 +347,16 @@ impl Domain {
         session.seen_mac = self.integrity.mac(&session.use_canonical());
     }
 
+    pub(crate) fn check_device(&self, device: DeviceRecord) -> Result<DeviceRecord, Error> {
+        self.integrity
+            .check(&device.canonical(), &device.mac, "device")?;
+        Ok(device)
+    }
+
+    pub(crate) fn authenticate_device(&self, device: &mut DeviceRecord) {
+        device.mac = self.integrity.mac(&device.canonical());
+    }
+
     pub(crate) fn check_key(&self, key: KeyRecord) -> Result<KeyRecord, Error> {
         self.integrity.check(&key.canonical(), &key.mac, "key")?;
         Ok(key)
@@ -478,14 +511,26 @@ fn secrets_data(domain: &str) -> Vec<u8> {
         .finish()
 }
 
+/// As many keys as are asked for, as [`hsm_random_key`] makes them.
+pub(crate) fn hsm_random_keys(hsm: &dyn Hsm, count: usize) -> Result<Vec<Aes256Key>, Error> {
+    let mut from_hsm = zeroize::Zeroizing::new(vec![0; 32 * count]);
+    hsm.fill_random(&mut from_hsm)?;
+    from_hsm
+        .chunks_exact(32)
+        .map(|from_hsm| {
+            let mut bytes = seal::random::<32>()?;
+            bytes
+                .iter_mut()
+                .zip(from_hsm)
+                .for_each(|(byte, other)| *byte ^= other);
+            Ok(Aes256Key::from_bytes(bytes))
+        })
+        .collect()
+}
+
 /// A new AES-256 key from the HSM's generator and the operating system's, so that neither alone decides it.
 pub(crate) fn hsm_random_key(hsm: &dyn Hsm) -> Result<Aes256Key, Error> {
-    let mut bytes = seal::random::<32>()?;
-    let mut from_hsm = zeroize::Zeroizing::new([0; 32]);
-    hsm.fill_random(&mut *from_hsm)?;
-    bytes
-        .iter_mut()
-        .zip(from_hsm.iter())
-        .for_each(|(byte, other)| *byte ^= other);
-    Ok(Aes256Key::from_bytes(bytes))
+    hsm_random_keys(hsm, 1)?
+        .pop()
+        .ok_or(Error::Internal("no random key was made"))
 }

@@ -19,8 +19,8 @@ use crate::keystore::{Core, Keystore, LOCALHOST};
 use crate::roles::May;
 use crate::seal;
 use crate::store::{
-    AccountKekRecord, AccountRecord, CopyPlace, CopyRecord, GrantRecord, MembershipRecord,
-    SessionRecord, Snapshot,
+    AccountKekRecord, AccountRecord, AccountSecretRecord, CopyPlace, CopyRecord, GrantRecord,
+    MembershipRecord, SessionRecord, Snapshot,
 };
 
 /// How many rotations a step looks at in search of one that does not wait.
@@ -37,6 +37,8 @@ struct Pass {
     copy: Option<CopyPlace>,
     membership: Option<(AccountId, AccountId)>,
     session: Option<[u8; 32]>,
+    /// The generation of a secret.
+    secret: u32,
     damaged: Damaged<Place>,
 }
 
@@ -46,6 +48,7 @@ enum Place {
     Copy(CopyPlace),
     Membership(AccountId, AccountId),
     Session([u8; 32]),
+    Secret(AccountId, u32),
 }
 
 /// A value that an older version sealed.
@@ -53,6 +56,7 @@ enum Older {
     Copy(Box<GrantRecord>, CopyRecord),
     Membership(MembershipRecord),
     Session(SessionRecord),
+    Secret(AccountSecretRecord),
 }
 
 /// A value sealed again, to take the place of what is still sealed like this.
@@ -60,6 +64,7 @@ enum Resealed {
     Copy(Vec<u8>, CopyRecord),
     Membership(Vec<u8>, MembershipRecord),
     Session(Vec<u8>, SessionRecord),
+    Secret(Vec<u8>, AccountSecretRecord),
 }
 
 impl Keystore {
@@ -112,7 +117,7 @@ impl Keystore {
     }
 
     /// Seals again, under the newest version of one account's KEK, at most so many of the values that older versions sealed: copies of keys,
-    /// memberships, sessions. Answers how many records it dealt with: 0 when nothing is left or what is left has to wait.
+    /// memberships, sessions, secrets. Answers how many records it dealt with: 0 when nothing is left or what is left has to wait.
     ///
     /// # Errors
     ///
@@ -179,6 +184,8 @@ impl Pass {
         found.extend(memberships.into_iter().map(Older::Membership));
         let sessions = snapshot.older_sessions(account, self.session, room(&found))?;
         found.extend(sessions.into_iter().map(Older::Session));
+        let secrets = snapshot.older_secrets(account, self.secret, room(&found))?;
+        found.extend(secrets.into_iter().map(Older::Secret));
         Ok(found)
     }
 
@@ -188,12 +195,14 @@ impl Pass {
             Place::Copy(place) => self.copy = Some(place),
             Place::Membership(group, member) => self.membership = Some((group, member)),
             Place::Session(hash) => self.session = Some(hash),
+            Place::Secret(_, generation) => self.secret = generation,
         }
     }
 
     /// The next step begins from the first.
     fn end(&mut self) {
         (self.copy, self.membership, self.session) = (None, None, None);
+        self.secret = 0;
         self.damaged.end_pass();
     }
 }
@@ -204,6 +213,7 @@ impl Older {
             Self::Copy(grant, copy) => Place::Copy((grant.key, grant.id, copy.version)),
             Self::Membership(membership) => Place::Membership(membership.group, membership.member),
             Self::Session(session) => Place::Session(session.token_hash),
+            Self::Secret(secret) => Place::Secret(secret.account, secret.generation),
         }
     }
 
@@ -212,6 +222,7 @@ impl Older {
             Self::Copy(grant, _) => (Some(grant.key), "grant"),
             Self::Membership(_) => (None, "membership"),
             Self::Session(_) => (None, "session"),
+            Self::Secret(_) => (None, "account secret"),
         };
         Found {
             account: Some(account),
@@ -268,6 +279,7 @@ impl Core {
                     Resealed::Session(before, session) => {
                         scope.tx.reseal_session(before, session)?
                     }
+                    Resealed::Secret(before, secret) => scope.tx.reseal_secret(before, secret)?,
                 };
             }
             Ok(())
@@ -308,6 +320,16 @@ impl Core {
                 let again = seal::seal(&new, &session.canonical(), &transport)?;
                 let before = std::mem::replace(&mut session.sealed, again);
                 Ok(Resealed::Session(before, session))
+            }
+            Older::Secret(mut secret) => {
+                let old = self.kek(keks, (account.id, secret.kek_version))?;
+                let opened =
+                    seal::open(&old, &secret.canonical(), &secret.sealed, "account secret")?;
+                secret.kek_version = newest;
+                let new = self.kek(keks, (account.id, newest))?;
+                let again = seal::seal(&new, &secret.canonical(), &opened)?;
+                let before = std::mem::replace(&mut secret.sealed, again);
+                Ok(Resealed::Secret(before, secret))
             }
         }
     }

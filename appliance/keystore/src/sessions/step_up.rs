@@ -5,7 +5,7 @@ use strongroom_wire::session::{
     FinishSignIn, SignInStarted, SignInStrength, StartStepUp, SteppedUp,
 };
 
-use crate::act::Presented;
+use crate::act::{Presented, Proof};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::seal;
@@ -14,7 +14,10 @@ impl Keystore {
     /// Begins to sign in again in the present session, as its account.
     pub fn start_step_up(&self, caller: &Presented, request: StartStepUp) -> Answer<SignInStarted> {
         let (name, session) = self.core.look(caller, |_, caller, _| {
-            Ok((caller.account.name.clone(), caller.session))
+            let session = caller.session.ok_or_else(|| {
+                Error::Invalid("The request is signed and not made in a session.".to_owned())
+            })?;
+            Ok((caller.account.name.clone(), session))
         })?;
         self.begin(caller.source, &name, &request.ke1.0, Some(session))
     }
@@ -28,16 +31,17 @@ impl Keystore {
                 let caller = scope.authenticate(&presented)?;
                 let proved = ended.as_ref().is_some_and(|ended| {
                     ended.proof.is_some()
-                        && ended.session == Some(caller.session)
+                        && ended.session.is_some()
+                        && ended.session == caller.session
                         && ended.account == Some(caller.account.id)
                 });
+                let Proof::Session(token) = &presented.proof else {
+                    return Err(Error::SignInRefused);
+                };
                 if !proved {
                     return Err(Error::SignInRefused);
                 }
-                let mut session = scope
-                    .tx
-                    .session(&presented.token.hash())?
-                    .ok_or(Error::NotSignedIn)?;
+                let mut session = scope.tx.session(&token.hash())?.ok_or(Error::NotSignedIn)?;
                 session.confirmed = scope.now;
                 session.strength = session.strength.max(SignInStrength::Password);
                 let kek = scope.keks.get(session.account, session.kek_version)?;

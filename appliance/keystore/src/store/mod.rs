@@ -7,10 +7,12 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
+//! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
 
+mod devices;
 mod numbers;
 mod policies;
 mod records;
@@ -25,6 +27,7 @@ use strongroom_audit::tree::NodeReader;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
+pub use devices::{AccountSecretRecord, DeviceFilter, DeviceRecord, ReadDevices, WriteDevices};
 pub(crate) use numbers::*;
 pub use records::*;
 pub use recovery::{
@@ -56,7 +59,14 @@ pub struct Abort;
 
 /// What can be read.
 pub trait Snapshot:
-    ReadAccounts + ReadCredentials + ReadKeys + ReadGrants + ReadRotation + ReadRecovery + ReadAudit
+    ReadAccounts
+    + ReadCredentials
+    + ReadDevices
+    + ReadKeys
+    + ReadGrants
+    + ReadRotation
+    + ReadRecovery
+    + ReadAudit
 {
 }
 
@@ -65,6 +75,7 @@ pub trait Transaction:
     Snapshot
     + WriteAccounts
     + WriteCredentials
+    + WriteDevices
     + WriteKeys
     + WriteGrants
     + WriteRotation

@@ -299,10 +299,10 @@ pub(crate) fn sign_in(keystore: &Keystore, name: &str, password: &str) -> Option
     let signed_in = keystore.finish_sign_in(SOURCE, request).ok()?;
     Some(Person {
         name: name.to_owned(),
-        presented: Presented {
-            token: SessionToken::from_slice(&signed_in.token.0).unwrap(),
-            source: SOURCE,
-        },
+        presented: Presented::in_session(
+            SessionToken::from_slice(&signed_in.token.0).unwrap(),
+            SOURCE,
+        ),
         transport: TransportKey::derive(&finish.session_key),
     })
 }

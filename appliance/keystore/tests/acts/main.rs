@@ -15,6 +15,7 @@ mod support;
 
 mod accounts;
 mod backups;
+mod devices;
 mod groups;
 mod house;
 mod keys;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         accounts::TRIALS,
         backups::TRIALS,
         groups::TRIALS,
+        devices::TRIALS,
         keys::TRIALS,
         log::TRIALS,
         policies::TRIALS,

@@ -66,6 +66,26 @@ impl<C: Clock + Clone> SignInLimits<C> {
             .inspect_err(|_| self.addresses.give_back(&network(source)))
     }
 
+    /// Lets a signed request in without counting it: devices make many at once, and nobody guesses 256 bits. Those that turn out badly are
+    /// counted by [`SignInLimits::count`], against the account at that source, so that a stranger elsewhere cannot slow a device down.
+    pub(crate) fn check(&self, account: &str, source: IpAddr) -> Result<(), TooMany> {
+        let place = at_source(account, source);
+        self.addresses.take(&network(source))?;
+        self.addresses.give_back(&network(source));
+        self.accounts.take(&place)?;
+        self.accounts.give_back(&place);
+        Ok(())
+    }
+
+    /// Counts a signed request that turned out badly; against its address only where that is given.
+    pub(crate) fn count(&self, account: &str, address: Option<IpAddr>, source: IpAddr) {
+        // What is used up cannot be used up further.
+        let _ = self.accounts.take(&at_source(account, source));
+        if let Some(address) = address {
+            let _ = self.addresses.take(&network(address));
+        }
+    }
+
     /// As [`SignInLimits::admit`], for an attempt that names no account.
     pub(crate) fn admit_source(&self, source: IpAddr) -> Result<(), TooMany> {
         self.addresses.take(&network(source))
@@ -77,11 +97,21 @@ impl<C: Clock + Clone> SignInLimits<C> {
         self.addresses.give_back(&network(source));
     }
 
+    /// As [`SignInLimits::give_back`], for an attempt that names no account.
+    pub(crate) fn give_back_source(&self, source: IpAddr) {
+        self.addresses.give_back(&network(source));
+    }
+
     /// Forgets the budgets that are full again.
     pub(crate) fn forget_idle(&self) {
         self.accounts.limiter.retain_recent();
         self.addresses.limiter.retain_recent();
     }
+}
+
+/// The name under which signed requests of an account from one source have their budget.
+fn at_source(account: &str, source: IpAddr) -> String {
+    format!("{account} {}", network(source))
 }
 
 /// Who shares a budget: an IPv4 address; an IPv6 /64, as one host has all of it.
@@ -273,6 +303,26 @@ mod tests {
             limits.admit("alice@example.com", address(1)).unwrap();
         }
         limits.admit("alice@example.com", address(1)).unwrap_err();
+    }
+
+    #[test]
+    fn signed_requests_cost_only_where_they_fail() {
+        let (limits, _clock) = limits();
+        for _ in 0..1000 {
+            limits.check("device", address(1)).unwrap();
+        }
+        for _ in 0..10 {
+            limits.check("device", address(1)).unwrap();
+            limits.count("device", None, address(1));
+        }
+        limits.check("device", address(1)).unwrap_err();
+        // Neither the device elsewhere nor others here are slowed down.
+        limits.check("device", address(2)).unwrap();
+        limits.check("another", address(1)).unwrap();
+        for n in 0..50 {
+            limits.count(&format!("stranger-{n}"), Some(address(1)), address(1));
+        }
+        limits.check("another", address(1)).unwrap_err();
     }
 
     #[test]

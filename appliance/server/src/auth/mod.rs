@@ -1,9 +1,10 @@
-//! Who is asking: the session token and the address that a request came from.
+//! Who is asking: the session token or the signature, and the address that a request came from.
 //!
-//! The keystore decides what a token is worth. Here it is only read.
+//! The keystore decides what a token or a signature is worth. Here it is only read.
 
 pub(crate) mod limits;
 pub(crate) mod pace;
+pub(crate) mod signed;
 
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,7 +12,7 @@ use std::ops::Deref;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use strongroom_keystore::{Presented, SessionToken};
@@ -20,8 +21,8 @@ use zeroize::Zeroizing;
 
 use crate::problems::Failure;
 
-/// What a request presents to act in a session: `Authorization: Bearer` with a session token (RFC 6750 section 2.1), and its source
-/// address. A request without is refused before anything of it is read.
+/// What a request presents: a signature that was admitted ([`signed`]), or `Authorization: Bearer` with a session token (RFC 6750
+/// section 2.1); and its source address. A request without is refused before anything of it is read.
 pub(crate) struct Caller(Presented);
 
 impl Deref for Caller {
@@ -37,11 +38,10 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let presented = session_token(request.headers()).map(|token| {
-            Self(Presented {
-                token,
-                source: source_address(request),
-            })
+        let signer = request.extensions_mut().remove::<signed::Signer>();
+        let presented = signer.map(|signer| Self(signer.0)).or_else(|| {
+            let token = session_token(request.headers())?;
+            Some(Self(Presented::in_session(token, source_address(request))))
         });
         ready(presented.ok_or_else(|| {
             Failure::new(

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use utoipa_actix_web::AppExt as _;
 
 use crate::auth::limits::SignInLimits;
+use crate::auth::signed;
 use crate::background::Housekeeping;
 use crate::config::Config;
 use crate::control::Control;
@@ -146,6 +147,7 @@ fn server(
             .configure(|services| listener.routes(services))
             .into_app()
             .default_service(web::to(unrouted))
+            .wrap(from_fn(signed::admit))
             .wrap(from_fn(guard))
             .wrap(from_fn(observe))
     })

@@ -17,6 +17,13 @@ pub(crate) struct BodyLimits {
     large: usize,
 }
 
+impl BodyLimits {
+    /// The limit of an address that takes many things at once, or of any other.
+    pub(crate) const fn of(self, large: bool) -> usize {
+        if large { self.large } else { self.usual }
+    }
+}
+
 impl From<&Limits> for BodyLimits {
     fn from(limits: &Limits) -> Self {
         Self {
@@ -41,8 +48,7 @@ impl<T: DeserializeOwned + 'static, const LARGE: bool> FromRequest for Json<T, L
         let limits = request.app_data::<web::Data<BodyLimits>>().cloned();
         Box::pin(async move {
             let limits = limits.ok_or_else(Failure::internal)?;
-            let limit = if LARGE { limits.large } else { limits.usual };
-            Ok(Self(body.limit(limit).await?))
+            Ok(Self(body.limit(limits.of(LARGE)).await?))
         })
     }
 }

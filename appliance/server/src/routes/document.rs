@@ -24,14 +24,15 @@ const SESSION: &str = "session";
     info(
         title = "Strongroom",
         description = "The HTTP interface of the Strongroom key-management appliance. There are two listeners, one for clients and one for administration; \
-            `x-strongroom-listeners` says on which an operation is. Every answer of status 400 or above is a problem document (RFC 9457): \
-            branch on its `code`. Unknown fields in requests are refused; clients ignore unknown fields in answers.",
+            `x-strongroom-listeners` says on which an operation is. Every answer of status 400 or above is a problem document (RFC 9457), except where \
+            an OAuth 2.0 standard says otherwise: branch on its `code`. Devices and services sign their requests (RFC 9421) in place of a session. Unknown fields in requests are refused; clients ignore unknown fields in answers.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(
         (name = "enrolments", description = "An account's holder registers a password with a one-time code."),
         (name = "sessions", description = "Sign-in by OPAQUE, and the sessions it opens."),
         (name = "accounts", description = "People, devices, services and groups."),
+        (name = "devices", description = "Devices and the secrets of devices and services; pairing by RFC 8628."),
         (name = "groups", description = "Members of groups."),
         (name = "keys", description = "Keys and their material."),
         (name = "grants", description = "Who has a key."),
@@ -260,13 +261,16 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 44);
+        assert_eq!(identifiers.len(), 55);
         let expected = [
             "get /metrics",
+            "get /pair",
             "get /v1/health",
             "get /v1/openapi.json",
             "post /v1/enrolments/finish",
             "post /v1/enrolments/start",
+            "post /v1/pairings",
+            "post /v1/pairings/token",
             "post /v1/sessions/finish",
             "post /v1/sessions/start",
         ];

@@ -6,6 +6,7 @@
 mod accounts;
 mod audit;
 mod body;
+mod devices;
 pub(crate) mod document;
 mod enrolments;
 mod grants;
@@ -14,6 +15,7 @@ pub(crate) mod health;
 mod keys;
 mod metrics;
 mod openapi;
+mod pairings;
 mod policies;
 mod rotation;
 mod sessions;
@@ -81,6 +83,10 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(sessions::end_current)
         .service(sessions::end)
         .service(accounts::own)
+        .service(devices::list)
+        .service(devices::show)
+        .service(devices::update)
+        .service(devices::issue_secret)
         .service(audit::records)
         .service(audit::checkpoint)
         .service(audit::proof)
@@ -105,7 +111,13 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         .service(grants::revoke)
         .service(groups::members)
         .service(groups::add)
-        .service(groups::remove);
+        .service(groups::remove)
+        .service(pairings::start)
+        // Before the one with the code, which would take it for one.
+        .service(pairings::token)
+        .service(pairings::show)
+        .service(pairings::decide)
+        .service(pairings::page);
 }
 
 fn administration_routes(services: &mut ServiceConfig<'_>) {
@@ -115,6 +127,8 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(accounts::show)
         .service(accounts::update)
         .service(accounts::invite)
+        .service(devices::import)
+        .service(devices::update_fleet)
         .service(policies::of_domain)
         .service(policies::set_of_domain)
         .service(rotation::rotate_account_kek)
@@ -166,7 +180,7 @@ pub(crate) async fn unrouted(request: HttpRequest, table: web::Data<RouteTable>)
 }
 
 /// Makes one call into the keystore, on a thread that may wait.
-async fn ask<T: Send + 'static>(
+pub(crate) async fn ask<T: Send + 'static>(
     keystore: OpenKeystore,
     call: impl FnOnce(&Keystore) -> KeystoreAnswer<T> + Send + 'static,
 ) -> Result<T, Failure> {

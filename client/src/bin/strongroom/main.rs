@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
 //! | `objects` | `protect` and `open` |
-//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `domain`, `rotation` | one command group each |
+//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `domain`, `rotation` | one command group each |
 //! | `policy` | usage policies as options and in words |
 //! | `step_up` | `step-up`, and what may need it |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
@@ -20,6 +20,7 @@
 mod accounts;
 mod agent;
 mod audit;
+mod devices;
 mod domain;
 mod failure;
 mod groups;
@@ -122,6 +123,9 @@ enum Command {
     /// Look after the domain, signed in at the administration address.
     #[command(subcommand)]
     Domain(domain::Command),
+    /// Look after devices: import, fleets, pairing.
+    #[command(subcommand)]
+    Devices(devices::Command),
     /// Rotate the master KEK and account KEKs, signed in at the administration address.
     #[command(subcommand)]
     Rotation(rotation::Command),
@@ -205,6 +209,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Groups(command) => command.run(&context),
         Command::Accounts(command) => command.run(&context),
         Command::Domain(command) => command.run(&context),
+        Command::Devices(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),
         // Answered above: it has no home.
         Command::Agent { .. } => Ok(()),

@@ -23,6 +23,7 @@ const NODES: &str =
     "the tree's own hashes; recomputed from the leaves by `strongroomd audit verify`";
 const TRANSCRIPT: &str = "the note is signed by the HSM, and its leaf has its SHA-256";
 const LEAVES: &str = "covered by the Merkle tree and its signed checkpoints";
+const NONCES: &str = "it can only take a request away; without it, one that was captured under TLS is good until it is out of date";
 const INDEX: &str = "repeats what covered columns say so that rows are found; what is found through it is checked itself";
 
 const COLUMNS: &[(&str, &str, Column)] = &[
@@ -97,6 +98,22 @@ const COLUMNS: &[(&str, &str, Column)] = &[
     ("sessions", "seen", Covered),
     ("sessions", "seen_from", Covered),
     ("sessions", "seen_mac", Proof),
+    ("devices", "account", Covered),
+    ("devices", "domain", Covered),
+    ("devices", "serial", Covered),
+    ("devices", "fleet", Covered),
+    ("devices", "paired_by", Covered),
+    ("devices", "admitted", Covered),
+    ("devices", "revoked", Covered),
+    ("devices", "mac", Proof),
+    ("account_secrets", "account", Covered),
+    ("account_secrets", "generation", Covered),
+    ("account_secrets", "created", Covered),
+    ("account_secrets", "kek_version", Covered),
+    ("account_secrets", "sealed", Proof),
+    ("spent_nonces", "account", Irrelevant(NONCES)),
+    ("spent_nonces", "nonce", Irrelevant(NONCES)),
+    ("spent_nonces", "expires", Irrelevant(NONCES)),
     ("keys", "id", Covered),
     ("keys", "domain", Covered),
     ("keys", "owner", Covered),

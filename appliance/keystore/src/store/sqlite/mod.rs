@@ -14,6 +14,7 @@ mod copy;
 #[cfg(test)]
 mod coverage;
 mod credentials;
+mod devices;
 mod grants;
 mod keys;
 mod recovery;

@@ -159,6 +159,11 @@ impl ReadRotation for Rows<'_> {
                  FROM sessions WHERE account = ?1 AND kek_version BETWEEN ?2 AND ?3",
                 "session",
             ),
+            (
+                "SELECT coalesce(sum(kek_version < ?3), 0) AS older, coalesce(sum(kek_version = ?3), 0) AS newest
+                 FROM account_secrets WHERE account = ?1 AND kek_version BETWEEN ?2 AND ?3",
+                "account secret",
+            ),
         ] {
             let found = one(
                 &mut self.connection().prepare_cached(sql)?,

@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0002_rotation.sql"),
     include_str!("schema/0003_recovery.sql"),
     include_str!("schema/0004_policy.sql"),
+    include_str!("schema/0005_devices.sql"),
 ];
 
 /// The newest schema that this version knows.

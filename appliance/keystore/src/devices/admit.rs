@@ -1,0 +1,208 @@
+//! Signed requests: whose they are, and that each is made once.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use strongroom_session::signature::Covered;
+use strongroom_session::{AccountSecret, RequestSignature, TransportKey};
+use strongroom_wire::account::{AccountKind, AccountState};
+use strongroom_wire::audit::Act;
+use strongroom_wire::encoding::{Base64, Timestamp};
+use strongroom_wire::id::AccountId;
+
+use super::{device_of, open_secret};
+use strongroom_wire::session::SignInStrength;
+
+use crate::act::{Caller, Presented, Proof, Scope, View};
+use crate::error::{Answer, Error};
+use crate::keystore::Keystore;
+use crate::seal;
+use crate::store::AccountRecord;
+
+/// A request that an account signed with its secret (RFC 9421). Its body has been held against its Content-Digest.
+#[derive(Debug, Clone)]
+pub struct SignedRequest {
+    /// The signature.
+    pub signature: RequestSignature,
+    /// The method, in capitals.
+    pub method: String,
+    /// The path as it was sent, percent-encoded.
+    pub path: String,
+    /// The query as it was sent, without its question mark; empty where there is none.
+    pub query: String,
+    /// The content of the Content-Digest header.
+    pub content_digest: String,
+}
+
+/// What a signature that was admitted stands for, for the one request that it was made for. Counts as long as the secret does.
+#[derive(Clone)]
+pub struct Admitted {
+    account: AccountId,
+    generation: u32,
+    transport: TransportKey,
+}
+
+/// An admitted request.
+#[derive(Debug)]
+pub struct Admission {
+    /// What the request presents from here on.
+    pub presented: Presented,
+    /// The appliance's nonce, for the answer: from it and the request's the client derives the transport key.
+    pub response_nonce: String,
+}
+
+impl Keystore {
+    /// Admits a signed request: once, and within the permitted clock skew of its time. That it was is durable before the answer comes.
+    ///
+    /// The first request that is admitted of an account makes it active. A request that is admitted leaves no leaf of its own otherwise:
+    /// what it asks for does. A refused one leaves one.
+    pub fn admit(&self, source: IpAddr, request: SignedRequest) -> Answer<Admission> {
+        let core = self.core.clone();
+        self.core.act(Act::RequestAdmit, source, move |scope| {
+            scope.record_strangers = true;
+            let signature = &request.signature;
+            let (account, generation, secret) = signer(scope, &request)?;
+            // Only who knows the secret is told more than that the request was refused.
+            let skew = core.options.clock_skew.as_secs();
+            let created = Timestamp::from_millis(signature.created.saturating_mul(1000));
+            if created > scope.now.plus_seconds(skew) || created.plus_seconds(skew) < scope.now {
+                return Err(Error::ClockSkew(scope.now));
+            }
+            let nonce = seal::sha256(signature.nonce.as_bytes());
+            let expires = created.plus_seconds(skew);
+            if !scope.tx.spend_nonce(account.id, &nonce, expires)? {
+                return Err(Error::Replayed);
+            }
+            scope.detail.actor = Some(account.id);
+            scope.detail.subject = None;
+            first_request(scope, account)?;
+            forget_older(scope, signature.account, generation)?;
+            let response_nonce = Base64(seal::random::<16>()?.to_vec()).to_text();
+            let admitted = Admitted {
+                account: signature.account,
+                generation,
+                transport: secret.transport_key(&signature.nonce, &response_nonce),
+            };
+            Ok(Admission {
+                presented: Presented {
+                    proof: Proof::Signature(admitted),
+                    source,
+                },
+                response_nonce,
+            })
+        })
+    }
+}
+
+impl Admitted {
+    /// Whose request it is, if the account and its secret still count.
+    pub(crate) fn caller(&self, view: &View<'_>, source: IpAddr) -> Result<Caller, Error> {
+        let account = view
+            .account(self.account)?
+            .filter(|account| account.state == AccountState::Active)
+            .ok_or(Error::NotSignedIn)?;
+        let secrets = view.snapshot.secrets_of(self.account)?;
+        if !secrets
+            .iter()
+            .any(|secret| secret.generation == self.generation)
+        {
+            return Err(Error::NotSignedIn);
+        }
+        Ok(Caller {
+            account,
+            session: None,
+            transport: self.transport.clone(),
+            source,
+            strength: SignInStrength::Secret,
+            // Each request proves anew that its maker knows the secret.
+            confirmed: view.now,
+            policy: view.domain.record(view.snapshot)?.policy,
+        })
+    }
+
+    /// The generation of the secret that signed, where it is this account's.
+    pub(super) fn generation_of(&self, account: AccountId) -> Option<u32> {
+        (self.account == account).then_some(self.generation)
+    }
+}
+
+impl fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admitted")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The account whose secret made the signature, and that secret. One error for every reason why there is none.
+fn signer(
+    scope: &mut Scope<'_>,
+    request: &SignedRequest,
+) -> Result<(AccountRecord, u32, AccountSecret), Error> {
+    let signature = &request.signature;
+    let covered = Covered {
+        method: &request.method,
+        path: &request.path,
+        query: &request.query,
+        content_digest: &request.content_digest,
+    };
+    let account = scope.view().account(signature.account)?;
+    scope.detail.subject = account.as_ref().map(|account| account.id);
+    let view = scope.view();
+    let account = account.filter(may_sign);
+    let secrets = match &account {
+        Some(account) => view
+            .snapshot
+            .secrets_of(account.id)?
+            .iter()
+            .map(|record| Ok((record.generation, open_secret(&view, account, record)?)))
+            .collect::<Result<Vec<_>, Error>>()?,
+        None => Vec::new(),
+    };
+    let Some(account) = account.filter(|_| !secrets.is_empty()) else {
+        // As long as it takes for an account that there is.
+        let nobody = AccountSecret::from_bytes([0; 32]);
+        let _ = signature.verify(&nobody, &covered);
+        return Err(Error::SignatureRefused);
+    };
+    secrets
+        .into_iter()
+        .find(|(_, secret)| signature.verify(secret, &covered).is_ok())
+        .map(|(generation, secret)| (account, generation, secret))
+        .ok_or(Error::SignatureRefused)
+}
+
+fn may_sign(account: &AccountRecord) -> bool {
+    matches!(account.kind, AccountKind::Device | AccountKind::Service)
+        && matches!(account.state, AccountState::Pending | AccountState::Active)
+}
+
+/// The first request of a device or service shows that its secret has arrived: from now on it is its own.
+fn first_request(scope: &mut Scope<'_>, mut account: AccountRecord) -> Result<(), Error> {
+    if let Some(mut device) = device_of(&scope.view(), account.id)?
+        && device.admitted.is_none()
+    {
+        device.admitted = Some(scope.now);
+        scope.domain.authenticate_device(&mut device);
+        scope.tx.put_device(&device)?;
+    }
+    if account.state == AccountState::Pending {
+        account.state = AccountState::Active;
+        scope.domain.authenticate_account(&mut account);
+        scope.tx.update_account(&account)?;
+        scope.record(Act::AccountEnrol)?;
+    }
+    Ok(())
+}
+
+/// A secret that has been used takes the place of those before it.
+fn forget_older(scope: &mut Scope<'_>, account: AccountId, used: u32) -> Result<(), Error> {
+    let secrets = scope.tx.secrets_of(account)?;
+    let is_newest = secrets
+        .first()
+        .is_some_and(|newest| newest.generation == used);
+    if is_newest && secrets.len() > 1 {
+        scope.tx.forget_secrets_but(account, Some(used))?;
+    }
+    Ok(())
+}

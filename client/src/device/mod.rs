@@ -1,0 +1,231 @@
+//! A device or service that signs its requests with its account's secret (RFC 9421): no session, and a transport key for each request.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let key = "01934c1e-7d5a-7cc0-8f3e-0123456789ab".parse()?;
+//! use strongroom_client::device::{AccountSecret, Device};
+//! use strongroom_client::{Client, Roots};
+//!
+//! let client = Client::new("https://keys.example.com:8443", &Roots::from_pem(&std::fs::read("ca.pem")?)?)?;
+//! let account = std::fs::read_to_string("account")?.trim().parse()?;
+//! let secret = AccountSecret::from_text(&std::fs::read_to_string("secret")?).ok_or("no secret")?;
+//! let device = Device::new(client, account, secret);
+//! let released = device.obtain(key, None)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod pairing;
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::de::DeserializeOwned;
+use strongroom_session::signature::{
+    CONTENT_DIGEST, Covered, RESPONSE_NONCE, SIGNATURE, SIGNATURE_INPUT, content_digest,
+};
+use strongroom_session::{RequestSignature, TransportKey};
+use strongroom_wire::account::Account;
+use strongroom_wire::device::IssuedSecret;
+use strongroom_wire::encoding::{Base64, Timestamp};
+use strongroom_wire::id::{AccountId, KeyId};
+use strongroom_wire::key::{
+    CreateKeys, CreatedKey, CreatedKeys, Key, KeyPage, KeyQuery, Material, NewKey, ReleaseKey,
+};
+use strongroom_wire::problem::{Code, Problem};
+
+pub use pairing::{Paired, PairingCodes, PairingRefused};
+pub use strongroom_session::AccountSecret;
+
+use crate::api::{Call, Client};
+use crate::keys::{Released, unwrap};
+use crate::{ClientError, keys};
+
+/// A device or service that signs its requests.
+pub struct Device {
+    client: Client,
+    account: AccountId,
+    secret: AccountSecret,
+    /// By how many seconds the appliance's clock is ahead of this one's, as far as is known.
+    clock_offset: AtomicI64,
+}
+
+/// A secret that takes the place of the one that asked for it.
+pub struct NewSecret {
+    /// Its generation.
+    pub generation: u32,
+    /// The secret.
+    pub secret: AccountSecret,
+    /// The index of the audit leaf.
+    pub leaf: u64,
+}
+
+impl Device {
+    /// The device or service with this account and secret. Nothing is asked of the appliance yet.
+    #[must_use]
+    pub fn new(client: Client, account: AccountId, secret: AccountSecret) -> Self {
+        Self {
+            client,
+            account,
+            secret,
+            clock_offset: AtomicI64::new(0),
+        }
+    }
+
+    /// Its account.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// Its account, as the appliance has it now.
+    pub fn own_account(&self) -> Result<Account, ClientError> {
+        Ok(self.call(&Call::get("/v1/accounts/me"))?.0)
+    }
+
+    /// Obtains a key: this version of it, or the newest. As [`Session::obtain`](crate::Session::obtain).
+    pub fn obtain(&self, key: KeyId, version: Option<u32>) -> Result<Released, ClientError> {
+        let call = Call::post(format!("/v1/keys/{key}/release")).with(&ReleaseKey { version })?;
+        let (material, transport): (Material, _) = self.call(&call)?;
+        unwrap(&transport, material, key, version)
+    }
+
+    /// Has the appliance make a key and release it in the same answer.
+    pub fn create_and_obtain(&self, key: NewKey) -> Result<(CreatedKey, Released), ClientError> {
+        let algorithm = key.algorithm;
+        let request = CreateKeys {
+            keys: vec![key],
+            release: true,
+        };
+        let (mut created, transport): (CreatedKeys, _) =
+            self.call(&Call::post("/v1/keys").with(&request)?)?;
+        let (Some(mut created), true) = (created.keys.pop(), created.keys.is_empty()) else {
+            return Err(self.client.unexpected("another number of keys"));
+        };
+        let material = created
+            .material
+            .take()
+            .ok_or_else(|| self.client.unexpected("a key without its material"))?;
+        let released: keys::Released = unwrap(
+            &transport,
+            material,
+            created.key.id,
+            Some(created.key.version),
+        )?;
+        if released.algorithm() != algorithm {
+            return Err(ClientError::AlteredMaterial);
+        }
+        Ok((created, released))
+    }
+
+    /// What it may know of a key.
+    pub fn key(&self, key: KeyId) -> Result<Key, ClientError> {
+        Ok(self.call(&Call::get(format!("/v1/keys/{key}")))?.0)
+    }
+
+    /// A page of the keys that match.
+    pub fn find_keys(&self, query: &KeyQuery) -> Result<KeyPage, ClientError> {
+        Ok(self.call(&Call::find("/v1/keys", query))?.0)
+    }
+
+    /// Has the appliance make a new secret. Keep it first and use it then, by a [`Device`] with it: the old one counts until the new
+    /// one has been used.
+    pub fn new_secret(&self) -> Result<NewSecret, ClientError> {
+        let account = self.account;
+        let call = Call::post(format!("/v1/accounts/{account}/secret"));
+        let (issued, transport): (IssuedSecret, _) = self.call(&call)?;
+        if issued.account != account {
+            return Err(ClientError::AlteredMaterial);
+        }
+        Ok(NewSecret {
+            generation: issued.generation,
+            secret: transport.unwrap_secret(account, issued.generation, &issued.wrapped.0)?,
+            leaf: issued.leaf,
+        })
+    }
+
+    /// Makes a signed request. Where this device's clock is wrong, it is made again by the appliance's, which is then known.
+    fn call<A: DeserializeOwned>(&self, call: &Call<'_>) -> Result<(A, TransportKey), ClientError> {
+        match self.call_once(call) {
+            Err(ClientError::Refused(problem)) if problem.code == Code::ClockSkew => {
+                self.learn_time(&problem);
+                self.call_once(call)
+            }
+            answer => answer,
+        }
+    }
+
+    fn call_once<A: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<(A, TransportKey), ClientError> {
+        let digest = content_digest(call.body());
+        let (path, query) = call.path_and_query();
+        let covered = Covered {
+            method: call.method(),
+            path,
+            query,
+            content_digest: &digest,
+        };
+        let nonce = random_nonce()?;
+        let (input, signature) =
+            RequestSignature::sign(&self.secret, self.account, self.now(), &nonce, &covered)
+                .map_err(|_| ClientError::Library)?;
+        let headers = [
+            (CONTENT_DIGEST, digest.clone()),
+            (SIGNATURE_INPUT, input),
+            (SIGNATURE, signature),
+        ];
+        let (answer, response_nonce) = self.client.call_with(call, &headers, RESPONSE_NONCE)?;
+        let response_nonce = response_nonce.ok_or_else(|| {
+            self.client
+                .unexpected("an answer without the header strongroom-nonce")
+        })?;
+        Ok((answer, self.secret.transport_key(&nonce, &response_nonce)))
+    }
+
+    /// The appliance's time, as far as is known.
+    fn now(&self) -> u64 {
+        local_seconds().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed))
+    }
+
+    fn learn_time(&self, problem: &Problem) {
+        if let Some(time) = problem.time.map(Timestamp::as_millis) {
+            let offset = i128::from(time / 1000) - i128::from(local_seconds());
+            let offset = i64::try_from(offset).unwrap_or_default();
+            self.clock_offset.store(offset, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device")
+            .field("client", &self.client)
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSecret")
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+fn local_seconds() -> u64 {
+    // A clock before 1970 is as wrong as one that stands at it.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// 16 random bytes in base64url.
+fn random_nonce() -> Result<String, ClientError> {
+    let mut nonce = vec![0; 16];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| ClientError::Library)?;
+    Ok(Base64(nonce).to_text())
+}
