@@ -10,9 +10,9 @@
 //! ```
 
 mod cache;
+mod fetched;
 mod versions;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use strongroom_wire::id::AccountId;
 use strongroom_wire::policy::DomainPolicy;
 
 use self::cache::KekCache;
+pub(crate) use self::fetched::{Fetched, Keks};
 pub(crate) use self::versions::MasterKeks;
 use crate::error::Error;
 use crate::keystore::NewDomain;
@@ -145,14 +146,7 @@ impl Domain {
     ) -> Result<(Aes256Key, AccountKekRecord), Error> {
         let kek = hsm_random_key(self.hsm())?;
         let master = self.master_kek(self.master_keks(snapshot)?.newest);
-        let mut record = AccountKekRecord {
-            account,
-            version,
-            wrapped: self.hsm.wrap(&master, &kek)?.to_bytes(),
-            mac: [0; 32],
-        };
-        self.authenticate_account_kek(&mut record);
-        Ok((kek, record))
+        self.wrapped_kek(&master, kek, account, version)
     }
 
     /// New KEKs and their records for these accounts. The HSM is asked for its newest master KEK and for random bytes once.
@@ -165,17 +159,25 @@ impl Domain {
         hsm_random_keys(self.hsm(), accounts.len())?
             .into_iter()
             .zip(accounts)
-            .map(|(kek, account)| {
-                let mut record = AccountKekRecord {
-                    account: *account,
-                    version: 1,
-                    wrapped: self.hsm.wrap(&master, &kek)?.to_bytes(),
-                    mac: [0; 32],
-                };
-                self.authenticate_account_kek(&mut record);
-                Ok((kek, record))
-            })
+            .map(|(kek, account)| self.wrapped_kek(&master, kek, *account, 1))
             .collect()
+    }
+
+    fn wrapped_kek(
+        &self,
+        master: &MasterKekId,
+        kek: Aes256Key,
+        account: AccountId,
+        version: u32,
+    ) -> Result<(Aes256Key, AccountKekRecord), Error> {
+        let mut record = AccountKekRecord {
+            account,
+            version,
+            wrapped: self.hsm.wrap(master, &kek)?.to_bytes(),
+            mac: [0; 32],
+        };
+        self.authenticate_account_kek(&mut record);
+        Ok((kek, record))
     }
 
     /// The domain's master KEK of this version.
@@ -374,85 +376,6 @@ impl Domain {
 
     pub(crate) fn authenticate_grant(&self, grant: &mut GrantRecord) {
         grant.mac = self.integrity.mac(&grant.canonical());
-    }
-}
-
-/// KEKs that were fetched for one act, and those that cannot be had.
-#[derive(Default)]
-pub(crate) struct Fetched {
-    keks: HashMap<KekName, Aes256Key>,
-    refused: HashSet<KekName>,
-}
-
-impl Fetched {
-    pub(crate) fn put(&mut self, name: KekName, kek: Aes256Key) {
-        self.keks.insert(name, kek);
-    }
-
-    /// The KEK's record does not count.
-    pub(crate) fn refuse(&mut self, name: KekName) {
-        self.refused.insert(name);
-    }
-
-    pub(crate) fn copy(&self) -> Self {
-        let keks = self
-            .keks
-            .iter()
-            .map(|(name, kek)| (*name, Aes256Key::from_bytes(*kek.as_bytes())))
-            .collect();
-        Self {
-            keks,
-            refused: self.refused.clone(),
-        }
-    }
-}
-
-/// The KEKs that one act may use: those that were fetched for it, and the cache. They are gone with it.
-pub(crate) struct Keks<'a> {
-    domain: &'a Domain,
-    fetched: &'a Fetched,
-}
-
-impl<'a> Keks<'a> {
-    pub(crate) const fn new(domain: &'a Domain, fetched: &'a Fetched) -> Self {
-        Self { domain, fetched }
-    }
-
-    /// The KEK.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NeedKeks`] when it must be fetched from the HSM first: whoever runs the act does that and runs it again.
-    /// [`Error::Integrity`] when it was, and its record does not count.
-    pub(crate) fn get(&self, account: AccountId, version: u32) -> Result<Aes256Key, Error> {
-        let name = (account, version);
-        if let Some(kek) = self.fetched.keks.get(&name) {
-            return Ok(Aes256Key::from_bytes(*kek.as_bytes()));
-        }
-        if self.fetched.refused.contains(&name) {
-            return Err(Error::Integrity(ACCOUNT_KEK));
-        }
-        self.domain
-            .keks
-            .get(account, version)
-            .ok_or_else(|| Error::NeedKeks(vec![name]))
-    }
-
-    /// The KEKs of many accounts at once, so that all that are missing are fetched together.
-    pub(crate) fn require(&self, accounts: &[&AccountRecord]) -> Result<(), Error> {
-        let mut missing = Vec::new();
-        for account in accounts {
-            match self.get(account.id, account.kek_version) {
-                Ok(_) => {}
-                Err(Error::NeedKeks(name)) => missing.extend(name),
-                Err(error) => return Err(error),
-            }
-        }
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::NeedKeks(missing))
-        }
     }
 }
 
