@@ -5,6 +5,8 @@
 //! | [`api`] | HTTPS to the appliance: [`Client`], whom it trusts, what failures mean |
 //! | [`sign_in`] | enrolment and sign-in by OPAQUE, which make a [`Session`] |
 //! | [`session`] | the [`Session`] and its two secrets |
+//! | [`credentials`] | authenticator apps, passkeys and recovery codes of the caller's account |
+//! | [`passkeys`] | signing in with a passkey, and registering one |
 //! | [`protection`] | protecting and opening files and streams, each under a key of its own |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`accounts`] | managing accounts and the members of groups |
@@ -40,10 +42,12 @@
 pub mod accounts;
 pub mod api;
 pub mod audit;
+pub mod credentials;
 pub mod error;
 pub mod file;
 pub mod keys;
 pub mod object;
+pub mod passkeys;
 pub mod protection;
 pub mod rotation;
 pub mod session;

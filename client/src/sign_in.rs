@@ -1,5 +1,7 @@
 //! Enrolment and sign-in by OPAQUE (RFC 9807): the password stays on this side.
 
+use std::fmt;
+
 use strongroom_session::opaque::{CONTEXT, identifiers, server_identity};
 use strongroom_session::opaque_ke::errors::ProtocolError;
 use strongroom_session::opaque_ke::{
@@ -8,8 +10,12 @@ use strongroom_session::opaque_ke::{
 };
 use strongroom_session::{OsRng, Suite, TransportKey};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
+use strongroom_wire::credential::SecondFactor;
 use strongroom_wire::encoding::Base64;
-use strongroom_wire::session::{FinishSignIn, SignInStarted, SignedIn, StartSignIn};
+use strongroom_wire::session::{
+    FinishSecondFactor, FinishSignIn, SecondFactorNeeded, SignInFinished, SignInStarted, SignedIn,
+    StartSignIn,
+};
 use zeroize::Zeroizing;
 
 use crate::ClientError;
@@ -57,11 +63,23 @@ impl Client {
         )
     }
 
-    /// Signs in. Both ends prove themselves: only the appliance that the account enrolled at can complete it.
+    /// Signs in with a password alone. Both ends prove themselves: only the appliance that the account enrolled at can complete it.
     ///
     /// # Errors
     /// [`ClientError::WrongPassword`] when the name or the password is wrong; the two look alike.
+    /// [`ClientError::SecondFactorNeeded`] when the account has a second factor: [`Self::begin_sign_in`] is for those.
     pub fn sign_in(&self, account: &str, password: &[u8]) -> Result<Session, ClientError> {
+        match self.begin_sign_in(account, password)? {
+            SignIn::Done(session) => Ok(*session),
+            SignIn::SecondFactor(_) => Err(ClientError::SecondFactorNeeded),
+        }
+    }
+
+    /// Signs in with a password, up to where a second factor is asked for if the account has one.
+    ///
+    /// # Errors
+    /// [`ClientError::WrongPassword`] when the name or the password is wrong; the two look alike.
+    pub fn begin_sign_in(&self, account: &str, password: &[u8]) -> Result<SignIn, ClientError> {
         let account = account_name(account);
         let start = ClientLogin::<Suite>::start(&mut OsRng, password).map_err(library)?;
         let started: SignInStarted = self.call(
@@ -84,15 +102,35 @@ impl Client {
                 _ => self.unexpected("a sign-in message that is none"),
             })?;
         let session_key = Zeroizing::new(finish.session_key);
-        let signed_in: SignedIn = self.call(
+        let finished: SignInFinished = self.call(
             &Call::post("/v1/sessions/finish").with(&FinishSignIn {
                 sign_in: started.sign_in,
                 ke3: Base64(finish.message.serialize().to_vec()),
             })?,
             None,
         )?;
+        let transport_key = TransportKey::derive(&session_key);
+        match finished {
+            SignInFinished::SignedIn(signed_in) => self
+                .session(signed_in, transport_key)
+                .map(|session| SignIn::Done(Box::new(session))),
+            SignInFinished::SecondFactor { second_factor } => {
+                Ok(SignIn::SecondFactor(Box::new(SecondFactorSignIn {
+                    client: self.clone(),
+                    needed: second_factor,
+                    transport_key,
+                })))
+            }
+        }
+    }
+
+    pub(crate) fn session(
+        &self,
+        signed_in: SignedIn,
+        transport_key: TransportKey,
+    ) -> Result<Session, ClientError> {
         let token = Zeroizing::new(signed_in.token.0);
-        let secrets = Secrets::new(&token, TransportKey::derive(&session_key))
+        let secrets = Secrets::new(&token, transport_key)
             .ok_or_else(|| self.unexpected("a token of another length"))?;
         Ok(Session::resume(
             self.clone(),
@@ -101,6 +139,62 @@ impl Client {
             signed_in.expires,
             secrets,
         ))
+    }
+}
+
+/// Where a sign-in has come to.
+#[derive(Debug)]
+pub enum SignIn {
+    /// The session is open.
+    Done(Box<Session>),
+    /// The password was right, and the account has a second factor.
+    SecondFactor(Box<SecondFactorSignIn>),
+}
+
+/// A sign-in whose password was right and that waits for a second factor.
+pub struct SecondFactorSignIn {
+    client: Client,
+    needed: SecondFactorNeeded,
+    transport_key: TransportKey,
+}
+
+impl SecondFactorSignIn {
+    /// What is asked for.
+    #[must_use]
+    pub fn needed(&self) -> &SecondFactorNeeded {
+        &self.needed
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn transport_key(&self) -> &TransportKey {
+        &self.transport_key
+    }
+
+    /// Proves a second factor and opens the session.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with [`Code::SecondFactorRefused`](strongroom_wire::problem::Code::SecondFactorRefused) when it is wrong:
+    /// as long as [`SecondFactorNeeded::tries`] are left, it may be tried again.
+    pub fn prove(&self, proof: SecondFactor) -> Result<Session, ClientError> {
+        let signed_in: SignedIn = self.client.call(
+            &Call::post("/v1/sessions/second-factor").with(&FinishSecondFactor {
+                sign_in: self.needed.sign_in,
+                proof,
+            })?,
+            None,
+        )?;
+        self.client.session(signed_in, self.transport_key.clone())
+    }
+}
+
+impl fmt::Debug for SecondFactorSignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecondFactorSignIn")
+            .field("needed", &self.needed)
+            .finish_non_exhaustive()
     }
 }
 

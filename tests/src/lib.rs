@@ -5,6 +5,8 @@
 //! | [`programs`] | where the built `strongroomd` and `strongroom` are |
 //! | [`appliance`] | a `strongroomd` of one's own on a SoftHSM of its own: initialised, started, stopped, killed, copied, edited |
 //! | [`person`] | somebody with a device: the `strongroom` command line with a home folder of its own |
+//! | [`authenticator_app`] | the codes of a second factor |
+//! | [`passkey`] | an authenticator in software: passkeys |
 //! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
@@ -27,13 +29,15 @@
 
 pub mod api;
 pub mod appliance;
+pub mod authenticator_app;
 pub mod http;
+pub mod passkey;
 pub mod person;
 pub mod programs;
 pub mod scan;
 pub mod session;
 
-pub use api::{Api, Failed};
+pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;
 pub use person::Person;
 pub use session::Session;

@@ -10,12 +10,12 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 
 use crate::act::{Presented, Scope, View};
+use crate::credentials;
 use crate::error::{Answer, Error};
 use crate::groups;
 use crate::hierarchy::Domain;
 use crate::keystore::{Keystore, Options};
 use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, CredentialRecord};
-use crate::{credentials, seal};
 
 /// The longest name of an account, in bytes.
 const LONGEST_NAME: usize = 254;
@@ -253,13 +253,13 @@ pub(crate) fn new_code(
     options: &Options,
 ) -> Result<(String, CredentialRecord), Error> {
     let code = credentials::generate_code()?;
-    let mut credential = CredentialRecord {
+    let mut credential = CredentialRecord::new(
         account,
-        kind: CredentialKind::EnrolmentCode,
-        data: seal::sha256(credentials::normal_code(&code).as_bytes()).to_vec(),
-        expires: Some(now.plus_seconds(options.enrolment_lifetime.as_secs())),
-        mac: [0; 32],
-    };
+        CredentialKind::EnrolmentCode,
+        credentials::code_hash(&code).to_vec(),
+        Some(now.plus_seconds(options.enrolment_lifetime.as_secs())),
+        now,
+    );
     domain.authenticate_credential(&mut credential);
     Ok((code, credential))
 }

@@ -13,6 +13,8 @@
 //! | `retired-master-kek` | [`RetiredMasterKekRecord`](crate::store::RetiredMasterKekRecord) | MAC |
 //! | `membership` | [`MembershipRecord`](crate::store::MembershipRecord) | associated data of the group's KEK |
 //! | `credential` | [`CredentialRecord`](crate::store::CredentialRecord) | MAC |
+//! | `passkey` | [`PasskeyRecord`](crate::store::PasskeyRecord) | MAC |
+//! | `totp-secret` | `credentials/totp` | associated data of an authenticator app's secret |
 //! | `session` | [`SessionRecord`](crate::store::SessionRecord) | associated data of the transport key |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |

@@ -42,7 +42,10 @@ impl Refusal {
         };
         let mut problem = Problem::new(code, detail);
         problem.leaf = self.leaf;
-        problem.retry_after = matches!(code, Code::HsmUnavailable | Code::Unavailable).then_some(5);
+        problem.retry_after = match self.error {
+            Error::SecondFactorLocked(seconds) => Some(seconds),
+            _ => matches!(code, Code::HsmUnavailable | Code::Unavailable).then_some(5),
+        };
         problem
     }
 }
@@ -70,6 +73,16 @@ pub enum Error {
         "The enrolment was refused: the account or the code is wrong, or the code has been used or has lapsed."
     )]
     EnrolmentRefused,
+    /// The password was right and the second factor was not, or the sign-in has waited too long or been tried too often.
+    #[error(
+        "The second factor was refused: the code is wrong, was used already or has lapsed, or this sign-in has been tried too often."
+    )]
+    SecondFactorRefused,
+    /// Too many wrong codes in a row: none is looked at for so many seconds.
+    #[error(
+        "Too many wrong codes of the authenticator app were given; try again in {0} s, or use a recovery code."
+    )]
+    SecondFactorLocked(u64),
     /// The caller's role or rights do not cover the act.
     #[error("This account may not do that: it needs {0}.")]
     NotPermitted(&'static str),
@@ -103,6 +116,9 @@ pub enum Error {
     /// There is no account with this name.
     #[error("There is no account {0:?} in this domain.")]
     AccountNotFound(String),
+    /// The caller has no such credential.
+    #[error("This account has no such credential.")]
+    CredentialNotFound,
     /// There is an account with this name already.
     #[error("There is an account {0:?} already.")]
     AccountExists(String),
@@ -143,6 +159,8 @@ impl Error {
             Self::NotSignedIn => Code::NotSignedIn,
             Self::SignInRefused => Code::SignInRefused,
             Self::EnrolmentRefused => Code::EnrolmentRefused,
+            Self::SecondFactorRefused => Code::SecondFactorRefused,
+            Self::SecondFactorLocked(_) => Code::TooManyAttempts,
             Self::NotPermitted(_) => Code::NotPermitted,
             Self::KeyNotFound => Code::KeyNotFound,
             Self::GrantRevoked => Code::GrantRevoked,
@@ -153,6 +171,7 @@ impl Error {
             Self::PolicyReleasesUsedUp(_) => Code::PolicyReleasesUsedUp,
             Self::GrantNotFound => Code::GrantNotFound,
             Self::AccountNotFound(_) => Code::AccountNotFound,
+            Self::CredentialNotFound => Code::CredentialNotFound,
             Self::AccountExists(_) => Code::AccountExists,
             Self::Conflict(_) => Code::Conflict,
             Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,

@@ -13,6 +13,8 @@ use strongroom_wire::health::{Health, Status};
 use crate::accounts;
 use crate::act::Scope;
 use crate::clock::Clock;
+use crate::credentials::passkeys::Ceremonies;
+use crate::credentials::second_factor::Waiting;
 use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
 use crate::rotation;
@@ -50,6 +52,17 @@ pub struct Options {
     pub session_lifetime: Duration,
     /// How long an enrolment code is good for.
     pub enrolment_lifetime: Duration,
+    /// Whom passkeys are made for.
+    pub passkeys: PasskeyParty,
+}
+
+/// Whom passkeys are made for: the relying party of Web Authentication Level 3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasskeyParty {
+    /// Its identifier: a domain name. Passkeys that were made for another one are of no use.
+    pub id: String,
+    /// The origins at which passkeys may be used, such as `https://keys.example.com:8443`.
+    pub origins: Vec<String>,
 }
 
 impl Default for Options {
@@ -60,6 +73,10 @@ impl Default for Options {
             kek_cache_size: 10_000,
             session_lifetime: Duration::from_hours(8),
             enrolment_lifetime: Duration::from_hours(7 * 24),
+            passkeys: PasskeyParty {
+                id: "strongroom.local".to_owned(),
+                origins: vec!["https://strongroom.local".to_owned()],
+            },
         }
     }
 }
@@ -93,6 +110,8 @@ pub(crate) struct Core {
     pub(crate) domain: Domain,
     pub(crate) options: Options,
     pub(crate) sign_ins: SignIns,
+    pub(crate) waiting: Waiting,
+    pub(crate) ceremonies: Ceremonies,
     pub(crate) rotation: Rotation,
 }
 
@@ -191,6 +210,8 @@ impl Keystore {
             domain,
             options,
             sign_ins: SignIns::default(),
+            waiting: Waiting::default(),
+            ceremonies: Ceremonies::default(),
             rotation: Rotation::default(),
         });
         core.act(Act::DomainServe, LOCALHOST, |scope| {
@@ -242,7 +263,10 @@ impl Keystore {
     pub fn forget_expired(&self) -> Result<u64, Error> {
         self.core.domain.forget_expired_keks();
         // A client sees by itself that a password is wrong and then does not finish: this is where that is recorded.
-        let abandoned = self.core.sign_ins.take_expired(self.core.clock.now());
+        let now = self.core.clock.now();
+        let mut abandoned = self.core.sign_ins.take_expired(now);
+        abandoned.extend(self.core.waiting.take_expired(now));
+        self.core.ceremonies.forget_expired(now);
         self.core
             .act(Act::SessionOpen, LOCALHOST, move |scope| {
                 for (account, source) in &abandoned {
@@ -263,5 +287,7 @@ impl Keystore {
     pub fn wipe(&self) {
         self.core.domain.wipe();
         self.core.sign_ins.wipe();
+        self.core.waiting.wipe();
+        self.core.ceremonies.wipe();
     }
 }

@@ -5,7 +5,7 @@
 //! | [`Keystore`] (`keystore`) | opening a domain, health, figures, what runs in the background |
 //! | `act` | how acts and looks are run: who asks, in which transaction, leaving which leaf |
 //! | `accounts`, `groups` | accounts and their roles; groups and their members |
-//! | `credentials`, `sessions` | enrolment, OPAQUE sign-in, sessions |
+//! | `credentials/`, `sessions` | enrolment, OPAQUE sign-in, second factors, passkeys; sessions |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `grants` | sharing and revoking |
 //! | `policy` | usage policies |
@@ -53,5 +53,5 @@ pub use audit::{AuditReport, verify_audit};
 pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};
 pub use hierarchy::checkpoint_key_label;
-pub use keystore::{Keystore, NewDomain, Options, Statistics};
+pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
 pub use witness::{Held, hold_against};

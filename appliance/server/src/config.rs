@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use strongroom_keystore::Options;
+use strongroom_keystore::{Options, PasskeyParty};
 
 /// In the data folder: the database, and the witness file where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
@@ -43,6 +43,9 @@ pub(crate) struct Config {
     /// What one request or one failing client may cost.
     #[serde(default)]
     pub(crate) limits: Limits,
+    /// Whom passkeys are made for.
+    #[serde(default)]
+    pub(crate) passkeys: Passkeys,
     /// The audit log.
     #[serde(default)]
     pub(crate) audit: Audit,
@@ -166,6 +169,16 @@ impl Default for Limits {
             address_failure_seconds: NonZeroU32::MIN,
         }
     }
+}
+
+/// Whom passkeys are made for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Passkeys {
+    /// The relying party's identifier, a domain name; empty: the appliance's name.
+    pub(crate) rp_id: String,
+    /// The origins at which passkeys may be used; empty: the appliance's name with the ports of both listeners.
+    pub(crate) origins: Vec<String>,
 }
 
 /// The audit log.
@@ -327,13 +340,40 @@ impl Config {
             kek_cache_size: self.keystore.kek_cache_size.get(),
             session_lifetime: Duration::from_secs(self.keystore.session_lifetime.get()),
             enrolment_lifetime: Duration::from_secs(self.keystore.enrolment_lifetime.get()),
+            passkeys: self.passkey_party(),
         }
+    }
+
+    /// Whom passkeys are made for.
+    fn passkey_party(&self) -> PasskeyParty {
+        let given = &self.passkeys;
+        let id = match given.rp_id.as_str() {
+            "" => self.name.clone(),
+            id => id.to_owned(),
+        };
+        let mut origins = given.origins.clone();
+        if origins.is_empty() {
+            let ports = [self.listen.client.port(), self.listen.admin.port()];
+            let name = &self.name;
+            origins = ports.map(|port| format!("https://{name}:{port}")).into();
+            // Browsers leave out the port of HTTPS.
+            origins.push(format!("https://{name}"));
+        }
+        PasskeyParty { id, origins }
     }
 
     fn check(&self) -> Result<(), &'static str> {
         check_name(&self.name)?;
         if self.domain.is_empty() {
             return Err("domain is empty");
+        }
+        let of_https = |origin: &String| {
+            origin
+                .strip_prefix("https://")
+                .is_some_and(|host| !host.is_empty() && !host.contains('/'))
+        };
+        if !self.passkeys.origins.iter().all(of_https) {
+            return Err("an origin of passkeys is not like https://keys.example.com:8443");
         }
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
             return Err("a limit of request bodies is below 1024 bytes");

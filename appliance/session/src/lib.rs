@@ -3,6 +3,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`opaque`] | the one OPAQUE (RFC 9807) cipher suite of Strongroom and its key stretching |
+//! | [`passkey`] | what a passkey signs, and the transport key of the session that it opens |
 //! | [`transport`] | the session's transport key and AES-KWP (RFC 5649) of material under it |
 //!
 //! Both the keystore and the client library build on this crate, so that the two ends cannot differ. Never in this crate: input or
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod opaque;
+pub mod passkey;
 pub mod transport;
 
 pub use opaque::Suite;

@@ -97,6 +97,10 @@ acts! {
     AccountKekResealed = 45, "account-kek.resealed";
     /// The database was restored from a backup.
     DomainRestore = 50, "domain.restore";
+    /// An account got a credential beside those it had: the note says of what kind.
+    CredentialAdd = 80, "credential.add";
+    /// An account lost a credential: the note says of what kind.
+    CredentialRemove = 81, "credential.remove";
 }
 
 impl fmt::Display for Act {

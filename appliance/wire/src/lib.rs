@@ -6,6 +6,7 @@
 //! | [`encoding`] | [`Base64`](encoding::Base64) bytes and [`Timestamp`](encoding::Timestamp)s as they stand in JSON |
 //! | [`problem`] | RFC 9457 problem documents and their stable codes |
 //! | [`account`] | accounts, their kinds, states and roles; enrolment; group members |
+//! | [`credential`] | authenticator apps, passkeys and recovery codes |
 //! | [`session`] | sign-in by OPAQUE (RFC 9807) and the sessions it opens |
 //! | [`key`] | keys, versions, grants, rights and usage policies |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
@@ -23,6 +24,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod credential;
 pub mod encoding;
 pub mod health;
 pub mod id;

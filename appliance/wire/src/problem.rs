@@ -101,6 +101,8 @@ codes! {
     SignInRefused = "sign-in-refused", 401, "The sign-in was refused";
     /// The enrolment failed. Says nothing about whether the account exists.
     EnrolmentRefused = "enrolment-refused", 401, "The enrolment was refused";
+    /// The password was right and the second factor was not, or the sign-in has waited too long or been tried too often.
+    SecondFactorRefused = "second-factor-refused", 401, "The second factor was refused";
     /// Too many failures from this source or for this account.
     TooManyAttempts = "too-many-attempts", 429, "Too many attempts";
     /// The account is signed in and its roles or rights do not cover the act.
@@ -123,6 +125,8 @@ codes! {
     GrantNotFound = "grant-not-found", 404, "No such grant";
     /// The caller may know accounts of the domain, and there is none with this name or identifier.
     AccountNotFound = "account-not-found", 404, "No such account";
+    /// The caller has no such credential.
+    CredentialNotFound = "credential-not-found", 404, "No such credential";
     /// There is an account with this name already.
     AccountExists = "account-exists", 409, "There is an account with this name already";
     /// The act would contradict the present state, such as sharing twice with one account.

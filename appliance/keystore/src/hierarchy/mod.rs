@@ -4,7 +4,7 @@
 //! HSM       master KEK of the domain
 //!            └─ wraps, inside the HSM (AES-KW, RFC 3394)
 //! database  domain key ─ HKDF ─┬─ integrity key: HMAC over what decides access and holds no key
-//!                              └─ secrets key: seals the domain's OPAQUE set-up
+//!                              └─ secrets key: seals the domain's OPAQUE set-up and the secrets of authenticator apps
 //!           account KEK, one for each account and version
 //!            └─ seals (AES-256-GCM): grants' copies, sessions' transport keys, groups' KEKs for their members
 //! ```
@@ -20,6 +20,7 @@ use strongroom_session::opaque_ke::ServerSetup;
 use strongroom_session::{OsRng, Suite};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
+use zeroize::Zeroizing;
 
 use self::cache::KekCache;
 use crate::error::Error;
@@ -27,7 +28,7 @@ use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
 use crate::store::{
     AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
-    KeyRecord, RetiredMasterKekRecord, Snapshot,
+    KeyRecord, PasskeyRecord, RetiredMasterKekRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -49,6 +50,7 @@ pub(crate) struct Domain {
     pub(crate) checkpoint_key: [u8; 32],
     pub(crate) opaque_setup: ServerSetup<Suite>,
     integrity: MacKey,
+    secrets: Aes256Key,
     hsm: Arc<dyn Hsm>,
     keks: KekCache,
 }
@@ -104,8 +106,9 @@ impl Domain {
         let domain_key = hsm.unwrap(&record.name, &wrapped)?;
         let integrity = integrity_key(&domain_key);
         integrity.check(&record.canonical(), &record.mac, WHAT)?;
+        let secrets = secrets_key(&domain_key);
         let setup = seal::open(
-            &secrets_key(&domain_key),
+            &secrets,
             &secrets_data(&record.name),
             &record.opaque_setup,
             WHAT,
@@ -117,6 +120,7 @@ impl Domain {
             checkpoint_key: record.checkpoint_key,
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
             integrity,
+            secrets,
             hsm,
             keks: KekCache::new(cache_size, cache_ttl),
         })
@@ -124,6 +128,31 @@ impl Domain {
 
     pub(crate) fn hsm(&self) -> &dyn Hsm {
         &*self.hsm
+    }
+
+    /// How the appliance calls itself to authenticator apps.
+    pub(crate) fn issuer(&self) -> String {
+        let name = self.origin.split('/').next().unwrap_or_default();
+        format!("Strongroom {name}")
+    }
+
+    /// Seals what proves who somebody is and opens no key, such as the secret of an authenticator app.
+    pub(crate) fn seal_secret(
+        &self,
+        associated_data: &[u8],
+        secret: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        seal::seal(&self.secrets, associated_data, secret)
+    }
+
+    /// Opens what [`Self::seal_secret`] sealed. `what` names the record in the error.
+    pub(crate) fn open_secret(
+        &self,
+        associated_data: &[u8],
+        sealed: &[u8],
+        what: &'static str,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        seal::open(&self.secrets, associated_data, sealed, what)
     }
 
     /// A new KEK, and its record for `account`.
@@ -291,6 +320,16 @@ impl Domain {
 
     pub(crate) fn authenticate_credential(&self, credential: &mut CredentialRecord) {
         credential.mac = self.integrity.mac(&credential.canonical());
+    }
+
+    pub(crate) fn check_passkey(&self, passkey: PasskeyRecord) -> Result<PasskeyRecord, Error> {
+        self.integrity
+            .check(&passkey.canonical(), &passkey.mac, "passkey")?;
+        Ok(passkey)
+    }
+
+    pub(crate) fn authenticate_passkey(&self, passkey: &mut PasskeyRecord) {
+        passkey.mac = self.integrity.mac(&passkey.canonical());
     }
 
     pub(crate) fn check_key(&self, key: KeyRecord) -> Result<KeyRecord, Error> {

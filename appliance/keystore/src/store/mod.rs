@@ -7,10 +7,12 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
+//! | `people` | passkeys: their records and part of the traits |
 //! | `rotation` | the part of the traits that rotation needs |
 //! | [`sqlite`] | the embedded engine |
 
 mod numbers;
+mod people;
 mod records;
 mod rotation;
 pub mod sqlite;
@@ -23,6 +25,7 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
 pub(crate) use numbers::*;
+pub use people::{PasskeyRecord, ReadPeople, WritePeople};
 pub use records::*;
 pub use rotation::{CopyPlace, ReadRotation, SealedUnder, WriteRotation};
 
@@ -50,13 +53,20 @@ pub struct Abort;
 
 /// What can be read.
 pub trait Snapshot:
-    ReadAccounts + ReadCredentials + ReadKeys + ReadGrants + ReadRotation + ReadAudit
+    ReadAccounts + ReadCredentials + ReadPeople + ReadKeys + ReadGrants + ReadRotation + ReadAudit
 {
 }
 
 /// What can be changed. Everything that one act changes is one call where that is possible.
 pub trait Transaction:
-    Snapshot + WriteAccounts + WriteCredentials + WriteKeys + WriteGrants + WriteRotation + WriteAudit
+    Snapshot
+    + WriteAccounts
+    + WriteCredentials
+    + WritePeople
+    + WriteKeys
+    + WriteGrants
+    + WriteRotation
+    + WriteAudit
 {
     /// What has been done in this act so far is undone; the act goes on.
     fn start_over(&mut self) -> Result<(), StoreError>;

@@ -20,6 +20,7 @@ mod keys;
 mod log;
 mod rotation;
 mod rotation_replay;
+mod second_factor;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         log::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
+        second_factor::TRIALS,
     ]
     .concat()
     .into_iter()

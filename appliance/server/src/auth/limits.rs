@@ -77,6 +77,11 @@ impl<C: Clock + Clone> SignInLimits<C> {
         self.addresses.give_back(&network(source));
     }
 
+    /// As [`SignInLimits::give_back`], for an attempt that named no account.
+    pub(crate) fn give_back_source(&self, source: IpAddr) {
+        self.addresses.give_back(&network(source));
+    }
+
     /// Forgets the budgets that are full again.
     pub(crate) fn forget_idle(&self) {
         self.accounts.limiter.retain_recent();

@@ -31,6 +31,7 @@ const SESSION: &str = "session";
     tags(
         (name = "enrolments", description = "An account's holder registers a password with a one-time code."),
         (name = "sessions", description = "Sign-in by OPAQUE, and the sessions it opens."),
+        (name = "credentials", description = "Authenticator apps, passkeys and recovery codes."),
         (name = "accounts", description = "People, devices, services and groups."),
         (name = "groups", description = "Members of groups."),
         (name = "keys", description = "Keys and their material."),
@@ -259,7 +260,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 37);
+        assert_eq!(identifiers.len(), 47);
         let expected = [
             "get /metrics",
             "get /v1/health",
@@ -267,6 +268,9 @@ mod tests {
             "post /v1/enrolments/finish",
             "post /v1/enrolments/start",
             "post /v1/sessions/finish",
+            "post /v1/sessions/passkey/finish",
+            "post /v1/sessions/passkey/start",
+            "post /v1/sessions/second-factor",
             "post /v1/sessions/start",
         ];
         assert!(open.iter().eq(expected.iter()), "{open:?}");

@@ -6,6 +6,7 @@
 mod accounts;
 mod audit;
 mod body;
+mod credentials;
 pub(crate) mod document;
 mod enrolments;
 mod grants;
@@ -72,11 +73,21 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(enrolments::finish)
         .service(sessions::start)
         .service(sessions::finish)
+        .service(sessions::second_factor)
+        .service(sessions::start_passkey)
+        .service(sessions::finish_passkey)
         .service(sessions::list)
         // Before the one with the identifier, which would take it for one.
         .service(sessions::end_current)
         .service(sessions::end)
         .service(accounts::own)
+        .service(credentials::list)
+        .service(credentials::remove)
+        .service(credentials::start_totp)
+        .service(credentials::confirm_totp)
+        .service(credentials::make_recovery_codes)
+        .service(credentials::start_passkey)
+        .service(credentials::register_passkey)
         .service(audit::records)
         .service(audit::checkpoint)
         .service(audit::proof)

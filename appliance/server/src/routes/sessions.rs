@@ -5,7 +5,10 @@ use actix_web::{delete, get, post, web};
 use strongroom_keystore::Keystore;
 use strongroom_wire::account::Done;
 use strongroom_wire::id::SessionId;
-use strongroom_wire::session::{FinishSignIn, Sessions, SignInStarted, SignedIn, StartSignIn};
+use strongroom_wire::session::{
+    FinishPasskeySignIn, FinishSecondFactor, FinishSignIn, PasskeySignInStarted, PasskeySignedIn,
+    Sessions, SignInFinished, SignInStarted, SignedIn, StartPasskeySignIn, StartSignIn,
+};
 
 use super::body::Json;
 use super::{Answer, acted, ask, shown, wait_for};
@@ -43,13 +46,13 @@ pub(super) async fn start(
     Ok(shown(&answer?))
 }
 
-/// Finish a sign-in and open a session.
+/// Finish a sign-in: open a session, or learn which second factor it takes.
 #[utoipa::path(
     tag = "sessions",
     operation_id = "finish_sign_in",
     security(()),
     request_body = FinishSignIn,
-    responses((status = 200, description = "The session and its token.", body = SignedIn)),
+    responses((status = 200, description = "The session and its token, or what else it takes.", body = SignInFinished)),
 )]
 #[post("/v1/sessions/finish")]
 pub(super) async fn finish(
@@ -74,8 +77,111 @@ pub(super) async fn finish(
     {
         limits.give_back(&account, source);
     }
+    let finished = answer?;
+    Ok(match &finished {
+        SignInFinished::SignedIn(signed_in) => acted(StatusCode::OK, &finished, signed_in.leaf),
+        SignInFinished::SecondFactor { .. } => shown(&finished),
+    })
+}
+
+/// Finish a sign-in with a second factor and open a session.
+///
+/// A wrong one may be tried again, a few times.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_second_factor",
+    security(()),
+    request_body = FinishSecondFactor,
+    responses((status = 200, description = "The session and its token.", body = SignedIn)),
+)]
+#[post("/v1/sessions/second-factor")]
+pub(super) async fn second_factor(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<FinishSecondFactor>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let Some(account) = keystore.account_of_sign_in(request.sign_in) else {
+        limits.admit_source(source)?;
+        return Err(ask(keystore, move |keystore| {
+            keystore.finish_second_factor(source, request)
+        })
+        .await
+        .err()
+        .unwrap_or_else(Failure::internal));
+    };
+    limits.admit(&account, source)?;
+    let answer = ask(keystore, move |keystore| {
+        keystore.finish_second_factor(source, request)
+    })
+    .await;
+    if answer.as_ref().err().is_none_or(Failure::is_fault) {
+        limits.give_back(&account, source);
+    }
     let signed_in = answer?;
     Ok(acted(StatusCode::OK, &signed_in, signed_in.leaf))
+}
+
+/// Start a sign-in with a passkey alone.
+///
+/// Nobody is named: the answer is the same for everyone.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "start_passkey_sign_in",
+    security(()),
+    request_body = StartPasskeySignIn,
+    responses((status = 200, description = "What to ask the authenticator for.", body = PasskeySignInStarted)),
+)]
+#[post("/v1/sessions/passkey/start")]
+pub(super) async fn start_passkey(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<StartPasskeySignIn>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    limits.admit_source(source)?;
+    let answer = ask(keystore, move |keystore| {
+        keystore.start_passkey_sign_in(request)
+    })
+    .await;
+    // A start that worked stays counted until its finish, so that nobody fills the memory with starts.
+    if answer.as_ref().is_err_and(Failure::is_fault) {
+        limits.give_back_source(source);
+    }
+    Ok(shown(&answer?))
+}
+
+/// Finish a sign-in with a passkey alone and open a session.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_passkey_sign_in",
+    security(()),
+    request_body = FinishPasskeySignIn,
+    responses((status = 200, description = "The session, its token and its sealed transport key.", body = PasskeySignedIn)),
+)]
+#[post("/v1/sessions/passkey/finish")]
+pub(super) async fn finish_passkey(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<FinishPasskeySignIn>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    limits.admit_source(source)?;
+    let answer = ask(keystore, move |keystore| {
+        keystore.finish_passkey_sign_in(source, request)
+    })
+    .await;
+    match &answer {
+        // Both its own place and its start's.
+        Ok(_) => {
+            limits.give_back_source(source);
+            limits.give_back_source(source);
+        }
+        Err(failure) if failure.is_fault() => limits.give_back_source(source),
+        Err(_) => {}
+    }
+    let answer = answer?;
+    Ok(acted(StatusCode::OK, &answer, answer.signed_in.leaf))
 }
 
 /// List one's own sessions.

@@ -69,7 +69,11 @@ impl Failure {
         match self {
             Self::OutputClosed => 0,
             Self::Usage(_) | Self::Client(ClientError::Setup(_)) => 2,
-            Self::Client(ClientError::Refused(_) | ClientError::WrongPassword) => 3,
+            Self::Client(
+                ClientError::Refused(_)
+                | ClientError::WrongPassword
+                | ClientError::SecondFactorNeeded,
+            ) => 3,
             Self::NotSignedIn(_) | Self::Client(ClientError::NotSignedIn) => 4,
             Self::Client(
                 ClientError::Unreachable { .. }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
 //! | `objects` | `protect` and `open` |
+//! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `rotation` | one command group each |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
 //! | `home` | the folder with the profile: which appliance, which account |
@@ -28,6 +29,7 @@ mod objects;
 mod output;
 mod prompt;
 mod rotation;
+mod second_factor;
 mod sessions;
 mod sign_in;
 #[cfg(test)]
@@ -106,6 +108,15 @@ enum Command {
     /// Look after one's sessions.
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// Look after one's authenticator app.
+    #[command(subcommand)]
+    SecondFactor(second_factor::Command),
+    /// Look after one's recovery codes, each good in place of the second factor once.
+    #[command(subcommand)]
+    RecoveryCodes(second_factor::RecoveryCodes),
+    /// Look after one's passkeys. They are added with a browser.
+    #[command(subcommand)]
+    Passkeys(second_factor::Passkeys),
     /// Look after the members of a group.
     #[command(subcommand)]
     Groups(groups::Command),
@@ -191,6 +202,9 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Keys(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Sessions(command) => command.run(&context),
+        Command::SecondFactor(command) => command.run(&context),
+        Command::RecoveryCodes(command) => command.run(&context),
+        Command::Passkeys(command) => command.run(&context),
         Command::Groups(command) => command.run(&context),
         Command::Accounts(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),

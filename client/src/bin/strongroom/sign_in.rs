@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use strongroom_client::sign_in::account_name;
+use strongroom_client::sign_in::{SignIn, account_name};
 use strongroom_client::{Client, ClientError, Session};
 use strongroom_wire::health::{Health, Status};
 
 use crate::failure::Failure;
 use crate::home::{self, Profile};
 use crate::output::{complain, facts, spelling, spellings};
+use crate::second_factor::{self, Given};
 use crate::{Context, agent, prompt};
 
 /// The appliance to talk to; remembered in the home.
@@ -83,6 +84,12 @@ pub(crate) struct Login {
     /// A file whose first line is the password, or - for standard input; asked for where it is not given.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// The code that the authenticator app shows, if the account has one; asked for where it is not given.
+    #[arg(long, value_name = "CODE", conflicts_with = "recovery_code")]
+    totp: Option<String>,
+    /// A recovery code in place of the second factor.
+    #[arg(long, value_name = "CODE")]
+    recovery_code: Option<String>,
 }
 
 impl Login {
@@ -90,7 +97,16 @@ impl Login {
         let mut chosen = self.appliance.choose(context, self.account.as_deref())?;
         let password = prompt::password(self.password_file.as_deref())?;
         let client = chosen.client()?;
-        let session = client.sign_in(&chosen.profile.account, password.as_bytes())?;
+        let session = match client.begin_sign_in(&chosen.profile.account, password.as_bytes())? {
+            SignIn::Done(session) => *session,
+            SignIn::SecondFactor(waiting) => {
+                let given = Given {
+                    totp: self.totp,
+                    recovery_code: self.recovery_code,
+                };
+                second_factor::prove(&waiting, given)?
+            }
+        };
         chosen.profile.account.clone_from(&session.account().name);
         end_previous(context);
         let held = chosen

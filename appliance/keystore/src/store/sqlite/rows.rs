@@ -167,6 +167,15 @@ pub(super) fn numbered<T>(
         .ok_or(StoreError::MalformedRow(what))
 }
 
+/// Reads a column that is 0 or 1.
+pub(super) fn flag(row: &Row<'_>, column: &str, what: &'static str) -> Result<bool, StoreError> {
+    match number::<u8>(row, column, what)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(StoreError::MalformedRow(what)),
+    }
+}
+
 /// Reads a column of milliseconds since 1970.
 pub(super) fn time(
     row: &Row<'_>,
@@ -252,7 +261,8 @@ pub(super) fn unpack(
     }
 }
 
-fn optional_number(
+/// Reads a column of whole numbers from 0 that may be absent.
+pub(super) fn optional_number(
     row: &Row<'_>,
     column: &str,
     what: &'static str,
