@@ -1,13 +1,14 @@
 //! What an account does with its keys: create, obtain, find, share, revoke, rotate, change state, destroy.
 
 use std::fmt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use strongroom_wire::account::Done;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{GrantId, KeyId};
 use strongroom_wire::key::{
-    Algorithm, ChangeState, ChangedKey, CreateKeys, CreatedKey, CreatedKeys, Grant, GrantState,
-    Grants, Key, KeyPage, KeyQuery, KeyState, Material, NewKey, ReleaseKey, ShareKey, Shared,
+    Algorithm, ChangeState, ChangedKey, CreateKeys, CreatedKey, CreatedKeys, Grant, Grants, Key,
+    KeyPage, KeyQuery, KeyState, Material, NewKey, ReleaseKey, ShareKey, Shared,
 };
 use zeroize::Zeroizing;
 
@@ -15,15 +16,55 @@ use crate::ClientError;
 use crate::api::Call;
 use crate::object::ObjectKey;
 use crate::session::Session;
-use crate::sign_in::account_name;
 
-/// A key's material, released by the appliance for use on this device. Zeroised when dropped.
+/// Until when released material may be kept: a moment by the clocks of the world, and a span by this device's own, which no setting of a clock
+/// lengthens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Keep {
+    not_after: Option<Timestamp>,
+    deadline: Option<Instant>,
+}
+
+impl Keep {
+    pub(crate) fn new(not_after: Option<Timestamp>, keep_for: Option<u32>) -> Self {
+        let span = keep_for.map(|seconds| Duration::from_secs(seconds.into()));
+        Self {
+            not_after,
+            deadline: span.and_then(|span| Instant::now().checked_add(span)),
+        }
+    }
+
+    /// The moment by the clocks of the world.
+    pub(crate) fn not_after(self) -> Option<Timestamp> {
+        self.not_after
+    }
+
+    /// Refuses material that may not be kept any more: whoever holds it drops it then.
+    pub(crate) fn check(self) -> Result<(), ClientError> {
+        let now = now();
+        let passed = self.not_after.is_some_and(|moment| moment <= now)
+            || self.deadline.is_some_and(|end| end <= Instant::now());
+        if passed {
+            return Err(ClientError::MaterialExpired(self.not_after.unwrap_or(now)));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = elapsed.map_or(0, |elapsed| elapsed.as_millis());
+    Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+/// A key's material, released by the appliance for use on this device. Zeroised when dropped, and when it is asked for after it may not be kept
+/// any more.
 pub struct Released {
     key: KeyId,
     version: u32,
     algorithm: Algorithm,
     material: Zeroizing<Vec<u8>>,
-    not_after: Option<Timestamp>,
+    keep: Keep,
     leaf: u64,
 }
 
@@ -47,26 +88,35 @@ impl Released {
     }
 
     /// The material itself: 32 bytes for either algorithm.
-    #[must_use]
-    pub fn material(&self) -> &[u8] {
-        &self.material
+    ///
+    /// # Errors
+    /// [`ClientError::MaterialExpired`] when usage policies do not allow to keep it any more: it has been forgotten.
+    pub fn material(&mut self) -> Result<&[u8], ClientError> {
+        self.keep
+            .check()
+            .inspect_err(|_| self.material = Zeroizing::default())?;
+        Ok(&self.material)
     }
 
     /// The material as the key of protected objects.
     ///
     /// # Errors
-    /// [`ClientError::AlteredMaterial`] when the key is for something else.
-    pub fn object_key(&self) -> Result<ObjectKey, ClientError> {
+    /// [`ClientError::AlteredMaterial`] when the key is for something else; else as [`Self::material`].
+    pub fn object_key(&mut self) -> Result<ObjectKey, ClientError> {
         if self.algorithm != Algorithm::Aes256 {
             return Err(ClientError::AlteredMaterial);
         }
-        ObjectKey::from_slice(&self.material).map_err(|_| ClientError::AlteredMaterial)
+        ObjectKey::from_slice(self.material()?).map_err(|_| ClientError::AlteredMaterial)
     }
 
-    /// When the material must be forgotten, if there is such a moment: whoever holds it must drop it then.
+    /// When the material must be forgotten, if there is such a moment: whoever holds a copy of it must drop it then.
     #[must_use]
     pub fn not_after(&self) -> Option<Timestamp> {
-        self.not_after
+        self.keep.not_after()
+    }
+
+    pub(crate) fn keep(&self) -> Keep {
+        self.keep
     }
 
     /// The index of the release's leaf in the audit log.
@@ -175,13 +225,7 @@ impl Session {
     /// # Errors
     /// [`ClientError::NoGrantTo`] when it has no active grant.
     pub fn revoke_from(&self, key: KeyId, account: &str) -> Result<(Grant, Done), ClientError> {
-        let account = account_name(account);
-        let grant = self
-            .grants(key)?
-            .grants
-            .into_iter()
-            .find(|grant| grant.state == GrantState::Active && grant.grantee_name == account);
-        let grant = grant.ok_or(ClientError::NoGrantTo(account))?;
+        let grant = self.grant_to(key, account)?;
         let done = self.revoke(key, grant.id)?;
         Ok((grant, done))
     }
@@ -224,7 +268,7 @@ impl Session {
             material: self
                 .transport_key()
                 .unwrap(key, material.version, &material.wrapped.0)?,
-            not_after: material.not_after,
+            keep: Keep::new(material.not_after, material.keep_for),
             leaf: material.leaf,
         })
     }
@@ -247,6 +291,7 @@ mod tests {
             algorithm: Algorithm::Aes256,
             wrapped: Base64(session.transport_key().wrap(key, 3, &[7; 32]).unwrap()),
             not_after: None,
+            keep_for: None,
             leaf: 41,
         }
     }
@@ -255,14 +300,41 @@ mod tests {
     fn material_that_was_asked_for_is_unwrapped() {
         let (session, key) = (session(), KeyId::generate());
         for version in [None, Some(3)] {
-            let released = session
+            let mut released = session
                 .unwrap(material(key, &session), key, version)
                 .unwrap();
-            assert_eq!(released.material(), [7; 32]);
+            assert_eq!(released.material().unwrap(), [7; 32]);
             assert_eq!((released.version(), released.leaf()), (3, 41));
             assert!(released.object_key().is_ok());
             assert!(!format!("{released:?}").contains("7, 7"));
         }
+    }
+
+    #[test]
+    fn material_is_forgotten_when_it_may_not_be_kept() {
+        let (session, key) = (session(), KeyId::generate());
+        for (not_after, keep_for) in [
+            (Some(Timestamp::from_millis(now().as_millis() - 1)), None),
+            (
+                Some(Timestamp::from_millis(now().as_millis() - 1)),
+                Some(60),
+            ),
+            // Whatever the clock says.
+            (Some(now().plus_seconds(60)), Some(0)),
+            (None, Some(0)),
+        ] {
+            let mut kept = material(key, &session);
+            (kept.not_after, kept.keep_for) = (not_after, keep_for);
+            let mut released = session.unwrap(kept, key, None).unwrap();
+            let error = released.material().unwrap_err();
+            assert!(matches!(error, ClientError::MaterialExpired(_)));
+            assert!(released.material.is_empty());
+            assert!(released.object_key().is_err());
+        }
+        let mut kept = material(key, &session);
+        (kept.not_after, kept.keep_for) = (Some(now().plus_seconds(60)), Some(60));
+        let mut released = session.unwrap(kept, key, None).unwrap();
+        assert_eq!(released.material().unwrap(), [7; 32]);
     }
 
     #[test]
@@ -292,11 +364,11 @@ mod tests {
         let (session, key) = (session(), KeyId::generate());
         let mut other = material(key, &session);
         other.algorithm = Algorithm::HmacSha256;
-        let released = session.unwrap(other, key, None).unwrap();
+        let mut released = session.unwrap(other, key, None).unwrap();
         assert!(released.object_key().is_err());
         let mut short = material(key, &session);
         short.wrapped.0 = session.transport_key().wrap(key, 3, &[7; 16]).unwrap();
-        let released = session.unwrap(short, key, None).unwrap();
+        let mut released = session.unwrap(short, key, None).unwrap();
         assert!(released.object_key().is_err());
     }
 }

@@ -9,6 +9,7 @@
 //! | [`passkeys`] | signing in with a passkey, and registering one |
 //! | [`protection`] | protecting and opening files and streams, each under a key of its own |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
+//! | [`policy`] | usage policies of the domain, of keys and of grants; what they would decide |
 //! | [`accounts`] | managing accounts and the members of groups |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`audit`] | the audit log as the caller may see it |
@@ -48,6 +49,7 @@ pub mod file;
 pub mod keys;
 pub mod object;
 pub mod passkeys;
+pub mod policy;
 pub mod protection;
 pub mod rotation;
 pub mod session;

@@ -9,13 +9,14 @@ use strongroom_wire::credential::{
 };
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::session::{
-    FinishPasskeySignIn, PasskeySignInStarted, PasskeySignedIn, StartPasskeySignIn,
+    FinishPasskeySignIn, PasskeySignInStarted, PasskeySignedIn, SecondFactorNeeded,
+    StartPasskeySignIn,
 };
 
 use crate::ClientError;
 use crate::api::{Call, Client};
 use crate::session::Session;
-use crate::sign_in::SecondFactorSignIn;
+use crate::sign_in::{SecondFactorSignIn, SecondFactorStepUp};
 
 impl Client {
     /// Signs in with a passkey alone. `ask` hands the request and the challenge to an authenticator, which must verify its user, and
@@ -71,13 +72,28 @@ impl SecondFactorSignIn {
     /// What to ask an authenticator for, and the challenge, where the account has a passkey. What it answers is a
     /// [`SecondFactor::Passkey`](strongroom_wire::credential::SecondFactor::Passkey).
     pub fn passkey(&self) -> Result<Option<(&PasskeyRequest, [u8; 32])>, ClientError> {
-        let Some(request) = &self.needed().passkey else {
-            return Ok(None);
-        };
-        let binding = self.transport_key().second_factor_binding();
-        let challenge = self.client().challenge(request, &binding)?;
-        Ok(Some((request, challenge)))
+        second_factor(self.client(), self.needed(), self.transport_key())
     }
+}
+
+impl SecondFactorStepUp<'_> {
+    /// As [`SecondFactorSignIn::passkey`].
+    pub fn passkey(&self) -> Result<Option<(&PasskeyRequest, [u8; 32])>, ClientError> {
+        let session = self.session();
+        second_factor(session.client(), self.needed(), session.transport_key())
+    }
+}
+
+fn second_factor<'a>(
+    client: &Client,
+    needed: &'a SecondFactorNeeded,
+    transport_key: &TransportKey,
+) -> Result<Option<(&'a PasskeyRequest, [u8; 32])>, ClientError> {
+    let Some(request) = &needed.passkey else {
+        return Ok(None);
+    };
+    let challenge = client.challenge(request, &transport_key.second_factor_binding())?;
+    Ok(Some((request, challenge)))
 }
 
 impl Session {

@@ -3,15 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{Algorithm, Key, KeyState, NewKey, UsagePolicy};
 
 use crate::ClientError;
 use crate::file::NewFile;
-use crate::keys::Released;
+use crate::keys::{Keep, Released};
 use crate::object::{self, CobblestoneError, DecryptReader, Header, ObjectError};
 use crate::session::Session;
 use crate::sign_in::account_name;
@@ -76,7 +74,7 @@ impl Session {
         // Before a key is made for it.
         header(KeyId::from_bytes([0; 16]), 1)?;
         let recipients = protection.recipients.iter();
-        let (created, released) = self.create_and_obtain(NewKey {
+        let (created, mut released) = self.create_and_obtain(NewKey {
             algorithm: Algorithm::Aes256,
             label: protection.label.clone(),
             content_type: protection.content_type.clone(),
@@ -119,10 +117,10 @@ impl Session {
     pub fn open<R: Read>(&self, reader: R) -> Result<OpenObject<R>, ClientError> {
         let object = object::open(reader)?;
         let header = object.header().clone();
-        let released = self.obtain_for(&header)?;
+        let mut released = self.obtain_for(&header)?;
         Ok(OpenObject {
             reader: Some(object.with_key(&released.object_key()?)?),
-            not_after: released.not_after(),
+            keep: released.keep(),
             leaf: released.leaf(),
             header,
         })
@@ -162,7 +160,7 @@ impl Session {
 pub struct OpenObject<R: Read> {
     header: Header,
     leaf: u64,
-    not_after: Option<Timestamp>,
+    keep: Keep,
     /// None once the key had to be forgotten.
     reader: Option<DecryptReader<R>>,
 }
@@ -199,10 +197,7 @@ impl<R: Read> OpenObject<R> {
     }
 
     fn reader(&mut self) -> Result<&mut DecryptReader<R>, ClientError> {
-        if let Some(not_after) = self.not_after.filter(|not_after| *not_after <= now()) {
-            self.reader = None;
-            return Err(ClientError::MaterialExpired(not_after));
-        }
+        self.keep.check().inspect_err(|_| self.reader = None)?;
         self.reader.as_mut().ok_or(ClientError::Library)
     }
 }
@@ -219,12 +214,6 @@ fn io_error(error: ClientError) -> io::Error {
         ClientError::Object(ObjectError::Stream(error)) => error.into(),
         other => io::Error::new(io::ErrorKind::PermissionDenied, other),
     }
-}
-
-fn now() -> Timestamp {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
-    let millis = elapsed.map_or(0, |elapsed| elapsed.as_millis());
-    Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// The media type that goes with the ending of a file's name, of those that people protect most.
@@ -262,11 +251,14 @@ fn content_type(name: &str) -> Option<&'static str> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use strongroom_wire::encoding::Timestamp;
+
     use super::*;
+    use crate::keys::now;
     use crate::object::ObjectKey;
 
     /// An open object with three chunks of content, whose key is to be forgotten at this moment.
-    fn open_until(not_after: Option<Timestamp>) -> OpenObject<io::Cursor<Vec<u8>>> {
+    fn open_until(keep: Keep) -> OpenObject<io::Cursor<Vec<u8>>> {
         let key = ObjectKey::from_slice(&[7; 32]).unwrap();
         let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None).unwrap();
         let mut sealed = Vec::new();
@@ -275,14 +267,18 @@ mod tests {
         OpenObject {
             header,
             leaf: 41,
-            not_after,
+            keep,
             reader: Some(object.with_key(&key).unwrap()),
         }
     }
 
+    fn until(not_after: Timestamp) -> Keep {
+        Keep::new(Some(not_after), None)
+    }
+
     #[test]
     fn a_key_is_forgotten_when_the_policy_says_so() {
-        let mut object = open_until(Some(Timestamp::from_millis(now().as_millis() - 1)));
+        let mut object = open_until(until(Timestamp::from_millis(now().as_millis() - 1)));
         let error = object.copy_to(&mut Vec::new()).unwrap_err();
         assert!(
             matches!(error, ClientError::MaterialExpired(_)),
@@ -292,20 +288,23 @@ mod tests {
         let error = object.read(&mut [0; 10]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
 
-        let mut object = open_until(Some(now().plus_seconds(3600)));
+        let mut object = open_until(until(now().plus_seconds(3600)));
         let mut beginning = [0; 10];
         object.read_exact(&mut beginning).unwrap();
-        object.not_after = Some(now());
+        object.keep = until(now());
         assert!(object.read(&mut beginning).is_err());
     }
 
     #[test]
     fn reading_and_copying_give_the_content() {
         let mut copied = Vec::new();
-        assert_eq!(open_until(None).copy_to(&mut copied).unwrap(), 40_000);
+        assert_eq!(
+            open_until(Keep::default()).copy_to(&mut copied).unwrap(),
+            40_000
+        );
         assert_eq!(copied, vec![5; 40_000]);
         let mut read = Vec::new();
-        let mut object = open_until(Some(now().plus_seconds(3600)));
+        let mut object = open_until(until(now().plus_seconds(3600)));
         assert_eq!(object.read_to_end(&mut read).unwrap(), 40_000);
         assert_eq!(read, copied);
     }

@@ -14,13 +14,16 @@ use strongroom_wire::credential::SecondFactor;
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::session::{
     FinishSecondFactor, FinishSignIn, SecondFactorNeeded, SignInFinished, SignInStarted, SignedIn,
-    StartSignIn,
+    StartSignIn, StartStepUp, SteppedUp,
 };
 use zeroize::Zeroizing;
 
 use crate::ClientError;
 use crate::api::{Call, Client};
 use crate::session::{Secrets, Session};
+
+/// What OPAQUE gives both ends.
+type SessionKey = Zeroizing<Vec<u8>>;
 
 /// An account's name as both ends write it: without surrounding space, in lower case.
 #[must_use]
@@ -81,34 +84,15 @@ impl Client {
     /// [`ClientError::WrongPassword`] when the name or the password is wrong; the two look alike.
     pub fn begin_sign_in(&self, account: &str, password: &[u8]) -> Result<SignIn, ClientError> {
         let account = account_name(account);
-        let start = ClientLogin::<Suite>::start(&mut OsRng, password).map_err(library)?;
-        let started: SignInStarted = self.call(
-            &Call::post("/v1/sessions/start").with(&StartSignIn {
+        let (proof, session_key) = self.prove(&account, password, |ke1| {
+            let request = StartSignIn {
                 account: account.clone(),
-                ke1: Base64(start.message.serialize().to_vec()),
-            })?,
-            None,
-        )?;
-        let server = server_identity(&started.domain);
-        let ke2 = CredentialResponse::deserialize(&started.ke2.0)
-            .map_err(|_| self.unexpected("a sign-in message that is none"))?;
-        let parameters =
-            ClientLoginFinishParameters::new(Some(CONTEXT), identifiers(&account, &server), None);
-        let finish = start
-            .state
-            .finish(&mut OsRng, password, ke2, parameters)
-            .map_err(|error| match error {
-                ProtocolError::InvalidLoginError => ClientError::WrongPassword,
-                _ => self.unexpected("a sign-in message that is none"),
-            })?;
-        let session_key = Zeroizing::new(finish.session_key);
-        let finished: SignInFinished = self.call(
-            &Call::post("/v1/sessions/finish").with(&FinishSignIn {
-                sign_in: started.sign_in,
-                ke3: Base64(finish.message.serialize().to_vec()),
-            })?,
-            None,
-        )?;
+                ke1,
+            };
+            self.call(&Call::post("/v1/sessions/start").with(&request)?, None)
+        })?;
+        let finished: SignInFinished =
+            self.call(&Call::post("/v1/sessions/finish").with(&proof)?, None)?;
         let transport_key = TransportKey::derive(&session_key);
         match finished {
             SignInFinished::SignedIn(signed_in) => self
@@ -139,6 +123,96 @@ impl Client {
             signed_in.expires,
             secrets,
         ))
+    }
+
+    /// Proves that one knows the password: the last message of a sign-in that `start` starts with the first, and its session key.
+    fn prove(
+        &self,
+        account: &str,
+        password: &[u8],
+        start: impl FnOnce(Base64) -> Result<SignInStarted, ClientError>,
+    ) -> Result<(FinishSignIn, SessionKey), ClientError> {
+        let login = ClientLogin::<Suite>::start(&mut OsRng, password).map_err(library)?;
+        let started = start(Base64(login.message.serialize().to_vec()))?;
+        let server = server_identity(&started.domain);
+        let ke2 = CredentialResponse::deserialize(&started.ke2.0)
+            .map_err(|_| self.unexpected("a sign-in message that is none"))?;
+        let parameters =
+            ClientLoginFinishParameters::new(Some(CONTEXT), identifiers(account, &server), None);
+        let finish = login
+            .state
+            .finish(&mut OsRng, password, ke2, parameters)
+            .map_err(|error| match error {
+                ProtocolError::InvalidLoginError => ClientError::WrongPassword,
+                _ => self.unexpected("a sign-in message that is none"),
+            })?;
+        let proof = FinishSignIn {
+            sign_in: started.sign_in,
+            ke3: Base64(finish.message.serialize().to_vec()),
+        };
+        Ok((proof, Zeroizing::new(finish.session_key.to_vec())))
+    }
+}
+
+impl Session {
+    /// Signs in again in this session, which stays what it is: for acts that need a recent sign-in, where the appliance refuses them with
+    /// [`Code::StepUpRequired`](strongroom_wire::problem::Code::StepUpRequired).
+    ///
+    /// # Errors
+    /// [`ClientError::WrongPassword`] when the password is wrong. [`ClientError::Refused`] with
+    /// [`Code::Conflict`](strongroom_wire::problem::Code::Conflict) when the account has a second factor: it takes that instead, by
+    /// [`Self::begin_step_up`].
+    pub fn step_up(&self, password: &[u8]) -> Result<SteppedUp, ClientError> {
+        let name = &self.account().name;
+        let (proof, _) = self.client().prove(name, password, |ke1| {
+            let start = Call::post("/v1/sessions/current/step-up/start");
+            self.call(&start.with(&StartStepUp { ke1 })?)
+        })?;
+        self.call(&Call::post("/v1/sessions/current/step-up/finish").with(&proof)?)
+    }
+
+    /// Begins to sign in again in this session with the account's second factor.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with [`Code::Conflict`](strongroom_wire::problem::Code::Conflict) when the account has none: it takes the
+    /// password, by [`Self::step_up`].
+    pub fn begin_step_up(&self) -> Result<SecondFactorStepUp<'_>, ClientError> {
+        let start = Call::post("/v1/sessions/current/step-up/second-factor/start");
+        Ok(SecondFactorStepUp {
+            needed: self.call(&start)?,
+            session: self,
+        })
+    }
+}
+
+/// A session in which its holder signs in again with a second factor.
+#[derive(Debug)]
+pub struct SecondFactorStepUp<'a> {
+    session: &'a Session,
+    needed: SecondFactorNeeded,
+}
+
+impl SecondFactorStepUp<'_> {
+    /// What is asked for.
+    #[must_use]
+    pub fn needed(&self) -> &SecondFactorNeeded {
+        &self.needed
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        self.session
+    }
+
+    /// Proves a second factor.
+    ///
+    /// # Errors
+    /// As [`SecondFactorSignIn::prove`].
+    pub fn prove(&self, proof: SecondFactor) -> Result<SteppedUp, ClientError> {
+        let finish = Call::post("/v1/sessions/current/step-up/second-factor/finish");
+        self.session.call(&finish.with(&FinishSecondFactor {
+            sign_in: self.needed.sign_in,
+            proof,
+        })?)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -97,6 +97,8 @@ pub struct Api {
     pub admin: SocketAddr,
     /// How to speak with both.
     pub tls: Arc<ClientConfig>,
+    /// The address to speak from; the system's choice where it is absent.
+    pub source: Option<IpAddr>,
 }
 
 impl Api {
@@ -110,7 +112,16 @@ impl Api {
             Listener::Client => self.client,
             Listener::Administration => self.admin,
         };
-        Connection::open(address, &self.tls)
+        Connection::open_from(self.source, address, &self.tls)
+    }
+
+    /// The same, spoken with from this address.
+    #[must_use]
+    pub fn from(&self, source: IpAddr) -> Self {
+        Self {
+            source: Some(source),
+            ..self.clone()
+        }
     }
 
     /// Makes one request on a connection of its own, in no session.

@@ -308,6 +308,7 @@ impl Appliance {
             client,
             admin,
             tls: http::tls(&self.ca(), &[&rustls::version::TLS13]),
+            source: None,
         }
     }
 

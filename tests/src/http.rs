@@ -3,11 +3,12 @@
 //! Small on purpose: tests send with it what no proper client would, see what TLS negotiated, and the benchmark's clients cost little.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::{self, AddressFamily, SocketType};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::pki_types::pem::PemObject as _;
@@ -99,6 +100,7 @@ impl Response {
 /// A connection that is kept alive; where the other end announced that it would close it, it is made anew.
 pub struct Connection {
     stream: StreamOwned<ClientConnection, TcpStream>,
+    source: Option<IpAddr>,
     address: SocketAddr,
     config: Arc<ClientConfig>,
     unread: Vec<u8>,
@@ -112,7 +114,23 @@ impl Connection {
     ///
     /// Those of the network, and of TLS as [`io::ErrorKind::InvalidData`].
     pub fn open(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<Self> {
-        let socket = TcpStream::connect(address)?;
+        Self::open_from(None, address, tls)
+    }
+
+    /// The same from this address, which must be one of the machine's: all of 127.0.0.0/8 are.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Connection::open`].
+    pub fn open_from(
+        source: Option<IpAddr>,
+        address: SocketAddr,
+        tls: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        let socket = match source {
+            None => TcpStream::connect(address)?,
+            Some(source) => connect_from(source, address)?,
+        };
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let name = ServerName::from(address.ip());
@@ -123,6 +141,7 @@ impl Connection {
         }
         Ok(Self {
             stream,
+            source,
             address,
             config: Arc::clone(tls),
             unread: Vec::new(),
@@ -173,7 +192,7 @@ impl Connection {
     /// As those of [`Connection::send`].
     pub fn raw(&mut self, request: &[u8]) -> io::Result<Response> {
         if self.closing {
-            *self = Self::open(self.address, &self.config)?;
+            *self = Self::open_from(self.source, self.address, &self.config)?;
         }
         self.stream.write_all(request)?;
         self.stream.flush()?;
@@ -228,6 +247,19 @@ impl Connection {
             }
         }
     }
+}
+
+/// The standard library does not let the near end be chosen.
+fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let socket = net::socket(family, SocketType::STREAM, None)?;
+    net::bind(&socket, &SocketAddr::new(source, 0))?;
+    net::connect(&socket, &address)?;
+    Ok(TcpStream::from(socket))
 }
 
 fn malformed(what: &'static str) -> io::Error {

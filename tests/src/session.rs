@@ -311,7 +311,8 @@ pub fn new_key(label: &str, recipients: &[&str]) -> NewKey {
 fn listener_of(path: &str) -> Listener {
     let managed = path.starts_with("/v1/accounts") && !path.starts_with("/v1/accounts/me");
     let rotation = path.starts_with("/v1/master-kek") || path == "/v1/rotation";
-    if managed || rotation || path == "/metrics" {
+    let domain = path.starts_with("/v1/domain");
+    if managed || rotation || domain || path == "/metrics" {
         Listener::Administration
     } else {
         Listener::Client

@@ -62,7 +62,7 @@ fn a_window_of_validity_opens_and_closes() {
     let policy = UsagePolicy {
         not_before: Some(Timestamp::from_millis(from)),
         not_after: Some(Timestamp::from_millis(until)),
-        max_releases: None,
+        ..UsagePolicy::default()
     };
     // Once as the key's policy, once as the grant's.
     let by_key = create(

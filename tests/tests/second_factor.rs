@@ -110,7 +110,7 @@ fn a_person_sets_up_an_app_and_signs_in_with_it() {
     assert_eq!(own.credentials.len(), 1);
     let none: Result<Done, _> = admin.delete("/v1/accounts/me/credentials/totp");
     assert_refused(none, Code::CredentialNotFound);
-    let acts = alice.run(&["audit", "list"]).success().stdout;
+    let acts = alice.run(&["audit", "tail"]).success().stdout;
     assert!(acts.contains("credential.remove") && acts.contains("credential.add"));
 }
 

@@ -12,6 +12,7 @@ use strongroom_tests::http::Response;
 use strongroom_wire::account::{AccountKind, AccountState, ChangedAccount, Done, UpdateAccount};
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::KeyPage;
+use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 use strongroom_wire::problem::Code;
 use strongroom_wire::session::Sessions;
 
@@ -322,6 +323,62 @@ fn sessions_end_by_themselves() {
     thread::sleep(Duration::from_millis(3100));
     assert_eq!(
         admin.get::<KeyPage>("/v1/keys").unwrap_err().code(),
+        Code::NotSignedIn
+    );
+}
+
+#[test]
+fn sessions_end_when_they_are_not_used() {
+    let appliance = Appliance::start_with("[keystore]\nsession_idle_lifetime = 3");
+    let mut admin = appliance.administrator();
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(1500));
+        let _: KeyPage = admin.get("/v1/keys").unwrap();
+    }
+    thread::sleep(Duration::from_millis(3100));
+    assert_eq!(
+        admin.get::<KeyPage>("/v1/keys").unwrap_err().code(),
+        Code::NotSignedIn
+    );
+}
+
+#[test]
+fn a_stolen_token_opens_nothing_at_another_address() {
+    let appliance = Appliance::start();
+    let mut admin = appliance.administrator();
+    let mut alice = appliance.person(&mut admin, "alice@example.com");
+    let mut thief = alice.at(&appliance.api().from("127.0.0.66".parse().unwrap()));
+    // Unless the domain says so, people may change their address.
+    let _: KeyPage = thief.get("/v1/keys").unwrap();
+    let policy = DomainPolicy {
+        bind_sessions_to_address: true,
+        ..DomainPolicy::default()
+    };
+    let _: ChangedDomainPolicy = admin.ask("PUT", "/v1/domain/policy", &policy).unwrap();
+    let looked = thief.get::<KeyPage>("/v1/keys").unwrap_err().problem();
+    let acted = thief.create_key("theirs", &[]).unwrap_err().problem();
+    let records = alice.records_after(None).unwrap();
+    for problem in [looked, acted] {
+        assert_eq!(problem.code, Code::SessionElsewhere);
+        let record = records
+            .iter()
+            .find(|record| Some(record.index) == problem.leaf);
+        let record = record.unwrap();
+        assert_eq!(record.source.as_deref(), Some("127.0.0.66"));
+        assert_eq!(record.subject, Some(alice.account.id));
+    }
+    let sessions: Sessions = alice.get("/v1/sessions").unwrap();
+    assert_eq!(sessions.sessions[0].last_source, "127.0.0.1");
+    let mut connection = appliance.api().connect(Listener::Administration).unwrap();
+    let metrics = connection
+        .send("GET", "/metrics", None, None)
+        .unwrap()
+        .text();
+    let counted = r#"strongroom_refusals_total{code="session-elsewhere"} 2"#;
+    assert!(metrics.contains(counted), "{metrics}");
+    let _: Done = alice.delete("/v1/sessions/current").unwrap();
+    assert_eq!(
+        thief.get::<KeyPage>("/v1/keys").unwrap_err().code(),
         Code::NotSignedIn
     );
 }

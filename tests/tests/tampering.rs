@@ -183,6 +183,11 @@ fn without_an_edit_the_attempts_come_out_as_they_should() {
         (Attempt::Release(Bob, "too_early"), Code::PolicyNotYetValid),
         (Attempt::Release(Bob, "too_late"), Code::PolicyExpired),
         (Attempt::Release(Bob, "used_up"), Code::PolicyReleasesUsedUp),
+        (Attempt::Release(Bob, "elsewhere"), Code::PolicyRefused),
+        (
+            Attempt::Release(Bob, "grant_elsewhere"),
+            Code::PolicyRefused,
+        ),
         (
             Attempt::Release(Bob, "grant_too_early"),
             Code::PolicyNotYetValid,

@@ -15,6 +15,7 @@ use crate::error::{Answer, Error};
 use crate::groups;
 use crate::hierarchy::Domain;
 use crate::keystore::{Keystore, Options};
+use crate::roles::{self, May};
 use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, CredentialRecord};
 
 /// The longest name of an account, in bytes.
@@ -41,9 +42,7 @@ impl Keystore {
         let _wrapping = core.rotation.wrapping();
         // The HSM makes the KEK, so it is made before the transaction begins; a refusal lets it fall unused.
         self.core
-            .look(caller, |_, caller, _| {
-                Ok(caller.require_role(Role::Administrator).is_ok())
-            })
+            .look(caller, |_, caller, _| Ok(caller.may(May::ManageAccounts)))
             .and_then(|permitted| {
                 let prepared = if permitted {
                     let name = check_name(&request.name)?;
@@ -74,9 +73,9 @@ impl Keystore {
                 let manager = request.manager;
                 core.act(Act::AccountCreate, presented.source, move |scope| {
                     let caller = scope.authenticate(&presented)?;
-                    caller.require_role(Role::Administrator)?;
+                    caller.require(May::ManageAccounts)?;
                     let Some((account, kek, kek_record, code)) = &prepared else {
-                        return Err(Error::NotPermitted("the role administrator"));
+                        return Err(Error::NotPermitted(May::ManageAccounts.needs()));
                     };
                     if scope.view().account_by_name(&account.name)?.is_some() {
                         return Err(Error::AccountExists(account.name.clone()));
@@ -110,7 +109,7 @@ impl Keystore {
         let limit = limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
         let after = after.unwrap_or_default();
         self.core.look(caller, |view, caller, _| {
-            caller.require_role(Role::Administrator)?;
+            caller.require(May::ManageAccounts)?;
             let mut accounts = view
                 .snapshot
                 .accounts(view.domain.number, &after, limit + 1)?
@@ -129,7 +128,7 @@ impl Keystore {
     /// One account; administrators only.
     pub fn account(&self, caller: &Presented, account: AccountId) -> Answer<Account> {
         self.core.look(caller, |view, caller, _| {
-            caller.require_role(Role::Administrator)?;
+            caller.require(May::ManageAccounts)?;
             find(view, account).map(|account| to_wire(&account))
         })
     }
@@ -147,7 +146,7 @@ impl Keystore {
             .act(Act::AccountUpdate, caller.source, move |scope| {
                 let caller = scope.authenticate(&presented)?;
                 scope.detail.subject = Some(account);
-                caller.require_role(Role::Administrator)?;
+                caller.require(May::ManageAccounts)?;
                 let mut record = find(&scope.view(), account)?;
                 let before = record.clone();
                 if let Some(state) = request.state {
@@ -186,7 +185,7 @@ impl Keystore {
             .act(Act::AccountInvite, caller.source, move |scope| {
                 let caller = scope.authenticate(&presented)?;
                 scope.detail.subject = Some(account);
-                caller.require_role(Role::Administrator)?;
+                caller.require(May::ManageAccounts)?;
                 let record = find(&scope.view(), account)?;
                 if record.state != AccountState::Pending {
                     // A code for an enrolled account would let administrators take it over, and its keys with it.
@@ -342,13 +341,7 @@ fn check_roles(kind: AccountKind, roles: &[Role]) -> Result<(), Error> {
     if kind != AccountKind::Person && !roles.is_empty() {
         return Err(Error::Invalid("Only people have roles.".to_owned()));
     }
-    if roles.contains(&Role::Administrator) && roles.contains(&Role::Auditor) {
-        return Err(Error::Conflict(
-            "The roles administrator and auditor exclude each other: nobody audits themselves."
-                .to_owned(),
-        ));
-    }
-    Ok(())
+    roles::check(roles)
 }
 
 fn sorted(roles: &[Role]) -> Vec<Role> {
@@ -378,13 +371,6 @@ fn describe(account: &AccountRecord) -> String {
         AccountState::Active => "active",
         AccountState::Suspended => "suspended",
     };
-    let roles: Vec<&str> = account
-        .roles
-        .iter()
-        .map(|role| match role {
-            Role::Administrator => "administrator",
-            Role::Auditor => "auditor",
-        })
-        .collect();
+    let roles: Vec<&str> = account.roles.iter().map(|role| role.as_str()).collect();
     format!("state {state}, roles [{}]", roles.join(", "))
 }

@@ -14,16 +14,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_audit::{Detail, Event, Leaf};
 use strongroom_session::TransportKey;
-use strongroom_wire::account::{AccountState, Role};
+use strongroom_wire::account::AccountState;
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId, SessionId};
+use strongroom_wire::policy::DomainPolicy;
+use strongroom_wire::session::SignInStrength;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::error::{Answer, Error, Refusal};
 use crate::hierarchy::{Domain, Fetched, KekName, Keks};
 use crate::keystore::Core;
+use crate::roles::{self, May};
 use crate::seal;
+use crate::sessions;
 use crate::store::{Abort, AccountRecord, Snapshot, StoreError, Transaction};
 
 /// How often a run may ask for KEKs. Every time it gets further, so a run that needs more is a defect.
@@ -73,17 +77,37 @@ pub(crate) struct Caller {
     pub(crate) account: AccountRecord,
     pub(crate) session: SessionId,
     pub(crate) transport: TransportKey,
+    /// Where the request came from.
+    pub(crate) source: IpAddr,
+    /// How strongly the session was signed in.
+    pub(crate) strength: SignInStrength,
+    /// When its holder last signed in in it.
+    pub(crate) confirmed: Timestamp,
+    /// The domain's policy.
+    pub(crate) policy: DomainPolicy,
 }
 
 impl Caller {
-    pub(crate) fn require_role(&self, role: Role) -> Result<(), Error> {
-        if self.account.roles.contains(&role) {
+    /// Refuses whose roles do not allow this.
+    pub(crate) fn require(&self, may: May) -> Result<(), Error> {
+        if self.may(may) {
             return Ok(());
         }
-        Err(Error::NotPermitted(match role {
-            Role::Administrator => "the role administrator",
-            Role::Auditor => "the role auditor",
-        }))
+        Err(Error::NotPermitted(may.needs()))
+    }
+
+    /// Whether the caller's roles allow this.
+    pub(crate) fn may(&self, may: May) -> bool {
+        roles::allow(&self.account.roles, may)
+    }
+
+    /// Refuses who has not signed in in the session as recently as the domain's policy wants it for sharing, destroying and policies.
+    pub(crate) fn require_recent(&self, now: Timestamp) -> Result<(), Error> {
+        let within = self.policy.step_up_within;
+        if within == 0 || now < self.confirmed.plus_seconds(within.into()) {
+            return Ok(());
+        }
+        Err(Error::StepUpRequired(within))
     }
 }
 
@@ -114,10 +138,16 @@ impl View<'_> {
             .try_into()
             .map(TransportKey::from_bytes)
             .map_err(|_| Error::Integrity("session"))?;
+        let policy = self.domain.record(self.snapshot)?.policy;
+        sessions::admit(self, &session, &policy, presented.source)?;
         Ok(Caller {
             account,
             session: session.id,
             transport,
+            source: presented.source,
+            strength: session.strength,
+            confirmed: session.confirmed,
+            policy,
         })
     }
 
@@ -281,6 +311,11 @@ impl Core {
             Ok(value) => return (Ok(value), Ok(())),
             Err(error) => error,
         };
+        if let Error::SessionElsewhere(account, session) = error {
+            // Whoever it was, its holder learns of it.
+            scope.detail.subject = Some(account);
+            scope.detail.session = Some(session);
+        }
         let known = scope.detail.actor.is_some() || scope.record_strangers;
         if !leaves_leaf(&error, known) {
             return (Err(error.into()), Err(Abort));
@@ -333,6 +368,9 @@ impl Core {
                     )?;
                     return Err(Refusal { error, leaf });
                 }
+                Err(Error::SessionElsewhere(account, session)) => {
+                    return self.record_elsewhere(presented.source, account, session);
+                }
                 result => return result.map_err(Refusal::from),
             }
         }
@@ -353,6 +391,22 @@ impl Core {
             keks: &keks,
             now: self.clock.now(),
         })
+    }
+
+    /// Records that a session's token was presented from elsewhere, and refuses it.
+    fn record_elsewhere<T>(
+        self: &Arc<Self>,
+        source: IpAddr,
+        account: AccountId,
+        session: SessionId,
+    ) -> Answer<T> {
+        let refused = self.act(Act::SessionUse, source, move |_| {
+            Err::<(), _>(Error::SessionElsewhere(account, session))
+        });
+        match refused {
+            Err(refusal) => Err(refusal),
+            Ok(()) => Err(Error::SessionElsewhere(account, session).into()),
+        }
     }
 
     /// Records that records were met which do not match their seals. Answers the last leaf's index.
@@ -445,7 +499,7 @@ fn record_refusal(
             .and_then(|key| domain.check_key(key).ok())
             .map(|key| key.owner);
     }
-    detail.note = Some(error.code().as_str().to_owned());
+    detail.note = Some(error.note());
     if error.is_tampering() {
         tracing::error!(%act, key = ?detail.key, actor = ?detail.actor, "{error}");
     }
@@ -456,7 +510,9 @@ fn record_refusal(
 /// nobody to be recorded against.
 const fn leaves_leaf(error: &Error, known: bool) -> bool {
     match error {
-        Error::Store(StoreError::MalformedRow(_)) | Error::Integrity(_) => true,
+        Error::Store(StoreError::MalformedRow(_))
+        | Error::Integrity(_)
+        | Error::SessionElsewhere(..) => true,
         Error::Store(_)
         | Error::Hsm(_)
         | Error::Internal(_)

@@ -1,16 +1,18 @@
 //! The audit tree of a domain: who may read it, its checkpoints, proofs, and its verification.
 
-use strongroom_audit::{checkpoint, tree, verify};
-use strongroom_wire::account::Role;
+use strongroom_audit::{Detail, checkpoint, tree, verify};
 use strongroom_wire::audit::{CheckpointNote, InclusionProof, Record, RecordPage, RecordQuery};
 
 use crate::act::{Caller, Presented, View};
 use crate::error::{Answer, Error};
 use crate::hierarchy::checkpoint_key_label;
 use crate::keystore::Keystore;
+use crate::roles::May;
 use crate::store::{LeafFilter, LeafRecord, Store};
 
 const WHAT: &str = "audit tree";
+/// What stands in the note of a policy's refusal between the code and the rule's level.
+const RULE: &str = " policy:";
 /// How many records a page has by default, and at most.
 const PAGE: u32 = 100;
 const LONGEST_PAGE: u32 = 1000;
@@ -35,7 +37,7 @@ impl Keystore {
             let next = more.then(|| found.last().map(|leaf| leaf.index)).flatten();
             let mut records = found
                 .iter()
-                .map(|leaf| to_wire(view, leaf))
+                .map(|leaf| to_wire(view, caller, leaf))
                 .collect::<Result<Vec<_>, _>>()?;
             // What the leaves themselves say decides, not the rows by which they were found.
             records.retain(|record| {
@@ -69,6 +71,12 @@ impl Keystore {
             if !is_auditor(caller) && !concerned {
                 return Err(Error::NotPermitted(
                     "the role auditor, or to be concerned by the leaf",
+                ));
+            }
+            let note = detail.note.as_deref().unwrap_or_default();
+            if note.contains(RULE) && !event.done && !sees_rules(caller, detail) {
+                return Err(Error::NotPermitted(
+                    "to own the key, as the leaf names the rule that refused",
                 ));
             }
             let (size, checkpoint) = newest(view)?;
@@ -211,7 +219,7 @@ pub fn verify_audit(
 }
 
 fn is_auditor(caller: &Caller) -> bool {
-    caller.account.roles.contains(&Role::Auditor)
+    caller.may(May::ReadAudit)
 }
 
 fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
@@ -224,9 +232,23 @@ fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
     Ok((size, CheckpointNote { note, verifier_key }))
 }
 
-fn to_wire(view: &View<'_>, record: &LeafRecord) -> Result<Record, Error> {
+/// A leaf's note as the caller may see it: of a policy's refusal, who does not own the key learns the code alone.
+fn note_for(caller: &Caller, done: bool, detail: &Detail) -> Option<String> {
+    let note = detail.note.as_deref()?;
+    match note.split_once(RULE).filter(|_| !done) {
+        Some((code, _)) if !sees_rules(caller, detail) => Some(code.to_owned()),
+        _ => Some(note.to_owned()),
+    }
+}
+
+fn sees_rules(caller: &Caller, detail: &Detail) -> bool {
+    is_auditor(caller) || detail.owner == Some(caller.account.id)
+}
+
+fn to_wire(view: &View<'_>, caller: &Caller, record: &LeafRecord) -> Result<Record, Error> {
     let event = record.leaf.open().map_err(|_| Error::Integrity(WHAT))?;
     let detail = event.detail;
+    let note = note_for(caller, event.done, &detail);
     let name = |account: Option<_>| account.map(|account| view.name_of(account)).transpose();
     Ok(Record {
         index: record.index,
@@ -243,6 +265,6 @@ fn to_wire(view: &View<'_>, record: &LeafRecord) -> Result<Record, Error> {
         key_version: detail.key_version,
         owner: detail.owner,
         grant: detail.grant,
-        note: detail.note,
+        note,
     })
 }

@@ -16,9 +16,14 @@
 //! | `passkey` | [`PasskeyRecord`](crate::store::PasskeyRecord) | MAC |
 //! | `totp-secret` | `credentials/totp` | associated data of an authenticator app's secret |
 //! | `session` | [`SessionRecord`](crate::store::SessionRecord) | associated data of the transport key |
+//! | `session-use` | [`SessionRecord`](crate::store::SessionRecord), when it was last used | MAC |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |
+//!
+//! A usage policy is the three fields of its window and its number of releases; what else it restricts is one byte string at the end of the
+//! record (`store/policies`), which is left out, and not `null`, where that is nothing: so are the records from before there was more.
+//! The number of fields, which stands first, tells the two apart.
 
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
@@ -86,7 +91,15 @@ impl Canonical {
         self.optional_uint(value.map(Timestamp::as_millis))
     }
 
-    /// A usage policy: three fields.
+    /// A field that is left out where it is absent: only at the end of a record, whose number of fields then tells.
+    pub(crate) fn where_present(self, value: Option<&[u8]>) -> Self {
+        match value {
+            Some(value) => self.bytes(value),
+            None => self,
+        }
+    }
+
+    /// The window and the number of releases of a usage policy: three fields.
     pub(crate) fn policy(self, policy: &UsagePolicy) -> Self {
         self.optional_time(policy.not_before)
             .optional_time(policy.not_after)

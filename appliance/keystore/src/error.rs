@@ -1,9 +1,9 @@
 //! Everything that an act can be refused for or fail at, and the problem code of each.
 
 use strongroom_hsm::HsmError;
-use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::AccountId;
+use strongroom_wire::id::{AccountId, SessionId};
 use strongroom_wire::key::KeyState;
+use strongroom_wire::policy::RuleName;
 use strongroom_wire::problem::{Code, Problem};
 
 use crate::store::StoreError;
@@ -63,6 +63,16 @@ pub enum Error {
     /// The session token is unknown, ended or expired, or its account may not act. Sign in again.
     #[error("Sign in first: there is no session with this token, or it has ended.")]
     NotSignedIn,
+    /// The token is that of a session which was opened from another address, and the domain binds sessions to their address.
+    #[error(
+        "This session was opened from another network address, and it holds from there only. Sign in from here."
+    )]
+    SessionElsewhere(AccountId, SessionId),
+    /// The act needs a sign-in at most so many seconds ago.
+    #[error(
+        "This needs a sign-in within the last {0} seconds: sign in again in this session, and repeat it."
+    )]
+    StepUpRequired(u32),
     /// The sign-in failed, for whatever reason: the caller learns no more.
     #[error(
         "The sign-in was refused: the account or the password is wrong, or the account may not sign in."
@@ -101,15 +111,14 @@ pub enum Error {
     /// The key's state does not allow the act.
     #[error("This key is {}, which does not allow that.", state_name(*.0))]
     KeyStateForbids(KeyState),
-    /// The usage policy allows it only later.
-    #[error("This key's usage policy does not allow it before {0}.")]
-    PolicyNotYetValid(Timestamp),
-    /// The usage policy allowed it only until a moment that has passed.
-    #[error("This key's usage policy allowed it until {0} only.")]
-    PolicyExpired(Timestamp),
-    /// The usage policy's releases are used up.
-    #[error("This key's usage policy limits its releases to {0}, and they are used up.")]
-    PolicyReleasesUsedUp(u64),
+    /// A usage policy's rule refuses it. Only the key's owner is told which.
+    #[error("{}{}.", policy_sentence(.rule.rule.code()), if *.tell { format!(", by the rule {rule}") } else { String::new() })]
+    PolicyRefused {
+        /// The rule.
+        rule: RuleName,
+        /// Whether the caller is told it.
+        tell: bool,
+    },
     /// The key has no such grant.
     #[error("This key has no such grant.")]
     GrantNotFound,
@@ -157,6 +166,8 @@ impl Error {
     pub const fn code(&self) -> Code {
         match self {
             Self::NotSignedIn => Code::NotSignedIn,
+            Self::SessionElsewhere(..) => Code::SessionElsewhere,
+            Self::StepUpRequired(_) => Code::StepUpRequired,
             Self::SignInRefused => Code::SignInRefused,
             Self::EnrolmentRefused => Code::EnrolmentRefused,
             Self::SecondFactorRefused => Code::SecondFactorRefused,
@@ -166,9 +177,7 @@ impl Error {
             Self::GrantRevoked => Code::GrantRevoked,
             Self::KeyDestroyed => Code::KeyDestroyed,
             Self::KeyStateForbids(_) => Code::KeyStateForbids,
-            Self::PolicyNotYetValid(_) => Code::PolicyNotYetValid,
-            Self::PolicyExpired(_) => Code::PolicyExpired,
-            Self::PolicyReleasesUsedUp(_) => Code::PolicyReleasesUsedUp,
+            Self::PolicyRefused { rule, .. } => rule.rule.code(),
             Self::GrantNotFound => Code::GrantNotFound,
             Self::AccountNotFound(_) => Code::AccountNotFound,
             Self::CredentialNotFound => Code::CredentialNotFound,
@@ -182,9 +191,28 @@ impl Error {
         }
     }
 
+    /// What the leaf of the refusal says: the code, and the rule where a usage policy refused.
+    pub(crate) fn note(&self) -> String {
+        match self {
+            Self::PolicyRefused { rule, .. } => format!("{} {rule}", self.code()),
+            _ => self.code().to_string(),
+        }
+    }
+
     /// Whether a refused attempt leaves a leaf even when it is not known who made it.
     pub(crate) const fn is_tampering(&self) -> bool {
         matches!(self.code(), Code::IntegrityFailure)
+    }
+}
+
+const fn policy_sentence(code: Code) -> &'static str {
+    match code {
+        Code::PolicyNotYetValid => "A usage policy does not allow this yet",
+        Code::PolicyExpired => "A usage policy does not allow this any more",
+        Code::PolicyReleasesUsedUp => {
+            "A usage policy limits the key's releases, and they are used up"
+        }
+        _ => "A usage policy does not allow this",
     }
 }
 

@@ -52,6 +52,8 @@ impl Keystore {
         self.core.act(Act::GroupAdd, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
             let (record, kek) = managed(scope, &caller, group)?;
+            // It shares every key of the group.
+            caller.require_recent(scope.now)?;
             let member = scope.view().require_account(&request.account)?;
             scope.detail.subject = Some(member.id);
             if member.kind == AccountKind::Group {

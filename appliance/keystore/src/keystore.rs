@@ -19,9 +19,12 @@ use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
 use crate::rotation;
 use crate::rotation::Rotation;
-use crate::sessions::SignIns;
+use crate::sessions;
+use crate::sessions::{SignIns, Uses};
 use crate::store::Store;
 
+/// How many sessions' last uses are written in one act.
+const USES_AT_ONCE: usize = 500;
 /// Where the appliance's own acts come from.
 pub(crate) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -48,8 +51,10 @@ pub struct Options {
     pub kek_cache_ttl: Duration,
     /// How many unwrapped account KEKs are kept at most, 32 bytes of locked memory each.
     pub kek_cache_size: usize,
-    /// How long a session lasts.
+    /// How long a session lasts at most.
     pub session_lifetime: Duration,
+    /// How long a session lasts without being used.
+    pub session_idle_lifetime: Duration,
     /// How long an enrolment code is good for.
     pub enrolment_lifetime: Duration,
     /// Whom passkeys are made for.
@@ -72,6 +77,7 @@ impl Default for Options {
             kek_cache_ttl: Duration::from_mins(5),
             kek_cache_size: 10_000,
             session_lifetime: Duration::from_hours(8),
+            session_idle_lifetime: Duration::from_hours(1),
             enrolment_lifetime: Duration::from_hours(7 * 24),
             passkeys: PasskeyParty {
                 id: "strongroom.local".to_owned(),
@@ -203,7 +209,8 @@ impl Keystore {
         let record = store.snapshot()?.domain(&options.domain)?.ok_or_else(|| {
             Error::Domain(format!("Domain {:?} is not initialised.", options.domain))
         })?;
-        let domain = Domain::open(&record, hsm, options.kek_cache_size, options.kek_cache_ttl)?;
+        let mut domain = Domain::open(&record, hsm, options.kek_cache_size, options.kek_cache_ttl)?;
+        domain.uses = Uses::new(options.session_idle_lifetime);
         let core = Arc::new(Core {
             store,
             clock,
@@ -254,7 +261,7 @@ impl Keystore {
         })
     }
 
-    /// Forgets sessions, sign-ins, enrolment codes and cached KEKs whose time is over, and records sign-ins that were started and not
+    /// Forgets sessions, sign-ins, enrolment codes and cached KEKs whose time is over, keeps when sessions were last used, and records sign-ins that were started and not
     /// finished; says how many sessions and codes there were.
     ///
     /// # Errors
@@ -267,6 +274,7 @@ impl Keystore {
         let mut abandoned = self.core.sign_ins.take_expired(now);
         abandoned.extend(self.core.waiting.take_expired(now));
         self.core.ceremonies.forget_expired(now);
+        self.keep_uses()?;
         self.core
             .act(Act::SessionOpen, LOCALHOST, move |scope| {
                 for (account, source) in &abandoned {
@@ -278,9 +286,28 @@ impl Keystore {
                     };
                     scope.record_refused(Act::SessionOpen)?;
                 }
-                Ok(scope.tx.forget_expired(scope.now)?)
+                // Whatever was used since is not forgotten.
+                let uses = scope.domain.uses.unkept();
+                sessions::keep_uses(scope, &uses)?;
+                let idle_since = scope.domain.uses.idle_since(scope.now);
+                Ok(scope.tx.forget_expired(scope.now, idle_since)?)
             })
             .map_err(|refusal| refusal.error)
+    }
+
+    /// Writes when sessions were last used, some at a time, so that nobody waits long behind them.
+    fn keep_uses(&self) -> Result<(), Error> {
+        let core = &self.core;
+        for uses in core.domain.uses.unkept().chunks(USES_AT_ONCE) {
+            let kept = uses.to_vec();
+            core.act(Act::SessionUse, LOCALHOST, move |scope| {
+                sessions::keep_uses(scope, &kept)
+            })
+            .map_err(|refusal| refusal.error)?;
+            core.domain.uses.were_kept(uses);
+        }
+        core.domain.uses.forget_ended(core.clock.now());
+        Ok(())
     }
 
     /// Forgets every cached KEK and every sign-in that is under way.

@@ -5,10 +5,12 @@
 //! | [`Keystore`] (`keystore`) | opening a domain, health, figures, what runs in the background |
 //! | `act` | how acts and looks are run: who asks, in which transaction, leaving which leaf |
 //! | `accounts`, `groups` | accounts and their roles; groups and their members |
-//! | `credentials/`, `sessions` | enrolment, OPAQUE sign-in, second factors, passkeys; sessions |
+//! | `roles` | what each role may do, and which exclude each other |
+//! | `credentials/` | enrolment, second factors, passkeys, recovery codes |
+//! | `sessions` | OPAQUE sign-in, sessions, their last use and stepping up |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `grants` | sharing and revoking |
-//! | `policy` | usage policies |
+//! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
 //! | `audit` | records, checkpoints, proofs, verification |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
@@ -42,6 +44,7 @@ mod hierarchy;
 mod keys;
 mod keystore;
 mod policy;
+mod roles;
 mod rotation;
 mod seal;
 mod sessions;

@@ -1,4 +1,12 @@
 //! Sign-in by OPAQUE (RFC 9807 section 6) and the sessions that it opens.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `uses` | when and from where sessions were last used; whether one has ended by idleness |
+//! | `step_up` | signing in again in a session |
+
+mod step_up;
+mod uses;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,8 +22,11 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId, SignInId};
 use strongroom_wire::session::{
-    FinishSignIn, Session, Sessions, SignInFinished, SignInStarted, SignedIn, StartSignIn,
+    FinishSignIn, Session, Sessions, SignInFinished, SignInStarted, SignInStrength, SignedIn,
+    StartSignIn,
 };
+
+pub(crate) use uses::{Uses, admit, keep_uses, last_use};
 
 use crate::accounts::{normal_name, to_wire};
 use crate::act::{Presented, Scope, SessionToken};
@@ -37,9 +48,20 @@ pub(crate) struct SignIns(Mutex<HashMap<SignInId, SignIn>>);
 struct SignIn {
     name: String,
     account: Option<AccountId>,
+    /// The session that it is to confirm, where it is to open none.
+    session: Option<SessionId>,
     source: IpAddr,
     state: ServerLogin<Suite>,
     expires: Timestamp,
+}
+
+/// A sign-in that has been finished, well or not.
+struct Ended {
+    name: String,
+    account: Option<AccountId>,
+    session: Option<SessionId>,
+    /// The transport key, where the client proved that it knows the password.
+    proof: Option<TransportKey>,
 }
 
 impl SignIns {
@@ -74,69 +96,18 @@ impl Keystore {
     /// Begins a sign-in. The answer is of the same form whether the account exists, has enrolled and may sign in, or not
     /// (RFC 9807 section 6.3.2.2).
     pub fn start_sign_in(&self, source: IpAddr, request: StartSignIn) -> Answer<SignInStarted> {
-        let core = &self.core;
-        let ke1 = CredentialRequest::<Suite>::deserialize(&request.ke1.0).map_err(|_| {
-            Error::Invalid("The first sign-in message is not one of OPAQUE.".to_owned())
-        })?;
-        let name = normal_name(&request.account);
-        let (account, record) = self.registration_of(&name)?;
-        let started = with_identifiers(&core.domain.name, &name, |identifiers| {
-            ServerLogin::start(
-                &mut OsRng,
-                &core.domain.opaque_setup,
-                record,
-                ke1,
-                name.as_bytes(),
-                ServerLoginParameters {
-                    context: Some(CONTEXT),
-                    identifiers,
-                },
-            )
-        })
-        .map_err(|_| {
-            Error::Invalid("The first sign-in message is not one of OPAQUE.".to_owned())
-        })?;
-        let id = SignInId::generate();
-        let now = core.clock.now();
-        let sign_in = SignIn {
-            name,
-            account,
-            source,
-            state: started.state,
-            expires: now.plus_seconds(SIGN_IN_LIFETIME),
-        };
-        core.sign_ins.put(id, sign_in)?;
-        Ok(SignInStarted {
-            sign_in: id,
-            domain: core.domain.name.clone(),
-            ke2: started.message.serialize().to_vec().into(),
-        })
+        self.begin(source, &normal_name(&request.account), &request.ke1.0, None)
     }
 
     /// Ends a sign-in: opens a session when the client proves that it knows the password, or says what else it takes. Each started
     /// sign-in is good for one try.
     pub fn finish_sign_in(&self, source: IpAddr, request: FinishSignIn) -> Answer<SignInFinished> {
         let core = &self.core;
-        let sign_in = core.sign_ins.held().remove(&request.sign_in);
-        let now = core.clock.now();
-        let account = sign_in.as_ref().and_then(|sign_in| sign_in.account);
-        let name = sign_in.as_ref().map(|sign_in| sign_in.name.clone());
-        let transport = sign_in
-            .filter(|sign_in| now < sign_in.expires)
-            .and_then(|sign_in| {
-                let ke3 = CredentialFinalization::<Suite>::deserialize(&request.ke3.0).ok()?;
-                with_identifiers(&core.domain.name, &sign_in.name, |identifiers| {
-                    sign_in.state.finish(
-                        ke3,
-                        ServerLoginParameters {
-                            context: Some(CONTEXT),
-                            identifiers,
-                        },
-                    )
-                })
-                .ok()
-            })
-            .map(|finished| TransportKey::derive(&finished.session_key));
+        // One that was started to confirm a session opens none.
+        let ended = self.end(&request).filter(|ended| ended.session.is_none());
+        let (account, name, transport) = ended.map_or((None, None, None), |ended| {
+            (ended.account, Some(ended.name), ended.proof)
+        });
         let (proved, options) = (transport.clone(), core.options.clone());
         let outcome = core.act(Act::SessionOpen, source, move |scope| {
             scope.record_strangers = true;
@@ -151,13 +122,20 @@ impl Keystore {
                 return Ok(Outcome::SecondFactor(needed));
             }
             password_used(scope, password)?;
-            open(scope, &account, transport, source, &options).map(Outcome::Opened)
+            let strength = SignInStrength::Password;
+            open(scope, &account, transport, strength, source, &options).map(Outcome::Opened)
         })?;
         match (outcome, name, transport) {
             (Outcome::Opened(signed_in), ..) => Ok(SignInFinished::SignedIn(signed_in)),
             (Outcome::SecondFactor(needed), Some(name), Some(transport)) => {
-                let second_factor =
-                    self.wait_for_second_factor(request.sign_in, name, source, transport, needed)?;
+                let second_factor = self.wait_for_second_factor(
+                    request.sign_in,
+                    name,
+                    source,
+                    transport,
+                    None,
+                    needed,
+                )?;
                 Ok(SignInFinished::SecondFactor { second_factor })
             }
             // Without a name and a transport key the act was refused.
@@ -186,13 +164,23 @@ impl Keystore {
                 .map(|session| {
                     let kek = view.keks.get(session.account, session.kek_version)?;
                     seal::open(&kek, &session.canonical(), &session.sealed, "session")?;
+                    let last = last_use(view, &session)?;
                     Ok(Session {
                         id: session.id,
                         created: session.created,
                         expires: session.expires,
                         source: session.source,
+                        strength: session.strength,
+                        confirmed: session.confirmed,
+                        last_seen: last.at,
+                        last_source: last.from.to_string(),
+                        idle_expires: view.domain.uses.idle_end(last.at).min(session.expires),
                         current: session.id == caller.session,
                     })
+                })
+                .filter(|session| {
+                    let ended = |session: &Session| session.idle_expires <= view.now;
+                    !session.as_ref().is_ok_and(ended)
                 })
                 .collect::<Result<_, Error>>()?;
             Ok(Sessions { sessions })
@@ -209,6 +197,76 @@ impl Keystore {
             scope.detail.note = Some(ended.to_string());
             let leaf = scope.record(Act::SessionEnd)?;
             Ok(Done { leaf })
+        })
+    }
+
+    /// Answers the first message of a sign-in, and holds it until its end.
+    fn begin(
+        &self,
+        source: IpAddr,
+        name: &str,
+        ke1: &[u8],
+        session: Option<SessionId>,
+    ) -> Answer<SignInStarted> {
+        let core = &self.core;
+        let malformed =
+            || Error::Invalid("The first sign-in message is not one of OPAQUE.".to_owned());
+        let ke1 = CredentialRequest::<Suite>::deserialize(ke1).map_err(|_| malformed())?;
+        let (account, record) = self.registration_of(name)?;
+        let started = with_identifiers(&core.domain.name, name, |identifiers| {
+            ServerLogin::start(
+                &mut OsRng,
+                &core.domain.opaque_setup,
+                record,
+                ke1,
+                name.as_bytes(),
+                ServerLoginParameters {
+                    context: Some(CONTEXT),
+                    identifiers,
+                },
+            )
+        })
+        .map_err(|_| malformed())?;
+        let id = SignInId::generate();
+        let now = core.clock.now();
+        let sign_in = SignIn {
+            name: name.to_owned(),
+            account,
+            session,
+            source,
+            state: started.state,
+            expires: now.plus_seconds(SIGN_IN_LIFETIME),
+        };
+        core.sign_ins.put(id, sign_in)?;
+        Ok(SignInStarted {
+            sign_in: id,
+            domain: core.domain.name.clone(),
+            ke2: started.message.serialize().to_vec().into(),
+        })
+    }
+
+    /// Takes a started sign-in and looks whether its last message proves that the client knows the password.
+    fn end(&self, request: &FinishSignIn) -> Option<Ended> {
+        let core = &self.core;
+        let sign_in = core.sign_ins.held().remove(&request.sign_in)?;
+        let (account, session) = (sign_in.account, sign_in.session);
+        let in_time = core.clock.now() < sign_in.expires;
+        let ke3 = CredentialFinalization::<Suite>::deserialize(&request.ke3.0).ok();
+        let proof = ke3.filter(|_| in_time).and_then(|ke3| {
+            with_identifiers(&core.domain.name, &sign_in.name, |identifiers| {
+                let parameters = ServerLoginParameters {
+                    context: Some(CONTEXT),
+                    identifiers,
+                };
+                sign_in.state.finish(ke3, parameters)
+            })
+            .ok()
+        });
+        Some(Ended {
+            name: sign_in.name,
+            account,
+            session,
+            proof: proof.map(|finished| TransportKey::derive(&finished.session_key)),
         })
     }
 
@@ -273,6 +331,7 @@ pub(crate) fn open(
     scope: &mut Scope<'_>,
     account: &AccountRecord,
     transport: &TransportKey,
+    strength: SignInStrength,
     source: IpAddr,
     options: &Options,
 ) -> Result<SignedIn, Error> {
@@ -287,9 +346,15 @@ pub(crate) fn open(
         created: scope.now,
         expires: scope.now.plus_seconds(options.session_lifetime.as_secs()),
         source: source.to_string(),
+        strength,
+        confirmed: scope.now,
         kek_version: account.kek_version,
         sealed: Vec::new(),
+        seen: scope.now,
+        seen_from: source.to_string(),
+        seen_mac: [0; 32],
     };
+    scope.domain.authenticate_session_use(&mut session);
     session.sealed = seal::seal(&kek, &session.canonical(), transport.as_bytes())?;
     scope.tx.open_session(&session)?;
     scope.detail.session = Some(session.id);

@@ -120,8 +120,10 @@ pub(crate) struct Keystore {
     pub(crate) kek_cache_ttl: u64,
     /// Account KEKs in memory at most.
     pub(crate) kek_cache_size: NonZeroUsize,
-    /// Seconds after which a session ends by itself.
+    /// Seconds after which a session ends by itself, however much it is used.
     pub(crate) session_lifetime: NonZeroU64,
+    /// Seconds without a request after which a session ends by itself.
+    pub(crate) session_idle_lifetime: NonZeroU64,
     /// Seconds after which an enrolment code lapses.
     pub(crate) enrolment_lifetime: NonZeroU64,
     /// How many records a rotation moves to a new KEK in a second.
@@ -134,6 +136,7 @@ impl Default for Keystore {
             kek_cache_ttl: 300,
             kek_cache_size: at_least_one(10_000),
             session_lifetime: seconds(8 * 3600),
+            session_idle_lifetime: seconds(3600),
             enrolment_lifetime: seconds(7 * 24 * 3600),
             rotation_rate: NonZeroU32::MIN.saturating_add(499),
         }
@@ -339,6 +342,7 @@ impl Config {
             kek_cache_ttl: Duration::from_secs(self.keystore.kek_cache_ttl),
             kek_cache_size: self.keystore.kek_cache_size.get(),
             session_lifetime: Duration::from_secs(self.keystore.session_lifetime.get()),
+            session_idle_lifetime: Duration::from_secs(self.keystore.session_idle_lifetime.get()),
             enrolment_lifetime: Duration::from_secs(self.keystore.enrolment_lifetime.get()),
             passkeys: self.passkey_party(),
         }

@@ -12,6 +12,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use strongroom_keystore::Refusal;
 use strongroom_wire::encoding::{MalformedBase64, MalformedTimestamp};
+use strongroom_wire::policy::{MalformedNetwork, MalformedTimeOfDay};
 use strongroom_wire::problem::{Code, MEDIA_TYPE, Problem};
 
 use crate::auth::limits::TooMany;
@@ -222,10 +223,15 @@ fn harmless_part(message: &str) -> Option<String> {
         let (_, expected) = message.rsplit_once(", expected ")?;
         return Some(format!(": it has an unknown field; expected {expected}"));
     }
-    [MalformedBase64.to_string(), MalformedTimestamp.to_string()]
-        .into_iter()
-        .find(|ours| message.starts_with(ours.as_str()))
-        .map(|ours| format!(": {ours}"))
+    [
+        MalformedBase64.to_string(),
+        MalformedTimestamp.to_string(),
+        MalformedNetwork.to_string(),
+        MalformedTimeOfDay.to_string(),
+    ]
+    .into_iter()
+    .find(|ours| message.starts_with(ours.as_str()))
+    .map(|ours| format!(": {ours}"))
 }
 
 #[cfg(test)]
@@ -235,7 +241,7 @@ mod tests {
     use actix_web::body::to_bytes;
     use serde::de::DeserializeOwned;
     use strongroom_wire::account::{CreateAccount, StartEnrolment};
-    use strongroom_wire::key::{CreateKeys, KeyQuery};
+    use strongroom_wire::key::{CreateKeys, KeyQuery, ShareKey};
     use strongroom_wire::session::FinishSignIn;
 
     use super::*;
@@ -340,6 +346,16 @@ mod tests {
                     r#"{"keys":[{"algorithm":"aes-256","policy":{"not_after":"tomorrow"}}]}"#,
                 ),
                 "RFC 3339",
+            ),
+            (
+                detail::<ShareKey>(r#"{"grantee":"b","policy":{"networks":["k7-SECRET-9z"]}}"#),
+                "10.0.0.0/8",
+            ),
+            (
+                detail::<ShareKey>(
+                    r#"{"grantee":"b","policy":{"hours":[{"from":"k7-SECRET-9z"}]}}"#,
+                ),
+                "24:00",
             ),
         ] {
             assert!(detail.contains(expected), "{detail}");

@@ -7,7 +7,9 @@ use crate::encoding::{Base64, Timestamp};
 use crate::id::AccountId;
 
 /// What an account stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum AccountKind {
     /// A human being.
@@ -36,12 +38,49 @@ pub enum AccountState {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Manages accounts. Can read no key by it.
+    /// Manages accounts, the domain's policy and KEKs. Can read no key by it.
     Administrator,
     /// Reads the whole audit log.
     Auditor,
+    /// Sets the domain's policy and looks after KEKs.
+    SecurityOfficer,
+    /// Enters authorisations.
+    CaseOfficer,
+    /// Approves authorisations.
+    LegalApprover,
+    /// Carries out disclosures that were approved.
+    Executor,
+    /// Hands out disclosures that were carried out.
+    Releaser,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 7] = [
+        Self::Administrator,
+        Self::Auditor,
+        Self::SecurityOfficer,
+        Self::CaseOfficer,
+        Self::LegalApprover,
+        Self::Executor,
+        Self::Releaser,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Auditor => "auditor",
+            Self::SecurityOfficer => "security-officer",
+            Self::CaseOfficer => "case-officer",
+            Self::LegalApprover => "legal-approver",
+            Self::Executor => "executor",
+            Self::Releaser => "releaser",
+        }
+    }
 }
 
 /// An account as its administrators and its holder see it.

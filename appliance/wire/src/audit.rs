@@ -97,6 +97,16 @@ acts! {
     AccountKekResealed = 45, "account-kek.resealed";
     /// The database was restored from a backup.
     DomainRestore = 50, "domain.restore";
+    /// The domain's policy was changed.
+    DomainPolicy = 60, "domain.policy";
+    /// A key's usage policy was changed.
+    KeyPolicy = 61, "key.policy";
+    /// A grant's usage policy was changed.
+    GrantPolicy = 62, "grant.policy";
+    /// Whoever holds a session signed in again in it.
+    SessionStepUp = 63, "session.step-up";
+    /// A session's token was presented from another address than the session's, where the domain binds sessions to their address.
+    SessionUse = 64, "session.use";
     /// An account got a credential beside those it had: the note says of what kind.
     CredentialAdd = 80, "credential.add";
     /// An account lost a credential: the note says of what kind.
@@ -150,7 +160,8 @@ pub struct Record {
     /// The grant acted on or acted under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
-    /// Of a refusal, the problem code; of an act, what more there is to say, such as the new state.
+    /// Of a refusal, the problem code, and where a usage policy refused, for the key's owner and auditors, a space and the rule that did,
+    /// such as `policy:key:networks`; of an act, what more there is to say, such as the new state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

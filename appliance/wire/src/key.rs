@@ -1,10 +1,11 @@
-//! Keys, versions, grants, rights and usage policies.
+//! Keys, versions, grants and rights.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::encoding::{Base64, Timestamp};
 use crate::id::{AccountId, GrantId, KeyId};
+pub use crate::policy::UsagePolicy;
 
 /// The most keys that one request creates.
 pub const MOST_KEYS_A_REQUEST: usize = 1000;
@@ -91,22 +92,6 @@ impl Right {
     ];
 }
 
-/// When and how often a key may be released. Absent members restrict nothing. Where several policies apply (the key's and the
-/// grant's) all of them must allow the act.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UsagePolicy {
-    /// Not before this moment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_before: Option<Timestamp>,
-    /// Not at or after this moment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_after: Option<Timestamp>,
-    /// At most so many releases: of a key's policy over all grants together, of a grant's policy under that grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_releases: Option<u64>,
-}
-
 /// One key of [`CreateKeys`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -140,8 +125,8 @@ const fn active() -> KeyState {
 pub struct CreateKeys {
     /// 1 to [`MOST_KEYS_A_REQUEST`] keys.
     pub keys: Vec<NewKey>,
-    /// Whether to release each to its creator in the same answer. Such a release is an act of its own, with its own leaf; the key's usage
-    /// policy does not bind it.
+    /// Whether to release each to its creator in the same answer. Such a release is an act of its own, with its own leaf. The domain's
+    /// usage policy binds it, the key's does not: so that something can be protected now that is to be opened later, or once.
     #[serde(default)]
     pub release: bool,
 }
@@ -189,9 +174,10 @@ pub struct Key {
     pub recipients: Vec<String>,
     /// The newest version; the first is 1.
     pub version: u32,
-    /// The key's usage policy.
-    pub policy: UsagePolicy,
-    /// How often it has been released over all grants; counted where its policy limits releases.
+    /// The key's usage policy; for its owner and those who administer it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<UsagePolicy>,
+    /// How often it has been released over all grants, for those who see its policy; counted where a policy limits releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub releases: Option<u64>,
     /// When it was created.
@@ -265,6 +251,9 @@ pub struct Material {
     /// The client must forget the material at this moment, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Timestamp>,
+    /// The client must forget the material so many seconds after it came, by its own clock, if there is such a span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_for: Option<u32>,
     /// The index of the audit leaf of the release.
     pub leaf: u64,
 }

@@ -8,7 +8,8 @@
 //! | [`account`] | accounts, their kinds, states and roles; enrolment; group members |
 //! | [`credential`] | authenticator apps, passkeys and recovery codes |
 //! | [`session`] | sign-in by OPAQUE (RFC 9807) and the sessions it opens |
-//! | [`key`] | keys, versions, grants, rights and usage policies |
+//! | [`key`] | keys, versions, grants and rights |
+//! | [`policy`] | usage policies, the domain's policy, previews of decisions |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
 //! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
 //! | [`health`] | what the health routes answer |
@@ -29,6 +30,7 @@ pub mod encoding;
 pub mod health;
 pub mod id;
 pub mod key;
+pub mod policy;
 pub mod problem;
 pub mod rotation;
 pub mod session;

@@ -121,6 +121,12 @@ codes! {
     PolicyExpired = "policy-expired", 403, "The usage policy does not allow it any more";
     /// The usage policy's number of releases is used up.
     PolicyReleasesUsedUp = "policy-releases-used-up", 403, "The usage policy's releases are used up";
+    /// A usage policy does not allow it, by a rule that the key's owner sees in the audit log.
+    PolicyRefused = "policy-refused", 403, "The usage policy does not allow it";
+    /// The act needs a more recent sign-in than the session's: sign in again in the session, then repeat it.
+    StepUpRequired = "step-up-required", 403, "Sign in again first";
+    /// The session was opened from another network address, and the domain binds sessions to their address.
+    SessionElsewhere = "session-elsewhere", 401, "The session was opened from another address";
     /// There is no grant with this identifier on this key.
     GrantNotFound = "grant-not-found", 404, "No such grant";
     /// The caller may know accounts of the domain, and there is none with this name or identifier.

@@ -8,6 +8,27 @@ use crate::credential::{CredentialKind, PasskeyAssertion, PasskeyRequest, Second
 use crate::encoding::{Base64, Timestamp};
 use crate::id::{SessionId, SignInId};
 
+/// How strongly the holder of a session proved who they are, from the weakest to the strongest.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignInStrength {
+    /// With a secret that a machine keeps.
+    Secret,
+    /// With a password that a person knows.
+    Password,
+    /// With a password and a second factor.
+    TwoFactor,
+    /// With a passkey, which no imitated page can be given.
+    Passkey,
+}
+
+impl SignInStrength {
+    /// Every strength, from the weakest to the strongest.
+    pub const ALL: [Self; 4] = [Self::Secret, Self::Password, Self::TwoFactor, Self::Passkey];
+}
+
 /// `POST /v1/sessions/start`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +167,25 @@ pub struct SignedIn {
     pub leaf: u64,
 }
 
+/// `POST /v1/sessions/current/step-up/start`: to sign in again in the present session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartStepUp {
+    /// `KE1` (RFC 9807 section 6.1), for the session's account.
+    pub ke1: Base64,
+}
+
+/// The answer to `POST /v1/sessions/current/step-up/finish`, which takes a [`FinishSignIn`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SteppedUp {
+    /// When the session's holder last signed in in it: now.
+    pub confirmed: Timestamp,
+    /// How strong the session's sign-in is.
+    pub strength: SignInStrength,
+    /// The index of the audit leaf.
+    pub leaf: u64,
+}
+
 /// A session as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
@@ -157,6 +197,16 @@ pub struct Session {
     pub expires: Timestamp,
     /// The address from which its holder signed in.
     pub source: String,
+    /// How strongly its holder signed in.
+    pub strength: SignInStrength,
+    /// When its holder last signed in in it: when it was opened, or stepped up.
+    pub confirmed: Timestamp,
+    /// When it was last used.
+    pub last_seen: Timestamp,
+    /// The address from which it was last used.
+    pub last_source: String,
+    /// When it ends by itself unless it is used before.
+    pub idle_expires: Timestamp,
     /// Whether the request was made with it.
     pub current: bool,
 }

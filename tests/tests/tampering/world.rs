@@ -16,6 +16,7 @@ use strongroom_wire::audit::Record;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId};
 use strongroom_wire::key::{CreateKeys, KeyPage, KeyState, NewKey, ShareKey, Shared, UsagePolicy};
+use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 use strongroom_wire::problem::{Code, Problem};
 use strongroom_wire::session::Sessions;
 
@@ -99,6 +100,16 @@ impl World {
             appliance,
         };
         world.make_keys();
+        // What a database that was edited would rather be without.
+        let policy = DomainPolicy {
+            usage: UsagePolicy {
+                keep_for: Some(24 * 3600),
+                ..UsagePolicy::default()
+            },
+            ..DomainPolicy::default()
+        };
+        let path = "/v1/domain/policy";
+        let _: ChangedDomainPolicy = world.admin.ask("PUT", path, &policy).unwrap();
         let mallorys = mallory.create_key("mallory's own", &[]).unwrap().key.id;
         world.keys.insert("mallorys", mallorys);
         let suspend = UpdateAccount {
@@ -139,6 +150,11 @@ impl World {
             not_before: from,
             not_after: until,
             max_releases: most,
+            ..UsagePolicy::default()
+        };
+        let elsewhere = UsagePolicy {
+            networks: Some(vec!["10.0.0.0/8".parse().unwrap()]),
+            ..UsagePolicy::default()
         };
         let open = UsagePolicy::default();
         let of_keys = [
@@ -152,6 +168,7 @@ impl World {
             ("too_early", policy(Some(soon), None, None)),
             ("too_late", policy(None, Some(over), None)),
             ("used_up", policy(None, None, Some(1))),
+            ("elsewhere", elsewhere.clone()),
         ];
         let keys = of_keys.iter().map(|(name, policy)| NewKey {
             policy: policy.clone(),
@@ -180,6 +197,7 @@ impl World {
             ("grant_too_early", policy(Some(soon), None, None)),
             ("grant_too_late", policy(None, Some(over), None)),
             ("grant_used_up", policy(None, None, Some(1))),
+            ("grant_elsewhere", elsewhere),
         ];
         for (name, policy) in of_grants {
             let key = self.alice.create_key(name, &[]).unwrap().key.id;
@@ -256,7 +274,8 @@ impl World {
     /// A session's row as the values of an INSERT.
     fn session_row(&self, session: &Session) -> String {
         let query = "SELECT quote(token_hash) || ',' || quote(id) || ',' || quote(account) || ',' || quote(created) || ',' ||
-             quote(expires) || ',' || quote(source) || ',' || quote(kek_version) || ',' || quote(sealed) FROM sessions WHERE id = ?1";
+             quote(expires) || ',' || quote(source) || ',' || quote(kek_version) || ',' || quote(sealed) || ',' || quote(strength) || ',' ||
+             quote(confirmed) || ',' || quote(seen) || ',' || quote(seen_from) || ',' || quote(seen_mac) FROM sessions WHERE id = ?1";
         self.appliance
             .database()
             .query_row(query, [session.id.as_bytes()], |row| row.get(0))

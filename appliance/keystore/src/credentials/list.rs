@@ -41,6 +41,7 @@ impl Keystore {
         self.core
             .act(Act::CredentialRemove, caller.source, move |scope| {
                 let caller = scope.authenticate(&presented)?;
+                caller.require_recent(scope.now)?;
                 scope.detail.note = Some(name.to_string());
                 remove(scope, caller.account.id, name)?;
                 second_factor::update_password(scope, caller.account.id)?;

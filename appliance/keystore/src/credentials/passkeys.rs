@@ -15,7 +15,7 @@ use strongroom_wire::credential::{
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, PasskeyId, RegistrationId, SignInId};
 use strongroom_wire::session::{
-    FinishPasskeySignIn, PasskeySignInStarted, PasskeySignedIn, SealedTransportKey,
+    FinishPasskeySignIn, PasskeySignInStarted, PasskeySignedIn, SealedTransportKey, SignInStrength,
     StartPasskeySignIn,
 };
 
@@ -154,6 +154,7 @@ impl Keystore {
         let (presented, party) = (caller.clone(), core.options.passkeys.clone());
         core.act(Act::CredentialAdd, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
+ caller.require_recent(scope.now)?;
             let account = caller.account.id;
             let held = held
                 .as_ref()
@@ -266,7 +267,10 @@ impl Keystore {
                 error => error,
             })?;
             let transport = TransportKey::from_bytes(seal::random()?);
-            let signed_in = sessions::open(scope, &account, &transport, source, &options)?;
+            let signed_in = {
+                let strength = SignInStrength::Passkey;
+                sessions::open(scope, &account, &transport, strength, source, &options)?
+            };
             let sealed = passkey::seal(
                 &held.client_key,
                 request.sign_in,

@@ -23,6 +23,7 @@ impl Keystore {
         self.core
             .act(Act::CredentialAdd, caller.source, move |scope| {
                 let caller = scope.authenticate(&presented)?;
+                caller.require_recent(scope.now)?;
                 require_person(&caller)?;
                 let codes = make(scope, caller.account.id)?;
                 scope.detail.note = Some("recovery-codes".to_owned());

@@ -11,8 +11,8 @@ use strongroom_session::{TransportKey, passkey};
 use strongroom_wire::audit::Act;
 use strongroom_wire::credential::{CredentialKind as WireKind, SecondFactor};
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::{AccountId, SignInId};
-use strongroom_wire::session::{FinishSecondFactor, SecondFactorNeeded, SignedIn};
+use strongroom_wire::id::{AccountId, SessionId, SignInId};
+use strongroom_wire::session::{FinishSecondFactor, SecondFactorNeeded, SignInStrength, SignedIn};
 
 use super::passkeys::{passkey_request, use_passkey};
 use super::webauthn::Expected;
@@ -41,6 +41,8 @@ pub(crate) struct Held {
     pub(crate) name: String,
     pub(crate) account: AccountId,
     pub(crate) source: IpAddr,
+    /// The session that it is to confirm, where it is to open none.
+    pub(crate) session: Option<SessionId>,
     pub(crate) transport: TransportKey,
     /// What an assertion of a passkey covers besides the transport key.
     random: [u8; passkey::RANDOM],
@@ -131,8 +133,8 @@ impl Factors {
 }
 
 /// What a try came to. Also a refusal is committed: it counts.
-enum Outcome {
-    Opened(Box<SignedIn>),
+enum Outcome<T> {
+    Done(T),
     Refused(Error, u64),
 }
 
@@ -143,33 +145,61 @@ impl Keystore {
         source: IpAddr,
         request: FinishSecondFactor,
     ) -> Answer<SignedIn> {
-        let core = &self.core;
-        let held = core.waiting.take(request.sign_in, core.clock.now());
-        let outcome = {
-            let (held, options) = (held.clone(), core.options.clone());
-            core.act(Act::SessionOpen, source, move |scope| {
+        let options = self.core.options.clone();
+        self.try_second_factor(
+            Act::SessionOpen,
+            source,
+            request,
+            |scope, held| {
                 scope.record_strangers = true;
-                let held = held.as_ref().ok_or(Error::SecondFactorRefused)?;
+                // One that was started to confirm a session opens none.
+                let held = held.filter(|held| held.session.is_none());
+                let held = held.ok_or(Error::SecondFactorRefused)?;
                 scope.detail.subject = Some(held.account);
-                let account = sessions::active(scope, held.account)?;
-                let verdict = check(scope, held, &account, &options.passkeys, &request.proof)?;
-                if let Err(error) = verdict {
-                    scope.detail.note = Some(error.code().as_str().to_owned());
-                    let leaf = scope.record_refused(Act::SessionOpen)?;
-                    return Ok(Outcome::Refused(error, leaf));
-                }
+                sessions::active(scope, held.account)
+            },
+            move |scope, held, account| {
                 if let Some(password) = scope
                     .view()
                     .credential(account.id, CredentialKind::Opaque)?
                 {
                     sessions::password_used(scope, password)?;
                 }
-                sessions::open(scope, &account, &held.transport, source, &options)
-                    .map(|signed_in| Outcome::Opened(Box::new(signed_in)))
+                let strength = SignInStrength::TwoFactor;
+                sessions::open(scope, account, &held.transport, strength, source, &options)
+            },
+        )
+    }
+
+    /// Tries a second factor for what waits for it: `admit` says whose it must be, `then` what it brings.
+    pub(crate) fn try_second_factor<T: Send + 'static>(
+        &self,
+        act: Act,
+        source: IpAddr,
+        request: FinishSecondFactor,
+        admit: impl Fn(&mut Scope<'_>, Option<&Held>) -> Result<AccountRecord, Error>
+        + Send
+        + Sync
+        + 'static,
+        then: impl Fn(&mut Scope<'_>, &Held, &AccountRecord) -> Result<T, Error> + Send + Sync + 'static,
+    ) -> Answer<T> {
+        let core = &self.core;
+        let held = core.waiting.take(request.sign_in, core.clock.now());
+        let outcome = {
+            let (held, party) = (held.clone(), core.options.passkeys.clone());
+            core.act(act, source, move |scope| {
+                let account = admit(scope, held.as_ref())?;
+                let held = held.as_ref().ok_or(Error::SecondFactorRefused)?;
+                if let Err(error) = check(scope, held, &account, &party, &request.proof)? {
+                    scope.detail.note = Some(error.code().as_str().to_owned());
+                    let leaf = scope.record_refused(act)?;
+                    return Ok(Outcome::Refused(error, leaf));
+                }
+                then(scope, held, &account).map(Outcome::Done)
             })
         };
         let refusal = match outcome {
-            Ok(Outcome::Opened(signed_in)) => return Ok(*signed_in),
+            Ok(Outcome::Done(brought)) => return Ok(brought),
             Ok(Outcome::Refused(error, leaf)) => Refusal {
                 error,
                 leaf: Some(leaf),
@@ -185,13 +215,14 @@ impl Keystore {
         Err(refusal)
     }
 
-    /// Lets a sign-in whose password was right wait for a second factor.
+    /// Lets a sign-in whose password was right, or a session that is to be confirmed, wait for a second factor.
     pub(crate) fn wait_for_second_factor(
         &self,
         sign_in: SignInId,
         name: String,
         source: IpAddr,
         transport: TransportKey,
+        session: Option<SessionId>,
         needed: Needed,
     ) -> Result<SecondFactorNeeded, Error> {
         let expires = self.core.clock.now().plus_seconds(LIFETIME);
@@ -200,6 +231,7 @@ impl Keystore {
             name,
             account: needed.account,
             source,
+            session,
             transport,
             random,
             tries: TRIES,
@@ -232,16 +264,31 @@ pub(crate) fn needed(
     if !password.second_factor {
         return Ok(None);
     }
-    let factors = Factors::of(view, password.account)?;
-    Ok(Some(Needed {
-        account: password.account,
+    needed_of(view, password.account).map(Some)
+}
+
+/// What it takes to confirm a session of an account that has a second factor.
+pub(crate) fn asked_again(view: &View<'_>, account: AccountId) -> Result<Needed, Error> {
+    let password = view.credential(account, CredentialKind::Opaque)?;
+    if password.is_some_and(|password| !password.second_factor) {
+        return Err(Error::Conflict(
+            "This account has no second factor: sign in again with the password.".to_owned(),
+        ));
+    }
+    needed_of(view, account)
+}
+
+fn needed_of(view: &View<'_>, account: AccountId) -> Result<Needed, Error> {
+    let factors = Factors::of(view, account)?;
+    Ok(Needed {
+        account,
         kinds: factors.kinds(),
         passkeys: factors
             .passkeys
             .into_iter()
             .map(|passkey| passkey.credential)
             .collect(),
-    }))
+    })
 }
 
 /// An account got a second factor: its password is not enough from now on. Answers recovery codes where there were none.

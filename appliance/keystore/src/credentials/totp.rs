@@ -43,6 +43,7 @@ impl Keystore {
         self.core
             .act(Act::CredentialAdd, caller.source, move |scope| {
                 let caller = scope.authenticate(&presented)?;
+                caller.require_recent(scope.now)?;
                 require_person(&caller)?;
                 let secret = Zeroizing::new(seal::random::<SECRET>()?);
                 let account = &caller.account;
@@ -79,6 +80,7 @@ impl Keystore {
         self.core
             .act(Act::CredentialAdd, caller.source, move |scope| {
                 let caller = scope.authenticate(&presented)?;
+ caller.require_recent(scope.now)?;
                 let account = caller.account.id;
                 let pending = scope
                     .view()

@@ -20,18 +20,21 @@ use strongroom_session::opaque_ke::ServerSetup;
 use strongroom_session::{OsRng, Suite};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
+use strongroom_wire::policy::DomainPolicy;
 use zeroize::Zeroizing;
 
 use self::cache::KekCache;
 use crate::error::Error;
 use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
+use crate::sessions::Uses;
 use crate::store::{
     AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
-    KeyRecord, PasskeyRecord, RetiredMasterKekRecord, Snapshot,
+    KeyRecord, PasskeyRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
+const DOMAIN: &str = "domain";
 
 /// One version of one account's KEK.
 pub(crate) type KekName = (AccountId, u32);
@@ -49,6 +52,8 @@ pub(crate) struct Domain {
     pub(crate) origin: String,
     pub(crate) checkpoint_key: [u8; 32],
     pub(crate) opaque_setup: ServerSetup<Suite>,
+    /// When and from where its sessions were last used.
+    pub(crate) uses: Uses,
     integrity: MacKey,
     secrets: Aes256Key,
     hsm: Arc<dyn Hsm>,
@@ -87,6 +92,7 @@ impl Domain {
             opaque_setup: seal::seal(&secrets_key(&domain_key), &secrets_data(name), &setup)?,
             checkpoint_key,
             created: now,
+            policy: DomainPolicy::default(),
             mac: [0; 32],
         };
         record.mac = integrity_key(&domain_key).mac(&record.canonical());
@@ -119,6 +125,7 @@ impl Domain {
             origin: record.origin.clone(),
             checkpoint_key: record.checkpoint_key,
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
+            uses: Uses::default(),
             integrity,
             secrets,
             hsm,
@@ -269,17 +276,24 @@ impl Domain {
         retired.mac = self.integrity.mac(&retired.canonical());
     }
 
+    /// The domain's record as it is now, checked.
+    pub(crate) fn record(&self, snapshot: &dyn Snapshot) -> Result<DomainRecord, Error> {
+        let record = snapshot
+            .domain(&self.name)?
+            .ok_or(Error::Integrity(DOMAIN))?;
+        self.integrity
+            .check(&record.canonical(), &record.mac, DOMAIN)?;
+        Ok(record)
+    }
+
     /// The domain's record as it is now, checked, and its wrapped key.
     pub(crate) fn domain_key(
         &self,
         snapshot: &dyn Snapshot,
     ) -> Result<(DomainRecord, WrappedKey), Error> {
-        const WHAT: &str = "domain";
-        let record = snapshot.domain(&self.name)?.ok_or(Error::Integrity(WHAT))?;
-        self.integrity
-            .check(&record.canonical(), &record.mac, WHAT)?;
+        let record = self.record(snapshot)?;
         let wrapped =
-            WrappedKey::from_bytes(&record.domain_key).map_err(|_| Error::Integrity(WHAT))?;
+            WrappedKey::from_bytes(&record.domain_key).map_err(|_| Error::Integrity(DOMAIN))?;
         Ok((record, wrapped))
     }
 
@@ -330,6 +344,15 @@ impl Domain {
 
     pub(crate) fn authenticate_passkey(&self, passkey: &mut PasskeyRecord) {
         passkey.mac = self.integrity.mac(&passkey.canonical());
+    }
+
+    pub(crate) fn check_session_use(&self, session: &SessionRecord) -> Result<(), Error> {
+        self.integrity
+            .check(&session.use_canonical(), &session.seen_mac, "session")
+    }
+
+    pub(crate) fn authenticate_session_use(&self, session: &mut SessionRecord) {
+        session.seen_mac = self.integrity.mac(&session.use_canonical());
     }
 
     pub(crate) fn check_key(&self, key: KeyRecord) -> Result<KeyRecord, Error> {

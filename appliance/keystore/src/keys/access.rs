@@ -5,13 +5,15 @@
 
 use strongroom_hsm::Aes256Key;
 use strongroom_wire::account::AccountState;
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId};
-use strongroom_wire::key::{GrantState, KeyState, Right};
+use strongroom_wire::key::{GrantState, KeyState, Right, UsagePolicy};
 use zeroize::Zeroizing;
 
 use crate::act::{Caller, View};
 use crate::error::Error;
 use crate::groups;
+use crate::policy::decide::{Attempt, Policies, decide};
 use crate::seal;
 use crate::store::{GrantRecord, KeyRecord, MembershipRecord};
 
@@ -46,6 +48,58 @@ impl Access {
         seal::open(&kek, &data, &copy.sealed, WHAT)
     }
 
+    /// Refuses what the usage policies of the domain, the key and the grant do not allow the caller now.
+    pub(crate) fn allow(&self, caller: &Caller, right: Right, now: Timestamp) -> Result<(), Error> {
+        let attempt = self.attempt(caller, right, now);
+        decide(&self.policies(&caller.policy.usage), &attempt).map_err(|rule| {
+            Error::PolicyRefused {
+                rule,
+                tell: caller.account.id == self.key.owner,
+            }
+        })
+    }
+
+    /// Refuses everyone but the key's owner.
+    pub(crate) fn require_owner(&self, caller: &Caller) -> Result<(), Error> {
+        if caller.account.id == self.key.owner {
+            return Ok(());
+        }
+        Err(Error::NotPermitted("to own the key"))
+    }
+
+    /// The three policies that this access is under.
+    pub(crate) fn policies<'a>(&'a self, domain: &'a UsagePolicy) -> Policies<'a> {
+        Policies {
+            domain,
+            key: &self.key.policy,
+            grant: &self.grant.policy,
+        }
+    }
+
+    /// The exercise of a right by the caller, in the present session.
+    pub(crate) fn attempt(&self, caller: &Caller, right: Right, now: Timestamp) -> Attempt {
+        Attempt {
+            right,
+            kind: caller.account.kind,
+            strength: Some(caller.strength),
+            source: Some(caller.source),
+            at: now,
+            releases_of_key: self.key.releases,
+            releases_under_grant: self.grant.releases,
+        }
+    }
+
+    /// Refuses a use of the key that its state does not allow.
+    pub(crate) fn check_state(&self, by_owner: bool) -> Result<(), Error> {
+        match self.key.state {
+            KeyState::Active | KeyState::Deactivated => Ok(()),
+            // What a compromised key protected is opened by its owner, to protect it anew.
+            KeyState::Compromised if by_owner => Ok(()),
+            KeyState::Destroyed => Err(Error::KeyDestroyed),
+            state => Err(Error::KeyStateForbids(state)),
+        }
+    }
+
     fn kek(&self, view: &View<'_>, version: u32) -> Result<Aes256Key, Error> {
         match &self.membership {
             None => view.keks.get(self.grant.grantee, version),
@@ -61,11 +115,19 @@ pub(crate) fn require(
     key: KeyId,
     right: Right,
 ) -> Result<Access, Error> {
-    match standing(view, caller.account.id, key, Some(right))? {
-        Standing::Lost(key) if key.state == KeyState::Destroyed => Err(Error::KeyDestroyed),
-        Standing::Lost(_) => Err(Error::GrantRevoked),
-        Standing::Holds(access) if access.grant.rights.contains(&right) => Ok(*access),
-        Standing::Holds(_) => Err(Error::NotPermitted(right_name(right))),
+    let standing = standing(view, caller.account.id, key, Some(right))?;
+    standing.with(right)
+}
+
+impl Standing {
+    /// The access with this right, or why there is none.
+    pub(crate) fn with(self, right: Right) -> Result<Access, Error> {
+        match self {
+            Self::Lost(key) if key.state == KeyState::Destroyed => Err(Error::KeyDestroyed),
+            Self::Lost(_) => Err(Error::GrantRevoked),
+            Self::Holds(access) if access.grant.rights.contains(&right) => Ok(*access),
+            Self::Holds(_) => Err(Error::NotPermitted(right_name(right))),
+        }
     }
 }
 

@@ -1,14 +1,15 @@
-//! Rotation, the states of NIST SP 800-57 part 1 section 7, and destruction.
+//! Rotation, the states of NIST SP 800-57 part 1 section 7, usage policies, and destruction.
 
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{ChangeState, ChangedKey, GrantState, KeyState, Right};
+use strongroom_wire::key::{ChangeState, ChangedKey, GrantState, KeyState, Right, UsagePolicy};
 
 use super::access::{self, Access};
 use super::{find, generate_material, seal_copy};
 use crate::act::{Caller, Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::policy;
 use crate::store::{AccountRecord, GrantRecord};
 
 impl Keystore {
@@ -19,7 +20,7 @@ impl Keystore {
             key,
             Act::KeyRotate,
             Right::Administer,
-            |scope, access| {
+            |scope, _, access| {
                 let key = &mut access.key;
                 if key.state != KeyState::Active {
                     return Err(Error::KeyStateForbids(key.state));
@@ -64,13 +65,38 @@ impl Keystore {
             key,
             Act::KeyState,
             Right::Administer,
-            move |scope, access| {
+            move |scope, _, access| {
                 let key = &mut access.key;
                 if !may_become(key.state, request.state) {
                     return Err(Error::KeyStateForbids(key.state));
                 }
                 key.state = request.state;
                 scope.detail.note = Some(format!("{:?}", key.state).to_lowercase());
+                scope.domain.authenticate_key(key);
+                Ok(scope.tx.update_key(key)?)
+            },
+        )
+    }
+
+    /// Gives a key another usage policy in place of the one it has; by its owner. Releases so far stay counted.
+    pub fn change_key_policy(
+        &self,
+        caller: &Presented,
+        key: KeyId,
+        request: UsagePolicy,
+    ) -> Answer<ChangedKey> {
+        let policy = policy::checked(request)?;
+        self.change(
+            caller,
+            key,
+            Act::KeyPolicy,
+            Right::Administer,
+            move |scope, caller, access| {
+                access.require_owner(caller)?;
+                caller.require_recent(scope.now)?;
+                let key = &mut access.key;
+                key.policy = policy.clone();
+                scope.detail.note = Some(policy::describe(&policy));
                 scope.domain.authenticate_key(key);
                 Ok(scope.tx.update_key(key)?)
             },
@@ -84,7 +110,9 @@ impl Keystore {
             key,
             Act::KeyDestroy,
             Right::Destroy,
-            |scope, access| {
+            |scope, caller, access| {
+                access.allow(caller, Right::Destroy, scope.now)?;
+                caller.require_recent(scope.now)?;
                 let key = &mut access.key;
                 key.state = KeyState::Destroyed;
                 scope.domain.authenticate_key(key);
@@ -99,7 +127,10 @@ impl Keystore {
         key: KeyId,
         act: Act,
         right: Right,
-        change: impl Fn(&mut Scope<'_>, &mut Access) -> Result<(), Error> + Send + Sync + 'static,
+        change: impl Fn(&mut Scope<'_>, &Caller, &mut Access) -> Result<(), Error>
+        + Send
+        + Sync
+        + 'static,
     ) -> Answer<ChangedKey> {
         let presented = caller.clone();
         self.core.act(act, caller.source, move |scope| {
@@ -108,7 +139,7 @@ impl Keystore {
             let mut access = access::require(&scope.view(), &caller, key, right)?;
             scope.detail.owner = Some(access.key.owner);
             scope.detail.grant = Some(access.grant.id);
-            change(scope, &mut access)?;
+            change(scope, &caller, &mut access)?;
             let leaf = scope.record(act)?;
             let key = find::see(&scope.view(), caller.account.id, key)?;
             Ok(ChangedKey { key, leaf })

@@ -2,6 +2,7 @@
 
 use strongroom_hsm::Aes256Key;
 use strongroom_wire::audit::Act;
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{GrantId, KeyId};
 use strongroom_wire::key::{
     CreateKeys, CreatedKey, CreatedKeys, GrantState, KeyState, LONGEST_CONTENT_TYPE, LONGEST_LABEL,
@@ -14,18 +15,29 @@ use crate::act::{Caller, Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::policy;
+use crate::policy::decide::{Attempt, Policies, decide};
 use crate::store::{AccountRecord, GrantRecord, KeyRecord};
 
 impl Keystore {
     /// Creates keys owned by the caller, shared with their recipients, and releases them to the caller if it asked for that: so that
-    /// something can be protected now that is to be opened later, or once, such a release is not held against the key's policy, nor
-    /// counted. All are created or none.
-    pub fn create_keys(&self, caller: &Presented, request: CreateKeys) -> Answer<CreatedKeys> {
-        check(&request)?;
+    /// something can be protected now that is to be opened later, or once, such a release is held against the domain's policy only, and
+    /// not counted. All are created or none.
+    pub fn create_keys(&self, caller: &Presented, mut request: CreateKeys) -> Answer<CreatedKeys> {
+        check(&mut request)?;
         let presented = caller.clone();
         self.core.act(Act::KeyCreate, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
             let recipients = recipients(scope, &caller, &request)?;
+            if request.release {
+                allow(&caller, Right::Release, scope.now)?;
+            }
+            if recipients
+                .iter()
+                .flatten()
+                .any(|recipient| recipient.id != caller.account.id)
+            {
+                allow(&caller, Right::Share, scope.now)?;
+            }
             let mut keys = Vec::with_capacity(request.keys.len());
             for (new, recipients) in request.keys.iter().zip(&recipients) {
                 let (key, leaf) = create(scope, &caller, new, recipients)?;
@@ -50,6 +62,26 @@ impl Keystore {
             Ok(CreatedKeys { keys })
         })
     }
+}
+
+/// Refuses what comes with a new key and the domain's policy does not allow, whatever the key's own is to be.
+fn allow(caller: &Caller, right: Right, now: Timestamp) -> Result<(), Error> {
+    let none = UsagePolicy::default();
+    let policies = Policies {
+        domain: &caller.policy.usage,
+        key: &none,
+        grant: &none,
+    };
+    let attempt = Attempt {
+        right,
+        kind: caller.account.kind,
+        strength: Some(caller.strength),
+        source: Some(caller.source),
+        at: now,
+        releases_of_key: 0,
+        releases_under_grant: 0,
+    };
+    decide(&policies, &attempt).map_err(|rule| Error::PolicyRefused { rule, tell: true })
 }
 
 /// Makes one key with the owner's grant and one for each recipient.
@@ -175,14 +207,14 @@ fn recipients(
     Ok(all)
 }
 
-fn check(request: &CreateKeys) -> Result<(), Error> {
+fn check(request: &mut CreateKeys) -> Result<(), Error> {
     let invalid = |text: String| Err(Error::Invalid(text));
     if request.keys.is_empty() || request.keys.len() > MOST_KEYS_A_REQUEST {
         return invalid(format!(
             "One request creates 1 to {MOST_KEYS_A_REQUEST} keys."
         ));
     }
-    for new in &request.keys {
+    for new in &mut request.keys {
         if new.label.len() > LONGEST_LABEL || new.label.chars().any(char::is_control) {
             return invalid(format!(
                 "A label has at most {LONGEST_LABEL} bytes and no control characters."
@@ -207,7 +239,16 @@ fn check(request: &CreateKeys) -> Result<(), Error> {
         if request.release && new.state == KeyState::PreActive {
             return invalid("A pre-active key cannot be released.".to_owned());
         }
-        policy::check(&new.policy)?;
+        new.policy = policy::checked(std::mem::take(&mut new.policy))?;
+        let rights = new.policy.rights.as_ref();
+        let releasable = !new.policy.operations_only
+            && rights.is_none_or(|rights| rights.contains(&Right::Release));
+        if request.release && !releasable {
+            return invalid(
+                "A key that its usage policy never releases cannot be released when it is created."
+                    .to_owned(),
+            );
+        }
     }
     Ok(())
 }

@@ -5,13 +5,15 @@
 //! | [`access`] | whether, and by which grant, an account may do something with a key: the one way to a key's material |
 //! | `create` | new keys |
 //! | `release` | a key's material goes to a client |
+//! | `preview` | what would be decided, and by which rule |
 //! | `find` | metadata: one key, or lists by label, sender, recipient, state and time |
-//! | `change` | rotation, states and destruction |
+//! | `change` | rotation, states, usage policies and destruction |
 
 pub(crate) mod access;
 mod change;
 mod create;
 mod find;
+mod preview;
 mod release;
 
 pub(crate) use create::give;
@@ -64,6 +66,8 @@ pub(crate) fn to_wire(view: &View<'_>, key: &KeyRecord, rights: &[Right]) -> Res
     } else {
         view.name_of(key.sender)?
     };
+    let sees_policy = rights.contains(&Right::Administer);
+    let counted = key.policy.max_releases.is_some() || key.releases > 0;
     Ok(Key {
         id: key.id,
         algorithm: key.algorithm,
@@ -79,8 +83,8 @@ pub(crate) fn to_wire(view: &View<'_>, key: &KeyRecord, rights: &[Right]) -> Res
             .map(|recipient| view.name_of(*recipient))
             .collect::<Result<_, _>>()?,
         version: key.version,
-        policy: key.policy.clone(),
-        releases: key.policy.max_releases.map(|_| key.releases),
+        policy: sees_policy.then(|| key.policy.clone()),
+        releases: (sees_policy && counted).then_some(key.releases),
         created: key.created,
         rights: rights.to_vec(),
     })

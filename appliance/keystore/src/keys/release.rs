@@ -2,7 +2,7 @@
 
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{KeyState, Material, ReleaseKey, Right};
+use strongroom_wire::key::{Material, ReleaseKey, Right};
 
 use super::access::{self, Access};
 use crate::act::{Caller, Presented, Scope};
@@ -22,16 +22,17 @@ impl Keystore {
             let version = request.version.unwrap_or(access.key.version);
             let mut access = access;
             scope.detail.owner = Some(access.key.owner);
-            check_use(scope, &caller, &access)?;
+            access.check_state(caller.account.id == access.key.owner)?;
+            access.allow(&caller, Right::Release, scope.now)?;
             let material = release(scope, &caller, &access, version)?;
-            count(scope, &mut access)?;
+            count(scope, &caller, &mut access)?;
             Ok(material)
         })
     }
 }
 
-/// Releases one version of a key by a grant that holds and has the right to it, whatever the usage policy says: the caller has held it
-/// against that, or the release belongs to the key's creation.
+/// Releases one version of a key by a grant that holds and has the right to it, whatever usage policies say: whoever calls this has held
+/// it against them.
 pub(super) fn release(
     scope: &mut Scope<'_>,
     caller: &Caller,
@@ -51,33 +52,28 @@ pub(super) fn release(
         .wrap(access.key.id, version, &material)
         .map_err(|_| Error::Integrity("grant"))?;
     let leaf = scope.record(Act::KeyRelease)?;
+    let strictest = policy::strictest(
+        &policy::strictest(&access.key.policy, &access.grant.policy),
+        &caller.policy.usage,
+    );
+    let kept_until = strictest
+        .keep_for
+        .map(|seconds| scope.now.plus_seconds(seconds.into()));
     Ok(Material {
         key: access.key.id,
         version,
         algorithm: access.key.algorithm,
         wrapped: wrapped.into(),
-        not_after: policy::strictest(&access.key.policy, &access.grant.policy).not_after,
+        not_after: kept_until.into_iter().chain(strictest.not_after).min(),
+        keep_for: strictest.keep_for,
         leaf,
     })
 }
 
-/// Refuses what the key's state or a usage policy does not allow now.
-fn check_use(scope: &Scope<'_>, caller: &Caller, access: &Access) -> Result<(), Error> {
-    let by_owner = caller.account.id == access.key.owner;
-    match access.key.state {
-        KeyState::Active | KeyState::Deactivated => {}
-        // What a compromised key protected is opened by its owner, to protect it anew.
-        KeyState::Compromised if by_owner => {}
-        KeyState::Destroyed => return Err(Error::KeyDestroyed),
-        state => return Err(Error::KeyStateForbids(state)),
-    }
-    policy::allow_release(&access.key.policy, access.key.releases, scope.now)?;
-    policy::allow_release(&access.grant.policy, access.grant.releases, scope.now)
-}
-
 /// Counts the release where a policy limits them. What no policy limits is not counted: the audit tree has it.
-fn count(scope: &mut Scope<'_>, access: &mut Access) -> Result<(), Error> {
-    if access.key.policy.max_releases.is_some() {
+fn count(scope: &mut Scope<'_>, caller: &Caller, access: &mut Access) -> Result<(), Error> {
+    let of_all = [&access.key.policy, &caller.policy.usage];
+    if of_all.iter().any(|policy| policy.max_releases.is_some()) {
         access.key.releases += 1;
         scope.domain.authenticate_key(&mut access.key);
         scope.tx.update_key(&access.key)?;

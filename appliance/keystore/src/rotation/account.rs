@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use strongroom_audit::Detail;
 use strongroom_hsm::Aes256Key;
-use strongroom_wire::account::Role;
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::{AccountId, KeyId};
 use strongroom_wire::rotation::RotatedAccountKek;
@@ -17,6 +16,7 @@ use crate::act::{Caller, Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::hierarchy::KekName;
 use crate::keystore::{Core, Keystore, LOCALHOST};
+use crate::roles::May;
 use crate::seal;
 use crate::store::{
     AccountRecord, CopyPlace, CopyRecord, GrantRecord, MembershipRecord, SessionRecord, Snapshot,
@@ -404,5 +404,5 @@ fn may_rotate(caller: &Caller, account: AccountId) -> Result<(), Error> {
     if caller.account.id == account {
         return Ok(());
     }
-    caller.require_role(Role::Administrator)
+    caller.require(May::RotateKeks)
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use strongroom_audit::Detail;
 use strongroom_hsm::{HsmError, WrappedKey};
-use strongroom_wire::account::Role;
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::rotation::ChangedMasterKek;
@@ -14,6 +13,7 @@ use super::{Damaged, Found, NOT_ASKED, record_damage, version_note};
 use crate::act::{Presented, Scope};
 use crate::error::{Answer, Error, Refusal};
 use crate::keystore::{Core, Keystore, LOCALHOST};
+use crate::roles::May;
 use crate::store::{AccountKekRecord, DomainRecord, RetiredMasterKekRecord};
 
 /// Where the search for what older versions wrapped is.
@@ -64,9 +64,7 @@ impl Keystore {
             .store(made.unwrap_or(NOT_ASKED), Ordering::Relaxed);
         let presented = caller.clone();
         core.act(Act::MasterKekRotate, caller.source, move |scope| {
-            scope
-                .authenticate(&presented)?
-                .require_role(Role::Administrator)?;
+            scope.authenticate(&presented)?.require(May::RotateKeks)?;
             let version = made.ok_or_else(|| {
                 Error::Conflict(
                     "A rotation of the master KEK is under way: let it end first.".to_owned(),
@@ -213,9 +211,8 @@ impl Keystore {
 
     /// Whether the caller may ask this of the HSM. The act that follows decides, and records the refusal.
     pub(super) fn is_administrator(&self, caller: &Presented) -> Answer<bool> {
-        self.core.look(caller, |_, caller, _| {
-            Ok(caller.require_role(Role::Administrator).is_ok())
-        })
+        self.core
+            .look(caller, |_, caller, _| Ok(caller.may(May::RotateKeks)))
     }
 }
 
@@ -342,7 +339,7 @@ fn check_unused(
 ) -> Result<(), Error> {
     let caller = scope.authenticate(presented)?;
     scope.detail.note = Some(version_note(version));
-    caller.require_role(Role::Administrator)?;
+    caller.require(May::RotateKeks)?;
     if !versions.contains(&version) {
         return Err(Error::Invalid(format!(
             "The HSM holds no version {version} of the master KEK."

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use strongroom_wire::account::Role;
 use strongroom_wire::rotation::{AccountKekRotation, MasterKek, MasterKekState, RotationStatus};
 
 use crate::act::{Presented, View};
 use crate::error::{Answer, Error};
 use crate::keystore::{Core, Keystore};
+use crate::roles::May;
 
 /// The most accounts that the status names.
 const MOST_ACCOUNTS: u32 = 100;
@@ -25,13 +25,11 @@ impl Keystore {
     pub fn rotation_status(&self, caller: &Presented) -> Answer<RotationStatus> {
         let core = &self.core;
         // Whoever may not know does not get to ask the HSM.
-        core.look(caller, |_, caller, _| {
-            caller.require_role(Role::Administrator)
-        })?;
+        core.look(caller, |_, caller, _| caller.require(May::RotateKeks))?;
         let held = core.domain.hsm().master_kek_versions(&core.domain.name);
         let held = held.map_err(Error::from)?;
         core.look(caller, |view, caller, _| {
-            caller.require_role(Role::Administrator)?;
+            caller.require(May::RotateKeks)?;
             let newest = held.last().copied().unwrap_or_default();
             let mut wrapped: BTreeMap<u32, u64> =
                 held.iter().map(|version| (*version, 0)).collect();

@@ -8,11 +8,13 @@
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
 //! | `people` | passkeys: their records and part of the traits |
+//! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation` | the part of the traits that rotation needs |
 //! | [`sqlite`] | the embedded engine |
 
 mod numbers;
 mod people;
+mod policies;
 mod records;
 mod rotation;
 pub mod sqlite;
@@ -112,6 +114,8 @@ pub trait ReadAccounts {
 pub trait WriteAccounts {
     /// A new domain.
     fn create_domain(&mut self, domain: &DomainRecord) -> Result<(), StoreError>;
+    /// A domain's policy, as it stands in the record. Answers whether there is such a domain.
+    fn set_domain_policy(&mut self, domain: &DomainRecord) -> Result<bool, StoreError>;
     /// A new account with the first version of its KEK.
     fn create_account(
         &mut self,
@@ -136,6 +140,8 @@ pub trait ReadCredentials {
     ) -> Result<Option<CredentialRecord>, StoreError>;
     /// The session whose token has this SHA-256.
     fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionRecord>, StoreError>;
+    /// The session with this identifier.
+    fn session_with(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError>;
     /// An account's sessions, the newest first.
     fn sessions_of(&self, account: AccountId) -> Result<Vec<SessionRecord>, StoreError>;
 }
@@ -156,8 +162,12 @@ pub trait WriteCredentials {
     fn end_session(&mut self, account: AccountId, session: SessionId) -> Result<(), StoreError>;
     /// Every session of an account is deleted.
     fn end_sessions(&mut self, account: AccountId) -> Result<(), StoreError>;
-    /// Sessions and enrolment codes that ended before `now` are deleted; says how many.
-    fn forget_expired(&mut self, now: Timestamp) -> Result<u64, StoreError>;
+    /// A session whose holder signed in again in it, sealed again.
+    fn confirm_session(&mut self, session: &SessionRecord) -> Result<(), StoreError>;
+    /// When and from where a session was last used, as it stands in the record.
+    fn note_use(&mut self, session: &SessionRecord) -> Result<(), StoreError>;
+    /// Sessions and enrolment codes that ended before `now` are deleted, and sessions last used at or before `idle_since`; says how many.
+    fn forget_expired(&mut self, now: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// Reading keys.
@@ -176,7 +186,7 @@ pub trait ReadKeys {
 pub trait WriteKeys {
     /// A new key.
     fn create_key(&mut self, key: &KeyRecord) -> Result<(), StoreError>;
-    /// A key's state, version and count of releases, as they stand in the record.
+    /// A key's state, version, usage policy and count of releases, as they stand in the record.
     fn update_key(&mut self, key: &KeyRecord) -> Result<(), StoreError>;
     /// Every copy of the key is overwritten and deleted, and the record says `destroyed`.
     fn destroy_key(&mut self, key: &KeyRecord) -> Result<(), StoreError>;
@@ -204,6 +214,12 @@ pub trait WriteGrants {
     fn add_copy(&mut self, copy: &CopyRecord) -> Result<(), StoreError>;
     /// A grant's count of releases, as it stands in the record.
     fn count_release(&mut self, grant: &GrantRecord) -> Result<(), StoreError>;
+    /// A grant's usage policy, as it stands in the record, and its copies, sealed again.
+    fn change_grant_policy(
+        &mut self,
+        grant: &GrantRecord,
+        copies: &[CopyRecord],
+    ) -> Result<(), StoreError>;
     /// The grant's copies are overwritten and deleted, and the record says `revoked`.
     fn revoke_grant(&mut self, grant: &GrantRecord) -> Result<(), StoreError>;
 }

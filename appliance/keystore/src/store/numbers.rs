@@ -2,6 +2,7 @@
 
 use strongroom_wire::account::{AccountKind, AccountState, Membership, Role};
 use strongroom_wire::key::{Algorithm, GrantState, KeyState, Right};
+use strongroom_wire::session::SignInStrength;
 
 use super::records::CredentialKind;
 
@@ -77,7 +78,27 @@ numbers!(
     Active = 1,
     Revoked = 2
 );
-numbers!(Role, role_number, role_from, Administrator = 0, Auditor = 1);
+numbers!(
+    SignInStrength,
+    strength_number,
+    strength_from,
+    Secret = 10,
+    Password = 20,
+    TwoFactor = 30,
+    Passkey = 40,
+);
+numbers!(
+    Role,
+    role_number,
+    role_from,
+    Administrator = 0,
+    Auditor = 1,
+    SecurityOfficer = 2,
+    CaseOfficer = 3,
+    LegalApprover = 4,
+    Executor = 5,
+    Releaser = 6,
+);
 
 /// The roles as bits, each at its number.
 pub(crate) fn roles_bits(roles: &[Role]) -> u32 {

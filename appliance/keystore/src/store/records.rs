@@ -7,11 +7,14 @@ use strongroom_wire::account::{AccountKind, AccountState, Membership, Role};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 use strongroom_wire::key::{Algorithm, GrantState, KeyState, Right, UsagePolicy};
+use strongroom_wire::policy::DomainPolicy;
+use strongroom_wire::session::SignInStrength;
 
 use super::numbers::{
     account_state_number, algorithm_number, credential_number, grant_state_number,
-    key_state_number, kind_number, membership_number, rights_bits, roles_bits,
+    key_state_number, kind_number, membership_number, rights_bits, roles_bits, strength_number,
 };
+use super::policies;
 use crate::canonical::Canonical;
 
 /// The number of a domain in one store.
@@ -34,15 +37,18 @@ pub struct DomainRecord {
     pub checkpoint_key: [u8; 32],
     /// When it was initialised.
     pub created: Timestamp,
+    /// Its policy.
+    pub policy: DomainPolicy,
     /// HMAC over the rest.
     pub mac: [u8; 32],
 }
 
 impl DomainRecord {
-    /// What the MAC covers.
+    /// What the MAC covers. A policy that restricts nothing is left out: so were the records of the schema that had none.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        Canonical::new("domain", 7)
+        let policy = policies::domain_policy(&self.policy);
+        Canonical::new("domain", 7 + u64::from(policy.is_some()))
             .uint(self.number.into())
             .text(&self.name)
             .text(&self.origin)
@@ -50,6 +56,7 @@ impl DomainRecord {
             .bytes(&self.opaque_setup)
             .bytes(&self.checkpoint_key)
             .time(self.created)
+            .where_present(policy.as_deref())
             .finish()
     }
 }
@@ -289,17 +296,27 @@ pub struct SessionRecord {
     pub expires: Timestamp,
     /// The network address from which its holder signed in.
     pub source: String,
+    /// How strongly its holder signed in.
+    pub strength: SignInStrength,
+    /// When its holder last signed in in it.
+    pub confirmed: Timestamp,
     /// The version of the account's KEK that seals the transport key.
     pub kek_version: u32,
     /// The transport key, sealed.
     pub sealed: Vec<u8>,
+    /// When it was last used, to some minutes. Memory knows it better while the appliance serves.
+    pub seen: Timestamp,
+    /// The network address from which it was last used.
+    pub seen_from: String,
+    /// HMAC over these two and the identifier.
+    pub seen_mac: [u8; 32],
 }
 
 impl SessionRecord {
-    /// The associated data of the seal.
+    /// The associated data of the seal: all but when and from where it was last used, which changes too often for it.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        Canonical::new("session", 7)
+        Canonical::new("session", 9)
             .bytes(&self.token_hash)
             .bytes(self.id.as_bytes())
             .bytes(self.account.as_bytes())
@@ -307,6 +324,18 @@ impl SessionRecord {
             .time(self.expires)
             .text(&self.source)
             .uint(self.kek_version.into())
+            .uint(strength_number(self.strength).into())
+            .time(self.confirmed)
+            .finish()
+    }
+
+    /// What the MAC of its last use covers.
+    #[must_use]
+    pub fn use_canonical(&self) -> Vec<u8> {
+        Canonical::new("session-use", 3)
+            .bytes(self.id.as_bytes())
+            .time(self.seen)
+            .text(&self.seen_from)
             .finish()
     }
 }
@@ -348,7 +377,8 @@ impl KeyRecord {
     /// What the MAC covers.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        Canonical::new("key", 15)
+        let restrictions = policies::restrictions(&self.policy);
+        Canonical::new("key", 15 + u64::from(restrictions.is_some()))
             .bytes(self.id.as_bytes())
             .uint(self.domain.into())
             .bytes(self.owner.as_bytes())
@@ -362,6 +392,7 @@ impl KeyRecord {
             .policy(&self.policy)
             .uint(self.releases)
             .time(self.created)
+            .where_present(restrictions.as_deref())
             .finish()
     }
 }
@@ -395,7 +426,8 @@ impl GrantRecord {
     /// What the MAC covers.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        Canonical::new("grant", 11)
+        let restrictions = policies::restrictions(&self.policy);
+        Canonical::new("grant", 11 + u64::from(restrictions.is_some()))
             .bytes(self.id.as_bytes())
             .bytes(self.key.as_bytes())
             .bytes(self.grantee.as_bytes())
@@ -405,6 +437,7 @@ impl GrantRecord {
             .policy(&self.policy)
             .uint(self.releases)
             .time(self.created)
+            .where_present(restrictions.as_deref())
             .finish()
     }
 
@@ -412,7 +445,8 @@ impl GrantRecord {
     /// does not change while the grant holds.
     #[must_use]
     pub fn copy_canonical(&self, key: &KeyRecord, version: u32, kek_version: u32) -> Vec<u8> {
-        Canonical::new("grant-copy", 14)
+        let restrictions = policies::restrictions(&self.policy);
+        Canonical::new("grant-copy", 14 + u64::from(restrictions.is_some()))
             .bytes(self.id.as_bytes())
             .uint(key.domain.into())
             .bytes(self.key.as_bytes())
@@ -425,6 +459,7 @@ impl GrantRecord {
             .policy(&self.policy)
             .time(self.created)
             .uint(kek_version.into())
+            .where_present(restrictions.as_deref())
             .finish()
     }
 }

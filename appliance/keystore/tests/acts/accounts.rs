@@ -1,6 +1,6 @@
 //! Enrolment, sign-in, sessions, roles, groups.
 
-use strongroom_keystore::Error;
+use strongroom_keystore::{Error, Presented};
 use strongroom_wire::account::{
     AccountKind, AccountState, AddMember, CreateAccount, Membership, Role, UpdateAccount,
 };
@@ -128,22 +128,41 @@ fn the_last_administrator_stays() {
         .own_account(&house.admin.presented)
         .unwrap()
         .id;
-    let step_down = || UpdateAccount {
-        state: None,
-        roles: Some(Vec::new()),
+    let change = |who: &Presented, account, state, roles: Option<&[Role]>| {
+        let request = UpdateAccount {
+            state,
+            roles: roles.map(<[Role]>::to_vec),
+        };
+        house.keystore.update_account(who, account, request)
     };
     let admin = &house.admin.presented;
-    let refused = house
-        .keystore
-        .update_account(admin, id, step_down())
-        .unwrap_err();
-    assert!(matches!(refused.error, Error::Conflict(_)));
-    assert!(refused.leaf.is_some(), "a refused attempt leaves a leaf");
-    house.person_with("second@example.com", &[Role::Administrator]);
-    house
-        .keystore
-        .update_account(admin, id, step_down())
-        .unwrap();
+    let step_down = || change(admin, id, None, Some(&[]));
+    let becomes = |role| change(admin, id, None, Some(&[role]));
+    let suspended = || change(admin, id, Some(AccountState::Suspended), None);
+    let alone = || {
+        for refused in [
+            step_down(),
+            becomes(Role::SecurityOfficer),
+            becomes(Role::Auditor),
+            suspended(),
+        ] {
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused.error, Error::Conflict(_)));
+            assert!(refused.leaf.is_some(), "a refused attempt leaves a leaf");
+        }
+    };
+    alone();
+    // One who has not enrolled, or is suspended, is none who could take over.
+    house.invite("pending@example.com", &[Role::Administrator]);
+    alone();
+    let second = house.person_with("second@example.com", &[Role::Administrator]);
+    let own = house.keystore.own_account(&second.presented).unwrap();
+    change(admin, own.id, Some(AccountState::Suspended), None).unwrap();
+    alone();
+    change(admin, own.id, Some(AccountState::Active), None).unwrap();
+    let both = [Role::Administrator, Role::SecurityOfficer];
+    change(admin, own.id, None, Some(&both)).unwrap();
+    step_down().unwrap();
     let refused = house.keystore.accounts(admin, None, None).unwrap_err();
     assert!(matches!(refused.error, Error::NotPermitted(_)));
 }
@@ -174,7 +193,13 @@ fn administrators_alone_manage_accounts() {
         &house.admin,
         request("eve@example.com", vec![Role::Administrator, Role::Auditor]),
     );
-    assert!(matches!(both, Err(Error::Conflict(_))));
+    let Err(Error::Conflict(reason)) = both else {
+        panic!("roles that exclude each other were given");
+    };
+    assert_eq!(
+        reason,
+        "The roles auditor and administrator exclude each other: nobody audits themselves."
+    );
     for name in ["", "a b", "naïve@example.com", &"x".repeat(255)] {
         let refused = create(&house.admin, request(name, Vec::new()));
         assert!(matches!(refused, Err(Error::Invalid(_))), "{name:?}");

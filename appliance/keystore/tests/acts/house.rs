@@ -21,7 +21,9 @@ use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
     Algorithm, CreateKeys, KeyState, Material, NewKey, ReleaseKey, UsagePolicy,
 };
-use strongroom_wire::session::{FinishSignIn, SignInFinished, SignedIn, StartSignIn};
+use strongroom_wire::session::{
+    FinishSignIn, SignInFinished, SignedIn, StartSignIn, StartStepUp, SteppedUp,
+};
 use tempfile::TempDir;
 
 use crate::support::TestToken;
@@ -307,4 +309,43 @@ pub(crate) fn enter(
     };
     let finished = keystore.finish_sign_in(SOURCE, request).ok()?;
     Some((finished, TransportKey::derive(&finish.session_key)))
+}
+
+/// Steps up as a client does; none when the client itself sees that the password is wrong.
+pub(crate) fn step_up(
+    keystore: &Keystore,
+    person: &Person,
+    password: &str,
+) -> Option<Result<SteppedUp, Error>> {
+    let request = start_step_up(keystore, person, password)?;
+    let stepped = keystore.finish_step_up(&person.presented, request);
+    Some(stepped.map_err(|refusal| refusal.error))
+}
+
+/// The last message of stepping up.
+pub(crate) fn start_step_up(
+    keystore: &Keystore,
+    person: &Person,
+    password: &str,
+) -> Option<FinishSignIn> {
+    let start = ClientLogin::<Suite>::start(&mut OsRng, password.as_bytes()).unwrap();
+    let request = StartStepUp {
+        ke1: start.message.serialize().to_vec().into(),
+    };
+    let started = keystore.start_step_up(&person.presented, request).unwrap();
+    let server = server_identity(&started.domain);
+    let names = identifiers(&person.name, &server);
+    let finish = start
+        .state
+        .finish(
+            &mut OsRng,
+            password.as_bytes(),
+            CredentialResponse::deserialize(&started.ke2.0).unwrap(),
+            ClientLoginFinishParameters::new(Some(CONTEXT), names, None),
+        )
+        .ok()?;
+    Some(FinishSignIn {
+        sign_in: started.sign_in,
+        ke3: finish.message.serialize().to_vec().into(),
+    })
 }

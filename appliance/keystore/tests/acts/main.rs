@@ -18,9 +18,11 @@ mod backups;
 mod house;
 mod keys;
 mod log;
+mod policies;
 mod rotation;
 mod rotation_replay;
 mod second_factor;
+mod sessions;
 
 use std::process::ExitCode;
 
@@ -37,9 +39,11 @@ fn main() -> ExitCode {
         backups::TRIALS,
         keys::TRIALS,
         log::TRIALS,
+        policies::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
         second_factor::TRIALS,
+        sessions::TRIALS,
     ]
     .concat()
     .into_iter()

@@ -8,9 +8,12 @@ use strongroom_wire::audit::{Act, Record, RecordQuery};
 use strongroom_wire::credential::{
     ConfirmTotp, CredentialKind, CredentialName, FactorAdded, SecondFactor,
 };
-use strongroom_wire::session::{FinishSecondFactor, SecondFactorNeeded, SignInFinished};
+use strongroom_wire::policy::DomainPolicy;
+use strongroom_wire::session::{
+    FinishSecondFactor, SecondFactorNeeded, SignInFinished, SignInStrength,
+};
 
-use crate::house::{House, PASSWORD, Person, SOURCE, enter, entered, sign_in};
+use crate::house::{House, PASSWORD, Person, SOURCE, enter, entered, sign_in, step_up};
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
     (
@@ -28,6 +31,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
         deleting_the_factor_in_the_database_opens_nothing,
     ),
     (
+        "signing_in_again_takes_the_second_factor",
+        signing_in_again_takes_the_second_factor,
+    ),
+    (
         "machines_have_no_second_factor",
         machines_have_no_second_factor,
     ),
@@ -41,20 +48,19 @@ pub(crate) struct App(Vec<u8>);
 impl App {
     /// From base 32.
     fn new(secret: &str) -> Self {
-        let mut bits = String::new();
+        let (mut held, mut bits, mut bytes) = (0_u32, 0, Vec::new());
         for digit in secret.bytes() {
             let value = match digit {
                 b'A'..=b'Z' => digit - b'A',
                 _ => digit - b'2' + 26,
             };
-            bits.push_str(&format!("{value:05b}"));
+            (held, bits) = (held << 5 | u32::from(value), bits + 5);
+            if bits >= 8 {
+                bits -= 8;
+                bytes.push(u8::try_from(held >> bits & 0xff).unwrap());
+            }
         }
-        let bytes = bits.as_bytes().chunks_exact(8);
-        Self(
-            bytes
-                .map(|byte| u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap())
-                .collect(),
-        )
+        Self(bytes)
     }
 
     /// What it shows so many seconds after now.
@@ -338,6 +344,66 @@ fn deleting_the_factor_in_the_database_opens_nothing() {
         .execute("UPDATE credentials SET second_factor = 0", [])
         .unwrap();
     assert!(enter(&house.keystore, ALICE, PASSWORD).is_none());
+}
+
+fn signing_in_again_takes_the_second_factor() {
+    let house = House::new("totp-step-up");
+    let policy = DomainPolicy {
+        step_up_within: 300,
+        ..DomainPolicy::default()
+    };
+    house
+        .keystore
+        .set_domain_policy(&house.admin.presented, policy)
+        .unwrap();
+    let alice = house.person(ALICE);
+    let none = house.keystore.start_second_factor_step_up(&alice.presented);
+    assert!(matches!(none.unwrap_err().error, Error::Conflict(_)));
+    let (app, _) = set_up(&house, &alice);
+    let strength = |person: &Person| {
+        let sessions = house.keystore.sessions(&person.presented).unwrap().sessions;
+        let mut current = sessions.into_iter().filter(|session| session.current);
+        current.next().unwrap().strength
+    };
+    assert_eq!(strength(&alice), SignInStrength::Password);
+
+    // Taking the app away needs a recent sign-in, and neither the password nor another session's second factor is one.
+    house.clock.advance(300);
+    let remove = |person: &Person| {
+        let name = CredentialName::Totp;
+        let removed = house.keystore.remove_credential(&person.presented, name);
+        removed.map(drop).map_err(|refusal| refusal.error)
+    };
+    assert!(matches!(remove(&alice), Err(Error::StepUpRequired(300))));
+    let by_password = step_up(&house.keystore, &alice, PASSWORD).unwrap();
+    assert!(matches!(by_password, Err(Error::Conflict(_))));
+    let started = house
+        .keystore
+        .start_second_factor_step_up(&alice.presented)
+        .unwrap();
+    let finish = |person: &Person, sign_in, code: &str| {
+        let request = FinishSecondFactor {
+            sign_in,
+            proof: totp(code),
+        };
+        house
+            .keystore
+            .finish_second_factor_step_up(&person.presented, request)
+            .map_err(|refusal| refusal.error)
+    };
+    let waiting = to_second_factor(&house, ALICE);
+    let elsewhere = finish(&alice, waiting.0.sign_in, &app.shows(&house, 0));
+    assert!(matches!(elsewhere, Err(Error::SecondFactorRefused)));
+    let wrong = finish(&alice, started.sign_in, "x");
+    assert!(matches!(wrong, Err(Error::SecondFactorRefused)));
+    // What confirms a session opens none.
+    let confirming = (started.clone(), alice.transport.clone());
+    let opened = prove(&house, &confirming, totp(&app.shows(&house, 0)));
+    assert!(matches!(refused(opened), Error::SecondFactorRefused));
+    let stepped = finish(&alice, started.sign_in, &app.shows(&house, 0)).unwrap();
+    assert_eq!(stepped.strength, SignInStrength::TwoFactor);
+    assert_eq!(strength(&alice), SignInStrength::TwoFactor);
+    remove(&alice).unwrap();
 }
 
 fn machines_have_no_second_factor() {

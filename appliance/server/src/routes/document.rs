@@ -36,6 +36,7 @@ const SESSION: &str = "session";
         (name = "groups", description = "Members of groups."),
         (name = "keys", description = "Keys and their material."),
         (name = "grants", description = "Who has a key."),
+        (name = "policies", description = "Usage policies of the domain, of keys and of grants; what they decide."),
         (name = "rotation", description = "New versions of the master KEK and of account KEKs."),
         (name = "audit", description = "The record of every act."),
         (name = "health", description = "For the monitoring and for tools.")
@@ -260,7 +261,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 47);
+        assert_eq!(identifiers.len(), 56);
         let expected = [
             "get /metrics",
             "get /v1/health",

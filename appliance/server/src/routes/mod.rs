@@ -15,6 +15,7 @@ pub(crate) mod health;
 mod keys;
 mod metrics;
 mod openapi;
+mod policies;
 mod rotation;
 mod sessions;
 
@@ -77,6 +78,10 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(sessions::start_passkey)
         .service(sessions::finish_passkey)
         .service(sessions::list)
+        .service(sessions::start_step_up)
+        .service(sessions::finish_step_up)
+        .service(sessions::start_second_factor_step_up)
+        .service(sessions::finish_second_factor_step_up)
         // Before the one with the identifier, which would take it for one.
         .service(sessions::end_current)
         .service(sessions::end)
@@ -104,6 +109,9 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         .service(keys::destroy)
         .service(keys::rotate)
         .service(keys::change_state)
+        .service(policies::preview)
+        .service(policies::set_of_key)
+        .service(policies::set_of_grant)
         .service(grants::share)
         .service(grants::list)
         .service(grants::revoke)
@@ -119,6 +127,8 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(accounts::show)
         .service(accounts::update)
         .service(accounts::invite)
+        .service(policies::of_domain)
+        .service(policies::set_of_domain)
         .service(rotation::rotate_account_kek)
         .service(rotation::show)
         .service(rotation::rotate_master_kek)

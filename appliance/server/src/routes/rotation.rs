@@ -11,7 +11,7 @@ use crate::auth::Caller;
 
 /// Show how far rotations are.
 ///
-/// Administrators only.
+/// Administrators and security officers.
 #[utoipa::path(
     tag = "rotation",
     operation_id = "show_rotation",
@@ -25,7 +25,7 @@ pub(super) async fn show(caller: Caller, keystore: web::Data<Keystore>) -> Answe
 
 /// Give the master KEK a new version.
 ///
-/// Administrators only. Account KEKs are wrapped by it from now on, and in the background those that older versions wrapped.
+/// Administrators and security officers. Account KEKs are wrapped by it from now on, and in the background those that older versions wrapped.
 #[utoipa::path(
     tag = "rotation",
     operation_id = "rotate_master_kek",
@@ -42,7 +42,7 @@ pub(super) async fn rotate_master_kek(caller: Caller, keystore: web::Data<Keysto
 
 /// Take an older version of the master KEK out of use.
 ///
-/// Administrators only. Refused while anything is wrapped by it.
+/// Administrators and security officers. Refused while anything is wrapped by it.
 #[utoipa::path(
     tag = "rotation",
     operation_id = "retire_master_kek",
@@ -65,7 +65,7 @@ pub(super) async fn retire_master_kek(
 
 /// Destroy a retired version of the master KEK in the HSM.
 ///
-/// Administrators only. Backups from before its rotation open never again.
+/// Administrators and security officers. Backups from before its rotation open never again.
 #[utoipa::path(
     tag = "rotation",
     operation_id = "destroy_master_kek",
@@ -88,7 +88,7 @@ pub(super) async fn destroy_master_kek(
 
 /// Give an account's KEK a new version.
 ///
-/// The account itself and administrators. What older versions sealed is sealed again in the background.
+/// The account itself, administrators and security officers. What older versions sealed is sealed again in the background.
 #[utoipa::path(
     tag = "rotation",
     operation_id = "rotate_account_kek",

@@ -7,7 +7,8 @@ use strongroom_wire::account::Done;
 use strongroom_wire::id::SessionId;
 use strongroom_wire::session::{
     FinishPasskeySignIn, FinishSecondFactor, FinishSignIn, PasskeySignInStarted, PasskeySignedIn,
-    Sessions, SignInFinished, SignInStarted, SignedIn, StartPasskeySignIn, StartSignIn,
+    SecondFactorNeeded, Sessions, SignInFinished, SignInStarted, SignedIn, StartPasskeySignIn,
+    StartSignIn, StartStepUp, SteppedUp,
 };
 
 use super::body::Json;
@@ -182,6 +183,122 @@ pub(super) async fn finish_passkey(
     }
     let answer = answer?;
     Ok(acted(StatusCode::OK, &answer, answer.signed_in.leaf))
+}
+
+/// Start to sign in again in the session.
+///
+/// Where the domain's policy wants a recent sign-in for sharing, destroying and changing policies. As the session's account.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "start_step_up",
+    request_body = StartStepUp,
+    responses((status = 200, description = "The OPAQUE message KE2.", body = SignInStarted)),
+)]
+#[post("/v1/sessions/current/step-up/start")]
+pub(super) async fn start_step_up(
+    caller: Caller,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<StartStepUp>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let started = wait_for(move || {
+        // Whoever holds the token alone guesses the password here as they would at a sign-in.
+        let account = keystore.own_account(&caller)?.name;
+        limits.admit(&account, caller.source)?;
+        let answer = keystore.start_step_up(&caller, request);
+        let answer = answer.map_err(Failure::from);
+        if answer.as_ref().is_err_and(Failure::is_fault) {
+            limits.give_back(&account, caller.source);
+        }
+        answer
+    })
+    .await??;
+    Ok(shown(&started))
+}
+
+/// Finish to sign in again in the session.
+///
+/// The session keeps its token and its transport key.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_step_up",
+    request_body = FinishSignIn,
+    responses((status = 200, description = "When the holder last signed in in it.", body = SteppedUp)),
+)]
+#[post("/v1/sessions/current/step-up/finish")]
+pub(super) async fn finish_step_up(
+    caller: Caller,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<FinishSignIn>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let stepped = wait_for(move || {
+        let account = keystore.account_of_sign_in(request.sign_in);
+        if account.is_none() {
+            // Its start has not been counted, as there was none.
+            limits.admit_source(caller.source)?;
+        }
+        let answer = keystore.finish_step_up(&caller, request);
+        let answer = answer.map_err(Failure::from);
+        if let Some(account) = account
+            && answer.as_ref().err().is_none_or(Failure::is_fault)
+        {
+            limits.give_back(&account, caller.source);
+        }
+        answer
+    })
+    .await??;
+    Ok(acted(StatusCode::OK, &stepped, stepped.leaf))
+}
+
+/// Start to sign in again in the session with a second factor.
+///
+/// What accounts with a second factor do in place of giving their password again.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "start_second_factor_step_up",
+    responses((status = 200, description = "What is asked for.", body = SecondFactorNeeded)),
+)]
+#[post("/v1/sessions/current/step-up/second-factor/start")]
+pub(super) async fn start_second_factor_step_up(
+    caller: Caller,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let needed = ask(keystore, move |keystore| {
+        keystore.start_second_factor_step_up(&caller)
+    })
+    .await?;
+    Ok(shown(&needed))
+}
+
+/// Finish to sign in again in the session with a second factor.
+///
+/// A wrong one may be tried again, a few times.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_second_factor_step_up",
+    request_body = FinishSecondFactor,
+    responses((status = 200, description = "When the holder last signed in in it.", body = SteppedUp)),
+)]
+#[post("/v1/sessions/current/step-up/second-factor/finish")]
+pub(super) async fn finish_second_factor_step_up(
+    caller: Caller,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<FinishSecondFactor>,
+    keystore: web::Data<Keystore>,
+) -> Answer {
+    let stepped = wait_for(move || {
+        let account = keystore.own_account(&caller)?.name;
+        limits.admit(&account, caller.source)?;
+        let answer = keystore.finish_second_factor_step_up(&caller, request);
+        let answer = answer.map_err(Failure::from);
+        if answer.as_ref().err().is_none_or(Failure::is_fault) {
+            limits.give_back(&account, caller.source);
+        }
+        answer
+    })
+    .await??;
+    Ok(acted(StatusCode::OK, &stepped, stepped.leaf))
 }
 
 /// List one's own sessions.

@@ -211,5 +211,5 @@ fn here(error: ClientError) -> Failure {
 }
 
 fn role_parser() -> impl TypedValueParser<Value = Role> {
-    PossibleValuesParser::new(["administrator", "auditor"]).try_map(|text| spelt::<Role>(&text))
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|text| spelt::<Role>(&text))
 }

@@ -69,6 +69,11 @@ impl Failure {
         match self {
             Self::OutputClosed => 0,
             Self::Usage(_) | Self::Client(ClientError::Setup(_)) => 2,
+            Self::Client(ClientError::Refused(problem))
+                if problem.code == Code::SessionElsewhere =>
+            {
+                4
+            }
             Self::Client(
                 ClientError::Refused(_)
                 | ClientError::WrongPassword
@@ -162,6 +167,7 @@ mod tests {
             (refused(Code::GrantRevoked, "no").into(), 3),
             (ClientError::WrongPassword.into(), 3),
             (ClientError::NotSignedIn.into(), 4),
+            (refused(Code::SessionElsewhere, "no").into(), 4),
             (Failure::NotSignedIn("no".to_owned()), 4),
             (unreachable.into(), 5),
         ];

@@ -1,11 +1,12 @@
 //! `keys`.
 
+mod policy;
 mod text;
 
 use std::fs::File;
 use std::path::Path;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use strongroom_client::sign_in::account_name;
@@ -17,8 +18,9 @@ use strongroom_wire::key::{
 };
 
 use crate::failure::{Failure, elsewhere};
-use crate::objects::Policy;
 use crate::output::{plain, spelling, spelt};
+use crate::policy::{self as policies, Policy, right_parser};
+use crate::step_up::with_recent_sign_in;
 use crate::{Context, moment, prompt};
 
 use text::{describe, describe_page, describe_rights};
@@ -70,6 +72,11 @@ pub(crate) enum Command {
         #[arg(value_parser = PossibleValuesParser::new(&STATES[..5]).try_map(|text| spelt::<KeyState>(&text)))]
         state: KeyState,
     },
+    /// Show and change usage policies.
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Say what would be decided for an account, and by which rule.
+    Preview(policy::PreviewOf),
     /// Destroy a key: what it protects can never be opened again.
     Destroy {
         /// The key.
@@ -98,8 +105,8 @@ pub(crate) struct List {
     /// Created at or after this time.
     #[arg(long, value_name = "TIME", value_parser = moment::parse, allow_hyphen_values = true)]
     from: Option<Timestamp>,
-    /// Created before this time.
-    #[arg(long, value_name = "TIME", value_parser = moment::parse, allow_hyphen_values = true)]
+    /// Created before this time; of a day, before its end.
+    #[arg(long, value_name = "TIME", value_parser = moment::parse_end, allow_hyphen_values = true)]
     until: Option<Timestamp>,
     /// Go on after this key.
     #[arg(long, value_name = "KEY")]
@@ -163,6 +170,8 @@ impl Command {
                 |session, key| session.change_state(key, state),
                 |key| format!("Key {} is {} now.", key.id, spelling(&key.state)),
             ),
+            Self::Policy(command) => command.run(context),
+            Self::Preview(preview) => preview.run(context),
             Self::Destroy { key, yes } => destroy(context, &key, yes),
         }
     }
@@ -242,10 +251,17 @@ impl Share {
             rights: self.rights,
             policy: self.policy.into_wire(),
         };
-        let shared = session.share(id, &share).map_err(here)?;
+        let shared = with_recent_sign_in(context, &session, || session.share(id, &share));
+        let shared = shared.map_err(Failure::at_clients)?;
         context.output.answer(&shared, || {
+            let policy = policies::describe(&shared.grant.policy, None);
+            let policy = if policy.is_empty() {
+                policy
+            } else {
+                format!("; {policy}")
+            };
             format!(
-                "Key {id} is shared with {}: {}.",
+                "Key {id} is shared with {}: {}{policy}.",
                 plain(&shared.grant.grantee_name),
                 describe_rights(&shared.grant.rights)
             )
@@ -286,7 +302,8 @@ fn destroy(context: &Context, key: &str, yes: bool) -> Result<(), Failure> {
     if !yes {
         confirm(&session.key(id).map_err(here)?)?;
     }
-    let destroyed = session.destroy(id).map_err(here)?;
+    let destroyed = with_recent_sign_in(context, &session, || session.destroy(id));
+    let destroyed = destroyed.map_err(Failure::at_clients)?;
     context.output.answer(&destroyed, || {
         format!("Key {id} is destroyed: what it protected can never be opened again.")
     })
@@ -345,21 +362,14 @@ fn here(error: ClientError) -> Failure {
     elsewhere(error, HINT)
 }
 
-fn right_parser() -> impl TypedValueParser<Value = Right> {
-    PossibleValuesParser::new([
-        "release",
-        "encrypt",
-        "decrypt",
-        "sign",
-        "verify",
-        "wrap",
-        "unwrap",
-        "derive",
-        "share",
-        "destroy",
-        "administer",
-    ])
-    .try_map(|text| spelt::<Right>(&text))
+impl Failure {
+    /// What it means for a command that only the client address serves.
+    fn at_clients(self) -> Self {
+        match self {
+            Self::Client(error) => here(error),
+            other => other,
+        }
+    }
 }
 
 #[cfg(test)]

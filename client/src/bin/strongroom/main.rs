@@ -5,7 +5,9 @@
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
 //! | `objects` | `protect` and `open` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
-//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `rotation` | one command group each |
+//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `domain`, `rotation` | one command group each |
+//! | `policy` | usage policies as options and in words |
+//! | `step_up` | `step-up`, and what may need it |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
 //! | `home` | the folder with the profile: which appliance, which account |
 //! | `prompt`, `output`, `failure` | questions, answers, and what went wrong |
@@ -19,6 +21,7 @@
 mod accounts;
 mod agent;
 mod audit;
+mod domain;
 mod failure;
 mod groups;
 mod home;
@@ -27,11 +30,13 @@ mod keys;
 mod moment;
 mod objects;
 mod output;
+mod policy;
 mod prompt;
 mod rotation;
 mod second_factor;
 mod sessions;
 mod sign_in;
+mod step_up;
 #[cfg(test)]
 mod tests;
 
@@ -54,8 +59,8 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the appliance, 4 not signed in, 5 appliance not reached.
 
-Times are written as in RFC 3339 (2026-11-27T18:00:00Z), as a date (2026-11-27, its beginning in UTC), or from now \
-(+90m, +12h, -7d).
+Times are written as in RFC 3339 (2026-11-27T18:00:00Z), by the clock of this machine's time zone (2026-11-27T18:00:00, 2026-11-27, \
+today, tomorrow, friday), or from now (+90m, +12h, -7d). A day is its beginning, and after --until its end.
 
 A key is named by its identifier, or by the path of a protected object (report.pdf.sealed).";
 
@@ -93,6 +98,8 @@ enum Command {
     Login(sign_in::Login),
     /// End the session.
     Logout,
+    /// Sign in again in the session, where something needs a recent sign-in.
+    StepUp(step_up::StepUp),
     /// Say who is signed in where, and whether the appliance is well.
     Status,
     /// Protect a file under a key of its own, for oneself and the recipients.
@@ -123,6 +130,9 @@ enum Command {
     /// Manage accounts, signed in at the administration address.
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Look after the domain, signed in at the administration address.
+    #[command(subcommand)]
+    Domain(domain::Command),
     /// Rotate the master KEK and account KEKs, signed in at the administration address.
     #[command(subcommand)]
     Rotation(rotation::Command),
@@ -196,6 +206,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Enrol(enrol) => enrol.run(&context),
         Command::Login(login) => login.run(&context),
         Command::Logout => sign_in::logout(&context),
+        Command::StepUp(step_up) => step_up.run(&context),
         Command::Status => sign_in::status(&context),
         Command::Protect(protect) => protect.run(&context),
         Command::Open(open) => open.run(&context),
@@ -207,6 +218,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Passkeys(command) => command.run(&context),
         Command::Groups(command) => command.run(&context),
         Command::Accounts(command) => command.run(&context),
+        Command::Domain(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),
         // Answered above: it has no home.
         Command::Agent { .. } => Ok(()),

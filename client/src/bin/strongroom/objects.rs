@@ -9,41 +9,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use strongroom_client::file::NewFile;
 use strongroom_client::{ClientError, Protection};
-use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::key::UsagePolicy;
 
 use crate::failure::Failure;
 use crate::output::{complain, output_failure, size};
-use crate::{Context, interrupt, moment};
+use crate::policy::Policy;
+use crate::{Context, interrupt};
 
 /// The ending of a protected object's name.
 const ENDING: &str = ".sealed";
 /// Files shorter than this, in bytes, are done before a progress bar could be read.
 const LONG: u64 = 8 * 1024 * 1024;
-
-/// When and how often a key may be released.
-#[derive(Args, Debug, Default)]
-pub(crate) struct Policy {
-    /// The key is not released before this time.
-    #[arg(long, value_name = "TIME", value_parser = moment::parse, allow_hyphen_values = true)]
-    not_before: Option<Timestamp>,
-    /// The key is not released at or after this time.
-    #[arg(long, value_name = "TIME", value_parser = moment::parse, allow_hyphen_values = true)]
-    not_after: Option<Timestamp>,
-    /// The key is released at most so many times.
-    #[arg(long, value_name = "NUMBER")]
-    max_releases: Option<u64>,
-}
-
-impl Policy {
-    pub(crate) fn into_wire(self) -> UsagePolicy {
-        UsagePolicy {
-            not_before: self.not_before,
-            not_after: self.not_after,
-            max_releases: self.max_releases,
-        }
-    }
-}
 
 /// `strongroom protect`.
 #[derive(Args, Debug)]

@@ -4,7 +4,6 @@ use clap::Subcommand;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
-use strongroom_client::sign_in::SecondFactorSignIn;
 use strongroom_client::{ClientError, Session};
 use strongroom_wire::credential::{
     Credential, CredentialKind, CredentialName, Credentials, FactorAdded, SecondFactor, TotpStarted,
@@ -12,6 +11,7 @@ use strongroom_wire::credential::{
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::PasskeyId;
 use strongroom_wire::problem::Code;
+use strongroom_wire::session::SecondFactorNeeded;
 
 use crate::failure::Failure;
 use crate::output::{complain, plain, spelling, table};
@@ -118,22 +118,27 @@ impl Passkeys {
     }
 }
 
-/// What `login` was given beside the password.
+/// What the command line says of the second factor.
+#[derive(Default)]
 pub(crate) struct Given {
     pub(crate) totp: Option<String>,
     pub(crate) recovery_code: Option<String>,
 }
 
-/// Ends a sign-in that waits for a second factor: with what was given, or else with what the person types.
-pub(crate) fn prove(waiting: &SecondFactorSignIn, given: Given) -> Result<Session, Failure> {
+/// Proves a second factor: with what was given, or else with what the person types.
+pub(crate) fn prove<T>(
+    needed: &SecondFactorNeeded,
+    given: Given,
+    prove: impl Fn(SecondFactor) -> Result<T, ClientError>,
+) -> Result<T, Failure> {
     let given = given
         .totp
         .map(SecondFactor::Totp)
         .or(given.recovery_code.map(SecondFactor::RecoveryCode));
     if let Some(proof) = given {
-        return Ok(waiting.prove(proof)?);
+        return Ok(prove(proof)?);
     }
-    let kinds = &waiting.needed().kinds;
+    let kinds = &needed.kinds;
     if !kinds.contains(&CredentialKind::Totp) && !kinds.contains(&CredentialKind::RecoveryCodes) {
         return Err(Failure::Failed(
             "this account's second factor is a passkey, which this program cannot ask for: sign in with a browser, and set up an \
@@ -147,9 +152,9 @@ pub(crate) fn prove(waiting: &SecondFactorSignIn, given: Given) -> Result<Sessio
                 .to_owned(),
         ));
     }
-    for left in (0..waiting.needed().tries).rev() {
+    for left in (0..needed.tries).rev() {
         let typed = prompt::ask("Code of the authenticator app, or a recovery code: ")?;
-        match waiting.prove(proof_of(&typed)) {
+        match prove(proof_of(&typed)) {
             Err(ClientError::Refused(problem))
                 if problem.code == Code::SecondFactorRefused && left > 0 =>
             {
@@ -164,7 +169,7 @@ pub(crate) fn prove(waiting: &SecondFactorSignIn, given: Given) -> Result<Sessio
 /// Six digits are the authenticator app's; recovery codes are longer.
 fn proof_of(typed: &str) -> SecondFactor {
     let digits = typed.chars().filter(char::is_ascii_digit).count();
-    let others = typed.chars().filter(|c| c.is_ascii_alphabetic()).count();
+    let others = typed.chars().filter(char::is_ascii_alphabetic).count();
     if digits == 6 && others == 0 {
         SecondFactor::Totp(typed.to_owned())
     } else {

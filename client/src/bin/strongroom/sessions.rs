@@ -5,7 +5,7 @@ use strongroom_wire::id::SessionId;
 
 use crate::Context;
 use crate::failure::Failure;
-use crate::output::{plain, table};
+use crate::output::{plain, spelling, table};
 
 /// `strongroom sessions`.
 #[derive(Subcommand, Debug)]
@@ -33,13 +33,26 @@ impl Command {
                             [
                                 session.id.to_string(),
                                 session.created.to_string(),
-                                session.expires.to_string(),
                                 plain(&session.source),
+                                spelling(&session.strength),
+                                session.last_seen.to_string(),
+                                plain(&session.last_source),
+                                session.idle_expires.to_string(),
                                 if session.current { "this one" } else { "" }.to_owned(),
                             ]
                         })
                         .collect();
-                    table(["SESSION", "SINCE", "UNTIL", "FROM", ""], &rows)
+                    let heading = [
+                        "SESSION",
+                        "SINCE",
+                        "FROM",
+                        "SIGN-IN",
+                        "LAST SEEN",
+                        "LAST FROM",
+                        "ENDS UNUSED",
+                        "",
+                    ];
+                    table(heading, &rows)
                 })
             }
             Self::End { session: id } => {

@@ -104,7 +104,7 @@ impl Login {
                     totp: self.totp,
                     recovery_code: self.recovery_code,
                 };
-                second_factor::prove(&waiting, given)?
+                second_factor::prove(waiting.needed(), given, |proof| waiting.prove(proof))?
             }
         };
         chosen.profile.account.clone_from(&session.account().name);

@@ -3,11 +3,11 @@
 use rusqlite::{Row, named_params, params};
 use strongroom_wire::id::AccountId;
 
-use super::rows::{Rows, all, array, millis, number, numbered, one, time};
+use super::rows::{Rows, all, array, millis, number, numbered, one, optional_bytes, time};
 use crate::store::{
     AccountKekRecord, AccountRecord, DomainNumber, DomainRecord, MembershipRecord, ReadAccounts,
     StoreError, WriteAccounts, account_state_from, account_state_number, kind_from, kind_number,
-    membership_from, membership_number, roles_bits, roles_from,
+    membership_from, membership_number, policies, roles_bits, roles_from,
 };
 
 pub(super) const ACCOUNT: &str = "SELECT id, domain, name, kind, state, roles, kek_version, oldest_kek_version, created, mac FROM accounts";
@@ -17,7 +17,7 @@ impl ReadAccounts for Rows<'_> {
     fn domain(&self, name: &str) -> Result<Option<DomainRecord>, StoreError> {
         one(
             &mut self.connection().prepare_cached(
-                "SELECT number, name, origin, domain_key, opaque_setup, checkpoint_key, created, mac
+                "SELECT number, name, origin, domain_key, opaque_setup, checkpoint_key, created, policy, mac
                  FROM domains WHERE name = ?1",
             )?,
             [name],
@@ -30,6 +30,8 @@ impl ReadAccounts for Rows<'_> {
                     opaque_setup: row.get("opaque_setup")?,
                     checkpoint_key: array(row, "checkpoint_key", "domain")?,
                     created: time(row, "created", "domain")?,
+                    policy: policies::domain_policy_from(optional_bytes(row, "policy", "domain")?)
+                        .ok_or(StoreError::MalformedRow("domain"))?,
                     mac: array(row, "mac", "domain")?,
                 })
             },
@@ -126,8 +128,8 @@ impl WriteAccounts for Rows<'_> {
         self.connection()
             .prepare_cached(
                 "INSERT INTO domains
-                 (number, name, origin, domain_key, opaque_setup, checkpoint_key, created, mac)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 (number, name, origin, domain_key, opaque_setup, checkpoint_key, created, policy, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 domain.number,
@@ -137,9 +139,22 @@ impl WriteAccounts for Rows<'_> {
                 domain.opaque_setup,
                 domain.checkpoint_key,
                 millis(domain.created),
+                policies::domain_policy(&domain.policy),
                 domain.mac,
             ])?;
         Ok(())
+    }
+
+    fn set_domain_policy(&mut self, domain: &DomainRecord) -> Result<bool, StoreError> {
+        let changed = self
+            .connection()
+            .prepare_cached("UPDATE domains SET policy = ?2, mac = ?3 WHERE number = ?1")?
+            .execute(params![
+                domain.number,
+                policies::domain_policy(&domain.policy),
+                domain.mac,
+            ])?;
+        Ok(changed == 1)
     }
 
     fn create_account(

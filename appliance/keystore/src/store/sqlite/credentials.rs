@@ -7,11 +7,11 @@ use strongroom_wire::id::{AccountId, SessionId};
 use super::rows::{Rows, all, array, flag, millis, number, numbered, one, optional_time, time};
 use crate::store::{
     CredentialKind, CredentialRecord, ReadCredentials, SessionRecord, StoreError, WriteCredentials,
-    credential_from, credential_number,
+    credential_from, credential_number, strength_from, strength_number,
 };
 
-pub(super) const SESSION: &str =
-    "SELECT token_hash, id, account, created, expires, source, kek_version, sealed FROM sessions";
+pub(super) const SESSION: &str = "SELECT token_hash, id, account, created, expires, source, strength, confirmed, kek_version, sealed, \
+     seen, seen_from, seen_mac FROM sessions";
 
 impl ReadCredentials for Rows<'_> {
     fn credential(
@@ -47,6 +47,16 @@ impl ReadCredentials for Rows<'_> {
                 .connection()
                 .prepare_cached(&format!("{SESSION} WHERE token_hash = ?1"))?,
             [token_hash],
+            session,
+        )
+    }
+
+    fn session_with(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        one(
+            &mut self
+                .connection()
+                .prepare_cached(&format!("{SESSION} WHERE id = ?1"))?,
+            [id.as_bytes()],
             session,
         )
     }
@@ -98,8 +108,9 @@ impl WriteCredentials for Rows<'_> {
         self.connection()
             .prepare_cached(
                 "INSERT INTO sessions
-                 (token_hash, id, account, created, expires, source, kek_version, sealed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 (token_hash, id, account, created, expires, source, strength, confirmed, kek_version, sealed,
+                 seen, seen_from, seen_mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 session.token_hash,
@@ -108,8 +119,41 @@ impl WriteCredentials for Rows<'_> {
                 millis(session.created),
                 millis(session.expires),
                 session.source,
+                strength_number(session.strength),
+                millis(session.confirmed),
                 session.kek_version,
                 session.sealed,
+                millis(session.seen),
+                session.seen_from,
+                session.seen_mac,
+            ])?;
+        Ok(())
+    }
+
+    fn confirm_session(&mut self, session: &SessionRecord) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "UPDATE sessions SET strength = ?2, confirmed = ?3, sealed = ?4 WHERE token_hash = ?1",
+            )?
+            .execute(params![
+                session.token_hash,
+                strength_number(session.strength),
+                millis(session.confirmed),
+                session.sealed,
+            ])?;
+        Ok(())
+    }
+
+    fn note_use(&mut self, session: &SessionRecord) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "UPDATE sessions SET seen = ?2, seen_from = ?3, seen_mac = ?4 WHERE token_hash = ?1",
+            )?
+            .execute(params![
+                session.token_hash,
+                millis(session.seen),
+                session.seen_from,
+                session.seen_mac,
             ])?;
         Ok(())
     }
@@ -128,11 +172,11 @@ impl WriteCredentials for Rows<'_> {
         Ok(())
     }
 
-    fn forget_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+    fn forget_expired(&mut self, now: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError> {
         let sessions = self
             .connection()
-            .prepare_cached("DELETE FROM sessions WHERE expires <= ?1")?
-            .execute([millis(now)])?;
+            .prepare_cached("DELETE FROM sessions WHERE expires <= ?1 OR seen <= ?2")?
+            .execute([millis(now), millis(idle_since)])?;
         let credentials = self
             .connection()
             .prepare_cached("DELETE FROM credentials WHERE expires <= ?1")?
@@ -150,7 +194,12 @@ pub(super) fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
         created: time(row, "created", WHAT)?,
         expires: time(row, "expires", WHAT)?,
         source: row.get("source")?,
+        strength: numbered(row, "strength", strength_from, WHAT)?,
+        confirmed: time(row, "confirmed", WHAT)?,
         kek_version: number(row, "kek_version", WHAT)?,
         sealed: row.get("sealed")?,
+        seen: time(row, "seen", WHAT)?,
+        seen_from: row.get("seen_from")?,
+        seen_mac: array(row, "seen_mac", WHAT)?,
     })
 }

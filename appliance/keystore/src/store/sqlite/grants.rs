@@ -6,11 +6,11 @@ use strongroom_wire::id::{AccountId, GrantId, KeyId};
 use super::rows::{Rows, all, array, count, millis, number, numbered, one, policy, time};
 use crate::store::{
     CopyRecord, GrantRecord, ReadGrants, StoreError, WriteGrants, grant_state_from,
-    grant_state_number, rights_bits, rights_from,
+    grant_state_number, policies, rights_bits, rights_from,
 };
 
 const GRANT: &str = "SELECT id, key, grantee, granted_by, state, rights, not_before, not_after, max_releases, \
-     releases, created, mac FROM grants";
+     restrictions, releases, created, mac FROM grants";
 
 impl ReadGrants for Rows<'_> {
     fn grants_to(&self, key: KeyId, holders: &[AccountId]) -> Result<Vec<GrantRecord>, StoreError> {
@@ -65,8 +65,8 @@ impl WriteGrants for Rows<'_> {
         self.connection()
             .prepare_cached(
                 "INSERT INTO grants (id, key, grantee, granted_by, state, rights, not_before, not_after,
-                 max_releases, releases, created, mac)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 max_releases, restrictions, releases, created, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 grant.id.as_bytes(),
@@ -78,6 +78,7 @@ impl WriteGrants for Rows<'_> {
                 grant.policy.not_before.map(millis),
                 grant.policy.not_after.map(millis),
                 grant.policy.max_releases.map(count),
+                policies::restrictions(&grant.policy),
                 count(grant.releases),
                 millis(grant.created),
                 grant.mac,
@@ -107,6 +108,38 @@ impl WriteGrants for Rows<'_> {
                 count(grant.releases),
                 grant.mac
             ])?;
+        Ok(())
+    }
+
+    fn change_grant_policy(
+        &mut self,
+        grant: &GrantRecord,
+        copies: &[CopyRecord],
+    ) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "UPDATE grants SET not_before = ?2, not_after = ?3, max_releases = ?4, restrictions = ?5, mac = ?6
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                grant.id.as_bytes(),
+                grant.policy.not_before.map(millis),
+                grant.policy.not_after.map(millis),
+                grant.policy.max_releases.map(count),
+                policies::restrictions(&grant.policy),
+                grant.mac,
+            ])?;
+        let mut reseal = self.connection().prepare_cached(
+            "UPDATE grant_copies SET kek_version = ?3, sealed = ?4 WHERE grant_id = ?1 AND version = ?2",
+        )?;
+        for copy in copies {
+            reseal.execute(params![
+                copy.grant.as_bytes(),
+                copy.version,
+                copy.kek_version,
+                copy.sealed
+            ])?;
+        }
         Ok(())
     }
 

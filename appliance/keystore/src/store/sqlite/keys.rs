@@ -8,11 +8,11 @@ use super::rows::{
 };
 use crate::store::{
     KeyFilter, KeyRecord, ReadKeys, StoreError, WriteKeys, algorithm_from, algorithm_number,
-    key_state_from, key_state_number,
+    key_state_from, key_state_number, policies,
 };
 
 const COLUMNS: &str = "k.id, k.domain, k.owner, k.sender, k.recipients, k.algorithm, k.state, k.label, k.content_type, \
-     k.version, k.not_before, k.not_after, k.max_releases, k.releases, k.created, k.mac";
+     k.version, k.not_before, k.not_after, k.max_releases, k.restrictions, k.releases, k.created, k.mac";
 
 impl ReadKeys for Rows<'_> {
     fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -52,8 +52,8 @@ impl WriteKeys for Rows<'_> {
         self.connection()
             .prepare_cached(
                 "INSERT INTO keys (id, domain, owner, sender, recipients, algorithm, state, label, content_type,
-                 version, not_before, not_after, max_releases, releases, created, mac)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 version, not_before, not_after, max_releases, restrictions, releases, created, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             )?
             .execute(params![
                 key.id.as_bytes(),
@@ -69,6 +69,7 @@ impl WriteKeys for Rows<'_> {
                 key.policy.not_before.map(millis),
                 key.policy.not_after.map(millis),
                 key.policy.max_releases.map(count),
+                policies::restrictions(&key.policy),
                 count(key.releases),
                 millis(key.created),
                 key.mac,
@@ -85,7 +86,8 @@ impl WriteKeys for Rows<'_> {
     fn update_key(&mut self, key: &KeyRecord) -> Result<(), StoreError> {
         self.connection()
             .prepare_cached(
-                "UPDATE keys SET state = ?2, version = ?3, releases = ?4, mac = ?5 WHERE id = ?1",
+                "UPDATE keys SET state = ?2, version = ?3, releases = ?4, mac = ?5, not_before = ?6,
+                 not_after = ?7, max_releases = ?8, restrictions = ?9 WHERE id = ?1",
             )?
             .execute(params![
                 key.id.as_bytes(),
@@ -93,6 +95,10 @@ impl WriteKeys for Rows<'_> {
                 key.version,
                 count(key.releases),
                 key.mac,
+                key.policy.not_before.map(millis),
+                key.policy.not_after.map(millis),
+                key.policy.max_releases.map(count),
+                policies::restrictions(&key.policy),
             ])?;
         Ok(())
     }

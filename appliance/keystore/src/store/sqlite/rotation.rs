@@ -12,7 +12,7 @@ use super::rows::{Rows, all, array, millis, number, one, time};
 use crate::store::{
     AccountKekRecord, AccountRecord, CopyPlace, CopyRecord, DomainNumber, DomainRecord,
     GrantRecord, MembershipRecord, ReadRotation, RetiredMasterKekRecord, SealedUnder,
-    SessionRecord, StoreError, WriteRotation,
+    SessionRecord, StoreError, WriteRotation, policies,
 };
 
 impl ReadRotation for Rows<'_> {
@@ -191,7 +191,7 @@ impl ReadRotation for Rows<'_> {
         all(
             &mut self.connection().prepare_cached(
                 "SELECT g.id, g.key, g.grantee, g.granted_by, g.state, g.rights, g.not_before, g.not_after, g.max_releases,
-                        g.releases, g.created, g.mac, c.version AS key_version, c.kek_version, c.sealed
+                        g.restrictions, g.releases, g.created, g.mac, c.version AS key_version, c.kek_version, c.sealed
                  FROM grants g INDEXED BY grants_by_grantee CROSS JOIN grant_copies c ON c.grant_id = g.id
                  WHERE g.grantee = ?1 AND g.key >= ?2 AND (g.key, g.id, c.version) > (?2, ?3, ?4)
                    AND c.kek_version >= ?5 AND c.kek_version < ?6
@@ -279,13 +279,15 @@ impl WriteRotation for Rows<'_> {
         let changed = self
             .connection()
             .prepare_cached(
-                "UPDATE domains SET domain_key = ?2, mac = ?3 WHERE number = ?1 AND domain_key = ?4",
+                "UPDATE domains SET domain_key = ?2, mac = ?3 WHERE number = ?1 AND domain_key = ?4 AND policy IS ?5",
             )?
             .execute(params![
                 domain.number,
                 domain.domain_key,
                 domain.mac,
-                before
+                before,
+                // A policy that was set meanwhile is not covered by this MAC.
+                policies::domain_policy(&domain.policy)
             ])?;
         Ok(changed == 1)
     }

@@ -9,7 +9,7 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::key::UsagePolicy;
 
-use crate::store::{DomainNumber, Snapshot, StoreError, Transaction};
+use crate::store::{DomainNumber, Snapshot, StoreError, Transaction, policies};
 
 /// The savepoint around each act of a transaction.
 pub(super) const SAVEPOINT: &str = "act";
@@ -194,13 +194,27 @@ pub(super) fn optional_time(
     Ok(optional_number(row, column, what)?.map(Timestamp::from_millis))
 }
 
-/// Reads the three columns of a usage policy.
+/// Reads the four columns of a usage policy.
 pub(super) fn policy(row: &Row<'_>, what: &'static str) -> Result<UsagePolicy, StoreError> {
-    Ok(UsagePolicy {
+    let policy = UsagePolicy {
         not_before: optional_time(row, "not_before", what)?,
         not_after: optional_time(row, "not_after", what)?,
         max_releases: optional_number(row, "max_releases", what)?,
-    })
+        ..UsagePolicy::default()
+    };
+    let restrictions = optional_bytes(row, "restrictions", what)?;
+    policies::with_restrictions(policy, restrictions).ok_or(StoreError::MalformedRow(what))
+}
+
+/// Reads a column of bytes that may be absent.
+pub(super) fn optional_bytes<'a>(
+    row: &'a Row<'_>,
+    column: &str,
+    what: &'static str,
+) -> Result<Option<&'a [u8]>, StoreError> {
+    row.get_ref(column)?
+        .as_blob_or_null()
+        .map_err(|_| StoreError::MalformedRow(what))
 }
 
 /// A moment as it stands in a column.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use strongroom_wire::key::{Grant, GrantState, Key, KeyPage, Right, UsagePolicy};
+use strongroom_wire::key::{Grant, GrantState, Key, KeyPage, Right};
 
 use crate::output::{facts, plain, spelling, spellings, table};
+use crate::policy;
 
 /// A page of keys as a table.
 pub(super) fn describe_page(page: &KeyPage) -> String {
@@ -59,7 +60,12 @@ pub(super) fn describe(key: &Key, grants: Option<&[Grant]>) -> String {
         ("owner", plain(&key.owner_name)),
         ("sender", plain(&key.sender)),
         ("recipients", plain(&key.recipients.join(", "))),
-        ("policy", describe_policy(&key.policy, key.releases)),
+        (
+            "policy",
+            key.policy.as_ref().map_or_else(String::new, |policy| {
+                policy::describe(policy, Some(key.releases.unwrap_or_default()))
+            }),
+        ),
         ("your rights", describe_rights(&key.rights)),
     ]);
     if let Some(grants) = grants {
@@ -74,7 +80,7 @@ pub(super) fn describe(key: &Key, grants: Option<&[Grant]>) -> String {
                     },
                     grant.created.to_string(),
                     describe_rights(&grant.rights),
-                    describe_policy(&grant.policy, grant.releases),
+                    policy::describe(&grant.policy, Some(grant.releases.unwrap_or_default())),
                 ]
             })
             .collect();
@@ -95,27 +101,12 @@ pub(super) fn describe_rights(rights: &[Right]) -> String {
     spellings(rights)
 }
 
-fn describe_policy(policy: &UsagePolicy, releases: Option<u64>) -> String {
-    let mut parts = Vec::new();
-    if let Some(moment) = policy.not_before {
-        parts.push(format!("from {moment}"));
-    }
-    if let Some(moment) = policy.not_after {
-        parts.push(format!("until {moment}"));
-    }
-    if let Some(most) = policy.max_releases {
-        let used = releases.unwrap_or_default();
-        parts.push(format!("{used} of {most} releases used"));
-    }
-    parts.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use strongroom_wire::id::{AccountId, KeyId};
-    use strongroom_wire::key::{Algorithm, KeyState};
+    use strongroom_wire::key::{Algorithm, KeyState, UsagePolicy};
 
     use super::*;
 
@@ -131,10 +122,10 @@ mod tests {
             sender: "alice@example.com".to_owned(),
             recipients: vec!["bob@example.com".to_owned(), "eve@example.com".to_owned()],
             version: 2,
-            policy: UsagePolicy {
+            policy: Some(UsagePolicy {
                 max_releases: Some(5),
                 ..UsagePolicy::default()
-            },
+            }),
             releases: Some(3),
             created: "2026-11-27T18:00:00Z".parse().unwrap(),
             rights: vec![Right::Release, Right::Administer],

@@ -1,0 +1,316 @@
+//! Usage policies as they stand in the database and in the canonical encoding.
+//!
+//! The window of validity and the number of releases have columns and fields of their own, as they had in the first schema. What else a
+//! policy restricts is one value: a CBOR array in the deterministic encoding, absent where there is nothing in it, so that records from
+//! before it was there still match their seals.
+//!
+//! | element | absent: `null` |
+//! |---|---|
+//! | networks | array of byte strings: the address, then one byte with the length of the prefix |
+//! | kinds | array of numbers |
+//! | sign-in strength | number |
+//! | hours | array, never `null`, of arrays: bits of the days or `null`, minutes of the beginning, minutes of the end, zone |
+//! | rights | their bits |
+//! | operations only | `true` or `false` |
+//! | seconds to keep | number |
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use minicbor::data::Type;
+use minicbor::{Decoder, Encoder};
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::policy::{DomainPolicy, Hours, Network, TimeOfDay, UsagePolicy, Weekday};
+
+use super::numbers::{
+    kind_from, kind_number, rights_bits, rights_from, strength_from, strength_number,
+};
+
+type Encoded<'a> = Encoder<&'a mut Vec<u8>>;
+type Written = Result<(), minicbor::encode::Error<Infallible>>;
+type Read<T> = Result<T, Malformed>;
+
+/// The bytes are none that were written here.
+struct Malformed;
+
+impl From<minicbor::decode::Error> for Malformed {
+    fn from(_: minicbor::decode::Error) -> Self {
+        Self
+    }
+}
+
+/// What a policy restricts besides the window and the number of releases; none where that is nothing.
+pub(crate) fn restrictions(policy: &UsagePolicy) -> Option<Vec<u8>> {
+    let rest = UsagePolicy {
+        not_before: None,
+        not_after: None,
+        max_releases: None,
+        ..policy.clone()
+    };
+    (rest != UsagePolicy::default()).then(|| encoded(|to| write_restrictions(to, &rest)))
+}
+
+/// The policy of these three and what [`restrictions`] made; none where that is no such value, or not in its one encoding.
+pub(crate) fn with_restrictions(policy: UsagePolicy, bytes: Option<&[u8]>) -> Option<UsagePolicy> {
+    let Some(bytes) = bytes else {
+        return Some(policy);
+    };
+    let policy = read_restrictions(&mut Decoder::new(bytes), policy).ok()?;
+    (restrictions(&policy).as_deref() == Some(bytes)).then_some(policy)
+}
+
+/// A domain's policy; none where it restricts nothing.
+pub(crate) fn domain_policy(policy: &DomainPolicy) -> Option<Vec<u8>> {
+    let usage = &policy.usage;
+    (*policy != DomainPolicy::default()).then(|| {
+        encoded(|to| {
+            to.array(6)?;
+            for value in [
+                usage.not_before.map(Timestamp::as_millis),
+                usage.not_after.map(Timestamp::as_millis),
+                usage.max_releases,
+            ] {
+                optional(to, value, |to, value| to.u64(value).map(drop))?;
+            }
+            optional(to, restrictions(usage), |to, bytes| {
+                to.bytes(&bytes).map(drop)
+            })?;
+            to.bool(policy.bind_sessions_to_address)?
+                .u32(policy.step_up_within)?;
+            Ok(())
+        })
+    })
+}
+
+/// The policy that [`domain_policy`] made these bytes of.
+pub(crate) fn domain_policy_from(bytes: Option<&[u8]>) -> Option<DomainPolicy> {
+    let Some(bytes) = bytes else {
+        return Some(DomainPolicy::default());
+    };
+    let policy = read_domain_policy(&mut Decoder::new(bytes)).ok()?;
+    (domain_policy(&policy).as_deref() == Some(bytes)).then_some(policy)
+}
+
+fn encoded(write: impl FnOnce(&mut Encoded<'_>) -> Written) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A vector takes whatever is written to it: there is no error to meet.
+    let _ = write(&mut Encoder::new(&mut bytes));
+    bytes
+}
+
+fn write_restrictions(to: &mut Encoded<'_>, policy: &UsagePolicy) -> Written {
+    to.array(7)?;
+    optional(to, policy.networks.as_ref(), |to, networks| {
+        to.array(networks.len() as u64)?;
+        for network in networks {
+            to.bytes(&network_bytes(*network))?;
+        }
+        Ok(())
+    })?;
+    optional(to, policy.kinds.as_ref(), |to, kinds| {
+        to.array(kinds.len() as u64)?;
+        for kind in kinds {
+            to.u8(kind_number(*kind))?;
+        }
+        Ok(())
+    })?;
+    optional(to, policy.min_sign_in, |to, strength| {
+        to.u8(strength_number(strength)).map(drop)
+    })?;
+    to.array(policy.hours.len() as u64)?;
+    for hours in &policy.hours {
+        to.array(4)?;
+        optional(to, hours.days.as_ref(), |to, days| {
+            to.u8(days_bits(days)).map(drop)
+        })?;
+        to.u16(hours.from.minutes())?
+            .u16(hours.until.minutes())?
+            .str(&hours.zone)?;
+    }
+    optional(to, policy.rights.as_ref(), |to, rights| {
+        to.u32(rights_bits(rights)).map(drop)
+    })?;
+    to.bool(policy.operations_only)?;
+    optional(to, policy.keep_for, |to, seconds| to.u32(seconds).map(drop))
+}
+
+fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
+    read_length(from, 6)?;
+    let moment = |value: Option<u64>| value.map(Timestamp::from_millis);
+    let usage = UsagePolicy {
+        not_before: moment(from.decode()?),
+        not_after: moment(from.decode()?),
+        max_releases: from.decode()?,
+        ..UsagePolicy::default()
+    };
+    let rest = read_optional(from, |from| Ok(from.bytes()?))?;
+    Ok(DomainPolicy {
+        usage: with_restrictions(usage, rest).ok_or(Malformed)?,
+        bind_sessions_to_address: from.bool()?,
+        step_up_within: from.u32()?,
+    })
+}
+
+fn read_restrictions(from: &mut Decoder<'_>, policy: UsagePolicy) -> Read<UsagePolicy> {
+    read_length(from, 7)?;
+    let networks = read_optional(from, |from| {
+        read_array(from, |from| network_from(from.bytes()?))
+    })?;
+    let kinds = read_optional(from, |from| {
+        read_array(from, |from| kind_from(from.u8()?).ok_or(Malformed))
+    })?;
+    let min_sign_in = read_optional(from, |from| strength_from(from.u8()?).ok_or(Malformed))?;
+    let hours = read_array(from, |from| {
+        read_length(from, 4)?;
+        let time = |from: &mut Decoder<'_>| TimeOfDay::from_minutes(from.u16()?).ok_or(Malformed);
+        Ok(Hours {
+            days: read_optional(from, |from| days_from(from.u8()?))?,
+            from: time(from)?,
+            until: time(from)?,
+            zone: from.str()?.to_owned(),
+        })
+    })?;
+    let rights = read_optional(from, |from| rights_from(from.u32()?).ok_or(Malformed))?;
+    Ok(UsagePolicy {
+        networks,
+        kinds,
+        min_sign_in,
+        hours,
+        rights,
+        operations_only: from.bool()?,
+        keep_for: from.decode()?,
+        ..policy
+    })
+}
+
+fn optional<'a, T>(
+    to: &mut Encoded<'a>,
+    value: Option<T>,
+    write: impl FnOnce(&mut Encoded<'a>, T) -> Written,
+) -> Written {
+    match value {
+        Some(value) => write(to, value),
+        None => to.null().map(drop),
+    }
+}
+
+fn read_optional<'b, T>(
+    from: &mut Decoder<'b>,
+    read: impl FnOnce(&mut Decoder<'b>) -> Read<T>,
+) -> Read<Option<T>> {
+    if from.datatype()? == Type::Null {
+        from.null()?;
+        return Ok(None);
+    }
+    read(from).map(Some)
+}
+
+fn read_array<'b, T>(
+    from: &mut Decoder<'b>,
+    read: impl Fn(&mut Decoder<'b>) -> Read<T>,
+) -> Read<Vec<T>> {
+    let length = from.array()?.ok_or(Malformed)?;
+    (0..length).map(|_| read(from)).collect()
+}
+
+fn read_length(from: &mut Decoder<'_>, length: u64) -> Read<()> {
+    if from.array()? == Some(length) {
+        Ok(())
+    } else {
+        Err(Malformed)
+    }
+}
+
+fn network_bytes(network: Network) -> Vec<u8> {
+    let mut bytes = match network.address() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    bytes.push(network.prefix());
+    bytes
+}
+
+fn network_from(bytes: &[u8]) -> Read<Network> {
+    let (prefix, address) = bytes.split_last().ok_or(Malformed)?;
+    let address = <[u8; 4]>::try_from(address)
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(address).map(IpAddr::from))
+        .map_err(|_| Malformed)?;
+    Network::new(address, *prefix).ok_or(Malformed)
+}
+
+fn days_bits(days: &[Weekday]) -> u8 {
+    Weekday::ALL
+        .iter()
+        .enumerate()
+        .filter(|(_, day)| days.contains(day))
+        .fold(0, |bits, (position, _)| bits | 1 << position)
+}
+
+fn days_from(bits: u8) -> Read<Vec<Weekday>> {
+    if bits >> Weekday::ALL.len() != 0 {
+        return Err(Malformed);
+    }
+    let days = Weekday::ALL.iter().enumerate();
+    Ok(days
+        .filter(|(position, _)| bits >> position & 1 == 1)
+        .map(|(_, day)| *day)
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::tests::any_policy;
+
+    proptest! {
+        #[test]
+        fn policies_round_trip(policy in any_policy(), bind: bool, step_up_within: u32) {
+            let bytes = restrictions(&policy);
+            let base = UsagePolicy {
+                not_before: policy.not_before,
+                not_after: policy.not_after,
+                max_releases: policy.max_releases,
+                ..UsagePolicy::default()
+            };
+            prop_assert_eq!(bytes.is_none(), policy == base);
+            prop_assert_eq!(with_restrictions(base, bytes.as_deref()), Some(policy.clone()));
+            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within };
+            prop_assert_eq!(domain_policy_from(domain_policy(&domain).as_deref()), Some(domain));
+        }
+
+        #[test]
+        fn nothing_else_is_read(mut bytes: Vec<u8>, policy in any_policy(), at: usize, bit in 0_u32..8) {
+            let base = UsagePolicy::default();
+            if let Some(read) = with_restrictions(base.clone(), Some(&bytes)) {
+                prop_assert_eq!(restrictions(&read), Some(bytes.clone()));
+            }
+            if let Some(mut altered) = restrictions(&policy) {
+                let at = at % altered.len();
+                altered[at] ^= 1 << bit;
+                let read = with_restrictions(base.clone(), Some(&altered));
+                prop_assert!(read.is_none_or(|read| restrictions(&read) == Some(altered)));
+            }
+            bytes.insert(0, 0x87);
+            with_restrictions(base, Some(&bytes));
+            domain_policy_from(Some(&bytes));
+        }
+    }
+
+    #[test]
+    fn the_encoding_is_the_documented_one() {
+        let policy = UsagePolicy {
+            networks: ["10.0.0.0/8".parse().ok()].into_iter().collect(),
+            keep_for: Some(60),
+            ..UsagePolicy::default()
+        };
+        let expected = [
+            0x87, 0x81, 0x45, 10, 0, 0, 0, 8, 0xf6, 0xf6, 0x80, 0xf6, 0xf4, 0x18, 60,
+        ];
+        assert_eq!(restrictions(&policy).as_deref(), Some(expected.as_slice()));
+        assert_eq!(restrictions(&UsagePolicy::default()), None);
+        assert_eq!(domain_policy(&DomainPolicy::default()), None);
+    }
+}

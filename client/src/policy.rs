@@ -1,0 +1,62 @@
+//! Usage policies: the domain's, a key's, a grant's; and what they would decide.
+
+use strongroom_wire::id::{GrantId, KeyId};
+use strongroom_wire::key::{ChangedKey, Grant, GrantState, Shared, UsagePolicy};
+use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy, Preview, PreviewQuery};
+
+use crate::ClientError;
+use crate::api::Call;
+use crate::session::Session;
+use crate::sign_in::account_name;
+
+impl Session {
+    /// Gives a key this usage policy in place of the one it has; its owner only.
+    pub fn set_key_policy(
+        &self,
+        key: KeyId,
+        policy: &UsagePolicy,
+    ) -> Result<ChangedKey, ClientError> {
+        self.call(&Call::put(format!("/v1/keys/{key}/policy")).with(policy)?)
+    }
+
+    /// Gives a grant this usage policy in place of the one it has; the key's owner only.
+    pub fn set_grant_policy(
+        &self,
+        key: KeyId,
+        grant: GrantId,
+        policy: &UsagePolicy,
+    ) -> Result<Shared, ClientError> {
+        self.call(&Call::put(format!("/v1/keys/{key}/grants/{grant}/policy")).with(policy)?)
+    }
+
+    /// The active grant of this key to the account with this name.
+    ///
+    /// # Errors
+    /// [`ClientError::NoGrantTo`] when it has none.
+    pub fn grant_to(&self, key: KeyId, account: &str) -> Result<Grant, ClientError> {
+        let account = account_name(account);
+        let grants = self.grants(key)?.grants;
+        let found = grants
+            .into_iter()
+            .find(|grant| grant.state == GrantState::Active && grant.grantee_name == account);
+        found.ok_or(ClientError::NoGrantTo(account))
+    }
+
+    /// What would be decided for an account and a key: for oneself, or by the key's owner for anybody.
+    pub fn preview(&self, key: KeyId, query: &PreviewQuery) -> Result<Preview, ClientError> {
+        self.call(&Call::find(&format!("/v1/keys/{key}/preview"), query))
+    }
+
+    /// The domain's policy, at the appliance's administration address.
+    pub fn domain_policy(&self) -> Result<DomainPolicy, ClientError> {
+        self.call(&Call::get("/v1/domain/policy"))
+    }
+
+    /// Gives the domain this policy in place of the one it has, at the appliance's administration address.
+    pub fn set_domain_policy(
+        &self,
+        policy: &DomainPolicy,
+    ) -> Result<ChangedDomainPolicy, ClientError> {
+        self.call(&Call::put("/v1/domain/policy").with(policy)?)
+    }
+}
