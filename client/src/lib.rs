@@ -11,6 +11,7 @@
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`policy`] | usage policies of the domain, of keys and of grants; what they would decide |
 //! | [`accounts`] | managing accounts and the members of groups |
+//! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`audit`] | the audit log as the caller may see it |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
@@ -51,6 +52,7 @@ pub mod object;
 pub mod passkeys;
 pub mod policy;
 pub mod protection;
+pub mod recovery;
 pub mod rotation;
 pub mod session;
 pub mod sign_in;

@@ -272,7 +272,7 @@ impl fmt::Debug for SecondFactorSignIn {
     }
 }
 
-fn library(_: ProtocolError) -> ClientError {
+pub(crate) fn library(_: ProtocolError) -> ClientError {
     ClientError::Library
 }
 

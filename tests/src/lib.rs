@@ -10,6 +10,7 @@
 //! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
+//! | [`relay`] | a site's mail relay |
 //! | [`scan`] | looking for secrets where none may be |
 //!
 //! The stories themselves are in `tests/`, one file each; the benchmark is `src/bin/bench.rs`.
@@ -34,6 +35,7 @@ pub mod http;
 pub mod passkey;
 pub mod person;
 pub mod programs;
+pub mod relay;
 pub mod scan;
 pub mod session;
 

@@ -180,6 +180,25 @@ fn a_passkey_alone_opens_a_session_with_a_transport_key() {
     let started = start(&api, &key);
     let answer = finish(&api, &started, &mut bobs, &key).unwrap();
     assert_eq!(answer.signed_in.account.name, "bob@example.com");
+
+    // Whoever writes to the database cannot make bob's passkey alice's, nor forget its counter.
+    appliance.stop();
+    for edit in [
+        "UPDATE passkeys SET account = ?1 WHERE account = ?2",
+        "UPDATE passkeys SET sign_count = 0 WHERE ?1 <> ?2",
+    ] {
+        let mut copy = appliance.copy();
+        let (alice, bob) = (alice.account.id, bob.account.id);
+        let edited = copy
+            .database()
+            .execute(edit, [alice.as_bytes(), bob.as_bytes()]);
+        assert!(edited.unwrap() > 0);
+        copy.serve();
+        let api = copy.api();
+        let started = start(&api, &key);
+        let refused = finish(&api, &started, &mut bobs, &key);
+        assert_refused(refused, Code::IntegrityFailure);
+    }
 }
 
 #[test]

@@ -13,6 +13,9 @@
 //! | `retired-master-kek` | [`RetiredMasterKekRecord`](crate::store::RetiredMasterKekRecord) | MAC |
 //! | `membership` | [`MembershipRecord`](crate::store::MembershipRecord) | associated data of the group's KEK |
 //! | `credential` | [`CredentialRecord`](crate::store::CredentialRecord) | MAC |
+//! | `account-recovery` | [`RecoveryRecord`](crate::store::RecoveryRecord) | MAC |
+//! | `invitation` | [`InvitationRecord`](crate::store::InvitationRecord) | MAC |
+//! | `mail` | [`OutboxRecord`](crate::store::OutboxRecord) | associated data of address and content |
 //! | `passkey` | [`PasskeyRecord`](crate::store::PasskeyRecord) | MAC |
 //! | `totp-secret` | `credentials/totp` | associated data of an authenticator app's secret |
 //! | `session` | [`SessionRecord`](crate::store::SessionRecord) | associated data of the transport key |
@@ -72,6 +75,13 @@ impl Canonical {
     pub(crate) fn optional_text(self, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.text(value),
+            None => self.null(),
+        }
+    }
+
+    pub(crate) fn optional_bytes(self, value: Option<&[u8]>) -> Self {
+        match value {
+            Some(value) => self.bytes(value),
             None => self.null(),
         }
     }

@@ -1,6 +1,7 @@
 //! Everything that an act can be refused for or fail at, and the problem code of each.
 
 use strongroom_hsm::HsmError;
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
 use strongroom_wire::key::KeyState;
 use strongroom_wire::policy::RuleName;
@@ -93,6 +94,17 @@ pub enum Error {
         "Too many wrong codes of the authenticator app were given; try again in {0} s, or use a recovery code."
     )]
     SecondFactorLocked(u64),
+    /// The recovery failed, for whatever reason: the caller learns no more.
+    #[error(
+        "The recovery was refused: the account or a code is wrong, or no recovery of it is under way."
+    )]
+    RecoveryRefused,
+    /// Both codes of a recovery are right, and its delay is not over.
+    #[error("The recovery takes effect at {0}; until then its holder can cancel it.")]
+    RecoveryTooEarly(Timestamp),
+    /// The account has sent as many invitations as the domain's policy allows in 24 hours.
+    #[error("This account may send {0} invitations in 24 hours, and has.")]
+    InvitationsUsedUp(u32),
     /// The caller's role or rights do not cover the act.
     #[error("This account may not do that: it needs {0}.")]
     NotPermitted(&'static str),
@@ -172,6 +184,9 @@ impl Error {
             Self::EnrolmentRefused => Code::EnrolmentRefused,
             Self::SecondFactorRefused => Code::SecondFactorRefused,
             Self::SecondFactorLocked(_) => Code::TooManyAttempts,
+            Self::RecoveryRefused => Code::RecoveryRefused,
+            Self::RecoveryTooEarly(_) => Code::RecoveryTooEarly,
+            Self::InvitationsUsedUp(_) => Code::InvitationsUsedUp,
             Self::NotPermitted(_) => Code::NotPermitted,
             Self::KeyNotFound => Code::KeyNotFound,
             Self::GrantRevoked => Code::GrantRevoked,

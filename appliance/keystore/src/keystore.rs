@@ -59,6 +59,8 @@ pub struct Options {
     pub enrolment_lifetime: Duration,
     /// Whom passkeys are made for.
     pub passkeys: PasskeyParty,
+    /// Whether the site has a mail relay, to which whoever serves the keystore hands [`Keystore::due_mail`].
+    pub sends_mail: bool,
 }
 
 /// Whom passkeys are made for: the relying party of Web Authentication Level 3.
@@ -83,6 +85,7 @@ impl Default for Options {
                 id: "strongroom.local".to_owned(),
                 origins: vec!["https://strongroom.local".to_owned()],
             },
+            sends_mail: false,
         }
     }
 }
@@ -211,6 +214,7 @@ impl Keystore {
         })?;
         let mut domain = Domain::open(&record, hsm, options.kek_cache_size, options.kek_cache_ttl)?;
         domain.uses = Uses::new(options.session_idle_lifetime);
+        domain.sends_mail = options.sends_mail;
         let core = Arc::new(Core {
             store,
             clock,

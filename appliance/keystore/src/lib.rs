@@ -8,6 +8,8 @@
 //! | `roles` | what each role may do, and which exclude each other |
 //! | `credentials/` | enrolment, second factors, passkeys, recovery codes |
 //! | `sessions` | OPAQUE sign-in, sessions, their last use and stepping up |
+//! | `account_recovery` | recovering the account of somebody who has lost their password |
+//! | `invitations`, `mail` | pending accounts for addresses; mail that waits to be sent |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `grants` | sharing and revoking |
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
@@ -30,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account_recovery;
 mod accounts;
 mod act;
 mod audit;
@@ -41,8 +44,10 @@ mod error;
 mod grants;
 mod groups;
 mod hierarchy;
+mod invitations;
 mod keys;
 mod keystore;
+mod mail;
 mod policy;
 mod roles;
 mod rotation;
@@ -57,4 +62,5 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};
 pub use hierarchy::checkpoint_key_label;
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
+pub use mail::{Mail, MailContent};
 pub use witness::{Held, hold_against};

@@ -73,6 +73,12 @@ impl SignIns {
             .collect()
     }
 
+    /// Forgets the sign-ins of an account: their password is not its password any more.
+    pub(crate) fn forget_account(&self, account: AccountId) {
+        self.held()
+            .retain(|_, sign_in| sign_in.account != Some(account));
+    }
+
     pub(crate) fn wipe(&self) {
         self.held().clear();
     }

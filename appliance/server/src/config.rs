@@ -5,7 +5,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +46,9 @@ pub(crate) struct Config {
     /// Whom passkeys are made for.
     #[serde(default)]
     pub(crate) passkeys: Passkeys,
+    /// The site's mail relay.
+    #[serde(default)]
+    pub(crate) mail: Mail,
     /// The audit log.
     #[serde(default)]
     pub(crate) audit: Audit,
@@ -182,6 +185,53 @@ pub(crate) struct Passkeys {
     pub(crate) rp_id: String,
     /// The origins at which passkeys may be used; empty: the appliance's name with the ports of both listeners.
     pub(crate) origins: Vec<String>,
+}
+
+/// The site's mail relay.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Mail {
+    /// Its name or address; empty: no mail is sent.
+    pub(crate) relay: String,
+    /// Its port.
+    pub(crate) port: NonZeroU16,
+    /// How the connection is protected.
+    pub(crate) tls: MailTls,
+    /// The certificates of the authorities that vouch for it, in PEM.
+    pub(crate) ca: PathBuf,
+    /// The sender's address.
+    pub(crate) from: String,
+    /// The name to sign in with; empty: without signing in.
+    pub(crate) user: String,
+    /// The file with the password that goes with it.
+    pub(crate) password_file: PathBuf,
+}
+
+/// How the connection to the mail relay is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MailTls {
+    /// By `STARTTLS` (RFC 3207), which must work.
+    #[default]
+    StartTls,
+    /// From the first byte (RFC 8314).
+    Tls,
+    /// Not at all: for a relay on this machine only.
+    None,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self {
+            relay: String::new(),
+            port: NonZeroU16::MIN.saturating_add(586),
+            tls: MailTls::default(),
+            ca: "/etc/ssl/certs/ca-certificates.crt".into(),
+            from: String::new(),
+            user: String::new(),
+            password_file: "mail-password".into(),
+        }
+    }
 }
 
 /// The audit log.
@@ -345,6 +395,7 @@ impl Config {
             session_idle_lifetime: Duration::from_secs(self.keystore.session_idle_lifetime.get()),
             enrolment_lifetime: Duration::from_secs(self.keystore.enrolment_lifetime.get()),
             passkeys: self.passkey_party(),
+            sends_mail: !self.mail.relay.is_empty(),
         }
     }
 
@@ -379,6 +430,15 @@ impl Config {
         if !self.passkeys.origins.iter().all(of_https) {
             return Err("an origin of passkeys is not like https://keys.example.com:8443");
         }
+        if !self.mail.relay.is_empty() && !self.mail.from.contains('@') {
+            return Err("mail.from must be the address that mail comes from");
+        }
+        let on_this_machine = ["localhost", "127.0.0.1", "::1"].contains(&self.mail.relay.as_str());
+        if self.mail.tls == MailTls::None && !on_this_machine {
+            return Err(
+                "mail.tls may be none for a relay on this machine only: mail holds one-time codes",
+            );
+        }
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
             return Err("a limit of request bodies is below 1024 bytes");
         }
@@ -392,6 +452,8 @@ impl Config {
             &mut self.tls.key,
             &mut self.hsm.module,
             &mut self.hsm.pin_file,
+            &mut self.mail.ca,
+            &mut self.mail.password_file,
         ] {
             // Without the "." that stands for the folder itself.
             *path = folder.join(&*path).components().collect();

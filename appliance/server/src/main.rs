@@ -6,6 +6,7 @@
 //! config.rs      strongroom.toml
 //! backups.rs     making backups, by hand or by the schedule; witness.rs: the checkpoint kept outside of the database
 //! folder.rs      the data folder: its lock, the file of addresses
+//! mail.rs        mail to account holders, through the site's relay
 //! logging.rs     the log; metrics.rs: what /metrics shows
 //! tls.rs         TLS 1.3 for both listeners; tls/authority.rs: the private CA that init makes
 //! auth/          who is asking (the session token), and how often one may fail
@@ -29,6 +30,7 @@ mod config;
 mod folder;
 mod hardening;
 mod logging;
+mod mail;
 mod metrics;
 mod observe;
 mod operator;

@@ -113,6 +113,7 @@ pub(crate) fn refusal(code: Code) {
         Code::SignInRefused => "sign-in",
         Code::SecondFactorRefused => "second-factor",
         Code::EnrolmentRefused => "enrolment",
+        Code::RecoveryRefused => "recovery",
         _ => return,
     };
     counter!(SIGN_IN_FAILURES, "act" => act).increment(1);

@@ -111,6 +111,16 @@ acts! {
     CredentialAdd = 80, "credential.add";
     /// An account lost a credential: the note says of what kind.
     CredentialRemove = 81, "credential.remove";
+    /// An account's recovery was started.
+    RecoveryStart = 82, "recovery.start";
+    /// An account's recovery was approved.
+    RecoveryApprove = 83, "recovery.approve";
+    /// An account's recovery was cancelled.
+    RecoveryCancel = 84, "recovery.cancel";
+    /// An account was recovered: it has a new password.
+    RecoveryFinish = 85, "recovery.finish";
+    /// Mail was handed to the site's relay, or given up.
+    MailSend = 86, "mail.send";
 }
 
 impl fmt::Display for Act {

@@ -84,6 +84,10 @@ identifier!(
     PasskeyId
 );
 identifier!(
+    /// A piece of mail that waits to be sent.
+    MailId
+);
+identifier!(
     /// A registration of a passkey that has been started and not finished.
     RegistrationId
 );

@@ -7,6 +7,8 @@
 //! | [`problem`] | RFC 9457 problem documents and their stable codes |
 //! | [`account`] | accounts, their kinds, states and roles; enrolment; group members |
 //! | [`credential`] | authenticator apps, passkeys and recovery codes |
+//! | [`recovery`] | recovering the account of somebody who has lost their password |
+//! | [`invitation`] | inviting an address that has no account, and the policy for that |
 //! | [`session`] | sign-in by OPAQUE (RFC 9807) and the sessions it opens |
 //! | [`key`] | keys, versions, grants and rights |
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
@@ -29,8 +31,10 @@ pub mod credential;
 pub mod encoding;
 pub mod health;
 pub mod id;
+pub mod invitation;
 pub mod key;
 pub mod policy;
 pub mod problem;
+pub mod recovery;
 pub mod rotation;
 pub mod session;

@@ -103,6 +103,12 @@ codes! {
     EnrolmentRefused = "enrolment-refused", 401, "The enrolment was refused";
     /// The password was right and the second factor was not, or the sign-in has waited too long or been tried too often.
     SecondFactorRefused = "second-factor-refused", 401, "The second factor was refused";
+    /// The recovery failed. Says nothing about whether the account exists or a recovery of it is under way.
+    RecoveryRefused = "recovery-refused", 401, "The recovery was refused";
+    /// The codes of the recovery are right, and its delay is not over.
+    RecoveryTooEarly = "recovery-too-early", 403, "The recovery has not taken effect yet";
+    /// The account has sent as many invitations today as the domain's policy allows.
+    InvitationsUsedUp = "invitations-used-up", 403, "The invitations of today are used up";
     /// Too many failures from this source or for this account.
     TooManyAttempts = "too-many-attempts", 429, "Too many attempts";
     /// The account is signed in and its roles or rights do not cover the act.

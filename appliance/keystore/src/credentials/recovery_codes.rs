@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 
 use super::totp::require_person;
 use super::{code_hash, generate_code};
-use crate::act::{Presented, Scope};
+use crate::act::{Presented, Scope, View};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::store::{CredentialKind, CredentialRecord};
@@ -51,8 +51,20 @@ pub(super) fn make(scope: &mut Scope<'_>, account: AccountId) -> Result<Vec<Stri
     Ok(codes)
 }
 
+/// Whether this is a code that is left.
+pub(crate) fn holds(view: &View<'_>, account: AccountId, code: &str) -> Result<bool, Error> {
+    let given = code_hash(code);
+    let record = view.credential(account, CredentialKind::RecoveryCodes)?;
+    let data = record.map(|record| record.data).unwrap_or_default();
+    let (hashes, _) = data.as_chunks::<32>();
+    // Every one is looked at, so that the time it takes does not say which fits.
+    Ok(hashes
+        .iter()
+        .fold(false, |found, hash| found | bool::from(hash.ct_eq(&given))))
+}
+
 /// Uses a code up. Answers whether it is one.
-pub(crate) fn take(scope: &mut Scope<'_>, account: AccountId, code: &str) -> Result<bool, Error> {
+pub(super) fn take(scope: &mut Scope<'_>, account: AccountId, code: &str) -> Result<bool, Error> {
     let Some(mut record) = scope
         .view()
         .credential(account, CredentialKind::RecoveryCodes)?

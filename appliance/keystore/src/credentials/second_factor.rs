@@ -59,6 +59,11 @@ impl Waiting {
             .collect()
     }
 
+    /// Forgets the sign-ins of an account: their password is not its password any more.
+    pub(crate) fn forget_account(&self, account: AccountId) {
+        self.held().retain(|_, held| held.account != account);
+    }
+
     pub(crate) fn wipe(&self) {
         self.held().clear();
     }

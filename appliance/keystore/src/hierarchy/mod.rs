@@ -4,7 +4,7 @@
 //! HSM       master KEK of the domain
 //!            └─ wraps, inside the HSM (AES-KW, RFC 3394)
 //! database  domain key ─ HKDF ─┬─ integrity key: HMAC over what decides access and holds no key
-//!                              └─ secrets key: seals the domain's OPAQUE set-up and the secrets of authenticator apps
+//!                              └─ secrets key: seals the domain's OPAQUE set-up and the secrets of authenticator apps, and mail
 //!           account KEK, one for each account and version
 //!            └─ seals (AES-256-GCM): grants' copies, sessions' transport keys, groups' KEKs for their members
 //! ```
@@ -30,7 +30,8 @@ use crate::seal::{self, MacKey};
 use crate::sessions::Uses;
 use crate::store::{
     AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
-    KeyRecord, PasskeyRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
+    InvitationRecord, KeyRecord, PasskeyRecord, RecoveryRecord, RetiredMasterKekRecord,
+    SessionRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -52,6 +53,8 @@ pub(crate) struct Domain {
     pub(crate) origin: String,
     pub(crate) checkpoint_key: [u8; 32],
     pub(crate) opaque_setup: ServerSetup<Suite>,
+    /// Whether the site has a mail relay.
+    pub(crate) sends_mail: bool,
     /// When and from where its sessions were last used.
     pub(crate) uses: Uses,
     integrity: MacKey,
@@ -125,6 +128,7 @@ impl Domain {
             origin: record.origin.clone(),
             checkpoint_key: record.checkpoint_key,
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
+            sends_mail: false,
             uses: Uses::default(),
             integrity,
             secrets,
@@ -353,6 +357,29 @@ impl Domain {
 
     pub(crate) fn authenticate_session_use(&self, session: &mut SessionRecord) {
         session.seen_mac = self.integrity.mac(&session.use_canonical());
+    }
+
+    pub(crate) fn check_recovery(&self, recovery: RecoveryRecord) -> Result<RecoveryRecord, Error> {
+        self.integrity
+            .check(&recovery.canonical(), &recovery.mac, "account recovery")?;
+        Ok(recovery)
+    }
+
+    pub(crate) fn authenticate_recovery(&self, recovery: &mut RecoveryRecord) {
+        recovery.mac = self.integrity.mac(&recovery.canonical());
+    }
+
+    pub(crate) fn check_invitation(
+        &self,
+        invitation: InvitationRecord,
+    ) -> Result<InvitationRecord, Error> {
+        self.integrity
+            .check(&invitation.canonical(), &invitation.mac, "invitation")?;
+        Ok(invitation)
+    }
+
+    pub(crate) fn authenticate_invitation(&self, invitation: &mut InvitationRecord) {
+        invitation.mac = self.integrity.mac(&invitation.canonical());
     }
 
     pub(crate) fn check_key(&self, key: KeyRecord) -> Result<KeyRecord, Error> {

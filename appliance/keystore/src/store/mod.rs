@@ -7,7 +7,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
-//! | `people` | passkeys: their records and part of the traits |
+//! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation` | the part of the traits that rotation needs |
 //! | [`sqlite`] | the embedded engine |
@@ -27,7 +27,9 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
 pub(crate) use numbers::*;
-pub use people::{PasskeyRecord, ReadPeople, WritePeople};
+pub use people::{
+    InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, RecoveryRecord, WritePeople,
+};
 pub use records::*;
 pub use rotation::{CopyPlace, ReadRotation, SealedUnder, WriteRotation};
 

@@ -19,6 +19,7 @@ mod house;
 mod keys;
 mod log;
 mod policies;
+mod recovery;
 mod rotation;
 mod rotation_replay;
 mod second_factor;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         keys::TRIALS,
         log::TRIALS,
         policies::TRIALS,
+        recovery::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
         second_factor::TRIALS,

@@ -59,6 +59,11 @@ fn what_is_unknown_missing_or_absurd_is_refused_in_one_line() {
             "line 4",
         ),
         (&format!("{MINIMAL}[limits]\nbody = 10\n"), "1024"),
+        (&format!("{MINIMAL}[mail]\nrelay = \"a\"\n"), "mail.from"),
+        (
+            &format!("{MINIMAL}[mail]\nrelay = \"a\"\nfrom = \"b@c\"\ntls = \"none\"\n"),
+            "mail.tls",
+        ),
         (
             &format!("{MINIMAL}[passkeys]\norigins = [\"http://a\"]\n"),
             "passkeys",

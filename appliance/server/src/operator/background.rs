@@ -15,6 +15,7 @@ use strongroom_keystore::Keystore;
 
 use crate::auth::limits::SignInLimits;
 use crate::backups::Schedule;
+use crate::mail::Mailer;
 use crate::witness::Witness;
 
 /// A leaf is under a signed checkpoint after about so long.
@@ -23,6 +24,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often the schedule looks whether a backup is due.
 const BACKUP_CHECK_EVERY: Duration = Duration::from_secs(10);
+/// How often the outbox is looked into.
+const MAIL_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// A rotation goes in steps, so many a second.
 const ROTATION_STEPS: u32 = 10;
@@ -43,10 +46,12 @@ impl Background {
         metrics: Arc<PrometheusHandle>,
         rotation_rate: NonZeroU32,
         witness: Arc<Witness>,
+        mailer: Option<Mailer>,
         schedule: impl FnOnce(Arc<AtomicBool>) -> Option<Schedule>,
     ) -> io::Result<Self> {
         let signer = Arc::clone(&keystore);
         let rotating = Arc::clone(&keystore);
+        let posting = Arc::clone(&keystore);
         let (step, records) = rotation_step(rotation_rate);
         let stopping = Arc::new(AtomicBool::new(false));
         let mut threads = vec![
@@ -79,6 +84,13 @@ impl Background {
                 metrics.run_upkeep();
             })?,
         ];
+        if let Some(mailer) = mailer {
+            threads.push(every("mail", MAIL_EVERY, move || {
+                if let Err(error) = mailer.send_due(&posting) {
+                    tracing::error!(%error, "the outbox cannot be worked through");
+                }
+            })?);
+        }
         if let Some(schedule) = schedule(Arc::clone(&stopping)) {
             threads.push(every("backups", BACKUP_CHECK_EVERY, move || {
                 schedule.run();

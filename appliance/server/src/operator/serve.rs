@@ -24,6 +24,7 @@ use crate::auth::limits::SignInLimits;
 use crate::backups::Schedule;
 use crate::config::Config;
 use crate::folder::{Addresses, DataFolder};
+use crate::mail::Mailer;
 use crate::observe::observe;
 use crate::routes::health::NewestHealth;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
@@ -76,6 +77,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     };
     let hsm = super::open_hsm(&config)?;
     let witness = Arc::new(Witness::new(&config));
+    let mailer = Mailer::new(&config).context("mail cannot be sent")?;
     let shared = Shared {
         keystore: web::Data::new(open_keystore(&config, Arc::clone(&hsm), &witness)?),
         limits: web::Data::new(SignInLimits::new(&config.limits)),
@@ -89,6 +91,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         web::Data::clone(&shared.metrics).into_inner(),
         config.keystore.rotation_rate,
         Arc::clone(&witness),
+        mailer,
         |stop| Schedule::new(&config, hsm, stop),
     )
     .context("a background thread cannot be started")?;

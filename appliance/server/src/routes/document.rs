@@ -32,6 +32,7 @@ const SESSION: &str = "session";
         (name = "enrolments", description = "An account's holder registers a password with a one-time code."),
         (name = "sessions", description = "Sign-in by OPAQUE, and the sessions it opens."),
         (name = "credentials", description = "Authenticator apps, passkeys and recovery codes."),
+        (name = "recoveries", description = "The way back for whoever has lost their password."),
         (name = "accounts", description = "People, devices, services and groups."),
         (name = "groups", description = "Members of groups."),
         (name = "keys", description = "Keys and their material."),
@@ -261,13 +262,15 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 56);
+        assert_eq!(identifiers.len(), 65);
         let expected = [
             "get /metrics",
             "get /v1/health",
             "get /v1/openapi.json",
             "post /v1/enrolments/finish",
             "post /v1/enrolments/start",
+            "post /v1/recoveries/finish",
+            "post /v1/recoveries/start",
             "post /v1/sessions/finish",
             "post /v1/sessions/passkey/finish",
             "post /v1/sessions/passkey/start",

@@ -16,6 +16,7 @@ mod keys;
 mod metrics;
 mod openapi;
 mod policies;
+mod recoveries;
 mod rotation;
 mod sessions;
 
@@ -93,6 +94,10 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(credentials::make_recovery_codes)
         .service(credentials::start_passkey)
         .service(credentials::register_passkey)
+        .service(recoveries::own)
+        .service(recoveries::cancel_own)
+        .service(recoveries::start_password)
+        .service(recoveries::finish_password)
         .service(audit::records)
         .service(audit::checkpoint)
         .service(audit::proof)
@@ -117,6 +122,7 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         .service(grants::revoke)
         .service(groups::members)
         .service(groups::add)
+        .service(recoveries::invite)
         .service(groups::remove);
 }
 
@@ -127,6 +133,10 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(accounts::show)
         .service(accounts::update)
         .service(accounts::invite)
+        .service(recoveries::start)
+        .service(recoveries::approve)
+        .service(recoveries::show)
+        .service(recoveries::cancel)
         .service(policies::of_domain)
         .service(policies::set_of_domain)
         .service(rotation::rotate_account_kek)

@@ -11,7 +11,7 @@ use strongroom_wire::account::{AccountKind, CreateAccount, Role};
 use tempfile::TempDir;
 
 const ADMIN: &str = "admin@example.com";
-const PASSWORD: &[u8] = b"a horse, a staple and a battery";
+pub(crate) const PASSWORD: &[u8] = b"a horse, a staple and a battery";
 
 pub(crate) struct Site {
     folder: TempDir,

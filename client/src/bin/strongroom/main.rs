@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
 //! | `objects` | `protect` and `open` |
+//! | `recovery` | `recover`, `recovery` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `domain`, `rotation` | one command group each |
 //! | `policy` | usage policies as options and in words |
@@ -32,6 +33,7 @@ mod objects;
 mod output;
 mod policy;
 mod prompt;
+mod recovery;
 mod rotation;
 mod second_factor;
 mod sessions;
@@ -94,6 +96,8 @@ struct Common {
 enum Command {
     /// Set this account's password with the one-time code of its administrator.
     Enrol(sign_in::Enrol),
+    /// Set a new password, with the codes of a recovery that an administrator has started.
+    Recover(recovery::Recover),
     /// Sign in. The session is held in memory by a background process until it ends.
     Login(sign_in::Login),
     /// End the session.
@@ -124,6 +128,9 @@ enum Command {
     /// Look after one's passkeys. They are added with a browser.
     #[command(subcommand)]
     Passkeys(second_factor::Passkeys),
+    /// See and cancel the recovery of one's own account.
+    #[command(subcommand)]
+    Recovery(recovery::Command),
     /// Look after the members of a group.
     #[command(subcommand)]
     Groups(groups::Command),
@@ -213,6 +220,8 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Keys(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Sessions(command) => command.run(&context),
+        Command::Recover(recover) => recover.run(&context),
+        Command::Recovery(command) => command.run(&context),
         Command::SecondFactor(command) => command.run(&context),
         Command::RecoveryCodes(command) => command.run(&context),
         Command::Passkeys(command) => command.run(&context),

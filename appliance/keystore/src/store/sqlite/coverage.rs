@@ -24,6 +24,8 @@ const NODES: &str =
 const LEAVES: &str = "covered by the Merkle tree and its signed checkpoints";
 const INDEX: &str = "repeats what covered columns say so that rows are found; what is found through it is checked itself";
 
+const ATTEMPTS: &str = "when mail is tried again; what it says and to whom is sealed";
+
 const COLUMNS: &[(&str, &str, Column)] = &[
     ("domains", "number", Covered),
     ("domains", "name", Covered),
@@ -75,6 +77,26 @@ const COLUMNS: &[(&str, &str, Column)] = &[
     ("passkeys", "created", Covered),
     ("passkeys", "used", Covered),
     ("passkeys", "mac", Proof),
+    ("account_recoveries", "account", Covered),
+    ("account_recoveries", "started_by", Covered),
+    ("account_recoveries", "started", Covered),
+    ("account_recoveries", "code", Covered),
+    ("account_recoveries", "approved_by", Covered),
+    ("account_recoveries", "approval", Covered),
+    ("account_recoveries", "effective", Covered),
+    ("account_recoveries", "expires", Covered),
+    ("account_recoveries", "mac", Proof),
+    ("invitations", "account", Covered),
+    ("invitations", "created", Covered),
+    ("invitations", "inviter", Covered),
+    ("invitations", "mac", Proof),
+    ("outbox", "id", Covered),
+    ("outbox", "domain", Covered),
+    ("outbox", "account", Covered),
+    ("outbox", "expires", Covered),
+    ("outbox", "sealed", Proof),
+    ("outbox", "attempts", Irrelevant(ATTEMPTS)),
+    ("outbox", "next_attempt", Irrelevant(ATTEMPTS)),
     ("sessions", "token_hash", Covered),
     ("sessions", "id", Covered),
     ("sessions", "account", Covered),

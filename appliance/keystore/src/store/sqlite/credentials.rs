@@ -181,7 +181,11 @@ impl WriteCredentials for Rows<'_> {
             .connection()
             .prepare_cached("DELETE FROM credentials WHERE expires <= ?1")?
             .execute([millis(now)])?;
-        Ok((sessions + credentials) as u64)
+        let recoveries = self
+            .connection()
+            .prepare_cached("DELETE FROM account_recoveries WHERE expires <= ?1")?
+            .execute([millis(now)])?;
+        Ok((sessions + credentials + recoveries) as u64)
     }
 }
 

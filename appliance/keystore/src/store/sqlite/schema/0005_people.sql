@@ -18,3 +18,40 @@ CREATE TABLE passkeys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX passkeys_by_account ON passkeys (account, created);
+
+-- Recoveries of accounts that are under way, one an account at most.
+CREATE TABLE account_recoveries (
+    account     BLOB PRIMARY KEY REFERENCES accounts (id),
+    started_by  BLOB NOT NULL,
+    started     INTEGER NOT NULL,
+    code        BLOB NOT NULL,
+    approved_by BLOB,
+    approval    BLOB,
+    effective   INTEGER NOT NULL,
+    expires     INTEGER NOT NULL,
+    mac         BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Who invited whom by mail.
+CREATE TABLE invitations (
+    account BLOB NOT NULL REFERENCES accounts (id),
+    created INTEGER NOT NULL,
+    inviter BLOB NOT NULL REFERENCES accounts (id),
+    mac     BLOB NOT NULL,
+    PRIMARY KEY (account, created)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX invitations_by_inviter ON invitations (inviter, created);
+
+-- Mail that waits to be sent.
+CREATE TABLE outbox (
+    id           BLOB PRIMARY KEY,
+    domain       INTEGER NOT NULL REFERENCES domains (number),
+    account      BLOB NOT NULL REFERENCES accounts (id),
+    expires      INTEGER NOT NULL,
+    sealed       BLOB NOT NULL,
+    attempts     INTEGER NOT NULL,
+    next_attempt INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX outbox_by_time ON outbox (domain, next_attempt);
