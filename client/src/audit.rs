@@ -106,7 +106,7 @@ mod tests {
         let _ = edge.append(&[first.hash(), second.hash()]);
         let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
         let public: [u8; 32] = key.public_key().as_ref().try_into().unwrap();
-        let note = checkpoint::sign(ORIGIN, edge.size(), &edge.root(), &public, |text| {
+        let note = checkpoint::sign(ORIGIN, edge.size(), &edge.root(), &[public], |text| {
             Ok::<[u8; 64], std::convert::Infallible>(key.sign(text).as_ref().try_into().unwrap())
         })
         .unwrap();

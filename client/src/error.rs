@@ -100,7 +100,7 @@ impl ClientError {
             Self::Unreachable { safe_to_retry, .. } => *safe_to_retry,
             Self::Refused(problem) => matches!(
                 problem.code,
-                Code::HsmUnavailable | Code::Unavailable | Code::TooManyAttempts
+                Code::HsmUnavailable | Code::Sealed | Code::Unavailable | Code::TooManyAttempts
             ),
             _ => false,
         }

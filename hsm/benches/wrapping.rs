@@ -1,5 +1,5 @@
-//! Wraps, unwraps and signatures a second on one thread: the raw module, the backend over it, and that under supervision; and the
-//! YubiHSM 2 backend over `MockHsm`, which has no raw module beside it.
+//! Wraps, unwraps and signatures a second on one thread: the raw module, the backend over it, and that under supervision; and the raw
+//! commands of a YubiHSM 2 and the backend for it, both over `MockHsm`.
 //!
 //! With `--check` it fails when the backend costs more than a tenth over the raw calls: by the time on the processor, which a busy
 //! machine does not change much, where it halves the calls a second.
@@ -132,10 +132,52 @@ fn yubihsm() {
         device_domain: 1,
         allow_factory_default: true,
     };
+    show("MockHsm, raw yubihsm", raw_yubihsm());
     let hsm = YubiHsm::open_over(::yubihsm::Connector::mockhsm(), config).unwrap();
     hsm.generate_master_kek(&kek()).unwrap();
     hsm.generate_signing_key("checkpoint").unwrap();
     show("MockHsm, YubiHsm", through(&hsm));
+}
+
+/// The same commands of the device, with identifiers that are known.
+#[cfg(feature = "yubihsm")]
+fn raw_yubihsm() -> Figures {
+    use ::yubihsm::{
+        Capability, Client, Connector, Credentials, Domain, asymmetric, object, opaque,
+        wrap::Algorithm,
+    };
+    const OPAQUE: object::Type = object::Type::Opaque;
+    let client = Client::open(Connector::mockhsm(), Credentials::default(), true).unwrap();
+    let (label, all) = (|| object::Label::from("bench"), Capability::all());
+    client
+        .generate_wrap_key(1, label(), Domain::DOM1, all, all, Algorithm::Aes256Ccm)
+        .unwrap();
+    let ed25519 = asymmetric::Algorithm::Ed25519;
+    client
+        .generate_asymmetric_key(1, label(), Domain::DOM1, Capability::SIGN_EDDSA, ed25519)
+        .unwrap();
+    let wrap = || {
+        let exportable = Capability::EXPORTABLE_UNDER_WRAP;
+        let data = opaque::Algorithm::Data;
+        client
+            .put_opaque(2, label(), Domain::DOM1, exportable, data, [7_u8; 32])
+            .unwrap();
+        let message = client.export_wrapped(1, OPAQUE, 2).unwrap();
+        client.delete_object(2, OPAQUE).unwrap();
+        message
+    };
+    let message = wrap();
+    [
+        rate(|| drop(wrap())),
+        rate(|| {
+            client.import_wrapped(1, message.clone()).unwrap();
+            client.get_opaque(2).unwrap();
+            client.delete_object(2, OPAQUE).unwrap();
+        }),
+        rate(|| {
+            client.sign_ed25519(1, [7; 200].as_slice()).unwrap();
+        }),
+    ]
 }
 
 #[cfg(not(feature = "yubihsm"))]

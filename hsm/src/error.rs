@@ -6,8 +6,12 @@ use crate::WrapScheme;
 
 /// Why an HSM did not do what it was asked.
 ///
-/// Each message is one sentence for an operator, which names the module, token or key it concerns, the PKCS#11 return code where
-/// there is one, and what to do. `README.md` lists them all. No message holds a secret.
+/// Each message is one sentence for an operator, which names the HSM, the key that it concerns, the PKCS#11 return code where there is one, and
+/// what to do. `README.md` lists them all. No message holds a secret.
+///
+/// The field `token` is the HSM's full name, as it stands in a sentence: `the token "strongroom" (slot 0x1f2e3d, module
+/// /usr/lib/softhsm/libsofthsm2.so)`, `the YubiHSM 2 at http://127.0.0.1:12345`, or what the supervision was told to call it. The slot is in it
+/// as soon as the token was found once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HsmError {
@@ -24,27 +28,29 @@ pub enum HsmError {
     },
     /// No token behind the module has the configured label.
     #[error(
-        "the PKCS#11 module {} shows no token \"{token}\" (it shows: {found}): check the label, the HSM's connection and the module's own configuration",
+        "the PKCS#11 module {} shows no token \"{token}\" (it shows: {found}): correct the token's label or URI, or check the HSM's connection and the module's own configuration",
         module.display()
     )]
     TokenNotFound {
         /// The module that was asked.
         module: PathBuf,
-        /// The label that was looked for.
+        /// The label or URI that was looked for.
         token: String,
-        /// The labels that it does show, for the operator to compare.
+        /// The tokens that it does show, with their serial numbers and slots, for the operator to compare.
         found: String,
     },
     /// Several tokens have the configured label, so that it is not known which one is meant.
     #[error(
-        "the PKCS#11 module {} shows more than one token \"{token}\": give each its own label, or name it by its serial number",
+        "the PKCS#11 module {} shows more than one token \"{token}\" ({found}): give each its own label, or name one by its serial number",
         module.display()
     )]
     TokenAmbiguous {
         /// The module that was asked.
         module: PathBuf,
-        /// The label that several tokens have.
+        /// The label or URI that fits several tokens.
         token: String,
+        /// Those tokens, with their serial numbers and slots.
+        found: String,
     },
     /// A token was to be initialised under a label that is taken.
     #[error(
@@ -67,7 +73,10 @@ pub enum HsmError {
         module: PathBuf,
     },
     /// The file that holds the PIN cannot be used.
-    #[error("the PIN file {} cannot be used: {reason}", path.display())]
+    #[error(
+        "the PIN file {} cannot be used ({reason}): it holds the PIN alone, belongs to the service's account and has mode 600",
+        path.display()
+    )]
     PinFile {
         /// The file.
         path: PathBuf,
@@ -75,7 +84,9 @@ pub enum HsmError {
         reason: String,
     },
     /// The PIN cannot be read from where it should come from.
-    #[error("the PIN cannot be read from the {pin_source}: {reason}")]
+    #[error(
+        "the PIN cannot be read from the {pin_source} ({reason}): set it for the service, or name another source of the PIN"
+    )]
     PinSource {
         /// Where it should come from.
         pin_source: String,
@@ -84,76 +95,76 @@ pub enum HsmError {
     },
     /// The token refused the PIN (`CKR_PIN_INCORRECT`). Nothing tries it again: a token locks itself after a few wrong PINs.
     #[error(
-        "the token \"{token}\" refused the PIN (CKR_PIN_INCORRECT): correct the PIN file, then restart; it is not tried again, because the token locks after a few wrong PINs"
+        "{token} refused the PIN (C_Login answered CKR_PIN_INCORRECT): correct the PIN where it is configured, then restart or unseal; it is not tried again, because the token locks after a few wrong PINs"
     )]
     PinIncorrect {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
     },
     /// The token locked its PIN after too many wrong ones (`CKR_PIN_LOCKED`).
     #[error(
-        "the PIN of the token \"{token}\" is locked (CKR_PIN_LOCKED): the security officer sets a new one with the HSM's own tools"
+        "the PIN of {token} is locked (CKR_PIN_LOCKED): the security officer sets a new one with the HSM's own tools"
     )]
     PinLocked {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
     },
     /// The token wants another PIN: one of another length, a stronger one, a changed one, or it has none yet.
     #[error(
-        "the token \"{token}\" does not accept the PIN ({code}): set a user PIN that meets its rules with the HSM's own tools"
+        "{token} does not accept the PIN ({code}): set a user PIN that meets its rules with the HSM's own tools"
     )]
     PinUnusable {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// The PKCS#11 return code.
         code: String,
     },
     /// The HSM lacks a mechanism that Strongroom needs.
     #[error(
-        "the token \"{token}\" lacks the mechanism {mechanism}: enable it in the HSM's policy, update its firmware, or use another HSM"
+        "{token} lacks the mechanism {mechanism}: enable it in the HSM's policy, update its firmware, or use another HSM"
     )]
     MechanismMissing {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// The PKCS#11 mechanism.
         mechanism: String,
     },
     /// The HSM holds no key under the label.
     #[error(
-        "the token \"{token}\" holds no key labelled \"{label}\": generate it, or restore it from the HSM's own backup"
+        "{token} holds no key labelled \"{label}\": check that it is the right HSM; if it is, recover the key with its custodians or from the HSM's own backup"
     )]
     KeyNotFound {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// The key's label.
         label: String,
     },
     /// A key was to be generated under a label that is taken.
     #[error(
-        "the token \"{token}\" already holds a key labelled \"{label}\", which is not replaced"
+        "{token} already holds a key labelled \"{label}\", which is not replaced: use that one, or remove it with the HSM's own tools once it is certain that nothing is wrapped or signed by it"
     )]
     KeyExists {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// The key's label.
         label: String,
     },
     /// Several keys have the label, so that it is not known which one is meant.
     #[error(
-        "the token \"{token}\" holds more than one key labelled \"{label}\": find out where the others come from and rename or remove them with the HSM's own tools"
+        "{token} holds more than one key labelled \"{label}\": find out where the others come from and rename or remove them with the HSM's own tools"
     )]
     KeyAmbiguous {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// The key's label.
         label: String,
     },
     /// The key in the HSM could leave it, or serve another purpose, so it is not used.
     #[error(
-        "the key \"{label}\" on the token \"{token}\" is not used because {reason}: replace it by one that the HSM generated"
+        "the key \"{label}\" of {token} is not used because {reason}: replace it by one that the HSM or a ceremony made"
     )]
     KeyUnprotected {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// The key's label.
         label: String,
@@ -162,13 +173,29 @@ pub enum HsmError {
     },
     /// The integrity check of a wrapped key failed.
     #[error(
-        "the master KEK \"{label}\" on the token \"{token}\" did not wrap this key, or the wrapped key was altered: restore the row from a backup, and check that the HSM is the one that wrapped it"
+        "the master KEK \"{label}\" of {token} did not wrap this key, or the wrapped key was altered ({code}): check that the HSM is the one that wrapped it, and restore the row from a backup"
     )]
     WrappedKeyRejected {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// The label of the master KEK that the wrapped key names.
         label: String,
+        /// What the HSM answered, such as `C_UnwrapKey answered CKR_WRAPPED_KEY_INVALID`.
+        code: String,
+    },
+    /// The integrity check of a recovery blob failed.
+    #[error(
+        "the recovery blob does not give {token} the master KEK \"{label}\" ({code}): compare the version on the shares, which must be of recovery KEK version {version}, and take the blob from another backup"
+    )]
+    RecoveryBlobRejected {
+        /// The HSM's name.
+        token: String,
+        /// The label of the master KEK that was to be recovered.
+        label: String,
+        /// The version of the recovery KEK that the blob names.
+        version: u32,
+        /// What the HSM answered.
+        code: String,
     },
     /// A value does not have the form that it must have, before or after the HSM saw it.
     #[error("the {what} is malformed: {reason}")]
@@ -178,13 +205,25 @@ pub enum HsmError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The HSM gave what it must not give: its maker's mistake.
+    #[error(
+        "{token} answered {function} wrongly ({reason}): update the HSM's firmware and client software, and tell its maker"
+    )]
+    WrongAnswer {
+        /// The HSM's name.
+        token: String,
+        /// The PKCS#11 function or the device's command.
+        function: &'static str,
+        /// What is wrong with the answer.
+        reason: &'static str,
+    },
     /// All sessions stayed in use for as long as a caller may wait.
     #[error(
-        "all {max_sessions} sessions with the token \"{token}\" stayed in use for {} ms: allow more sessions if the HSM does, or lower the load",
+        "all {max_sessions} sessions with {token} stayed in use for {} ms: allow more sessions if the HSM does, or lower the load",
         waited.as_millis()
     )]
     Busy {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// How many sessions there may be.
         max_sessions: usize,
@@ -193,10 +232,10 @@ pub enum HsmError {
     },
     /// The HSM is out of reach or failed. It is safe to try again later.
     #[error(
-        "the token \"{token}\" does not work ({function} answered {code}): check the HSM, its connection and its own log; sessions are opened again by themselves"
+        "{token} does not work ({function} answered {code}): check the HSM, its connection and its own log; sessions are opened again by themselves"
     )]
     Unavailable {
-        /// The token's label, or the module's path where no token is known yet.
+        /// The HSM's name, or the module's where no token is known yet.
         token: String,
         /// The PKCS#11 function.
         function: String,
@@ -236,10 +275,10 @@ pub enum HsmError {
     },
     /// The HSM works, but refused the call. Trying again does not help.
     #[error(
-        "the token \"{token}\" refused {function} ({code}): compare the HSM's policy with what README.md says Strongroom needs"
+        "{token} refused {function} ({code}): compare the HSM's policy with what README.md says Strongroom needs"
     )]
     Refused {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// The PKCS#11 function.
         function: String,
@@ -248,18 +287,20 @@ pub enum HsmError {
     },
     /// The key was wrapped by a scheme that this HSM does not have: another HSM wrapped it.
     #[error(
-        "the wrapped key was made by {scheme}, which the token \"{token}\" does not offer: check that the HSM is the one that wrapped it, or enable the mechanism"
+        "the wrapped key was made by {scheme}, which {token} does not offer: check that the HSM is the one that wrapped it, or enable the mechanism"
     )]
     SchemeUnknown {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// What wrapped the key.
         scheme: WrapScheme,
     },
     /// The HSM takes a message in one piece, and this one is too long.
-    #[error("the token \"{token}\" signs messages of at most {max} bytes, and this one has {len}")]
+    #[error(
+        "{token} signs messages of at most {max} bytes, and this one has {len}: use an HSM that signs longer ones"
+    )]
     MessageTooLong {
-        /// The token's label.
+        /// The HSM's name.
         token: String,
         /// The message's length in bytes.
         len: usize,
@@ -268,24 +309,26 @@ pub enum HsmError {
     },
     /// A YubiHSM 2 refused the authentication key or its password.
     #[error(
-        "the {token} refused authentication key {auth_key} (authentication failed): correct the key's number and password, or provision the key in a ceremony"
+        "{token} refused authentication key {auth_key} (authentication failed): correct the key's number and password, or provision the key in a ceremony"
     )]
     AuthKeyRefused {
-        /// Where the device is.
+        /// The HSM's name.
         token: String,
         /// The number of the authentication key.
         auth_key: u16,
     },
     /// A YubiHSM 2 still has the factory's authentication key, whose password everybody knows.
     #[error(
-        "the {token} still has the factory's authentication key (number 1): hold the ceremony, which gives the device keys of its own and removes that one"
+        "{token} still has the factory's authentication key (number 1): hold the ceremony, which gives the device keys of its own and removes that one"
     )]
     FactoryDefault {
-        /// Where the device is.
+        /// The HSM's name.
         token: String,
     },
     /// The operating system gave no random bytes.
-    #[error("the operating system gave no random bytes ({reason})")]
+    #[error(
+        "the operating system gave no random bytes ({reason}): restart the machine, and replace it if this stays"
+    )]
     NoRandomness {
         /// What the system said.
         reason: String,
@@ -306,3 +349,6 @@ impl HsmError {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@
 //!   token.rs     one token: finding it by its label, opening a session, logging in
 //!   pool.rs      the logged-in sessions shared by all threads, and what happens when one fails
 //!   keys.rs      templates, finding keys by label, checking that they are protected
+//!   recovery.rs  recovery KEKs, master KEKs wrapped under them, and the way back
 //!   pin.rs       the PIN and its file
 //!   rv.rs        CKR codes: their names and what each means for us
 //!   selector.rs  which token is meant: a label or an RFC 7512 URI
@@ -19,12 +20,14 @@
 //!   mod.rs       configuration and the trait's implementation: which HSM a call goes to
 //!   member.rs    one HSM: its state, opening and probing it
 //!   runner.rs    bounded threads for calls that may never come back
+//!   versions.rs  which versions of a master KEK are in service, where HSMs do not hold the same
 //!   status.rs    what an HSM is doing, for logs, metrics and health
 //! yubihsm/     the backend for the YubiHSM 2 (feature `yubihsm`, on by default; `usb`, off)
 //!   mod.rs       configuration and the trait's implementation
 //!   device.rs    the connection, the session, the device's errors
 //!   objects.rs   labels, identifiers and capabilities of objects; finding and checking them
 //!   passing.rs   wrapping and unwrapping: account KEKs pass through as opaque objects
+//!   recovery.rs  recovery KEKs, master KEKs wrapped under them, and the way back
 //!   log.rs       the device's own log
 //!   provision.rs authentication keys: the appliance's own, and the end of the factory's
 //! ```
@@ -48,7 +51,8 @@ pub mod yubihsm;
 
 pub use error::HsmError;
 pub use types::{
-    AES256_KEY_LEN, Aes256Key, Ed25519PublicKey, MasterKekId, TokenInfo, WrapScheme, WrappedKey,
+    AES256_KEY_LEN, Aes256Key, DeviceLog, DeviceLogEntry, Ed25519PublicKey, MasterKekId,
+    RecoveryBlob, RecoveryKekId, TokenInfo, WrapScheme, WrappedKey,
 };
 
 /// What Strongroom asks of an HSM.
@@ -84,6 +88,49 @@ pub trait Hsm: Send + Sync {
     /// domain's or version's master KEK made it.
     fn unwrap(&self, domain: &str, wrapped: &WrappedKey) -> Result<Aes256Key, HsmError>;
 
+    /// Puts a recovery KEK into the HSM, where it may wrap master KEKs and do nothing else: AES-256, sensitive, non-extractable. Its bytes came
+    /// from a ceremony that split them among custodians; the caller forgets them.
+    ///
+    /// # Errors
+    /// [`HsmError::KeyExists`] when that version exists; it is never replaced.
+    fn put_recovery_kek(&self, id: &RecoveryKekId, key: &Aes256Key) -> Result<(), HsmError>;
+
+    /// The versions of the recovery KEK that the HSM holds for `domain`, in ascending order; empty when there is none.
+    fn recovery_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError>;
+
+    /// Destroys a recovery KEK inside the HSM. What it wrapped still opens with its custodians' shares.
+    ///
+    /// # Errors
+    /// [`HsmError::KeyNotFound`] when the HSM does not hold that version.
+    fn destroy_recovery_kek(&self, id: &RecoveryKekId) -> Result<(), HsmError>;
+
+    /// Generates a master KEK inside the HSM as [`generate_master_kek`](Self::generate_master_kek) does, and gives it wrapped under `recovery`,
+    /// once and never again: where the caller loses the recovery blob before it is durable, destroy that version and generate it anew.
+    /// After an error the HSM holds no new key, unless the error is one after which nothing is known
+    /// ([`is_transient`](HsmError::is_transient)).
+    ///
+    /// # Errors
+    /// [`HsmError::KeyExists`] when that version exists, [`HsmError::KeyNotFound`] when the HSM does not hold the recovery KEK,
+    /// [`HsmError::Malformed`] when it is another domain's.
+    fn generate_recoverable_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery: &RecoveryKekId,
+    ) -> Result<RecoveryBlob, HsmError>;
+
+    /// Brings a master KEK into this HSM: unwraps `blob` inside it, under the recovery KEK that custodians' shares gave. The HSM keeps the
+    /// master KEK, as protected as one that it generated, and not the recovery KEK.
+    ///
+    /// # Errors
+    /// [`HsmError::KeyExists`] when the HSM holds that version, [`HsmError::RecoveryBlobRejected`] when the blob was altered or the shares are
+    /// another recovery KEK's.
+    fn recover_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery_kek: &Aes256Key,
+        blob: &RecoveryBlob,
+    ) -> Result<(), HsmError>;
+
     /// Generates a non-extractable Ed25519 key pair inside the HSM under `label` (1 to 128 bytes).
     ///
     /// # Errors
@@ -101,4 +148,16 @@ pub trait Hsm: Send + Sync {
 
     /// Fills `out` from the HSM's random number generator.
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError>;
+
+    /// Reads the log that the HSM itself keeps; none from an HSM whose log this interface does not reach. It changes nothing: what is read
+    /// is there until it is acknowledged.
+    fn device_log(&self) -> Result<Option<DeviceLog>, HsmError> {
+        Ok(None)
+    }
+
+    /// Frees the HSM's log up to the entry `number`: after its entries are durable elsewhere.
+    fn acknowledge_device_log(&self, number: u16) -> Result<(), HsmError> {
+        let _ = number;
+        Ok(())
+    }
 }

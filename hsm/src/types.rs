@@ -1,6 +1,6 @@
 //! What goes into an HSM and comes out of it.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use zeroize::Zeroize;
 
@@ -69,26 +69,72 @@ impl MasterKekId {
 
     /// The version that `label` names if it is the label of a master KEK of `domain`.
     pub(crate) fn version_in_label(domain: &str, label: &str) -> Result<Option<u32>, HsmError> {
-        let prefix = Self::label_prefix(domain)?;
-        let version = label
-            .strip_prefix(&prefix)
-            .and_then(|digits| Some((digits, digits.parse::<u32>().ok()?)))
-            // Only the canonical digits: "v01" and "v+1" name nothing.
-            .filter(|(digits, version)| *digits == version.to_string())
-            .map(|(_, version)| version);
-        Ok(version)
+        Ok(version_after(&Self::label_prefix(domain)?, label))
     }
 
     fn label_prefix(domain: &str) -> Result<String, HsmError> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-        if domain.is_empty() || domain.len() > 64 || !domain.chars().all(allowed) {
-            return Err(HsmError::Malformed {
-                what: "domain name",
-                reason: "it must be 1 to 64 of the characters a-z, 0-9, '.', '_' and '-'",
-            });
-        }
+        check_domain(domain)?;
         Ok(format!("strongroom/{domain}/master-kek/v"))
     }
+}
+
+/// Names one version of a domain's recovery KEK: the key that wraps master KEKs so that custodians can bring them into another HSM.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecoveryKekId {
+    /// The domain: 1 to 64 of the characters `a-z`, `0-9`, `.`, `_` and `-`.
+    pub domain: String,
+    /// The version; the first is 1.
+    pub version: u32,
+}
+
+impl RecoveryKekId {
+    /// The label of this recovery KEK in the HSM: `strongroom/<domain>/recovery-kek/v<version>`.
+    ///
+    /// # Errors
+    /// [`HsmError::Malformed`] as for [`MasterKekId::label`].
+    pub fn label(&self) -> Result<String, HsmError> {
+        let prefix = Self::label_prefix(&self.domain)?;
+        Ok(format!("{prefix}{}", self.version))
+    }
+
+    /// The version that `label` names if it is the label of a recovery KEK of `domain`.
+    pub(crate) fn version_in_label(domain: &str, label: &str) -> Result<Option<u32>, HsmError> {
+        Ok(version_after(&Self::label_prefix(domain)?, label))
+    }
+
+    /// Refuses a master KEK of another domain: the custodians of one domain are not those of another.
+    pub(crate) fn check_same_domain(&self, master: &MasterKekId) -> Result<(), HsmError> {
+        if self.domain == master.domain {
+            return Ok(());
+        }
+        Err(HsmError::Malformed {
+            what: "recovery KEK's name",
+            reason: "its domain is not the master KEK's",
+        })
+    }
+
+    fn label_prefix(domain: &str) -> Result<String, HsmError> {
+        check_domain(domain)?;
+        Ok(format!("strongroom/{domain}/recovery-kek/v"))
+    }
+}
+
+fn check_domain(domain: &str) -> Result<(), HsmError> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    if domain.is_empty() || domain.len() > 64 || !domain.chars().all(allowed) {
+        return Err(HsmError::Malformed {
+            what: "domain name",
+            reason: "it must be 1 to 64 of the characters a-z, 0-9, '.', '_' and '-'",
+        });
+    }
+    Ok(())
+}
+
+fn version_after(prefix: &str, label: &str) -> Option<u32> {
+    let digits = label.strip_prefix(prefix)?;
+    let version = digits.parse::<u32>().ok()?;
+    // Only the canonical digits: "v01" and "v+1" name nothing.
+    (digits == version.to_string()).then_some(version)
 }
 
 /// How a key was wrapped. The numbers are stored: never reuse one.
@@ -116,6 +162,16 @@ impl WrapScheme {
             Self::AesGcm => &[12 + AES256_KEY_LEN + 16],
             // Nonce, the device's object header, key, tag; and as the `yubihsm` crate's MockHsm has them.
             Self::YubiHsmCcm => &[13 + 59 + AES256_KEY_LEN + 16, 13 + 66 + AES256_KEY_LEN + 8],
+        }
+    }
+
+    /// The lengths in bytes that a wrapped master KEK may have.
+    const fn recovery_blob_lens(self) -> RangeInclusive<usize> {
+        match self {
+            Self::Rfc3394 | Self::Rfc5649 => AES256_KEY_LEN + 8..=AES256_KEY_LEN + 8,
+            Self::AesGcm => 12 + AES256_KEY_LEN + 16..=12 + AES256_KEY_LEN + 16,
+            // Nonce, the device's object header, key, tag, and what its firmware adds to a wrap key (8 bytes of delegated capabilities).
+            Self::YubiHsmCcm => 13 + 59 + AES256_KEY_LEN + 8..=256,
         }
     }
 
@@ -151,11 +207,7 @@ impl WrappedKey {
     /// The stored form: one byte for the scheme, four for the version (big-endian), then the blob.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(5 + self.blob.len());
-        bytes.push(self.scheme as u8);
-        bytes.extend_from_slice(&self.master_kek_version.to_be_bytes());
-        bytes.extend_from_slice(&self.blob);
-        bytes
+        stored(self.scheme, self.master_kek_version, &self.blob)
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
@@ -163,20 +215,11 @@ impl WrappedKey {
     /// # Errors
     /// [`HsmError::Malformed`] when the scheme is unknown or the length is not exactly that scheme's.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, HsmError> {
-        let malformed = |reason| HsmError::Malformed {
-            what: "wrapped key",
-            reason,
-        };
-        let Some((&[scheme, v0, v1, v2, v3], blob)) = bytes.split_first_chunk::<5>() else {
-            return Err(malformed("it is shorter than its five-byte header"));
-        };
-        let Some(scheme) = WrapScheme::from_number(scheme) else {
-            return Err(malformed("its scheme is unknown to this version"));
-        };
+        let (scheme, master_kek_version, blob) = read_stored("wrapped key", bytes)?;
         let wrapped = Self {
             scheme,
-            master_kek_version: u32::from_be_bytes([v0, v1, v2, v3]),
-            blob: blob.to_vec(),
+            master_kek_version,
+            blob,
         };
         wrapped.check_len()?;
         Ok(wrapped)
@@ -192,6 +235,105 @@ impl WrappedKey {
         }
         Ok(())
     }
+}
+
+/// A master KEK wrapped under a recovery KEK, inside the HSM. It is no secret, and opens only with the shares of M custodians.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryBlob {
+    /// How it was wrapped.
+    pub scheme: WrapScheme,
+    /// The version of the recovery KEK that wrapped it.
+    pub recovery_kek_version: u32,
+    /// The wrapped master KEK: 40 bytes for [`WrapScheme::Rfc3394`] and [`WrapScheme::Rfc5649`], 60 for
+    /// [`WrapScheme::AesGcm`], 112 to 256 for [`WrapScheme::YubiHsmCcm`].
+    pub blob: Vec<u8>,
+}
+
+impl RecoveryBlob {
+    /// The stored form: one byte for the scheme, four for the version (big-endian), then the blob.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        stored(self.scheme, self.recovery_kek_version, &self.blob)
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`HsmError::Malformed`] when the scheme is unknown or the length is not that scheme's.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, HsmError> {
+        let (scheme, recovery_kek_version, blob) = read_stored("recovery blob", bytes)?;
+        let wrapped = Self {
+            scheme,
+            recovery_kek_version,
+            blob,
+        };
+        wrapped.check_len()?;
+        Ok(wrapped)
+    }
+
+    /// Checks the blob's length before an HSM is troubled with it.
+    pub(crate) fn check_len(&self) -> Result<(), HsmError> {
+        if !self.scheme.recovery_blob_lens().contains(&self.blob.len()) {
+            return Err(HsmError::Malformed {
+                what: "recovery blob",
+                reason: "its length is not that of a wrapped master KEK",
+            });
+        }
+        Ok(())
+    }
+}
+
+fn stored(scheme: WrapScheme, version: u32, blob: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(5 + blob.len());
+    bytes.push(scheme as u8);
+    bytes.extend_from_slice(&version.to_be_bytes());
+    bytes.extend_from_slice(blob);
+    bytes
+}
+
+fn read_stored(what: &'static str, bytes: &[u8]) -> Result<(WrapScheme, u32, Vec<u8>), HsmError> {
+    let malformed = |reason| HsmError::Malformed { what, reason };
+    let Some((&[scheme, v0, v1, v2, v3], blob)) = bytes.split_first_chunk::<5>() else {
+        return Err(malformed("it is shorter than its five-byte header"));
+    };
+    let Some(scheme) = WrapScheme::from_number(scheme) else {
+        return Err(malformed("its scheme is unknown to this version"));
+    };
+    Ok((scheme, u32::from_be_bytes([v0, v1, v2, v3]), blob.to_vec()))
+}
+
+/// What the log of the device holds that was not acknowledged yet. It is the device's own: what it was asked, hash-chained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceLog {
+    /// Starts of the device that found the log full.
+    pub unlogged_boots: u16,
+    /// Logins that found the log full.
+    pub unlogged_logins: u16,
+    /// The entries, the oldest first.
+    pub entries: Vec<DeviceLogEntry>,
+}
+
+/// One entry of the device's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceLogEntry {
+    /// Its number, which begins again after 65,535.
+    pub number: u16,
+    /// The command.
+    pub command: String,
+    /// The command's length in bytes.
+    pub length: u16,
+    /// The authentication key of the session.
+    pub auth_key: u16,
+    /// The object that the command was for.
+    pub target: u16,
+    /// Another object that it was for.
+    pub second_target: u16,
+    /// What the device answered.
+    pub result: String,
+    /// The device's clock: ticks since it started.
+    pub tick: u32,
+    /// The first 16 bytes of SHA-256 over this entry and the digest of the one before.
+    pub digest: [u8; 16],
 }
 
 /// What an HSM says of itself.
@@ -270,6 +412,23 @@ mod tests {
     }
 
     #[test]
+    fn recovery_keks_have_labels_of_their_own() {
+        let recovery = RecoveryKekId {
+            domain: "default".to_owned(),
+            version: 3,
+        };
+        let label = recovery.label().unwrap();
+        assert_eq!(label, "strongroom/default/recovery-kek/v3");
+        let version = |label| RecoveryKekId::version_in_label("default", label).unwrap();
+        assert_eq!(version(&label), Some(3));
+        assert_eq!(version(&id("default", 3).label().unwrap()), None);
+        let as_master = MasterKekId::version_in_label("default", &label);
+        assert_eq!(as_master.unwrap(), None);
+        recovery.check_same_domain(&id("default", 1)).unwrap();
+        recovery.check_same_domain(&id("other", 1)).unwrap_err();
+    }
+
+    #[test]
     fn the_stored_form_is_what_the_documentation_says() {
         let wrapped = WrappedKey {
             scheme: WrapScheme::Rfc3394,
@@ -297,6 +456,22 @@ mod tests {
             let bytes = wrapped.to_bytes();
             prop_assert_eq!(WrappedKey::from_bytes(&bytes).unwrap(), wrapped);
             prop_assert!(WrappedKey::from_bytes(&bytes[..20]).is_err());
+        }
+
+        #[test]
+        fn recovery_blobs_read_back(version: u32, which in 0..WrapScheme::ALL.len(), longer in 0_usize..200) {
+            let scheme = WrapScheme::ALL[which];
+            let lens = scheme.recovery_blob_lens();
+            let blob = RecoveryBlob { scheme, recovery_kek_version: version, blob: vec![3; lens.start() + longer] };
+            let bytes = blob.to_bytes();
+            prop_assert_eq!(&bytes[1..5], version.to_be_bytes());
+            let read = RecoveryBlob::from_bytes(&bytes);
+            if lens.contains(&blob.blob.len()) {
+                prop_assert_eq!(read.unwrap(), blob);
+            } else {
+                prop_assert!(read.is_err());
+            }
+            prop_assert!(RecoveryBlob::from_bytes(&bytes[..20]).is_err());
         }
 
         /// Whatever is accepted is exactly what would have been written: there is one form of each value.

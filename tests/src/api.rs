@@ -18,6 +18,7 @@ use strongroom_session::opaque_ke::{
 use strongroom_session::{OsRng, Suite, TransportKey};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
 use strongroom_wire::credential::SecondFactor;
+use strongroom_wire::health::{Health, Status};
 use strongroom_wire::problem::{Code, Problem};
 use strongroom_wire::session::{
     FinishSecondFactor, FinishSignIn, SecondFactorNeeded, SignInFinished, SignInStarted, SignedIn,
@@ -140,6 +141,23 @@ impl Api {
             .connect(Listener::Client)?
             .send(method, path, None, body.as_deref())?;
         read(&response)
+    }
+
+    /// How the appliance is; it says so whatever its state is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the network.
+    pub fn health(&self) -> io::Result<Health> {
+        let mut connection = self.connect(Listener::Client)?;
+        let response = connection.send("GET", "/v1/health", None, None)?;
+        let health: Health = response.json();
+        assert_eq!(
+            response.status == 200,
+            health.status == Status::Ok,
+            "{health:?}"
+        );
+        Ok(health)
     }
 
     /// Enrols an account's holder with the one-time code.

@@ -1,12 +1,12 @@
 //! A real appliance of one's own: `strongroomd` as a child process, on a `SoftHSM` token in its own temporary folder.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde_json::Value;
 use strongroom_wire::account::AccountKind;
+use strongroom_wire::health::State;
 use tempfile::TempDir;
 
-use crate::api::Api;
+use crate::api::{Api, Listener};
 use crate::session::Session;
 use crate::{http, programs};
 
@@ -75,7 +76,18 @@ impl Appliance {
     #[must_use]
     pub fn new() -> Self {
         let mut appliance = Self::blank();
-        let output = appliance.init().output().expect("strongroomd starts");
+        let module = programs::softhsm();
+        appliance.initialise(&[
+            "--module",
+            module.to_str().expect("its path is text"),
+            "--initialise-token",
+        ]);
+        appliance
+    }
+
+    /// Initialises an appliance in a blank folder, with the HSM that these arguments of `init` name.
+    pub fn initialise(&mut self, hsm: &[&str]) {
+        let output = self.init_with(hsm).output().expect("strongroomd starts");
         assert!(
             output.status.success(),
             "init failed: {}",
@@ -86,8 +98,7 @@ impl Appliance {
         made["enrolment_code"]
             .as_str()
             .expect("init tells the enrolment code")
-            .clone_into(&mut appliance.code);
-        appliance
+            .clone_into(&mut self.code);
     }
 
     /// A folder with an empty `SoftHSM`, and no appliance in it yet.
@@ -111,20 +122,19 @@ impl Appliance {
         appliance
     }
 
-    /// `strongroomd init` as the tests use it, ready to run.
+    /// Tells the first administrator's code, for an appliance that another command than `init` made.
+    pub fn know_code(&mut self, code: &str) {
+        code.clone_into(&mut self.code);
+    }
+
+    /// Another machine with nothing on it but an empty `SoftHSM`, which is to take this appliance's place: at its addresses, for its people.
     #[must_use]
-    pub fn init(&self) -> Command {
-        let mut init = self.program();
-        init.arg("init")
-            .arg("--data")
-            .arg(self.data())
-            .arg("--hsm-module")
-            .arg(programs::softhsm())
-            .args(["--token-label", "strongroom", "--initialise-token"])
-            .args(["--client-listen", "127.0.0.1:0"])
-            .args(["--admin-listen", "127.0.0.1:0"])
-            .args(["--admin-account", ADMINISTRATOR, "--json"]);
-        init
+    pub fn elsewhere(&self) -> Self {
+        let mut other = Self::blank();
+        other.code.clone_from(&self.code);
+        other.salt.clone_from(&self.salt);
+        other.addresses = self.addresses;
+        other
     }
 
     /// `strongroomd` with this appliance's configuration, ready for a subcommand.
@@ -135,7 +145,7 @@ impl Appliance {
         command
     }
 
-    fn program(&self) -> Command {
+    pub(crate) fn program(&self) -> Command {
         let mut command = Command::new(programs::strongroomd());
         command
             .env_remove("STRONGROOM_CONFIG")
@@ -175,12 +185,42 @@ impl Appliance {
         }
     }
 
-    /// Starts to serve and waits until it does or has ended.
+    /// Starts to serve and waits until it does, its HSM being open, or has ended.
     ///
     /// # Errors
     ///
     /// [`Ended`] when it ended.
     pub fn try_serve(&mut self) -> Result<(), Ended> {
+        let said_before = self.log().len();
+        self.listen()?;
+        let (api, started) = (self.api(), Instant::now());
+        loop {
+            if let Ok(health) = api.health()
+                && health.state == State::Serving
+            {
+                return Ok(());
+            }
+            let process = self.process.as_mut().expect("it was started");
+            if let Some(status) = process.try_wait().unwrap() {
+                self.process = None;
+                let log = self.log().split_off(said_before);
+                return Err(Ended { status, log });
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the appliance neither serves nor ends: {}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Starts it and waits until it listens, sealed or not, or has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`] when it ended.
+    pub fn listen(&mut self) -> Result<(), Ended> {
         assert!(self.process.is_none(), "the appliance is running already");
         let published = self.data().join("addresses.json");
         fs::remove_file(&published).ok();
@@ -213,7 +253,7 @@ impl Appliance {
             if started.elapsed() > PATIENCE {
                 child.kill().ok();
                 child.wait().ok();
-                panic!("the appliance neither serves nor ends: {}", self.log());
+                panic!("the appliance neither listens nor ends: {}", self.log());
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -298,6 +338,56 @@ impl Appliance {
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
         assert_eq!(report["verified"], output.status.success());
         report
+    }
+
+    /// Asks the running appliance how it is, as an operator at its machine does.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        let mut status = self.strongroomd();
+        let output = status.args(["status", "--json"]).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(report["state"] == "serving", output.status.success());
+        report
+    }
+
+    /// Runs an operator's command with these lines on its standard input.
+    #[must_use]
+    pub fn operate(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.strongroomd();
+        let mut child = command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that asks for nothing may have ended.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// Waits until it is in this state.
+    pub fn wait_for(&self, state: State, patience: Duration) {
+        let (api, started) = (self.api(), Instant::now());
+        loop {
+            let health = api.health().unwrap();
+            if health.state == state {
+                return;
+            }
+            assert!(started.elapsed() < patience, "{health:?}: {}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What it shows to the monitoring.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let api = self.api();
+        let mut connection = api.connect(Listener::Administration).unwrap();
+        let response = connection.send("GET", "/metrics", None, None).unwrap();
+        assert_eq!(response.status, 200);
+        response.text()
     }
 
     /// Where it is, for clients. It must have been started.
@@ -437,7 +527,7 @@ impl Drop for Appliance {
     }
 }
 
-fn make_folder(path: &Path) {
+pub(crate) fn make_folder(path: &Path) {
     fs::DirBuilder::new().mode(0o700).create(path).unwrap();
 }
 
@@ -449,8 +539,8 @@ fn read_text(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Copies all files of a folder into another that is there, with their modes.
-fn copy_folder(from: &Path, to: &Path) {
+/// Copies all files of a folder into another that is there, with their modes. Sockets are left where they are.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
@@ -459,7 +549,7 @@ fn copy_folder(from: &Path, to: &Path) {
                 make_folder(&target);
             }
             copy_folder(&entry.path(), &target);
-        } else {
+        } else if entry.file_type().unwrap().is_file() {
             fs::copy(entry.path(), target).unwrap();
         }
     }

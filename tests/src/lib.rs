@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`programs`] | where the built `strongroomd` and `strongroom` are |
 //! | [`appliance`] | a `strongroomd` of one's own on a SoftHSM of its own: initialised, started, stopped, killed, copied, edited |
+//! | `making` | the commands that make an appliance |
+//! | [`console`] | a program at a terminal of its own, and people who type there |
 //! | [`person`] | somebody with a device: the `strongroom` command line with a home folder of its own |
 //! | [`authenticator_app`] | the codes of a second factor |
 //! | [`passkey`] | an authenticator in software: passkeys |
@@ -11,6 +13,7 @@
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
 //! | [`relay`] | a site's mail relay |
+//! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
 //! | [`scan`] | looking for secrets where none may be |
 //!
 //! The stories themselves are in `tests/`, one file each; the benchmark is `src/bin/bench.rs`.
@@ -31,16 +34,20 @@
 pub mod api;
 pub mod appliance;
 pub mod authenticator_app;
+pub mod console;
 pub mod http;
+mod making;
 pub mod passkey;
 pub mod person;
 pub mod programs;
 pub mod relay;
 pub mod scan;
 pub mod session;
+pub mod tokens;
 
 pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;
+pub use console::{Console, Paper};
 pub use person::Person;
 pub use session::Session;
 

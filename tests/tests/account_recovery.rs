@@ -103,7 +103,11 @@ fn a_recovery_is_seen_by_its_holder_and_takes_two_codes_and_time() {
     let quiet = alice.run(&["status"]).success();
     assert_eq!(quiet.stderr, "");
     let records = alice.run(&["audit", "tail"]).success().stdout;
-    for act in ["recovery.start", "recovery.cancel", "recovery.finish"] {
+    for act in [
+        "account-recovery.start",
+        "account-recovery.cancel",
+        "account-recovery.finish",
+    ] {
         assert!(records.contains(act), "{act} in {records}");
     }
     // An account that there is not is refused alike.

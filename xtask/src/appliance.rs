@@ -27,13 +27,14 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// A running `strongroomd`. Dropping it stops it.
 pub(crate) struct Appliance {
     child: Child,
+    status: Command,
     listeners: Listeners,
 }
 
 /// How waiting for the appliance came out.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It answers on both ports.
+    /// It answers on both ports, and its HSM is open.
     Serving,
     /// It ended by itself.
     Ended(ExitStatus),
@@ -52,8 +53,14 @@ pub(crate) fn asked_to_stop(signals: &mut Signals) -> bool {
 }
 
 impl Appliance {
-    /// Starts it with this command, which makes it listen on `listeners`. Its log goes to `log`.
-    pub(crate) fn start(mut serve: Command, listeners: Listeners, log: Stdio) -> Result<Self> {
+    /// Starts it with the command `serve`, which makes it listen on `listeners`; `status` tells by its exit status whether it serves. Its log
+    /// goes to `log`.
+    pub(crate) fn start(
+        mut serve: Command,
+        mut status: Command,
+        listeners: Listeners,
+        log: Stdio,
+    ) -> Result<Self> {
         // A process group of its own: Ctrl-C reaches xtask alone, which then stops the appliance once.
         serve
             .process_group(0)
@@ -63,10 +70,18 @@ impl Appliance {
         let child = serve
             .spawn()
             .with_context(|| process::cannot_start(&serve))?;
-        Ok(Self { child, listeners })
+        status
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Ok(Self {
+            child,
+            status,
+            listeners,
+        })
     }
 
-    /// Waits until it answers on both ports.
+    /// Waits until it answers on both ports and serves.
     pub(crate) fn wait_until_serving(&mut self, signals: &mut Signals) -> Result<Outcome> {
         let started = Instant::now();
         loop {
@@ -75,7 +90,9 @@ impl Appliance {
             }
             let answers =
                 |address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
-            let serving = answers(self.listeners.client) && answers(self.listeners.admin);
+            let serving = answers(self.listeners.client)
+                && answers(self.listeners.admin)
+                && self.status.status().is_ok_and(|status| status.success());
             // Asked after connecting: what answered might be somebody else who was faster to the port.
             if let Some(status) = self.child.try_wait()? {
                 return Ok(Outcome::Ended(status));
@@ -145,6 +162,7 @@ mod tests {
         let child = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
         let outcome = Appliance {
             child,
+            status: Command::new("false"),
             listeners: nowhere,
         }
         .wait_until_serving(&mut signals);
@@ -153,6 +171,7 @@ mod tests {
         let child = Command::new("sleep").arg("60").spawn().unwrap();
         let status = Appliance {
             child,
+            status: Command::new("false"),
             listeners: nowhere,
         }
         .stop()

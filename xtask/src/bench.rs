@@ -13,6 +13,9 @@ pub(crate) struct Options {
     /// How long each of the measurements runs.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: Option<u32>,
+    /// Measure instead whether the time of a sign-in tells which accounts exist.
+    #[arg(long, conflicts_with = "seconds")]
+    sign_in_timing: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -24,7 +27,12 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     packages::ensure(packages::BUILD.iter().chain([&packages::SOFTHSM]))?;
-    let [bench, ..] = workspace.build(["bench", "strongroomd", "strongroom"])?;
+    let program = if options.sign_in_timing {
+        "sign_in_timing"
+    } else {
+        "bench"
+    };
+    let [bench, ..] = workspace.build([program, "strongroomd", "strongroom"])?;
     let status = process::status(Command::new(bench).args(arguments(options)))?;
     Ok(process::exit_code(status))
 }
@@ -50,12 +58,14 @@ mod tests {
     fn flags_are_passed_on() {
         let options = Options {
             seconds: Some(3),
+            sign_in_timing: false,
             json: true,
             arguments: vec!["release".to_owned()],
         };
         assert_eq!(arguments(&options), ["--seconds", "3", "--json", "release"]);
         let options = Options {
             seconds: None,
+            sign_in_timing: true,
             json: false,
             arguments: Vec::new(),
         };

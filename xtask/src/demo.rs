@@ -58,6 +58,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let log = fs::File::create(&log_file).context("the appliance's log cannot be written")?;
     let mut appliance = Appliance::start(
         state.serve(&programs.strongroomd, listeners)?,
+        state.status(&programs.strongroomd),
         listeners,
         Stdio::from(log),
     )?;

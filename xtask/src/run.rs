@@ -71,6 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     };
     let mut appliance = Appliance::start(
         state.serve(&programs.strongroomd, listeners)?,
+        state.status(&programs.strongroomd),
         listeners,
         Stdio::inherit(),
     )?;

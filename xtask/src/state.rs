@@ -155,14 +155,9 @@ impl State {
         init.arg("init")
             .arg("--data")
             .arg(&self.folder)
-            .arg("--hsm-module")
+            .arg("--module")
             .arg(module);
-        init.args([
-            "--token-label",
-            "strongroom",
-            "--initialise-token",
-            "--json",
-        ]);
+        init.args(["--token", "strongroom", "--initialise-token", "--json"]);
         init.args(["--client-listen", &listeners.client.to_string()]);
         init.args(["--admin-listen", &listeners.admin.to_string()]);
         init.args(["--admin-account", ADMINISTRATOR]);
@@ -191,6 +186,13 @@ impl State {
         serve.args(["--client-listen", &listeners.client.to_string()]);
         serve.args(["--admin-listen", &listeners.admin.to_string()]);
         Ok(serve)
+    }
+
+    /// The command that tells, by its exit status, whether the appliance of this state serves.
+    pub(crate) fn status(&self, strongroomd: &Path) -> Command {
+        let mut status = self.strongroomd(strongroomd);
+        status.arg("status");
+        status
     }
 
     /// The path of the token folder in SoftHSM's configuration is absolute: a state folder that was moved has it

@@ -4,13 +4,12 @@ use std::error::Error;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use signed_note::{Note, StandardVerifier, Verifier as _, VerifierList};
 use tlog_tiles::Hash;
 
+use crate::note::{self, NoteError};
 use crate::tree::MAX_SIZE;
 
-/// The signature type of Ed25519 in verifier keys and key ids (C2SP `signed-note`).
-const ED25519: u8 = 1;
+pub use crate::note::{SignError, verifier_key};
 
 /// What a checkpoint says.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,56 +41,33 @@ pub enum CheckpointError {
     /// The checkpoint is signed with the log's key but names another log.
     #[error("the checkpoint is of the log {0}")]
     Origin(String),
+    /// A key has signed it that may not sign trees of its size: one whose time was over, or had not come.
+    #[error(
+        "the checkpoint of {size} leaves is signed by the key {key}, which may not sign trees of that size"
+    )]
+    KeyNotInForce {
+        /// The size.
+        size: u64,
+        /// The verifier key.
+        key: String,
+    },
 }
 
-/// Why no checkpoint was signed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignError<E: Error + 'static> {
-    /// An origin is not empty and has neither spaces nor control characters nor a plus sign.
-    #[error("{0:?} cannot be the origin of checkpoints")]
-    Origin(String),
-    /// The signer failed.
-    #[error("the checkpoint could not be signed")]
-    Signer(#[source] E),
-    /// What the signer made does not verify: it signs with another key, or wrongly.
-    #[error("the signature that was made for the checkpoint does not verify")]
-    Unverified(#[source] CheckpointError),
-}
-
-/// The verifier key (`vkey`) of a log: `ORIGIN+KEYID+KEY`, with the key id in hexadecimal and the key in base64.
-#[must_use]
-pub fn verifier_key(origin: &str, public_key: &[u8; 32]) -> String {
-    let key = typed(public_key);
-    let id = signed_note::key_id(origin, &key);
-    format!("{origin}+{id:08x}+{}", STANDARD.encode(key))
-}
-
-/// The signed checkpoint of the tree with this size and root. `sign` makes the Ed25519 signature of the bytes it is given;
-/// the signature is verified before the note goes out.
+/// The signed checkpoint of the tree with this size and root. `sign` makes the Ed25519 signature of the bytes it is given, with one of
+/// the log's keys; the signature is verified before the note goes out.
 ///
 /// # Errors
 ///
-/// When the origin is no key name, the signer fails, or its signature does not verify under `public_key`.
+/// When the origin is no key name, the signer fails, or its signature verifies under none of `public_keys`.
 pub fn sign<E: Error + 'static>(
     origin: &str,
     size: u64,
     root: &Hash,
-    public_key: &[u8; 32],
+    public_keys: &[[u8; 32]],
     sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
 ) -> Result<String, SignError<E>> {
-    if !signed_note::is_key_name_valid(origin) || origin.chars().any(char::is_control) {
-        return Err(SignError::Origin(origin.to_owned()));
-    }
     let text = format!("{origin}\n{size}\n{}\n", STANDARD.encode(root.0));
-    let signature = sign(text.as_bytes()).map_err(SignError::Signer)?;
-    let mut signed = signed_note::key_id(origin, &typed(public_key))
-        .to_be_bytes()
-        .to_vec();
-    signed.extend(signature);
-    let note = format!("{text}\n\u{2014} {origin} {}\n", STANDARD.encode(signed));
-    verify(&note, &verifier_key(origin, public_key)).map_err(SignError::Unverified)?;
-    Ok(note)
+    note::sign(origin, &text, public_keys, sign)
 }
 
 /// What the note says, if it is a checkpoint signed by the log with this verifier key. Signatures by others, such as
@@ -101,14 +77,9 @@ pub fn sign<E: Error + 'static>(
 ///
 /// When it is not.
 pub fn verify(note: &str, verifier_key: &str) -> Result<Checkpoint, CheckpointError> {
-    let key = StandardVerifier::new(verifier_key).map_err(|_| CheckpointError::VerifierKey)?;
-    let origin = key.name().to_owned();
-    let note = Note::from_bytes(note.as_bytes()).map_err(|_| CheckpointError::Note)?;
-    note.verify(&VerifierList::new(vec![Box::new(key)]))
-        .map_err(|_| CheckpointError::Signature(verifier_key.to_owned()))?;
-
-    let body =
-        tlog_tiles::Checkpoint::from_bytes(note.text()).map_err(|_| CheckpointError::Body)?;
+    let origin = name(verifier_key)?;
+    let text = note::verify(note, verifier_key)?;
+    let body = tlog_tiles::Checkpoint::from_bytes(&text).map_err(|_| CheckpointError::Body)?;
     if body.size() > MAX_SIZE {
         return Err(CheckpointError::Body);
     }
@@ -122,18 +93,28 @@ pub fn verify(note: &str, verifier_key: &str) -> Result<Checkpoint, CheckpointEr
     })
 }
 
-/// The name (origin) in a verifier key that can be used.
-pub(crate) fn name(verifier_key: &str) -> Result<String, CheckpointError> {
-    StandardVerifier::new(verifier_key)
-        .map(|key| key.name().to_owned())
-        .map_err(|_| CheckpointError::VerifierKey)
+/// Whether a verifier key can be used.
+///
+/// # Errors
+///
+/// [`CheckpointError::VerifierKey`] when it cannot be read, its key id is wrong, or it is not Ed25519.
+pub fn check_verifier_key(verifier_key: &str) -> Result<(), CheckpointError> {
+    name(verifier_key).map(drop)
 }
 
-/// A public key with its type before it.
-fn typed(public_key: &[u8; 32]) -> [u8; 33] {
-    let mut key = [ED25519; 33];
-    key[1..].copy_from_slice(public_key);
-    key
+/// The name (origin) in a verifier key that can be used.
+pub(crate) fn name(verifier_key: &str) -> Result<String, CheckpointError> {
+    Ok(note::name(verifier_key)?)
+}
+
+impl From<NoteError> for CheckpointError {
+    fn from(error: NoteError) -> Self {
+        match error {
+            NoteError::VerifierKey => Self::VerifierKey,
+            NoteError::Note => Self::Note,
+            NoteError::Signature(key) => Self::Signature(key),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -158,14 +139,14 @@ mod tests {
 
     /// A note of any text, as a log with this name would sign it.
     fn signed_as(key: &SigningKey, name: &str, text: &str) -> String {
-        let id = signed_note::key_id(name, &typed(key.verifying_key().as_bytes()));
+        let id = signed_note::key_id(name, &note::typed(key.verifying_key().as_bytes()));
         let signature = [&id.to_be_bytes()[..], &key.sign(text.as_bytes()).to_bytes()].concat();
         format!("{text}\n\u{2014} {name} {}\n", STANDARD.encode(signature))
     }
 
     fn checkpoint(key: &SigningKey, size: u64, root: &Hash) -> String {
         let public = key.verifying_key().to_bytes();
-        sign(ORIGIN, size, root, &public, |text| {
+        sign(ORIGIN, size, root, &[public], |text| {
             Ok::<_, Infallible>(key.sign(text).to_bytes())
         })
         .unwrap()
@@ -284,17 +265,17 @@ mod tests {
         let public = key.verifying_key().to_bytes();
         let good = |text: &[u8]| Ok::<_, Infallible>(key.sign(text).to_bytes());
         for origin in ["", "two words", "a+b", "line\nbreak", "bell\u{7}"] {
-            let result = sign(origin, 0, &Hash([0; 32]), &public, good);
+            let result = sign(origin, 0, &Hash([0; 32]), &[public], good);
             assert!(matches!(result, Err(SignError::Origin(_))), "{origin:?}");
         }
         let wrong = |_: &[u8]| Ok::<_, Infallible>([7; 64]);
         assert!(matches!(
-            sign(ORIGIN, 0, &Hash([0; 32]), &public, wrong),
-            Err(SignError::Unverified(CheckpointError::Signature(_)))
+            sign(ORIGIN, 0, &Hash([0; 32]), &[public], wrong),
+            Err(SignError::Unverified(NoteError::Signature(_)))
         ));
         let failing = |_: &[u8]| Err(std::io::Error::other("the HSM is away"));
         assert!(matches!(
-            sign(ORIGIN, 0, &Hash([0; 32]), &public, failing),
+            sign(ORIGIN, 0, &Hash([0; 32]), &[public], failing),
             Err(SignError::Signer(_))
         ));
     }

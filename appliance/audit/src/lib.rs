@@ -7,6 +7,8 @@
 //! | `codec` | the deterministic CBOR of envelope and detail |
 //! | [`tree`] | RFC 6962: the nodes of an append, roots, inclusion and consistency proofs; [`tree::RightEdge`] for the writer |
 //! | [`checkpoint`] | C2SP `tlog-checkpoint` notes and verifier keys |
+//! | [`note`] | C2SP signed notes: checkpoints, and transcripts of ceremonies |
+//! | [`keys`] | the keys that may sign a log's checkpoints, and from which size to which |
 //! | [`verify`] | the whole log recomputed from what is stored or exported |
 //!
 //! The format is specified in `FORMAT.md` beside this crate; its example and its table of acts are tests.
@@ -33,7 +35,7 @@
 //! let leaf = Leaf::seal(&event, [0x5a; 32]); // 32 random bytes in earnest
 //! let mut grown = edge.clone();
 //! let nodes = grown.append(&[leaf.hash()]);
-//! let note = checkpoint::sign(origin, grown.size(), &grown.root(), &public_key, hsm_sign)?;
+//! let note = checkpoint::sign(origin, grown.size(), &grown.root(), &[public_key], hsm_sign)?;
 //!
 //! // The verifier: checkpoints first, then each leaf and the nodes stored with it.
 //! let mut verifier = Verifier::new(&checkpoint::verifier_key(origin, &public_key), origin)?;
@@ -56,12 +58,15 @@
 pub mod checkpoint;
 mod codec;
 pub mod event;
+pub mod keys;
 pub mod leaf;
+pub mod note;
 pub mod tree;
 pub mod verify;
 
 pub use checkpoint::Checkpoint;
 pub use event::{Detail, Event};
+pub use keys::{KeyChange, LogKey};
 pub use leaf::{Leaf, LeafError};
 pub use tlog_tiles::Hash;
 pub use tree::RightEdge;

@@ -7,10 +7,12 @@ mod report;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use tlog_tiles::Hash;
 
 use crate::checkpoint::{self, CheckpointError};
+use crate::keys::{KeyTrail, LogKey, verify_by};
 use crate::leaf::Leaf;
 use crate::tree::RightEdge;
 
@@ -28,7 +30,7 @@ pub use report::{Problem, Report};
 /// It goes on after a problem, to find them all.
 #[derive(Debug, Clone)]
 pub struct Verifier {
-    key: String,
+    keys: KeyTrail,
     origin: String,
     /// The index of the leaf that comes next.
     next: u64,
@@ -51,13 +53,27 @@ impl Verifier {
     ///
     /// When the verifier key cannot be used or is of another log.
     pub fn new(verifier_key: &str, origin: &str) -> Result<Self, CheckpointError> {
-        let name = checkpoint::name(verifier_key)?;
-        if name != origin {
-            return Err(CheckpointError::Origin(name));
+        Self::with_keys(vec![LogKey::only(verifier_key)], origin)
+    }
+
+    /// A verifier for a log that has had several keys.
+    ///
+    /// # Errors
+    ///
+    /// When a verifier key cannot be used or is of another log, or there is none.
+    pub fn with_keys(keys: Vec<LogKey>, origin: &str) -> Result<Self, CheckpointError> {
+        if keys.is_empty() {
+            return Err(CheckpointError::VerifierKey);
+        }
+        for key in &keys {
+            let name = checkpoint::name(&key.verifier_key)?;
+            if name != origin {
+                return Err(CheckpointError::Origin(name));
+            }
         }
         Ok(Self {
-            key: verifier_key.to_owned(),
-            origin: name,
+            keys: KeyTrail::new(keys),
+            origin: origin.to_owned(),
             next: 0,
             edge: Some(RightEdge::empty()),
             nodes: Some(VecDeque::new()),
@@ -101,6 +117,12 @@ impl Verifier {
                     self.report.clock_steps_back += 1;
                 }
                 self.latest = event.time;
+                if event.act == Act::DomainCheckpointKey && event.done {
+                    let note = event.detail.note.unwrap_or_default();
+                    if !self.keys.change(index, &note) {
+                        self.problem(Problem::KeyChange { index });
+                    }
+                }
             }
             Err(error) => self.problem(Problem::Leaf { index, error }),
         }
@@ -139,7 +161,15 @@ impl Verifier {
     pub fn checkpoint(&mut self, note: &str) {
         let number = self.given;
         self.given += 1;
-        match checkpoint::verify(note, &self.key) {
+        let verified = verify_by(note, self.keys.keys()).and_then(|(checkpoint, key)| {
+            let size = checkpoint.size;
+            let in_force = CheckpointError::KeyNotInForce {
+                size,
+                key: key.verifier_key.clone(),
+            };
+            key.may_sign(size).then_some(checkpoint).ok_or(in_force)
+        });
+        match verified {
             Err(error) => self.problem(Problem::Checkpoint { number, error }),
             Ok(checkpoint) if checkpoint.size < self.next => {
                 let size = checkpoint.size;
@@ -170,6 +200,10 @@ impl Verifier {
                     self.problem(Problem::CheckpointUnchecked { size });
                 }
             }
+        }
+        for key in self.keys.untold() {
+            let key = key.to_string();
+            self.report.add(Problem::KeyUntold { key });
         }
         self.report.root = self.edge.map(|edge| edge.root());
         self.report
@@ -208,5 +242,8 @@ impl Verifier {
     }
 }
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod succession;
 #[cfg(test)]
 mod tests;

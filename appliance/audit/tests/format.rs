@@ -99,7 +99,7 @@ fn the_example_checkpoint_is_what_this_crate_signs_and_verifies() {
     let verifier_key = checkpoint::verifier_key(ORIGIN, &public);
     assert_eq!(block("text verifier-key"), format!("{verifier_key}\n"));
     let root = hash_block("text node-2");
-    let note = checkpoint::sign(ORIGIN, 2, &root, &public, |text| {
+    let note = checkpoint::sign(ORIGIN, 2, &root, &[public], |text| {
         Ok::<_, Infallible>(key.sign(text).to_bytes())
     });
     assert_eq!(block("text checkpoint"), note.unwrap());

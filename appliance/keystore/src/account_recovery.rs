@@ -20,7 +20,7 @@ use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::mail::{self, MailContent};
 use crate::roles::May;
-use crate::store::{AccountRecord, CredentialKind, CredentialRecord, RecoveryRecord};
+use crate::store::{AccountRecord, AccountRecoveryRecord, CredentialKind, CredentialRecord};
 
 /// How long a recovery can be finished once it is in effect, in seconds.
 const LIFETIME: u64 = 7 * 24 * 3600;
@@ -36,7 +36,7 @@ impl Keystore {
                 caller.require(May::ManageAccounts)?;
                 caller.require_recent(scope.now)?;
                 let recovered = recoverable(&scope.view(), account, caller.account.id)?;
-                if scope.view().recovery(account)?.is_some() {
+                if scope.view().account_recovery(account)?.is_some() {
                     return Err(Error::Conflict(format!(
                         "A recovery of {} is under way already: cancel that one first.",
                         recovered.name
@@ -46,7 +46,7 @@ impl Keystore {
                 let effective = scope
                     .now
                     .plus_seconds(caller.policy.accounts.recovery_delay.into());
-                let mut recovery = RecoveryRecord {
+                let mut recovery = AccountRecoveryRecord {
                     account,
                     started_by: caller.account.id,
                     started: scope.now,
@@ -87,7 +87,7 @@ impl Keystore {
                 let recovered = recoverable(&scope.view(), account, caller.account.id)?;
                 let mut recovery = scope
                     .view()
-                    .recovery(account)?
+                    .account_recovery(account)?
                     .ok_or_else(|| none(&recovered))?;
                 if recovery.started_by == caller.account.id {
                     return Err(Error::NotPermitted(
@@ -133,9 +133,9 @@ impl Keystore {
                 let recovered = find(&scope.view(), account)?;
                 scope
                     .view()
-                    .recovery(account)?
+                    .account_recovery(account)?
                     .ok_or_else(|| none(&recovered))?;
-                scope.tx.delete_recovery(account)?;
+                scope.tx.delete_account_recovery(account)?;
                 let leaf = scope.record(Act::RecoveryCancel)?;
                 Ok(Done { leaf })
             })
@@ -152,7 +152,7 @@ impl Keystore {
             if account != caller.account.id && !caller.may(May::ManageAccounts) {
                 caller.require(May::ApproveRecoveries)?;
             }
-            let recovery = view.recovery(account)?;
+            let recovery = view.account_recovery(account)?;
             let recovery = recovery.map(|recovery| to_wire(view, &recovery));
             Ok(PresentRecovery {
                 recovery: recovery.transpose()?,
@@ -218,7 +218,7 @@ impl Keystore {
             scope.domain.authenticate_credential(&mut password);
             scope.tx.put_credential(&password)?;
             scope.tx.end_sessions(account.id)?;
-            scope.tx.delete_recovery(account.id)?;
+            scope.tx.delete_account_recovery(account.id)?;
             let content = MailContent::RecoveryFinished {
                 account: account.name.clone(),
             };
@@ -236,10 +236,13 @@ impl Keystore {
 
 impl View<'_> {
     /// The recovery of an account that is under way, its record checked.
-    pub(crate) fn recovery(&self, account: AccountId) -> Result<Option<RecoveryRecord>, Error> {
+    pub(crate) fn account_recovery(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<AccountRecoveryRecord>, Error> {
         self.snapshot
-            .recovery(account)?
-            .map(|recovery| self.domain.check_recovery(recovery))
+            .account_recovery(account)?
+            .map(|recovery| self.domain.check_account_recovery(recovery))
             .transpose()
             .map(|recovery| recovery.filter(|recovery| self.now < recovery.expires))
     }
@@ -260,7 +263,7 @@ fn recovering(
     scope.detail.subject = Some(account.id);
     let recovery = scope
         .view()
-        .recovery(account.id)?
+        .account_recovery(account.id)?
         .ok_or(Error::RecoveryRefused)?;
     let same = |hash: &[u8; 32], code: &str| bool::from(hash.ct_eq(&code_hash(code)));
     let second = match second {
@@ -315,12 +318,12 @@ fn none(account: &AccountRecord) -> Error {
     Error::Conflict(format!("No recovery of {} is under way.", account.name))
 }
 
-fn put(scope: &mut Scope<'_>, recovery: &mut RecoveryRecord) -> Result<(), Error> {
-    scope.domain.authenticate_recovery(recovery);
-    Ok(scope.tx.put_recovery(recovery)?)
+fn put(scope: &mut Scope<'_>, recovery: &mut AccountRecoveryRecord) -> Result<(), Error> {
+    scope.domain.authenticate_account_recovery(recovery);
+    Ok(scope.tx.put_account_recovery(recovery)?)
 }
 
-fn to_wire(view: &View<'_>, recovery: &RecoveryRecord) -> Result<Recovery, Error> {
+fn to_wire(view: &View<'_>, recovery: &AccountRecoveryRecord) -> Result<Recovery, Error> {
     Ok(Recovery {
         account: recovery.account,
         account_name: view.name_of(recovery.account)?,

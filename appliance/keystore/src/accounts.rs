@@ -17,7 +17,7 @@ use crate::hierarchy::Domain;
 use crate::invitations;
 use crate::keystore::{Keystore, Options};
 use crate::roles::{self, May};
-use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, CredentialRecord};
+use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, CredentialRecord, Snapshot};
 
 /// The longest name of an account, in bytes.
 const LONGEST_NAME: usize = 254;
@@ -53,7 +53,7 @@ impl Keystore {
                         _ => AccountState::Pending,
                     };
                     let id = AccountId::generate();
-                    let (kek, kek_record) = core.domain.new_kek(id, 1)?;
+                    let (kek, kek_record) = core.new_kek(id, 1)?;
                     let account = account_record(
                         &core.domain,
                         id,
@@ -238,6 +238,7 @@ pub(crate) fn check_name(name: &str) -> Result<String, Error> {
 /// A new account with the first version of its KEK.
 pub(crate) fn new_account(
     domain: &Domain,
+    snapshot: &dyn Snapshot,
     name: String,
     kind: AccountKind,
     state: AccountState,
@@ -245,7 +246,7 @@ pub(crate) fn new_account(
     now: Timestamp,
 ) -> Result<(AccountRecord, AccountKekRecord), Error> {
     let id = AccountId::generate();
-    let (_, kek) = domain.new_kek(id, 1)?;
+    let (_, kek) = domain.new_kek(snapshot, id, 1)?;
     Ok((
         account_record(domain, id, name, kind, state, roles, now),
         kek,

@@ -1,14 +1,17 @@
 //! The audit tree of a domain: who may read it, its checkpoints, proofs, and its verification.
 
-use strongroom_audit::{Detail, checkpoint, tree, verify};
+use strongroom_audit::keys::verify_by;
+use strongroom_audit::{Detail, LogKey, checkpoint, note, tree, verify};
 use strongroom_wire::audit::{CheckpointNote, InclusionProof, Record, RecordPage, RecordQuery};
 
 use crate::act::{Caller, Presented, View};
+use crate::checkpoint_keys;
 use crate::error::{Answer, Error};
 use crate::hierarchy::checkpoint_key_label;
 use crate::keystore::Keystore;
+use crate::recovery::transcript_note;
 use crate::roles::May;
-use crate::store::{LeafFilter, LeafRecord, Store};
+use crate::store::{DomainRecord, LeafFilter, LeafRecord, Snapshot, Store};
 
 const WHAT: &str = "audit tree";
 /// What stands in the note of a policy's refusal between the code and the rule's level.
@@ -101,7 +104,7 @@ impl Keystore {
     pub fn sign_checkpoint(&self) -> Result<Option<u64>, Error> {
         let core = &self.core;
         let domain = &core.domain;
-        let (size, root) = {
+        let (size, root, keys) = {
             let snapshot = core.store.snapshot()?;
             let size = snapshot.tree_size(domain.number)?;
             let newest = snapshot.newest_checkpoint(domain.number)?;
@@ -110,19 +113,20 @@ impl Keystore {
             }
             let root = tree::root(size, &*snapshot.nodes(domain.number))
                 .map_err(|_| Error::Integrity(WHAT))?;
-            (size, root)
+            let keys = domain.checkpoint_keys(&*snapshot)?;
+            let keys: Vec<_> = keys.iter().map(|key| key.key).collect();
+            (size, root, keys)
         };
         let label = checkpoint_key_label(&domain.name);
-        let note = checkpoint::sign(
-            &domain.origin,
-            size,
-            &root,
-            &domain.checkpoint_key,
-            |message| domain.hsm().sign(&label, message),
-        )
-        .map_err(|error| {
-            tracing::error!(%error, "the checkpoint was not signed");
-            Error::Internal("the checkpoint was not signed")
+        let note = checkpoint::sign(&domain.origin, size, &root, &keys, |message| {
+            domain.hsm().sign(&label, message)
+        })
+        .map_err(|error| match error {
+            checkpoint::SignError::Signer(error) => Error::Hsm(error),
+            error => {
+                tracing::error!(%error, "the checkpoint was not signed");
+                Error::Internal("the checkpoint was not signed")
+            }
         })?;
         let number = domain.number;
         core.store.write(Box::new(move |tx| {
@@ -138,8 +142,8 @@ impl Keystore {
 pub struct AuditReport {
     /// The origin of the domain's checkpoints.
     pub origin: String,
-    /// The key that the checkpoints were verified with (C2SP `signed-note`, `vkey`).
-    pub verifier_key: String,
+    /// The keys that the checkpoints were verified with, in the order in which they began.
+    pub verifier_keys: Vec<LogKey>,
     /// How many leaves there are.
     pub leaves: u64,
     /// How many checkpoints there are.
@@ -165,19 +169,27 @@ pub fn verify_audit(
     let domain = snapshot
         .domain(domain)?
         .ok_or_else(|| Error::Domain(format!("Domain {domain:?} is not initialised.")))?;
-    let verifier_key = checkpoint::verifier_key(&domain.origin, &domain.checkpoint_key);
-    let mut verifier = verify::Verifier::new(&verifier_key, &domain.origin).map_err(|error| {
-        Error::Domain(format!(
-            "The domain's checkpoint key cannot be used: {error}."
-        ))
-    })?;
+    let verifier_keys = checkpoint_keys::log_keys(&*snapshot, &domain)?;
+    let mut verifier =
+        verify::Verifier::with_keys(verifier_keys.clone(), &domain.origin).map_err(|error| {
+            Error::Domain(format!(
+                "The domain's checkpoint key cannot be used: {error}."
+            ))
+        })?;
     let mut problems = Vec::new();
     for (size, note) in snapshot.checkpoints(domain.number)? {
         verifier.checkpoint(&note);
-        let noted = checkpoint::verify(&note, &verifier_key).map(|checkpoint| checkpoint.size);
+        let noted = verify_by(&note, &verifier_keys).map(|(checkpoint, _)| checkpoint.size);
         if noted.is_ok_and(|noted| noted != size) {
             problems.push(format!(
                 "The checkpoint that is kept for {size} leaves is of another size."
+            ));
+        }
+    }
+    for (leaf, note) in snapshot.transcripts(domain.number)? {
+        if !is_transcript(&*snapshot, &domain, leaf, &note)? {
+            problems.push(format!(
+                "The transcript that is kept for leaf {leaf} is not the one that the leaf names."
             ));
         }
     }
@@ -210,12 +222,29 @@ pub fn verify_audit(
     }
     Ok(AuditReport {
         origin: domain.origin,
-        verifier_key,
+        verifier_keys,
         leaves: report.leaves,
         checkpoints: report.checkpoints,
         newest_checkpoint_size: report.newest_checkpoint,
         problems,
     })
+}
+
+/// Whether the leaf names this transcript, and a key of the log has signed it.
+fn is_transcript(
+    snapshot: &dyn Snapshot,
+    domain: &DomainRecord,
+    leaf: u64,
+    transcript: &str,
+) -> Result<bool, Error> {
+    let named = snapshot
+        .leaf(domain.number, leaf)?
+        .and_then(|record| record.leaf.open().ok())
+        .and_then(|event| event.detail.note);
+    let signed = checkpoint_keys::log_keys(snapshot, domain)?
+        .iter()
+        .any(|key| note::verify(transcript, &key.verifier_key).is_ok());
+    Ok(signed && named == Some(transcript_note(transcript)))
 }
 
 fn is_auditor(caller: &Caller) -> bool {
@@ -228,7 +257,9 @@ fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
         .snapshot
         .newest_checkpoint(domain.number)?
         .ok_or(Error::Internal("no checkpoint has been signed yet"))?;
-    let verifier_key = checkpoint::verifier_key(&domain.origin, &domain.checkpoint_key);
+    let keys = checkpoint_keys::log_keys(view.snapshot, &domain.domain_key(view.snapshot)?.0)?;
+    let (_, key) = verify_by(&note, &keys).map_err(|_| Error::Integrity(WHAT))?;
+    let verifier_key = key.verifier_key.clone();
     Ok((size, CheckpointNote { note, verifier_key }))
 }
 

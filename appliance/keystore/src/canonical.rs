@@ -11,9 +11,12 @@
 //! | `account` | [`AccountRecord`](crate::store::AccountRecord) | MAC |
 //! | `account-kek` | [`AccountKekRecord`](crate::store::AccountKekRecord) | MAC |
 //! | `retired-master-kek` | [`RetiredMasterKekRecord`](crate::store::RetiredMasterKekRecord) | MAC |
+//! | `recovery-kek` | [`RecoveryKekRecord`](crate::store::RecoveryKekRecord) | MAC |
+//! | `recovery-blob` | [`RecoveryBlobRecord`](crate::store::RecoveryBlobRecord) | MAC |
+//! | `checkpoint-key` | [`CheckpointKeyRecord`](crate::store::CheckpointKeyRecord) | MAC |
 //! | `membership` | [`MembershipRecord`](crate::store::MembershipRecord) | associated data of the group's KEK |
 //! | `credential` | [`CredentialRecord`](crate::store::CredentialRecord) | MAC |
-//! | `account-recovery` | [`RecoveryRecord`](crate::store::RecoveryRecord) | MAC |
+//! | `account-recovery` | [`AccountRecoveryRecord`](crate::store::AccountRecoveryRecord) | MAC |
 //! | `invitation` | [`InvitationRecord`](crate::store::InvitationRecord) | MAC |
 //! | `mail` | [`OutboxRecord`](crate::store::OutboxRecord) | associated data of address and content |
 //! | `passkey` | [`PasskeyRecord`](crate::store::PasskeyRecord) | MAC |

@@ -13,6 +13,7 @@ use strongroom_wire::id::AccountId;
 use crate::act::{Caller, Presented, Scope, View};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::rotation::begin_kek_rotation;
 use crate::seal;
 use crate::store::{AccountRecord, MembershipRecord};
 
@@ -51,7 +52,7 @@ impl Keystore {
         let presented = caller.clone();
         self.core.act(Act::GroupAdd, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
-            let (record, kek) = managed(scope, &caller, group)?;
+            let (record, kek) = managed(&scope.view(), &caller, group)?;
             // It shares every key of the group.
             caller.require_recent(scope.now)?;
             let member = scope.view().require_account(&request.account)?;
@@ -80,36 +81,64 @@ impl Keystore {
         })
     }
 
-    /// Removes a member: deletes its copy of the group's KEK. By a manager of the group, of whom one must stay.
+    /// Removes a member: deletes its copy of the group's KEK and gives that a new version. What is sealed for the group from now on is sealed
+    /// under the new one, and what older ones sealed is sealed again in the background. By a manager of the group, of whom one must stay, or by the
+    /// member itself.
+    ///
+    /// The answer's leaf is that of the removal; the leaf after it records the new version.
     pub fn remove_member(
         &self,
         caller: &Presented,
         group: AccountId,
         member: AccountId,
     ) -> Answer<Done> {
+        let core = &self.core;
+        let _wrapping = core.rotation.wrapping();
+        // The HSM makes the KEK, so it is made before the transaction begins; a refusal lets it fall unused.
+        let next = core.look(caller, |view, caller, _| {
+            match may_remove(view, caller, group, member) {
+                Ok(record) => Ok(record.kek_version.checked_add(1)),
+                // The act refuses, and records it.
+                Err(Error::NotPermitted(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })?;
+        let prepared = next
+            .map(|version| core.new_kek(group, version))
+            .transpose()?
+            .map(|(_, record)| record);
         let presented = caller.clone();
-        self.core
-            .act(Act::GroupRemove, caller.source, move |scope| {
-                let caller = scope.authenticate(&presented)?;
-                managed(scope, &caller, group)?;
-                scope.detail.subject = Some(member);
-                let members = scope.tx.members_of(group)?;
-                if !members.iter().any(|other| other.member == member) {
-                    return Err(Error::AccountNotFound(member.to_string()));
-                }
-                let managed_still = members
-                    .iter()
-                    .any(|other| other.member != member && other.membership == Membership::Manager);
-                if !managed_still {
-                    return Err(Error::Conflict(
-                        "This is the group's last manager: add another one first.".to_owned(),
-                    ));
-                }
-                scope.tx.remove_member(group, member)?;
-                scope.detail.note = Some(group.to_string());
-                let leaf = scope.record(Act::GroupRemove)?;
-                Ok(Done { leaf })
-            })
+        core.act(Act::GroupRemove, caller.source, move |scope| {
+            let caller = scope.authenticate(&presented)?;
+            scope.detail.subject = Some(member);
+            let record = may_remove(&scope.view(), &caller, group, member)?;
+            let members = scope.tx.members_of(group)?;
+            if !members.iter().any(|other| other.member == member) {
+                return Err(Error::AccountNotFound(member.to_string()));
+            }
+            let managed_still = members
+                .iter()
+                .any(|other| other.member != member && other.membership == Membership::Manager);
+            if !managed_still {
+                return Err(Error::Conflict(
+                    "This is the group's last manager: add another one first.".to_owned(),
+                ));
+            }
+            let kek = prepared
+                .as_ref()
+                .filter(|kek| kek.version.checked_sub(1) == Some(record.kek_version))
+                .ok_or_else(|| {
+                    Error::Conflict(
+                        "The group's KEK was given a new version at the same moment: try again."
+                            .to_owned(),
+                    )
+                })?;
+            scope.tx.remove_member(group, member)?;
+            scope.detail.note = Some(group.to_string());
+            let leaf = scope.record(Act::GroupRemove)?;
+            begin_kek_rotation(scope, record, kek)?;
+            Ok(Done { leaf })
+        })
     }
 }
 
@@ -191,15 +220,28 @@ fn own_membership(
 
 /// The group and its KEK, if the caller manages it.
 fn managed(
-    scope: &Scope<'_>,
+    view: &View<'_>,
     caller: &Caller,
     group: AccountId,
 ) -> Result<(AccountRecord, Aes256Key), Error> {
-    let view = scope.view();
-    let (membership, kek) = own_membership(&view, caller, group)?;
+    let (membership, kek) = own_membership(view, caller, group)?;
     if membership.membership != Membership::Manager {
         return Err(Error::NotPermitted(MANAGER));
     }
     let record = view.account(group)?.ok_or(Error::Integrity(WHAT))?;
     Ok((record, kek))
+}
+
+/// The group, if the caller manages it or leaves it.
+fn may_remove(
+    view: &View<'_>,
+    caller: &Caller,
+    group: AccountId,
+    member: AccountId,
+) -> Result<AccountRecord, Error> {
+    if caller.account.id == member {
+        own_membership(view, caller, group)?;
+        return view.account(group)?.ok_or(Error::Integrity(WHAT));
+    }
+    managed(view, caller, group).map(|(record, _)| record)
 }

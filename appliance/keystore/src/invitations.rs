@@ -30,8 +30,10 @@ impl Keystore {
         let prepared = if wanted {
             let (kind, state) = (AccountKind::Person, AccountState::Pending);
             let now = core.clock.now();
+            let snapshot = core.store.snapshot().map_err(Error::from)?;
             Some(new_account(
                 &core.domain,
+                &*snapshot,
                 name.clone(),
                 kind,
                 state,

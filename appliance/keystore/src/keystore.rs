@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_audit::Detail;
-use strongroom_hsm::Hsm;
+use strongroom_hsm::{Aes256Key, Hsm};
 use strongroom_wire::account::{AccountKind, AccountState, CreatedAccount, Role};
 use strongroom_wire::audit::Act;
-use strongroom_wire::health::{Health, Status};
+use strongroom_wire::id::AccountId;
 
 use crate::accounts;
 use crate::act::Scope;
@@ -17,11 +17,12 @@ use crate::credentials::passkeys::Ceremonies;
 use crate::credentials::second_factor::Waiting;
 use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
+use crate::recovery::NewRecovery;
 use crate::rotation;
 use crate::rotation::Rotation;
 use crate::sessions;
 use crate::sessions::{SignIns, Uses};
-use crate::store::Store;
+use crate::store::{AccountKekRecord, Store};
 
 /// How many sessions' last uses are written in one act.
 const USES_AT_ONCE: usize = 500;
@@ -29,7 +30,7 @@ const USES_AT_ONCE: usize = 500;
 pub(crate) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A new domain.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct NewDomain {
     /// Its name.
     pub name: String,
@@ -40,6 +41,8 @@ pub struct NewDomain {
     /// Whether keys that the HSM holds for a domain of this name are taken over instead of being refused: so when an initialisation that
     /// made them did not end.
     pub adopt_keys: bool,
+    /// Whether custodians are to recover its master KEK one day.
+    pub recovery: Option<NewRecovery>,
 }
 
 /// How a keystore behaves.
@@ -124,6 +127,18 @@ pub(crate) struct Core {
     pub(crate) rotation: Rotation,
 }
 
+impl Core {
+    /// A new KEK, and its record for `account`. It asks the HSM.
+    pub(crate) fn new_kek(
+        &self,
+        account: AccountId,
+        version: u32,
+    ) -> Result<(Aes256Key, AccountKekRecord), Error> {
+        let snapshot = self.store.snapshot()?;
+        self.domain.new_kek(&*snapshot, account, version)
+    }
+}
+
 impl Keystore {
     /// Makes a new domain: its keys, the first leaf of its audit tree and its first administrator, whose one-time enrolment code is in
     /// the answer.
@@ -146,10 +161,11 @@ impl Keystore {
         }
         let administrator = accounts::check_name(&new.administrator)?;
         let now = clock.now();
-        let record = Domain::initialise(&*hsm, 1, new, now)?;
+        let (record, recoverable) = Domain::initialise(&*hsm, 1, new, now)?;
         let domain = Arc::new(Domain::open(&record, hsm, 0, Duration::ZERO)?);
         let (account, kek) = accounts::new_account(
             &domain,
+            &*store.snapshot()?,
             administrator,
             AccountKind::Person,
             AccountState::Pending,
@@ -165,6 +181,10 @@ impl Keystore {
             let keks = Keks::new(&domain, &fetched);
             let outcome = (|| {
                 tx.create_domain(&record)?;
+                if let Some((kek, blob)) = &recoverable {
+                    tx.create_recovery_kek(kek)?;
+                    tx.put_recovery_blob(blob)?;
+                }
                 let mut scope = Scope {
                     tx,
                     domain: &domain,
@@ -209,10 +229,38 @@ impl Keystore {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, Error> {
+        let keystore = Self::attend(store, hsm, clock, options)?;
+        keystore
+            .core
+            .act(Act::DomainServe, LOCALHOST, |scope| {
+                scope.detail = Detail::default();
+                scope.record(Act::DomainServe)
+            })
+            .map_err(|refusal| refusal.error)?;
+        Ok(keystore)
+    }
+
+    /// Opens the keystore as [`open`](Self::open) does, for operators who do not serve it: for a ceremony. It leaves no leaf.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub fn attend(
+        store: Arc<dyn Store>,
+        hsm: Arc<dyn Hsm>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, Error> {
         let record = store.snapshot()?.domain(&options.domain)?.ok_or_else(|| {
             Error::Domain(format!("Domain {:?} is not initialised.", options.domain))
         })?;
         let mut domain = Domain::open(&record, hsm, options.kek_cache_size, options.kek_cache_ttl)?;
+        {
+            // What was edited here is to be found before somebody relies on it.
+            let snapshot = store.snapshot()?;
+            domain.checkpoint_keys(&*snapshot)?;
+            domain.recovery_blobs(&*snapshot)?;
+        }
         domain.uses = Uses::new(options.session_idle_lifetime);
         domain.sends_mail = options.sends_mail;
         let core = Arc::new(Core {
@@ -225,26 +273,48 @@ impl Keystore {
             ceremonies: Ceremonies::default(),
             rotation: Rotation::default(),
         });
-        core.act(Act::DomainServe, LOCALHOST, |scope| {
-            scope.detail = Detail::default();
-            scope.record(Act::DomainServe)
-        })
-        .map_err(|refusal| refusal.error)?;
         Ok(Self { core })
     }
 
-    /// Whether HSM and storage work.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        let of = |works: bool| if works { Status::Ok } else { Status::Failing };
-        let hsm = of(self.core.domain.hsm().token_info().is_ok());
-        let storage = of(self.core.store.write(Box::new(|_| Ok(()))).is_ok());
-        Health {
-            status: of(hsm == Status::Ok && storage == Status::Ok),
-            hsm,
-            storage,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+    /// Records that the appliance is being sealed; `by` says by whom. Needs no HSM.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the store does not take it.
+    pub fn record_seal(&self, by: &str) -> Result<u64, Error> {
+        let note = Some(by.to_owned());
+        self.core
+            .act(Act::DomainSeal, LOCALHOST, move |scope| {
+                scope.detail = Detail {
+                    note: note.clone(),
+                    ..Detail::default()
+                };
+                scope.record(Act::DomainSeal)
+            })
+            .map_err(|refusal| refusal.error)
+    }
+
+    /// Records what an HSM's own log says, a leaf for each note (1 to 1024 bytes). Once it answers the leaves are durable. Needs no HSM.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when a note is too long, [`Error::Store`] when the store does not take it.
+    pub fn record_device_log(&self, notes: Vec<String>) -> Result<(), Error> {
+        if notes.iter().any(|note| note.len() > Detail::NOTE_MAX) {
+            return Err(Error::Invalid("A note is too long for a leaf.".to_owned()));
         }
+        self.core
+            .act(Act::HsmDeviceLog, LOCALHOST, move |scope| {
+                for note in &notes {
+                    scope.detail = Detail {
+                        note: Some(note.clone()),
+                        ..Detail::default()
+                    };
+                    scope.record(Act::HsmDeviceLog)?;
+                }
+                Ok(())
+            })
+            .map_err(|refusal| refusal.error)
     }
 
     /// Figures for metrics.

@@ -2,7 +2,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`Keystore`] (`keystore`) | opening a domain, health, figures, what runs in the background |
+//! | [`Keystore`] (`keystore`) | opening a domain, figures, what runs in the background, wiping |
 //! | `act` | how acts and looks are run: who asks, in which transaction, leaving which leaf |
 //! | `accounts`, `groups` | accounts and their roles; groups and their members |
 //! | `roles` | what each role may do, and which exclude each other |
@@ -14,8 +14,10 @@
 //! | `grants` | sharing and revoking |
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
+//! | [`recovery`] | recovery KEKs, custodians' shares, master KEKs brought into another HSM |
 //! | `audit` | records, checkpoints, proofs, verification |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
+//! | `checkpoint_keys` | the keys that sign checkpoints, one for each HSM |
 //! | `witness` | the database held against a checkpoint that is kept outside of it |
 //! | `hierarchy/` | the domain's keys and the accounts' KEKs, cached in locked memory |
 //! | `canonical`, `seal` | the canonical encoding that seals and MACs cover; the seals and MACs |
@@ -38,6 +40,7 @@ mod act;
 mod audit;
 pub mod backup;
 mod canonical;
+mod checkpoint_keys;
 mod clock;
 mod credentials;
 mod error;
@@ -49,6 +52,7 @@ mod keys;
 mod keystore;
 mod mail;
 mod policy;
+pub mod recovery;
 mod roles;
 mod rotation;
 mod seal;

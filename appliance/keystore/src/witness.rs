@@ -2,13 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use strongroom_audit::{checkpoint, tree};
+use strongroom_audit::keys::verify_by;
+use strongroom_audit::{Checkpoint, tree};
 use strongroom_wire::audit::Act;
 
 use crate::backup::ManifestCheckpoint;
+use crate::checkpoint_keys;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
-use crate::store::{DomainRecord, Store};
+use crate::store::{DomainRecord, Snapshot, Store};
 
 const WHAT: &str = "audit tree";
 
@@ -43,7 +45,7 @@ pub fn hold_against(store: &dyn Store, domain: &str, note: &str) -> Result<Held,
     let record = snapshot
         .domain(domain)?
         .ok_or_else(|| Error::Domain(format!("Domain {domain:?} is not initialised.")))?;
-    let witnessed = verified(&record, note)?;
+    let (witnessed, in_force) = verified(&*snapshot, &record, note)?;
     let leaves = snapshot.tree_size(record.number)?;
     if leaves < witnessed.size {
         return Ok(Held::Behind {
@@ -53,7 +55,8 @@ pub fn hold_against(store: &dyn Store, domain: &str, note: &str) -> Result<Held,
     }
     let root = tree::root(witnessed.size, &*snapshot.nodes(record.number))
         .map_err(|_| Error::Integrity(WHAT))?;
-    if root == witnessed.root {
+    // A key that has ended signed it after that: it is of a history that was left.
+    if root == witnessed.root && in_force {
         Ok(Held::Continues)
     } else {
         Ok(Held::Diverges {
@@ -71,9 +74,9 @@ pub(crate) fn newest_checkpoint(
     let Some((_, note)) = snapshot.newest_checkpoint(record.number)? else {
         return Ok(None);
     };
-    let signed = verified(record, &note)?;
+    let (signed, in_force) = verified(&*snapshot, record, &note)?;
     let root = tree::root(signed.size, &*snapshot.nodes(record.number));
-    if root.map_err(|_| Error::Integrity(WHAT))? != signed.root {
+    if root.map_err(|_| Error::Integrity(WHAT))? != signed.root || !in_force {
         return Err(Error::Integrity(WHAT));
     }
     Ok(Some(ManifestCheckpoint {
@@ -83,10 +86,17 @@ pub(crate) fn newest_checkpoint(
     }))
 }
 
-fn verified(record: &DomainRecord, note: &str) -> Result<checkpoint::Checkpoint, Error> {
-    let verifier_key = checkpoint::verifier_key(&record.origin, &record.checkpoint_key);
-    checkpoint::verify(note, &verifier_key)
-        .map_err(|error| Error::Invalid(format!("It is no checkpoint of this log: {error}.")))
+/// What a checkpoint by one of the log's keys says, and whether that key may sign its size.
+fn verified(
+    snapshot: &dyn Snapshot,
+    record: &DomainRecord,
+    note: &str,
+) -> Result<(Checkpoint, bool), Error> {
+    let keys = checkpoint_keys::log_keys(snapshot, record)?;
+    let (checkpoint, key) = verify_by(note, &keys)
+        .map_err(|error| Error::Invalid(format!("It is no checkpoint of this log: {error}.")))?;
+    let in_force = key.may_sign(checkpoint.size);
+    Ok((checkpoint, in_force))
 }
 
 impl Keystore {

@@ -2,6 +2,8 @@
 //!
 //! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
 
+mod hsm;
+
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -12,9 +14,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use strongroom_keystore::{Options, PasskeyParty};
 
+pub(crate) use hsm::{Device, Hsm, Member, Place};
+
 /// In the data folder: the database, and the witness file where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
 pub(crate) const WITNESS: &str = "witness/checkpoint";
+
+/// What a budget of failures can be made of: their product has to be a time.
+const MOST_FAILURES: u32 = 100_000;
+const SECONDS_OF_A_DAY: u32 = 24 * 60 * 60;
 
 /// The whole configuration. Its paths are absolute or relative to the working folder once [`Config::load`] has resolved them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -35,7 +43,7 @@ pub(crate) struct Config {
     /// The certificate and its key.
     #[serde(default)]
     pub(crate) tls: Tls,
-    /// The HSM.
+    /// The HSM, and its replica where there is one.
     pub(crate) hsm: Hsm,
     /// Lifetimes and the cache of account KEKs.
     #[serde(default)]
@@ -96,23 +104,6 @@ impl Default for Tls {
             key: "tls/server.key".into(),
         }
     }
-}
-
-/// The HSM.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Hsm {
-    /// The PKCS#11 module.
-    pub(crate) module: PathBuf,
-    /// The token's label.
-    #[serde(default = "default_token_label")]
-    pub(crate) token_label: String,
-    /// The file with the token's PIN.
-    #[serde(default = "default_pin_file")]
-    pub(crate) pin_file: PathBuf,
-    /// The most sessions at once.
-    #[serde(default = "default_hsm_sessions")]
-    pub(crate) sessions: NonZeroUsize,
 }
 
 /// Lifetimes and the cache of account KEKs.
@@ -335,7 +326,7 @@ pub(crate) enum ConfigError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        reason: &'static str,
+        reason: String,
     },
 }
 
@@ -356,13 +347,11 @@ impl Config {
             line: line_of(&text, error.span().map_or(0, |span| span.start)),
             reason: error.message().replace('\n', " "),
         })?;
-        if let Err(reason) = config.check() {
-            return Err(ConfigError::Invalid {
-                path: path.to_owned(),
-                reason,
-            });
-        }
         config.resolve(path.parent().unwrap_or(Path::new("")));
+        config.check().map_err(|reason| ConfigError::Invalid {
+            path: path.to_owned(),
+            reason,
+        })?;
         Ok(config)
     }
 
@@ -417,10 +406,10 @@ impl Config {
         PasskeyParty { id, origins }
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), String> {
         check_name(&self.name)?;
         if self.domain.is_empty() {
-            return Err("domain is empty");
+            return Err("domain is empty".to_owned());
         }
         let of_https = |origin: &String| {
             origin
@@ -428,21 +417,34 @@ impl Config {
                 .is_some_and(|host| !host.is_empty() && !host.contains('/'))
         };
         if !self.passkeys.origins.iter().all(of_https) {
-            return Err("an origin of passkeys is not like https://keys.example.com:8443");
+            return Err(
+                "an origin of passkeys is not like https://keys.example.com:8443".to_owned(),
+            );
         }
         if !self.mail.relay.is_empty() && !self.mail.from.contains('@') {
-            return Err("mail.from must be the address that mail comes from");
+            return Err("mail.from must be the address that mail comes from".to_owned());
         }
         let on_this_machine = ["localhost", "127.0.0.1", "::1"].contains(&self.mail.relay.as_str());
         if self.mail.tls == MailTls::None && !on_this_machine {
             return Err(
-                "mail.tls may be none for a relay on this machine only: mail holds one-time codes",
+                "mail.tls may be none for a relay on this machine only: mail holds one-time codes"
+                    .to_owned(),
             );
         }
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
-            return Err("a limit of request bodies is below 1024 bytes");
+            return Err("a limit of request bodies is below 1024 bytes".to_owned());
         }
-        Ok(())
+        let limits = &self.limits;
+        if limits.account_failures.max(limits.address_failures).get() > MOST_FAILURES {
+            return Err(format!("a limit of failures is above {MOST_FAILURES}"));
+        }
+        let seconds = limits.account_failure_seconds;
+        if seconds.max(limits.address_failure_seconds).get() > SECONDS_OF_A_DAY {
+            return Err(
+                "the seconds after which there is one more try are more than a day".to_owned(),
+            );
+        }
+        self.hsm.members().map(drop)
     }
 
     fn resolve(&mut self, folder: &Path) {
@@ -450,8 +452,6 @@ impl Config {
             &mut self.data,
             &mut self.tls.certificate,
             &mut self.tls.key,
-            &mut self.hsm.module,
-            &mut self.hsm.pin_file,
             &mut self.mail.ca,
             &mut self.mail.password_file,
         ] {
@@ -463,6 +463,7 @@ impl Config {
                 *path = folder.join(&*path).components().collect();
             }
         }
+        self.hsm.resolve(folder);
     }
 }
 
@@ -470,8 +471,10 @@ impl Config {
 #[derive(Debug, Serialize)]
 pub(crate) struct InitialConfig<'a> {
     pub(crate) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) domain: Option<&'a str>,
     pub(crate) listen: InitialListen,
-    pub(crate) hsm: InitialHsm<'a>,
+    pub(crate) hsm: &'a Hsm,
 }
 
 /// See [`InitialConfig`].
@@ -479,14 +482,6 @@ pub(crate) struct InitialConfig<'a> {
 pub(crate) struct InitialListen {
     pub(crate) client: SocketAddr,
     pub(crate) admin: SocketAddr,
-}
-
-/// See [`InitialConfig`].
-#[derive(Debug, Serialize)]
-pub(crate) struct InitialHsm<'a> {
-    pub(crate) module: &'a Path,
-    pub(crate) token_label: &'a str,
-    pub(crate) pin_file: &'a Path,
 }
 
 /// The domain that there is where nothing else is said.
@@ -500,10 +495,10 @@ pub(crate) fn origin(name: &str, domain: &str) -> String {
 }
 
 /// Whether `name` can be the appliance's: it stands in checkpoints and in the certificate.
-pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let good = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
     if name.is_empty() || name.len() > 253 || !name.chars().all(good) {
-        return Err("name must have 1 to 253 letters, digits, dots and hyphens");
+        return Err("name must have 1 to 253 letters, digits, dots and hyphens".to_owned());
     }
     Ok(())
 }
@@ -514,18 +509,6 @@ fn default_data() -> PathBuf {
 
 fn default_name() -> String {
     "strongroom.local".to_owned()
-}
-
-fn default_token_label() -> String {
-    "strongroom".to_owned()
-}
-
-fn default_pin_file() -> PathBuf {
-    "hsm-pin".into()
-}
-
-fn default_hsm_sessions() -> NonZeroUsize {
-    at_least_one(8)
 }
 
 fn at_least_one(number: usize) -> NonZeroUsize {

@@ -3,13 +3,16 @@
 //! ```text
 //! main.rs        the command line; errors become one sentence here
 //! hardening.rs   what the process denies itself and others before anything else
-//! config.rs      strongroom.toml
+//! config.rs      strongroom.toml; config/hsm.rs: its [hsm] table
+//! estate.rs      the HSMs that it names and their PINs; gate.rs: whether requests reach the keystore (sealed, opening, serving)
+//! control.rs     how operators' commands reach the appliance that serves
+//! background.rs  what goes on besides answering requests; device_log.rs: HSMs' own logs into the audit tree
 //! backups.rs     making backups, by hand or by the schedule; witness.rs: the checkpoint kept outside of the database
 //! folder.rs      the data folder: its lock, the file of addresses
 //! mail.rs        mail to account holders, through the site's relay
 //! logging.rs     the log; metrics.rs: what /metrics shows
 //! tls.rs         TLS 1.3 for both listeners; tls/authority.rs: the private CA that init makes
-//! auth/          who is asking (the session token), and how often one may fail
+//! auth/          who is asking (the session token), how often one may fail, and that the clock tells strangers nothing
 //! problems.rs    the one place where anything that goes wrong becomes an RFC 9457 problem document
 //! observe.rs     around every request: headers, the log line, metrics, panics
 //! routes/        one file a resource: authenticate, parse, one call into the keystore, map the answer
@@ -18,16 +21,22 @@
 //!
 //! What must never happen here:
 //! - a decision about who may do what with a key: that is the keystore's;
-//! - a token, a code, key material, a body or an account's name in a log line, a metric or an error;
+//! - a start, a seal or an answer about health that waits for the HSM;
+//! - a token, a PIN, a code, key material, a body or an account's name in a log line, a metric or an error;
 //! - a keystore call on a thread that serves connections: all go through `routes::ask`;
 //! - an answer of status 400 or above that `problems.rs` did not make.
 
 #![forbid(unsafe_code)]
 
 mod auth;
+mod background;
 mod backups;
 mod config;
+mod control;
+mod device_log;
+mod estate;
 mod folder;
+mod gate;
 mod hardening;
 mod logging;
 mod mail;
@@ -71,8 +80,17 @@ struct CommandLine {
 enum Command {
     /// Make a new appliance: its data folder, certificates, master KEK and first administrator.
     Init(operator::init::Arguments),
+    /// Hold a key ceremony at a terminal: custodians' shares, recovery into another HSM, a replica.
+    #[command(subcommand)]
+    Ceremony(operator::ceremony::Command),
     /// Serve clients and administrators until SIGINT or SIGTERM.
     Serve(operator::serve::Arguments),
+    /// How the appliance that serves is. Exit status 0 when it serves, 1 when it is sealed or waits for its HSM.
+    Status(operator::status::Arguments),
+    /// Seal the appliance that serves: it forgets every PIN and KEK at once, and answers nothing but its health.
+    Seal(operator::seal::Arguments),
+    /// Unseal it: the PINs are asked for on the terminal, or read from standard input, a line each.
+    Unseal(operator::unseal::Arguments),
     /// Make a backup, beside a running appliance or without one.
     Backup(operator::backup::Arguments),
     /// Make a data folder from a backup, once all of it has been verified.
@@ -80,6 +98,9 @@ enum Command {
     /// Look into the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Look into the HSM.
+    #[command(subcommand)]
+    Hsm(HsmCommand),
     /// Print the OpenAPI document of the HTTP interface.
     Openapi,
 }
@@ -88,6 +109,12 @@ enum Command {
 enum AuditCommand {
     /// Recompute the whole audit log and hold the database against it. Exit status 1 when anything does not match.
     Verify(operator::audit_verify::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum HsmCommand {
+    /// Say what an HSM offers, what the appliance would use of it, and how fast it is. Exit status 1 when it cannot be used.
+    Check(operator::hsm_check::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -103,12 +130,17 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
     let config = &command_line.config;
     match command_line.command {
         Command::Init(arguments) => operator::init::run(&arguments),
+        Command::Ceremony(command) => command.run(config),
         Command::Serve(arguments) => operator::serve::run(config, &arguments),
+        Command::Status(arguments) => operator::status::run(config, &arguments),
+        Command::Seal(arguments) => operator::seal::run(config, &arguments),
+        Command::Unseal(arguments) => operator::unseal::run(config, &arguments),
         Command::Backup(arguments) => operator::backup::run(config, &arguments),
         Command::Restore(arguments) => operator::restore::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {
             operator::audit_verify::run(config, &arguments)
         }
+        Command::Hsm(HsmCommand::Check(arguments)) => operator::hsm_check::run(config, &arguments),
         Command::Openapi => operator::openapi::run(),
     }
 }

@@ -1,5 +1,5 @@
-//! What `/metrics` shows. Labels are of a fixed set: listeners, methods, route templates, statuses and problem codes; never a name or
-//! an identifier.
+//! What `/metrics` shows. Labels are of a fixed set: listeners, methods, route templates, statuses, problem codes, states, and which
+//! HSM it is (`primary`, `replica`); never a name or an identifier.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use metrics::{
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+use strongroom_hsm::supervised::{MemberStatus, State as HsmState};
 use strongroom_keystore::Statistics;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::health::{Health, Status};
+use strongroom_wire::health::{Health, State, Status};
 use strongroom_wire::problem::Code;
 
 const REQUESTS: &str = "strongroom_requests_total";
@@ -20,6 +21,11 @@ const REQUEST_SECONDS: &str = "strongroom_request_seconds";
 const REFUSALS: &str = "strongroom_refusals_total";
 const SIGN_IN_FAILURES: &str = "strongroom_sign_in_failures_total";
 const PANICS: &str = "strongroom_panics_total";
+const STATE: &str = "strongroom_state";
+const HSM_USABLE: &str = "strongroom_hsm_usable";
+const HSM_SERVING: &str = "strongroom_hsm_serving";
+const HSM_ABANDONED: &str = "strongroom_hsm_abandoned_calls";
+const HSM_TIMED_OUT: &str = "strongroom_hsm_timed_out_calls";
 const HSM_UP: &str = "strongroom_hsm_up";
 const STORAGE_UP: &str = "strongroom_storage_up";
 const TREE_SIZE: &str = "strongroom_tree_size";
@@ -67,7 +73,18 @@ fn describe() {
     describe_counter!(REFUSALS, "Requests refused, by problem code.");
     describe_counter!(SIGN_IN_FAILURES, "Sign-ins and enrolments that failed.");
     describe_counter!(PANICS, "Requests during which the appliance panicked.");
-    describe_gauge!(HSM_UP, "Whether the HSM answers: 1 or 0.");
+    describe_gauge!(STATE, "1 for the state that the appliance is in.");
+    describe_gauge!(HSM_UP, "Whether an HSM answers: 1 or 0.");
+    describe_gauge!(HSM_USABLE, "Whether this HSM answers: 1 or 0.");
+    describe_gauge!(HSM_SERVING, "Whether calls go to this HSM: 1 or 0.");
+    describe_gauge!(
+        HSM_ABANDONED,
+        "Calls to this HSM that were given up and have not come back."
+    );
+    describe_gauge!(
+        HSM_TIMED_OUT,
+        "Calls that this HSM did not answer in time since it was unsealed."
+    );
     describe_gauge!(STORAGE_UP, "Whether the database takes writes: 1 or 0.");
     describe_gauge!(TREE_SIZE, "Leaves in the audit tree.");
     describe_gauge!(CACHED_KEKS, "Account KEKs in memory.");
@@ -132,9 +149,18 @@ pub(crate) fn panic() {
 
 /// How the appliance is at this moment.
 pub(crate) fn state(health: &Health, statistics: Option<&Statistics>) {
-    let up = |status| f64::from(u8::from(status == Status::Ok));
-    gauge!(HSM_UP).set(up(health.hsm));
-    gauge!(STORAGE_UP).set(up(health.storage));
+    gauge!(HSM_UP).set(yes(health.hsm == Status::Ok));
+    gauge!(STORAGE_UP).set(yes(health.storage == Status::Ok));
+    for (name, state) in [
+        ("serving", State::Serving),
+        ("opening", State::Opening),
+        ("sealed", State::Sealed),
+    ] {
+        gauge!(STATE, "state" => name).set(yes(health.state == state));
+    }
+    if health.state != State::Serving {
+        gauge!(CACHED_KEKS).set(0.0);
+    }
     // Where the storage cannot say, the newest figures stay.
     if let Some(statistics) = statistics {
         gauge!(TREE_SIZE).set(approximate(statistics.tree_size));
@@ -144,6 +170,21 @@ pub(crate) fn state(health: &Health, statistics: Option<&Statistics>) {
         gauge!(RESEALS_LEFT).set(approximate(statistics.reseals_left));
         gauge!(ROTATION_DAMAGE).set(approximate(statistics.rotation_damage));
     }
+}
+
+/// What an HSM is doing; nothing is known of it while the appliance is sealed.
+pub(crate) fn hsm(hsm: &'static str, status: Option<&MemberStatus>) {
+    let usable = status.is_some_and(|status| status.state == HsmState::Usable);
+    gauge!(HSM_USABLE, "hsm" => hsm).set(yes(usable));
+    gauge!(HSM_SERVING, "hsm" => hsm).set(yes(status.is_some_and(|status| status.serving)));
+    let abandoned = status.map_or(0, |status| status.abandoned as u64);
+    gauge!(HSM_ABANDONED, "hsm" => hsm).set(approximate(abandoned));
+    let timed_out = status.map_or(0, |status| status.timed_out);
+    gauge!(HSM_TIMED_OUT, "hsm" => hsm).set(approximate(timed_out));
+}
+
+fn yes(so: bool) -> f64 {
+    f64::from(u8::from(so))
 }
 
 /// Exact up to 2^53, as Prometheus counts in floating point.
@@ -170,6 +211,7 @@ mod tests {
             refusal(Code::SignInRefused);
             let health = Health {
                 status: Status::Failing,
+                state: State::Serving,
                 hsm: Status::Failing,
                 storage: Status::Ok,
                 version: "1".to_owned(),
@@ -183,6 +225,25 @@ mod tests {
                 rotation_damage: 9,
             };
             state(&health, Some(&statistics));
+            let primary = MemberStatus {
+                name: "the primary HSM".to_owned(),
+                state: HsmState::Probing,
+                since: std::time::SystemTime::now(),
+                serving: false,
+                retried: true,
+                at_work: 0,
+                abandoned: 2,
+                timed_out: 5,
+                opened: 0,
+            };
+            let replica = MemberStatus {
+                state: HsmState::Usable,
+                serving: true,
+                abandoned: 0,
+                ..primary.clone()
+            };
+            hsm("primary", Some(&primary));
+            hsm("replica", Some(&replica));
         });
         let text = shown.render();
         for line in [
@@ -191,7 +252,14 @@ mod tests {
             r#"strongroom_request_seconds_bucket{method="POST",route="/v1/keys/{key}/release",le="0.001"} 0"#,
             r#"strongroom_refusals_total{code="key-not-found"} 1"#,
             r#"strongroom_sign_in_failures_total{act="sign-in"} 1"#,
+            r#"strongroom_state{state="serving"} 1"#,
+            r#"strongroom_state{state="sealed"} 0"#,
             "strongroom_hsm_up 0",
+            r#"strongroom_hsm_usable{hsm="primary"} 0"#,
+            r#"strongroom_hsm_usable{hsm="replica"} 1"#,
+            r#"strongroom_hsm_serving{hsm="replica"} 1"#,
+            r#"strongroom_hsm_abandoned_calls{hsm="primary"} 2"#,
+            r#"strongroom_hsm_timed_out_calls{hsm="primary"} 5"#,
             "strongroom_storage_up 1",
             "strongroom_tree_size 12",
             "strongroom_cached_keks 3",

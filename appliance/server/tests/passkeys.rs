@@ -52,9 +52,8 @@ fn the_library_signs_in_with_a_passkey() {
     };
     assert_eq!(strength(&session), SignInStrength::Passkey);
 
-    let SignIn::SecondFactor(waiting) = client
-        .begin_sign_in("alice@example.com", PASSWORD)
-        .unwrap()
+    let SignIn::SecondFactor(waiting) =
+        client.begin_sign_in("alice@example.com", PASSWORD).unwrap()
     else {
         unreachable!("a second factor is asked for");
     };

@@ -97,6 +97,18 @@ acts! {
     AccountKekResealed = 45, "account-kek.resealed";
     /// The database was restored from a backup.
     DomainRestore = 50, "domain.restore";
+    /// An operator sealed the appliance.
+    DomainSeal = 51, "domain.seal";
+    /// Entries of an HSM's own log were recorded.
+    HsmDeviceLog = 52, "hsm.device-log";
+    /// Operators and custodians made a recovery KEK for the domain.
+    DomainCeremony = 53, "domain.ceremony";
+    /// Custodians recovered the domain's master KEK into an HSM.
+    DomainRecover = 54, "domain.recover";
+    /// A key that signs checkpoints began or ended.
+    DomainCheckpointKey = 55, "domain.checkpoint-key";
+    /// Custodians gave a second HSM the domain's master KEK.
+    DomainReplicate = 56, "domain.replicate";
     /// The domain's policy was changed.
     DomainPolicy = 60, "domain.policy";
     /// A key's usage policy was changed.
@@ -112,13 +124,13 @@ acts! {
     /// An account lost a credential: the note says of what kind.
     CredentialRemove = 81, "credential.remove";
     /// An account's recovery was started.
-    RecoveryStart = 82, "recovery.start";
+    RecoveryStart = 82, "account-recovery.start";
     /// An account's recovery was approved.
-    RecoveryApprove = 83, "recovery.approve";
+    RecoveryApprove = 83, "account-recovery.approve";
     /// An account's recovery was cancelled.
-    RecoveryCancel = 84, "recovery.cancel";
+    RecoveryCancel = 84, "account-recovery.cancel";
     /// An account was recovered: it has a new password.
-    RecoveryFinish = 85, "recovery.finish";
+    RecoveryFinish = 85, "account-recovery.finish";
     /// Mail was handed to the site's relay, or given up.
     MailSend = 86, "mail.send";
 }

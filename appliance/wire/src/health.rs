@@ -13,12 +13,26 @@ pub enum Status {
     Failing,
 }
 
+/// Whether the appliance takes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It does. What needs the HSM may still fail while that is away.
+    Serving,
+    /// It has not reached its HSM yet; it goes on trying by itself.
+    Opening,
+    /// It waits for its operators.
+    Sealed,
+}
+
 /// `GET /v1/health`. Status 200 when all is well, else 503.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// The appliance as a whole.
     pub status: Status,
-    /// Whether the HSM answers.
+    /// Whether it takes requests.
+    pub state: State,
+    /// Whether an HSM answers.
     pub hsm: Status,
     /// Whether the database takes writes.
     pub storage: Status,

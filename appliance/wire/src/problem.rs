@@ -147,6 +147,8 @@ codes! {
     IntegrityFailure = "integrity-failure", 500, "A stored record does not match its seal";
     /// The HSM cannot be reached; nothing was done.
     HsmUnavailable = "hsm-unavailable", 503, "The HSM cannot be reached";
+    /// The appliance is sealed: it answers nothing else until its operators unseal it.
+    Sealed = "sealed", 503, "The appliance is sealed";
     /// The storage does not take writes, or the appliance is overloaded or stopping; nothing was done.
     Unavailable = "unavailable", 503, "The appliance cannot do that now";
     /// A fault of the appliance. Its log says more.

@@ -17,6 +17,10 @@ pub enum MasterKekState {
     Retired,
     /// Something is said to be wrapped by it, and the HSM does not hold it.
     Missing,
+    /// It wraps as soon as the appliance's second HSM has it too.
+    Waiting,
+    /// The act that made it did not end, so that it cannot be recovered: it wraps nothing, and the next rotation makes another.
+    Unused,
 }
 
 /// A version of the master KEK.
@@ -28,6 +32,9 @@ pub struct MasterKek {
     pub state: MasterKekState,
     /// How many keys are wrapped by it: account KEKs, and the domain key.
     pub wrapped: u64,
+    /// Whether custodians can recover it into another HSM.
+    #[serde(default)]
+    pub recoverable: bool,
 }
 
 /// How far the rotation of one account's KEK is.

@@ -203,8 +203,7 @@ fn what_is_no_answer_of_an_appliance_is_said_to_be_none() {
 
 #[test]
 fn a_failing_appliance_reports_its_health() {
-    let body =
-        "{\"status\": \"failing\", \"hsm\": \"failing\", \"storage\": \"ok\", \"version\": \"1\"}";
+    let body = "{\"status\": \"failing\", \"state\": \"serving\", \"hsm\": \"failing\", \"storage\": \"ok\", \"version\": \"1\"}";
     let (_server, client) = serve(&[answer("503 Service Unavailable", body)]);
     assert_eq!(client.health().unwrap().hsm, Status::Failing);
 }

@@ -22,6 +22,7 @@ pub(super) const ED25519_NAMES: [&[u8]; 2] = [b"\x06\x03\x2b\x65\x70", b"\x13\x0
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     MasterKek,
+    RecoveryKek,
     SigningKey,
     SigningPublicKey,
 }
@@ -29,7 +30,7 @@ pub(super) enum Kind {
 impl Kind {
     fn template(self) -> Vec<Attribute> {
         let (class, key_type) = match self {
-            Self::MasterKek => (ObjectClass::SECRET_KEY, KeyType::AES),
+            Self::MasterKek | Self::RecoveryKek => (ObjectClass::SECRET_KEY, KeyType::AES),
             Self::SigningKey => (ObjectClass::PRIVATE_KEY, KeyType::EC_EDWARDS),
             Self::SigningPublicKey => (ObjectClass::PUBLIC_KEY, KeyType::EC_EDWARDS),
         };
@@ -56,6 +57,14 @@ impl Kind {
                 (A::Encrypt, false, "it may also encrypt (CKA_ENCRYPT)"),
                 (A::Decrypt, false, "it may also decrypt (CKA_DECRYPT)"),
             ],
+            Self::RecoveryKek => &[
+                (A::Sensitive, true, "it is not sensitive (CKA_SENSITIVE)"),
+                (A::Extractable, false, "it is extractable (CKA_EXTRACTABLE)"),
+                (A::Unwrap, false, "it may also unwrap (CKA_UNWRAP)"),
+                (A::Copyable, false, "a copy could do more (CKA_COPYABLE)"),
+                (A::Encrypt, false, "it may also encrypt (CKA_ENCRYPT)"),
+                (A::Decrypt, false, "it may also decrypt (CKA_DECRYPT)"),
+            ],
             Self::SigningKey => &[
                 (A::Sensitive, true, "it is not sensitive (CKA_SENSITIVE)"),
                 (A::Extractable, false, "it is extractable (CKA_EXTRACTABLE)"),
@@ -68,6 +77,8 @@ impl Kind {
                 Some(
                     Attribute::Sensitive(value)
                     | Attribute::Extractable(value)
+                    | Attribute::Unwrap(value)
+                    | Attribute::Copyable(value)
                     | Attribute::Encrypt(value)
                     | Attribute::Decrypt(value),
                 ) => *value,
@@ -76,7 +87,7 @@ impl Kind {
             };
             if value != *wanted {
                 return Err(CallError::Known(HsmError::KeyUnprotected {
-                    token: token.label().to_owned(),
+                    token: token.name(),
                     label: label.to_owned(),
                     reason,
                 }));
@@ -106,22 +117,7 @@ impl Handles {
         if let Some(key) = known {
             return Ok(key);
         }
-        let key = match *find(session, token, kind, Some(label))? {
-            [] => {
-                return Err(CallError::Known(HsmError::KeyNotFound {
-                    token: token.label().to_owned(),
-                    label: label.to_owned(),
-                }));
-            }
-            [key] => key,
-            _ => {
-                return Err(CallError::Known(HsmError::KeyAmbiguous {
-                    token: token.label().to_owned(),
-                    label: label.to_owned(),
-                }));
-            }
-        };
-        kind.check(session, token, label, key)?;
+        let key = find_one(session, token, kind, label)?;
         lock(&self.0)
             .entry(kind)
             .or_default()
@@ -132,6 +128,32 @@ impl Handles {
     pub(super) fn forget(&self) {
         lock(&self.0).clear();
     }
+}
+
+/// The one key of that kind and label, after checking that it is protected.
+pub(super) fn find_one(
+    session: &Session,
+    token: &Token,
+    kind: Kind,
+    label: &str,
+) -> Result<ObjectHandle, CallError> {
+    let key = match *find(session, token, kind, Some(label))? {
+        [] => {
+            return Err(CallError::Known(HsmError::KeyNotFound {
+                token: token.name(),
+                label: label.to_owned(),
+            }));
+        }
+        [key] => key,
+        _ => {
+            return Err(CallError::Known(HsmError::KeyAmbiguous {
+                token: token.name(),
+                label: label.to_owned(),
+            }));
+        }
+    };
+    kind.check(session, token, label, key)?;
+    Ok(key)
 }
 
 /// All keys of that kind, and of that label where one is given.
@@ -173,7 +195,7 @@ pub(super) fn check_free(
         return Ok(());
     }
     Err(CallError::Known(HsmError::KeyExists {
-        token: token.label().to_owned(),
+        token: token.name(),
         label: label.to_owned(),
     }))
 }
@@ -190,7 +212,7 @@ pub(super) fn check_new(
     let alone = match find(session, token, kind, Some(label)) {
         Ok(found) if found.len() == 1 => Ok(()),
         Ok(_) => Err(CallError::Known(HsmError::KeyExists {
-            token: token.label().to_owned(),
+            token: token.name(),
             label: label.to_owned(),
         })),
         Err(error) => Err(error),
@@ -212,6 +234,7 @@ pub(super) fn label_of(session: &Session, key: ObjectHandle) -> Result<Option<St
 
 pub(super) fn ed25519_point(
     session: &Session,
+    token: &Token,
     key: ObjectHandle,
 ) -> Result<Ed25519PublicKey, CallError> {
     let found = session.get_attributes(key, &[AttributeType::EcPoint])?;
@@ -219,10 +242,13 @@ pub(super) fn ed25519_point(
         Some(Attribute::EcPoint(point)) => parse_point(point),
         _ => None,
     };
-    point.ok_or(CallError::Known(HsmError::Malformed {
-        what: "HSM's public key (CKA_EC_POINT)",
-        reason: "it is no Ed25519 point",
-    }))
+    point.ok_or_else(|| {
+        CallError::Known(HsmError::WrongAnswer {
+            token: token.name(),
+            function: "C_GetAttributeValue",
+            reason: "a signing key's CKA_EC_POINT is no Ed25519 point",
+        })
+    })
 }
 
 /// PKCS#11 v2.40 gave the point as a DER octet string, v3.0 as raw bytes or a DER bit string.
@@ -234,24 +260,121 @@ fn parse_point(point: &[u8]) -> Option<Ed25519PublicKey> {
     raw.try_into().ok()
 }
 
+/// The template of a master KEK that the token generates.
 pub(super) fn master_kek_template(label: &str) -> Vec<Attribute> {
+    let mut template = recovered_master_kek(label);
+    template.push(Attribute::ValueLen(Ulong::new(32)));
+    template
+}
+
+/// The template of a master KEK that `C_UnwrapKey` makes: its length comes from what is unwrapped.
+pub(super) fn recovered_master_kek(label: &str) -> Vec<Attribute> {
     let mut template = Kind::MasterKek.template();
+    template.push(Attribute::Label(label.as_bytes().to_vec()));
+    template.extend([Attribute::Wrap(true), Attribute::Unwrap(true)]);
+    template.extend(protected());
+    template
+}
+
+/// The template of a master KEK from its generation until it is wrapped and copied: of this session, and extractable.
+pub(super) fn master_kek_to_copy() -> Vec<Attribute> {
+    let mut template = passing_key();
     template.extend([
         Attribute::ValueLen(Ulong::new(32)),
+        Attribute::Sensitive(true),
+        Attribute::Wrap(true),
+        Attribute::Unwrap(true),
+    ]);
+    template.extend(no_other_use());
+    template
+}
+
+/// Copies a master KEK of the session to the token, where it is not extractable; or, to see whether that can be done, to another one of the
+/// session.
+pub(super) fn copy_master_kek(
+    session: &Session,
+    key: ObjectHandle,
+    label: &str,
+    to_token: bool,
+) -> Result<ObjectHandle, CallError> {
+    let sealed = [Attribute::Extractable(false)];
+    let mut template = vec![
+        Attribute::Token(to_token),
         Attribute::Label(label.as_bytes().to_vec()),
+    ];
+    // Kryoptic 1.5.4 changes it before the copy only; a token that does not may change it while it copies.
+    if session.update_attributes(key, &sealed).is_err() {
+        template.extend(sealed);
+    }
+    template.push(Attribute::Modifiable(false));
+    Ok(session.copy_object(key, &template)?)
+}
+
+/// The template of a recovery KEK that stays: it can only wrap, and so can no copy of it, since there is none. Tokens of PKCS#11 before v2.40
+/// do not know that last attribute.
+pub(super) fn recovery_kek(label: &str, key: &Aes256Key, knows_copyable: bool) -> SecretTemplate {
+    let mut template = Kind::RecoveryKek.template();
+    template.push(Attribute::Label(label.as_bytes().to_vec()));
+    template.extend([
+        Attribute::Value(key.as_bytes().to_vec()),
+        Attribute::Wrap(true),
+        Attribute::Unwrap(false),
+    ]);
+    if knows_copyable {
+        template.push(Attribute::Copyable(false));
+    }
+    template.extend(protected());
+    SecretTemplate(template)
+}
+
+/// The template of a recovery KEK that stays in the HSM for one `C_UnwrapKey`. Where `wraps`, it can be tried on something of one's own.
+pub(super) fn recovery_kek_in_session(key: &Aes256Key, wraps: bool) -> SecretTemplate {
+    let mut template = vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+    ];
+    template.extend([
+        Attribute::Value(key.as_bytes().to_vec()),
+        Attribute::Wrap(wraps),
+        Attribute::Unwrap(true),
+    ]);
+    template.extend(protected());
+    SecretTemplate(template)
+}
+
+/// A template of the same key, but one that ends with the session.
+pub(super) fn in_session(mut template: Vec<Attribute>) -> Vec<Attribute> {
+    for attribute in &mut template {
+        if let Attribute::Token(stays) = attribute {
+            *stays = false;
+        }
+    }
+    template
+}
+
+/// What every secret key that stays has in common. It stands at the end of a template: `SoftHSM` takes nothing from the template of
+/// `C_UnwrapKey` after `CKA_MODIFIABLE`.
+fn protected() -> Vec<Attribute> {
+    let mut attributes = no_other_use().to_vec();
+    attributes.extend([
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
         Attribute::Modifiable(false),
-        Attribute::Wrap(true),
-        Attribute::Unwrap(true),
+    ]);
+    attributes
+}
+
+/// What a key that wraps must not do.
+fn no_other_use() -> [Attribute; 5] {
+    [
         Attribute::Encrypt(false),
         Attribute::Decrypt(false),
         Attribute::Sign(false),
         Attribute::Verify(false),
         Attribute::Derive(false),
-    ]);
-    template
+    ]
 }
 
 /// The templates of the public and the private half.
@@ -297,7 +420,11 @@ pub(super) fn unwrapped_key() -> Vec<Attribute> {
 }
 
 /// Reads and so takes the value of an unwrapped key out of the HSM.
-pub(super) fn read_value(session: &Session, key: ObjectHandle) -> Result<Aes256Key, CallError> {
+pub(super) fn read_value(
+    session: &Session,
+    token: &Token,
+    key: ObjectHandle,
+) -> Result<Aes256Key, CallError> {
     let found = SecretTemplate(session.get_attributes(key, &[AttributeType::Value])?);
     let value = match found.first() {
         Some(Attribute::Value(value)) => <&[u8; AES256_KEY_LEN]>::try_from(value.as_slice()).ok(),
@@ -305,10 +432,13 @@ pub(super) fn read_value(session: &Session, key: ObjectHandle) -> Result<Aes256K
     };
     value
         .map(|value| Aes256Key::from_bytes(*value))
-        .ok_or(CallError::Known(HsmError::Malformed {
-            what: "key that the HSM unwrapped",
-            reason: "it is not an AES-256 key",
-        }))
+        .ok_or_else(|| {
+            CallError::Known(HsmError::WrongAnswer {
+                token: token.name(),
+                function: "C_GetAttributeValue",
+                reason: "the key that it unwrapped has no CKA_VALUE of 32 bytes",
+            })
+        })
 }
 
 fn passing_key() -> Vec<Attribute> {

@@ -4,6 +4,7 @@ mod keys;
 mod module;
 mod pin;
 mod pool;
+mod recovery;
 mod report;
 mod rv;
 mod selector;
@@ -23,7 +24,7 @@ use cryptoki::{
 
 pub use module::initialise_token;
 pub use pin::{Pin, PinSource};
-pub use report::{Measured, Report};
+pub use report::{Measured, Report, Survey, survey};
 pub use selector::TokenSelector;
 pub use token::MechanismUse;
 
@@ -34,8 +35,8 @@ use self::{
     token::Token,
 };
 use crate::{
-    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrapScheme, WrappedKey,
-    types::check_signing_label,
+    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob, RecoveryKekId,
+    TokenInfo, WrapScheme, WrappedKey, types::check_signing_label,
 };
 
 /// How many random bytes one call asks for: HSMs limit it.
@@ -101,13 +102,44 @@ impl Pkcs11Hsm {
         self.schemes.first().copied().unwrap_or(WrapScheme::Rfc3394)
     }
 
+    /// The versions that labels of keys of that kind name, in ascending order.
+    fn versions(
+        &self,
+        kind: Kind,
+        version_in_label: impl Fn(&str) -> Result<Option<u32>, HsmError>,
+    ) -> Result<Vec<u32>, HsmError> {
+        let mut versions = self.pool.run(|session| {
+            let mut versions = Vec::new();
+            for key in keys::find(session, self.token(), kind, None)? {
+                if let Some(label) = keys::label_of(session, key)? {
+                    versions.extend(version_in_label(&label)?);
+                }
+            }
+            Ok(versions)
+        })?;
+        versions.sort_unstable();
+        versions.dedup();
+        Ok(versions)
+    }
+
+    fn destroy(&self, kind: Kind, label: &str) -> Result<(), HsmError> {
+        let _alone = self.token().module().generating();
+        let destroyed = self.pool.run_once(|session| {
+            let key = self.key(session, kind, label)?;
+            Ok(session.destroy_object(key)?)
+        });
+        // Its handle must not be used again: a token may give the number to another object.
+        self.pool.handles().forget();
+        destroyed
+    }
+
     /// Whether the master KEK wraps and unwraps, asked when a module does not say why it failed to unwrap a key.
-    fn works(session: &Session, scheme: WrapScheme, kek: ObjectHandle) -> bool {
+    fn works(&self, session: &Session, scheme: WrapScheme, kek: ObjectHandle) -> bool {
         let probe = Aes256Key::from_bytes([0x5a; 32]);
         wrapping::wrap(session, scheme, kek, &probe)
             .and_then(|blob| {
                 let key = wrapping::unwrap(session, scheme, kek, &blob)?;
-                read_and_destroy(session, key)
+                read_and_destroy(session, self.token(), key)
             })
             .is_ok_and(|read| read.as_bytes() == probe.as_bytes())
     }
@@ -115,15 +147,7 @@ impl Pkcs11Hsm {
 
 impl Hsm for Pkcs11Hsm {
     fn token_info(&self) -> Result<TokenInfo, HsmError> {
-        let info = self.token().info()?;
-        let firmware = info.firmware_version();
-        Ok(TokenInfo {
-            label: info.label().to_owned(),
-            manufacturer: info.manufacturer_id().to_owned(),
-            model: info.model().to_owned(),
-            serial: info.serial_number().to_owned(),
-            firmware: format!("{}.{}", firmware.major(), firmware.minor()),
-        })
+        Ok(token_info(&self.token().info()?))
     }
 
     fn generate_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
@@ -139,30 +163,13 @@ impl Hsm for Pkcs11Hsm {
     }
 
     fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
-        let mut versions = self.pool.run(|session| {
-            let mut versions = Vec::new();
-            for key in keys::find(session, self.token(), Kind::MasterKek, None)? {
-                if let Some(label) = keys::label_of(session, key)? {
-                    versions.extend(MasterKekId::version_in_label(domain, &label)?);
-                }
-            }
-            Ok(versions)
-        })?;
-        versions.sort_unstable();
-        versions.dedup();
-        Ok(versions)
+        self.versions(Kind::MasterKek, |label| {
+            MasterKekId::version_in_label(domain, label)
+        })
     }
 
     fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
-        let label = id.label()?;
-        let _alone = self.token().module().generating();
-        let destroyed = self.pool.run_once(|session| {
-            let key = self.key(session, Kind::MasterKek, &label)?;
-            Ok(session.destroy_object(key)?)
-        });
-        // Its handle must not be used again: a token may give the number to another object.
-        self.pool.handles().forget();
-        destroyed
+        self.destroy(Kind::MasterKek, &id.label()?)
     }
 
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
@@ -191,27 +198,59 @@ impl Hsm for Pkcs11Hsm {
         let scheme = wrapped.scheme;
         if !self.schemes.contains(&scheme) {
             return Err(HsmError::SchemeUnknown {
-                token: self.token().label().to_owned(),
+                token: self.token().name(),
                 scheme,
             });
         }
         self.pool.run(|session| {
             let kek = self.key(session, Kind::MasterKek, &label)?;
             match wrapping::unwrap(session, scheme, kek, &wrapped.blob) {
-                Ok(key) => read_and_destroy(session, key),
+                Ok(key) => read_and_destroy(session, self.token(), key),
                 Err(CallError::Module(error))
                     if rv::rejects_wrapped_key(&error)
                         || (rv::may_reject_wrapped_key(&error)
-                            && Self::works(session, scheme, kek)) =>
+                            && self.works(session, scheme, kek)) =>
                 {
                     Err(CallError::Known(HsmError::WrappedKeyRejected {
-                        token: self.token().label().to_owned(),
+                        token: self.token().name(),
                         label: label.clone(),
+                        code: rv::answer(&error),
                     }))
                 }
                 Err(error) => Err(error),
             }
         })
+    }
+
+    fn put_recovery_kek(&self, id: &RecoveryKekId, key: &Aes256Key) -> Result<(), HsmError> {
+        recovery::put(self, id, key)
+    }
+
+    fn recovery_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
+        self.versions(Kind::RecoveryKek, |label| {
+            RecoveryKekId::version_in_label(domain, label)
+        })
+    }
+
+    fn destroy_recovery_kek(&self, id: &RecoveryKekId) -> Result<(), HsmError> {
+        self.destroy(Kind::RecoveryKek, &id.label()?)
+    }
+
+    fn generate_recoverable_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery: &RecoveryKekId,
+    ) -> Result<RecoveryBlob, HsmError> {
+        recovery::generate(self, id, recovery)
+    }
+
+    fn recover_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery_kek: &Aes256Key,
+        blob: &RecoveryBlob,
+    ) -> Result<(), HsmError> {
+        recovery::recover(self, id, recovery_kek, blob)
     }
 
     fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
@@ -229,7 +268,7 @@ impl Hsm for Pkcs11Hsm {
             ] {
                 keys::check_new(session, self.token(), kind, label, key)?;
             }
-            keys::ed25519_point(session, public)
+            keys::ed25519_point(session, self.token(), public)
         })
     }
 
@@ -237,7 +276,7 @@ impl Hsm for Pkcs11Hsm {
         check_signing_label(label)?;
         self.pool.run(|session| {
             let key = self.key(session, Kind::SigningPublicKey, label)?;
-            keys::ed25519_point(session, key)
+            keys::ed25519_point(session, self.token(), key)
         })
     }
 
@@ -250,9 +289,10 @@ impl Hsm for Pkcs11Hsm {
         })?;
         signature
             .try_into()
-            .map_err(|_: Vec<u8>| HsmError::Malformed {
-                what: "HSM's signature",
-                reason: "it does not have the 64 bytes of an Ed25519 signature",
+            .map_err(|_: Vec<u8>| HsmError::WrongAnswer {
+                token: self.token().name(),
+                function: "C_Sign",
+                reason: "the signature does not have the 64 bytes of an Ed25519 signature",
             })
     }
 
@@ -277,8 +317,23 @@ impl fmt::Debug for Pkcs11Hsm {
     }
 }
 
-fn read_and_destroy(session: &Session, key: ObjectHandle) -> Result<Aes256Key, CallError> {
-    let value = keys::read_value(session, key);
+fn token_info(info: &cryptoki::slot::TokenInfo) -> TokenInfo {
+    let firmware = info.firmware_version();
+    TokenInfo {
+        label: info.label().to_owned(),
+        manufacturer: info.manufacturer_id().to_owned(),
+        model: info.model().to_owned(),
+        serial: info.serial_number().to_owned(),
+        firmware: format!("{}.{}", firmware.major(), firmware.minor()),
+    }
+}
+
+fn read_and_destroy(
+    session: &Session,
+    token: &Token,
+    key: ObjectHandle,
+) -> Result<Aes256Key, CallError> {
+    let value = keys::read_value(session, token, key);
     session.destroy_object(key).map_err(CallError::Leftover)?;
     value
 }

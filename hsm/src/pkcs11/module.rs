@@ -45,10 +45,13 @@ pub fn initialise_token(
     check_token_label(token_label)?;
     let module = Module::load(module)?;
     let _inside = module.enter();
-    let failed = |error: Error| rv::explain(token_label, &error);
     let slots = module.slots();
     let tokens = slots.tokens()?;
 
+    let failed = |slot: Slot| {
+        let name = token_name(token_label, Some(slot.id()), &module.path);
+        move |error: Error| rv::explain(&name, &error)
+    };
     let labelled = tokens.iter().find(|(_, info)| is(info, token_label));
     let slot = match labelled {
         Some((_, info)) if info.user_pin_initialized() => {
@@ -68,16 +71,19 @@ pub fn initialise_token(
             let context = slots.context();
             context
                 .init_token(*slot, so_pin.secret(), token_label)
-                .map_err(failed)?;
+                .map_err(failed(*slot))?;
             *slot
         }
     };
-    let session = slots.context().open_rw_session(slot).map_err(failed)?;
+    let session = slots
+        .context()
+        .open_rw_session(slot)
+        .map_err(failed(slot))?;
     session
         .login(UserType::So, Some(so_pin.secret()))
-        .map_err(failed)?;
-    session.init_pin(pin.secret()).map_err(failed)?;
-    session.logout().map_err(failed)
+        .map_err(failed(slot))?;
+    session.init_pin(pin.secret()).map_err(failed(slot))?;
+    session.logout().map_err(failed(slot))
 }
 
 /// How long to wait for threads to leave a module that is to be initialised again.
@@ -126,6 +132,11 @@ impl Module {
         module.initialise()?;
         modules.insert(real, Arc::clone(&module));
         Ok(module)
+    }
+
+    /// Its name in messages where no token is known.
+    fn name(&self) -> String {
+        format!("the PKCS#11 module {}", self.path.display())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -195,7 +206,7 @@ impl Module {
             .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
         {
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
-            Err(error) => Err(rv::explain(&self.path.display().to_string(), &error)),
+            Err(error) => Err(rv::explain(&self.name(), &error)),
         }
     }
 }
@@ -215,23 +226,21 @@ impl Slots<'_> {
     pub(super) fn find(&self, selector: &TokenSelector) -> Result<(Slot, TokenInfo), HsmError> {
         let mut tokens = self.tokens()?;
         tokens.retain(|(_, info)| info.token_initialized());
-        let labels: Vec<String> = tokens
-            .iter()
-            .map(|(_, info)| format!("\"{}\" with serial {}", info.label(), info.serial_number()))
-            .collect();
+        let shown = listed(&tokens);
         tokens.retain(|(_, info)| selector.fits(info));
         let (module, token) = (self.module.path.clone(), selector.to_string());
+        let fitting = listed(&tokens);
         match (tokens.pop(), tokens.is_empty()) {
             (Some(found), true) => Ok(found),
-            (Some(_), false) => Err(HsmError::TokenAmbiguous { module, token }),
+            (Some(_), false) => Err(HsmError::TokenAmbiguous {
+                module,
+                token,
+                found: fitting,
+            }),
             (None, _) => Err(HsmError::TokenNotFound {
                 module,
                 token,
-                found: if labels.is_empty() {
-                    "none".to_owned()
-                } else {
-                    labels.join(", ")
-                },
+                found: shown,
             }),
         }
     }
@@ -240,7 +249,7 @@ impl Slots<'_> {
         let slots = self
             .context()
             .get_slots_with_token()
-            .map_err(|error| rv::explain(&self.module.path.display().to_string(), &error))?;
+            .map_err(|error| rv::explain(&self.module.name(), &error))?;
         let tokens = slots.into_iter().filter_map(|slot| {
             match self.context().get_token_info(slot) {
                 Ok(info) => Some((slot, info)),
@@ -253,6 +262,30 @@ impl Slots<'_> {
         });
         Ok(tokens.collect())
     }
+}
+
+/// A token's name in messages.
+pub(super) fn token_name(label: &str, slot: Option<u64>, module: &Path) -> String {
+    let module = module.display();
+    match slot {
+        Some(slot) => format!("the token \"{label}\" (slot {slot:#x}, module {module})"),
+        None => format!("the token \"{label}\" (module {module})"),
+    }
+}
+
+/// Tokens for an operator to compare.
+fn listed(tokens: &[(Slot, TokenInfo)]) -> String {
+    if tokens.is_empty() {
+        return "none".to_owned();
+    }
+    let tokens: Vec<String> = tokens
+        .iter()
+        .map(|(slot, info)| {
+            let (label, serial) = (info.label(), info.serial_number());
+            format!("\"{label}\" with serial {serial} in slot {:#x}", slot.id())
+        })
+        .collect();
+    tokens.join(", ")
 }
 
 /// Takes a lock whose data no panic can leave half-changed.

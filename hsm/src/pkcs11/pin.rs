@@ -59,6 +59,17 @@ impl FromStr for PinSource {
     }
 }
 
+impl fmt::Display for PinSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Environment(name) => write!(f, "env:{name}"),
+            Self::Credential(name) => write!(f, "credential:{name}"),
+            Self::Prompt => f.write_str("prompt"),
+        }
+    }
+}
+
 impl PinSource {
     /// Reads the PIN; none when a person is to be asked.
     ///

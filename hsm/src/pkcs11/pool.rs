@@ -164,7 +164,7 @@ impl Pool {
             }
             Reaction::LogIn => {
                 tracing::warn!(
-                    token = self.token.label(),
+                    token = self.token.name(),
                     "logged out by the HSM; logging in again"
                 );
                 self.handles.forget();
@@ -224,7 +224,7 @@ impl Pool {
                             OpenError::AtLimit if state.open > 0 => may_open = false,
                             OpenError::AtLimit => {
                                 return Err(HsmError::Unavailable {
-                                    token: self.token.label().to_owned(),
+                                    token: self.token.name(),
                                     function: "C_OpenSession".to_owned(),
                                     code: "CKR_SESSION_COUNT: other programs use all its sessions"
                                         .to_owned(),
@@ -238,7 +238,7 @@ impl Pool {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(HsmError::Busy {
-                    token: self.token.label().to_owned(),
+                    token: self.token.name(),
                     max_sessions: self.max_sessions,
                     waited: self.patience,
                 });

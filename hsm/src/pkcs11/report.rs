@@ -1,7 +1,7 @@
 //! What an operator wants to know of a token before choosing it.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -10,14 +10,39 @@ use cryptoki::{
         Mechanism,
         eddsa::{EddsaParams, EddsaSignatureScheme},
     },
-    object::{Attribute, ObjectHandle},
+    object::ObjectHandle,
     session::Session,
 };
 
 use super::{
-    MechanismUse, Pkcs11Hsm, generate_ed25519, keys, pool::CallError, read_and_destroy, wrapping,
+    MechanismUse, Pkcs11Hsm, generate_ed25519, keys,
+    module::Module,
+    pool::CallError,
+    read_and_destroy,
+    token::{self, Token},
+    token_info, wrapping,
 };
 use crate::{Aes256Key, Hsm as _, HsmError, TokenInfo, WrapScheme};
+
+/// A token and what it offers: all that can be said of it without its PIN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// What the token says of itself.
+    pub token: TokenInfo,
+    /// Each mechanism that Strongroom needs or could use.
+    pub mechanisms: Vec<MechanismUse>,
+}
+
+/// Looks at a token without logging in: for an operator to see what it lacks, also where [`Pkcs11Hsm::open`] refuses it. `token` is its label or
+/// an RFC 7512 URI.
+pub fn survey(module: &Path, token: &str) -> Result<Survey, HsmError> {
+    let module = Module::load(module)?;
+    let (_, info, mechanisms) = token::offered(&module, &token.parse()?)?;
+    Ok(Survey {
+        token: token_info(&info),
+        mechanisms,
+    })
+}
 
 /// A token, what it offers and how fast it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +55,8 @@ pub struct Report {
     pub mechanisms: Vec<MechanismUse>,
     /// How the token would wrap account KEKs.
     pub scheme: WrapScheme,
+    /// Why the token cannot make master KEKs that custodians can recover, or recover them; none when it can.
+    pub recovery: Option<HsmError>,
     /// How fast it is.
     pub measured: Measured,
 }
@@ -52,27 +79,36 @@ impl Pkcs11Hsm {
         let scheme = self.scheme();
         let measured = self
             .pool
-            .run_once(|session| measure(session, scheme, each))?;
+            .run_once(|session| measure(session, self.token(), scheme, each))?;
+        let recovery = self
+            .pool
+            .run_once(|session| super::recovery::probe(session, scheme));
         Ok(Report {
             module: self.token().module().path().to_owned(),
             token: self.token_info()?,
             mechanisms: self.token().mechanisms()?,
             scheme,
+            recovery: recovery.err(),
             measured,
         })
     }
 }
 
-fn measure(session: &Session, scheme: WrapScheme, each: Duration) -> Result<Measured, CallError> {
+fn measure(
+    session: &Session,
+    token: &Token,
+    scheme: WrapScheme,
+    each: Duration,
+) -> Result<Measured, CallError> {
     let kek = session.generate_key(
         &Mechanism::AesKeyGen,
-        &in_session(keys::master_kek_template("strongroom/measured")),
+        &keys::in_session(keys::master_kek_template("strongroom/measured")),
     )?;
-    let done = measure_wrapping(session, scheme, kek, each);
+    let done = measure_wrapping(session, token, scheme, kek, each);
     session.destroy_object(kek).map_err(CallError::Leftover)?;
     let (wraps, unwraps) = done?;
 
-    let (public, private) = generate_ed25519(session, "strongroom/measured", in_session)?;
+    let (public, private) = generate_ed25519(session, "strongroom/measured", keys::in_session)?;
     let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
     let signs = rate(each, || {
         session.sign(&mechanism, private, &[0x2a; 200])?;
@@ -90,6 +126,7 @@ fn measure(session: &Session, scheme: WrapScheme, each: Duration) -> Result<Meas
 
 fn measure_wrapping(
     session: &Session,
+    token: &Token,
     scheme: WrapScheme,
     kek: ObjectHandle,
     each: Duration,
@@ -102,7 +139,7 @@ fn measure_wrapping(
     })?;
     let unwraps = rate(each, || {
         let key = wrapping::unwrap(session, scheme, kek, &blob)?;
-        read_and_destroy(session, key)?;
+        read_and_destroy(session, token, key)?;
         Ok(())
     })?;
     Ok((wraps, unwraps))
@@ -119,14 +156,4 @@ fn rate(each: Duration, mut call: impl FnMut() -> Result<(), CallError>) -> Resu
             return Ok(f64::from(calls) / elapsed.as_secs_f64());
         }
     }
-}
-
-/// A template of the same key, but one that ends with the session.
-fn in_session(mut template: Vec<Attribute>) -> Vec<Attribute> {
-    for attribute in &mut template {
-        if let Attribute::Token(stays) = attribute {
-            *stays = false;
-        }
-    }
-    template
 }

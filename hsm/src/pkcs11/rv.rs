@@ -83,6 +83,19 @@ pub(super) fn may_reject_wrapped_key(error: &Error) -> bool {
     )
 }
 
+/// Whether a token refused a template for an attribute that it does not know.
+pub(super) fn rejects_attribute(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Pkcs11(
+            RvError::AttributeTypeInvalid
+                | RvError::AttributeValueInvalid
+                | RvError::TemplateInconsistent,
+            _
+        )
+    )
+}
+
 /// Whether a token may have refused a key pair for the way in which the curve was named.
 pub(super) fn rejects_curve_name(error: &Error) -> bool {
     matches!(
@@ -99,7 +112,15 @@ pub(super) fn rejects_curve_name(error: &Error) -> bool {
     )
 }
 
-/// The error that an operator sees. `token` is the token's label, or the module's path where no token is known.
+/// The function and its code, such as `C_UnwrapKey answered CKR_WRAPPED_KEY_INVALID`.
+pub(super) fn answer(error: &Error) -> String {
+    match error {
+        Error::Pkcs11(code, function) => format!("C_{function:?} answered {}", name(*code)),
+        other => other.to_string(),
+    }
+}
+
+/// The error that an operator sees. `token` is the token's full name, or the module's where no token is known.
 pub(super) fn explain(token: &str, error: &Error) -> HsmError {
     let token = token.to_owned();
     let Error::Pkcs11(code, function) = error else {

@@ -1,15 +1,20 @@
 //! One token: finding it by its label, opening a session with it, logging in.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use cryptoki::{
     error::{Error, RvError},
     mechanism::MechanismType,
     session::{Session, UserType},
-    slot::TokenInfo,
+    slot::{Slot, TokenInfo},
 };
 
-use super::{Pin, TokenSelector, module::Module, rv, wrapping::WRAPPINGS};
+use super::{
+    Pin, TokenSelector,
+    module::{Module, Slots, lock, token_name},
+    rv,
+    wrapping::WRAPPINGS,
+};
 use crate::{HsmError, WrapScheme};
 
 /// What Strongroom needs a token to do beside wrapping, with the name that PKCS#11 gives it, and what it is for.
@@ -44,6 +49,8 @@ pub(super) struct Token {
     module: Arc<Module>,
     selector: TokenSelector,
     label: String,
+    /// Where it was found last, for messages.
+    slot: Mutex<Option<u64>>,
     pin: Pin,
     /// Once the token refused the PIN nothing offers it again: each attempt brings the token nearer to locking.
     refusal: OnceLock<HsmError>,
@@ -55,6 +62,7 @@ impl Token {
             module,
             label: selector.to_string(),
             selector,
+            slot: Mutex::default(),
             pin,
             refusal: OnceLock::new(),
         }
@@ -64,14 +72,25 @@ impl Token {
         &self.module
     }
 
-    /// The token's name in messages: as the configuration names it.
+    /// As the configuration names it.
     pub(super) fn label(&self) -> &str {
         &self.label
     }
 
+    /// Its full name in messages.
+    pub(super) fn name(&self) -> String {
+        token_name(&self.label, *lock(&self.slot), self.module.path())
+    }
+
+    fn find(&self, slots: &Slots<'_>) -> Result<(Slot, TokenInfo), HsmError> {
+        let found = slots.find(&self.selector)?;
+        *lock(&self.slot) = Some(found.0.id());
+        Ok(found)
+    }
+
     pub(super) fn info(&self) -> Result<TokenInfo, HsmError> {
         let _inside = self.module.enter();
-        let (_, info) = self.module.slots().find(&self.selector)?;
+        let (_, info) = self.find(&self.module.slots())?;
         Ok(info)
     }
 
@@ -100,52 +119,17 @@ impl Token {
 
     /// What the token offers of all that Strongroom needs or could use.
     pub(super) fn mechanisms(&self) -> Result<Vec<MechanismUse>, HsmError> {
-        let _inside = self.module.enter();
-        let slots = self.module.slots();
-        let (slot, info) = slots.find(&self.selector)?;
+        let (slot, info, rows) = offered(&self.module, &self.selector)?;
+        *lock(&self.slot) = Some(slot.id());
         if info.user_pin_locked() {
-            return Err(HsmError::PinLocked {
-                token: self.label.clone(),
-            });
-        }
-        let present = slots
-            .context()
-            .get_mechanism_list(slot)
-            .map_err(|error| self.explain(&error))?;
-        let mut rows = Vec::new();
-        for (mechanism, name, purpose) in MECHANISMS {
-            let offered = present.contains(&mechanism);
-            rows.push(MechanismUse {
-                mechanism: name,
-                purpose,
-                offered,
-                used: offered,
-            });
-        }
-        let mut chosen = false;
-        for (_, mechanism, name) in WRAPPINGS {
-            // A token may have it for other calls only.
-            let offered = present.contains(&mechanism) && {
-                let info = slots
-                    .context()
-                    .get_mechanism_info(slot, mechanism)
-                    .map_err(|error| self.explain(&error))?;
-                info.wrap() && info.unwrap()
-            };
-            rows.push(MechanismUse {
-                mechanism: name,
-                purpose: "wrapping and unwrapping account KEKs",
-                offered,
-                used: offered && !chosen,
-            });
-            chosen |= offered;
+            return Err(HsmError::PinLocked { token: self.name() });
         }
         Ok(rows)
     }
 
     fn missing(&self, mechanism: &str) -> HsmError {
         HsmError::MechanismMissing {
-            token: self.label.clone(),
+            token: self.name(),
             mechanism: mechanism.to_owned(),
         }
     }
@@ -155,7 +139,7 @@ impl Token {
     pub(super) fn open_session(&self) -> Result<Session, OpenError> {
         self.check_pin_not_refused()?;
         let slots = self.module.slots();
-        let (slot, _) = slots.find(&self.selector)?;
+        let (slot, _) = self.find(&slots)?;
         let session = match slots.context().open_rw_session(slot) {
             Err(Error::Pkcs11(RvError::SessionCount, _)) => return Err(OpenError::AtLimit),
             opened => opened.map_err(|error| self.explain(&error))?,
@@ -190,12 +174,54 @@ impl Token {
     }
 
     pub(super) fn explain(&self, error: &Error) -> HsmError {
-        rv::explain(&self.label, error)
+        rv::explain(&self.name(), error)
     }
 
     fn check_pin_not_refused(&self) -> Result<(), HsmError> {
         self.refusal.get().cloned().map_or(Ok(()), Err)
     }
+}
+
+/// Where a token is, what it says of itself, and what it offers of all that Strongroom needs or could use. Needs no login.
+pub(super) fn offered(
+    module: &Module,
+    selector: &TokenSelector,
+) -> Result<(Slot, TokenInfo, Vec<MechanismUse>), HsmError> {
+    let _inside = module.enter();
+    let slots = module.slots();
+    let (slot, info) = slots.find(selector)?;
+    let name = token_name(&selector.to_string(), Some(slot.id()), module.path());
+    let explain = |error: Error| rv::explain(&name, &error);
+    let present = slots.context().get_mechanism_list(slot).map_err(explain)?;
+    let mut rows = Vec::new();
+    for (mechanism, name, purpose) in MECHANISMS {
+        let offered = present.contains(&mechanism);
+        rows.push(MechanismUse {
+            mechanism: name,
+            purpose,
+            offered,
+            used: offered,
+        });
+    }
+    let mut chosen = false;
+    for (_, mechanism, name) in WRAPPINGS {
+        // A token may have it for other calls only.
+        let offered = present.contains(&mechanism) && {
+            let info = slots
+                .context()
+                .get_mechanism_info(slot, mechanism)
+                .map_err(explain)?;
+            info.wrap() && info.unwrap()
+        };
+        rows.push(MechanismUse {
+            mechanism: name,
+            purpose: "wrapping and unwrapping account KEKs",
+            offered,
+            used: offered && !chosen,
+        });
+        chosen |= offered;
+    }
+    Ok((slot, info, rows))
 }
 
 /// Why no session was opened.

@@ -2,7 +2,7 @@
 
 use cryptoki::{
     mechanism::{Mechanism, MechanismType, aead::GcmParams},
-    object::ObjectHandle,
+    object::{Attribute, ObjectHandle},
     session::Session,
     types::Ulong,
 };
@@ -36,16 +36,27 @@ pub(super) fn wrap(
     kek: ObjectHandle,
     key: &Aes256Key,
 ) -> Result<Vec<u8>, CallError> {
+    let key = session.create_object(&keys::key_to_wrap(key))?;
+    let blob = wrap_there(session, scheme, kek, key);
+    session.destroy_object(key).map_err(CallError::Leftover)?;
+    blob
+}
+
+/// Wraps a key that is in the HSM already under `kek`.
+pub(super) fn wrap_there(
+    session: &Session,
+    scheme: WrapScheme,
+    kek: ObjectHandle,
+    key: ObjectHandle,
+) -> Result<Vec<u8>, CallError> {
     let iv = match scheme {
         WrapScheme::AesGcm => session.generate_random_vec(12)?,
         _ => Vec::new(),
     };
-    let key = session.create_object(&keys::key_to_wrap(key))?;
     let blob = with_mechanism(scheme, &iv, |mechanism| {
         Ok(session.wrap_key(mechanism, kek, key)?)
-    });
-    session.destroy_object(key).map_err(CallError::Leftover)?;
-    Ok([iv, blob?].concat())
+    })?;
+    Ok([iv, blob].concat())
 }
 
 /// Unwraps what [`wrap`] made. The session holds the key until it is read.
@@ -55,13 +66,24 @@ pub(super) fn unwrap(
     kek: ObjectHandle,
     blob: &[u8],
 ) -> Result<ObjectHandle, CallError> {
+    unwrap_as(session, scheme, kek, blob, &keys::unwrapped_key())
+}
+
+/// Unwraps to a key of that template.
+pub(super) fn unwrap_as(
+    session: &Session,
+    scheme: WrapScheme,
+    kek: ObjectHandle,
+    blob: &[u8],
+    template: &[Attribute],
+) -> Result<ObjectHandle, CallError> {
     let iv_len = match scheme {
         WrapScheme::AesGcm => GCM_IV_LEN.min(blob.len()),
         _ => 0,
     };
     let (iv, blob) = blob.split_at(iv_len);
     with_mechanism(scheme, iv, |mechanism| {
-        Ok(session.unwrap_key(mechanism, kek, blob, &keys::unwrapped_key())?)
+        Ok(session.unwrap_key(mechanism, kek, blob, template)?)
     })
 }
 

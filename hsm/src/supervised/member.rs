@@ -1,6 +1,7 @@
 //! One HSM under supervision: its state, the thread that opens and probes it, and calls on it.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -29,6 +30,8 @@ pub(super) struct Member {
     health: Mutex<Health>,
     /// A call failed, an operator asks, or it is over.
     woken: Condvar,
+    /// The versions of each domain's master KEK that it last said it holds.
+    versions: Mutex<HashMap<String, Vec<u32>>>,
 }
 
 struct Health {
@@ -90,6 +93,7 @@ impl Member {
                 opened: 0,
             }),
             woken: Condvar::new(),
+            versions: Mutex::default(),
         })
     }
 
@@ -115,6 +119,7 @@ impl Member {
     pub(super) fn usable(&self) -> Option<Arc<dyn Hsm>> {
         let health = lock(&self.health);
         match health.state {
+            _ if health.closed => None,
             State::Usable => health.hsm.clone(),
             State::Probing | State::Unusable { .. } => None,
         }
@@ -152,6 +157,15 @@ impl Member {
         answer
     }
 
+    pub(super) fn remember_versions(&self, domain: &str, versions: &[u32]) {
+        lock(&self.versions).insert(domain.to_owned(), versions.to_vec());
+    }
+
+    /// What it last said; none when it never did.
+    pub(super) fn remembered_versions(&self, domain: &str) -> Option<Vec<u32>> {
+        lock(&self.versions).get(domain).cloned()
+    }
+
     pub(super) fn status(&self) -> MemberStatus {
         let (at_work, abandoned) = self.runner.counts();
         let health = lock(&self.health);
@@ -172,6 +186,7 @@ impl Member {
     pub(super) fn complaint(&self) -> String {
         let health = lock(&self.health);
         match &health.state {
+            _ if health.closed => format!("{} is closed", self.backend.name),
             State::Probing => format!("{} is being opened", self.backend.name),
             State::Usable => format!("{} is usable", self.backend.name),
             State::Unusable { reason } => format!("{}: {reason}", self.backend.name),
@@ -189,17 +204,26 @@ impl Member {
         self.woken.notify_all();
     }
 
-    pub(super) fn close(&self) {
-        lock(&self.health).closed = true;
+    pub(super) fn close(&self, patience: Duration) {
+        let (open, opened) = {
+            let mut health = lock(&self.health);
+            health.closed = true;
+            let opened = std::mem::replace(&mut health.opening, Opening::None);
+            (health.hsm.take(), opened)
+        };
         self.woken.notify_all();
+        // Sessions are closed in the module, which may hang there, too.
+        if open.is_some() || matches!(opened, Opening::Done(_)) {
+            let _ = self.runner.run(patience, 0, move || drop((open, opened)));
+        }
         self.runner.close();
     }
 
-    /// Waits until nothing of ours is in the module any more, which must not be there when the process ends. Calls that hang are not waited
-    /// for.
+    /// Waits until nothing of ours is in the module any more, which must not be there when the process ends: until the deadline also for
+    /// calls that were abandoned.
     pub(super) fn settle(self: &Arc<Self>, deadline: Instant) {
         // The supervising thread holds the member until it ends.
-        while (Arc::strong_count(self) > 1 || self.runner.counts().0 > 0)
+        while (Arc::strong_count(self) > 1 || self.runner.counts() != (0, 0))
             && Instant::now() < deadline
         {
             thread::sleep(Duration::from_millis(1));
@@ -243,7 +267,12 @@ impl Member {
         };
         match outcome {
             Ok(hsm) => {
-                lock(&self.health).hsm = Some(hsm);
+                let mut health = lock(&self.health);
+                if health.closed {
+                    return;
+                }
+                health.hsm = Some(hsm);
+                drop(health);
                 self.set(State::Usable);
             }
             Err(reason) => {
@@ -285,6 +314,12 @@ impl Member {
         let ended = self.run(FUNCTION, deadline, 0, move || {
             let outcome = (member.backend.open)();
             let mut health = lock(&member.health);
+            if health.closed {
+                drop(health);
+                // Its sessions with it.
+                drop(outcome);
+                return Ok(());
+            }
             health.opening = Opening::Done(outcome);
             // Whoever asked may have gone: then the supervising thread comes back for it.
             health.wanted = Wanted::Now;
@@ -316,6 +351,9 @@ impl Member {
     fn set(&self, to: State) {
         let at = SystemTime::now();
         let mut health = lock(&self.health);
+        if health.closed {
+            return;
+        }
         if health.state.word() == to.word() {
             // The reason may be another; since when stays.
             health.state = to;

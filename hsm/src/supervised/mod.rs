@@ -7,6 +7,7 @@
 mod member;
 mod runner;
 mod status;
+mod versions;
 
 use std::{
     fmt,
@@ -16,7 +17,10 @@ use std::{
 
 pub use self::status::{Change, MemberStatus, State};
 use self::{member::Member, runner::Missed};
-use crate::{Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrappedKey};
+use crate::{
+    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob,
+    RecoveryKekId, TokenInfo, WrappedKey,
+};
 
 /// How long dropping waits for calls to end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -136,6 +140,36 @@ impl Supervised {
         }
     }
 
+    /// The log that one of the HSMs keeps itself, and which HSM that is; `place` counts from 0, the primary. Otherwise as
+    /// [`Hsm::device_log`].
+    pub fn device_log_of(&self, place: usize) -> Result<Option<(TokenInfo, DeviceLog)>, HsmError> {
+        self.on(place, "device_log", |hsm| {
+            let Some(log) = hsm.device_log()? else {
+                return Ok(None);
+            };
+            Ok(Some((hsm.token_info()?, log)))
+        })
+    }
+
+    /// Frees the log of one of the HSMs, as [`Hsm::acknowledge_device_log`].
+    pub fn acknowledge_device_log_of(&self, place: usize, number: u16) -> Result<(), HsmError> {
+        self.on(place, "acknowledge_device_log", move |hsm| {
+            hsm.acknowledge_device_log(number)
+        })
+    }
+
+    /// Ends the supervision and, with the sessions, the logins: from now on calls fail with [`HsmError::OutOfService`]. Waits for a second
+    /// at most; what hangs in a module stays there until the module lets go of it.
+    pub fn close(&self) {
+        for member in &self.members {
+            member.close(FAREWELL);
+        }
+        let deadline = Instant::now() + FAREWELL;
+        for member in &self.members {
+            member.settle(deadline);
+        }
+    }
+
     /// A call that may be made again, on the next HSM where one does not answer.
     fn anywhere<T: Send + 'static>(
         &self,
@@ -143,19 +177,16 @@ impl Supervised {
         act: impl Fn(&dyn Hsm) -> Result<T, HsmError> + Send + Sync + 'static,
     ) -> Result<T, HsmError> {
         let act = Arc::new(act);
-        let started = Instant::now();
         let usable: Vec<_> = self
             .members
             .iter()
             .filter_map(|member| Some((member, member.usable()?)))
             .collect();
         let mut first_error = None;
+        let mut time = Shares::new(self.deadline, usable.len());
         for (place, (member, hsm)) in usable.iter().enumerate() {
-            let left = self.deadline.saturating_sub(started.elapsed());
-            // Where another one can still be asked, time is kept for it.
-            let others = u32::try_from(usable.len() - place).unwrap_or(1);
             let (act, hsm) = (Arc::clone(&act), Arc::clone(hsm));
-            match member.call(function, left / others, move || act(hsm.as_ref())) {
+            match member.call(function, time.next(), move || act(hsm.as_ref())) {
                 Err(error) if member::another_may_do_it(&error) => {
                     if place + 1 < usable.len() {
                         tracing::warn!(%error, hsm = member.name(), "asking the other HSM");
@@ -168,21 +199,30 @@ impl Supervised {
         Err(first_error.unwrap_or_else(|| self.out_of_service()))
     }
 
-    /// A call that changes what an HSM holds: made once, on the primary. Replicas get new keys, and lose destroyed ones, by the HSM's own
-    /// means.
+    /// A call that changes what an HSM holds: made once, on the primary. Replicas get new keys from their custodians or by the HSM's own means.
     fn on_primary<T: Send + 'static>(
         &self,
         function: &'static str,
         act: impl Fn(&dyn Hsm) -> Result<T, HsmError> + Send + Sync + 'static,
     ) -> Result<T, HsmError> {
+        self.on(0, function, act)
+    }
+
+    /// A call that is made once, on this HSM.
+    fn on<T: Send + 'static>(
+        &self,
+        place: usize,
+        function: &'static str,
+        act: impl Fn(&dyn Hsm) -> Result<T, HsmError> + Send + Sync + 'static,
+    ) -> Result<T, HsmError> {
         let usable = self
             .members
-            .first()
-            .and_then(|primary| Some((primary, primary.usable()?)));
-        let Some((primary, hsm)) = usable else {
+            .get(place)
+            .and_then(|member| Some((member, member.usable()?)));
+        let Some((member, hsm)) = usable else {
             return Err(self.out_of_service());
         };
-        primary.call(function, self.deadline, move || act(hsm.as_ref()))
+        member.call(function, self.deadline, move || act(hsm.as_ref()))
     }
 
     fn out_of_service(&self) -> HsmError {
@@ -197,15 +237,30 @@ impl Supervised {
     }
 }
 
+/// Shares one deadline among HSMs that are asked one after another: each has its part of the time that is left.
+struct Shares {
+    until: Instant,
+    left: usize,
+}
+
+impl Shares {
+    fn new(deadline: Duration, among: usize) -> Self {
+        Self {
+            until: Instant::now() + deadline,
+            left: among,
+        }
+    }
+
+    fn next(&mut self) -> Duration {
+        let among = u32::try_from(self.left).unwrap_or(1).max(1);
+        self.left = self.left.saturating_sub(1);
+        self.until.saturating_duration_since(Instant::now()) / among
+    }
+}
+
 impl Drop for Supervised {
     fn drop(&mut self) {
-        for member in &self.members {
-            member.close();
-        }
-        let deadline = Instant::now() + FAREWELL;
-        for member in &self.members {
-            member.settle(deadline);
-        }
+        self.close();
     }
 }
 
@@ -229,16 +284,68 @@ impl Hsm for Supervised {
         })
     }
 
+    /// Those that all HSMs hold, and older ones that any holds (`versions.rs` says why). An HSM that does not answer counts with what it last said,
+    /// one that never did or that holds none does not count.
     fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
-        let domain = domain.to_owned();
-        self.anywhere("master_kek_versions", move |hsm| {
-            hsm.master_kek_versions(&domain)
-        })
+        let mut lists = Vec::new();
+        let (mut answered, mut first_error) = (false, None);
+        let mut time = Shares::new(self.deadline, self.members.len());
+        for member in &self.members {
+            let share = time.next();
+            let asked = member.usable().map(|hsm| {
+                let domain = domain.to_owned();
+                member.call("master_kek_versions", share, move || {
+                    hsm.master_kek_versions(&domain)
+                })
+            });
+            match asked {
+                Some(Ok(versions)) => {
+                    answered = true;
+                    member.remember_versions(domain, &versions);
+                    lists.push(versions);
+                }
+                Some(Err(error)) if !member::another_may_do_it(&error) => return Err(error),
+                silent => {
+                    if let Some(Err(error)) = silent {
+                        first_error.get_or_insert(error);
+                    }
+                    lists.extend(member.remembered_versions(domain));
+                }
+            }
+        }
+        if !answered {
+            return Err(first_error.unwrap_or_else(|| self.out_of_service()));
+        }
+        Ok(versions::in_service(&lists))
     }
 
+    /// In every HSM, all of which must be usable: what is destroyed is to be gone everywhere. One that does not hold it any more is passed over, so
+    /// that a call that failed half-way can be repeated.
     fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
-        let id = id.clone();
-        self.on_primary("destroy_master_kek", move |hsm| hsm.destroy_master_kek(&id))
+        let usable: Option<Vec<_>> = self
+            .members
+            .iter()
+            .map(|member| Some((member, member.usable()?)))
+            .collect();
+        let usable = usable.ok_or_else(|| self.out_of_service())?;
+        let (mut destroyed, mut missing) = (false, None);
+        let mut time = Shares::new(self.deadline, usable.len());
+        for (member, hsm) in usable {
+            let id = id.clone();
+            match member.call("destroy_master_kek", time.next(), move || {
+                hsm.destroy_master_kek(&id)
+            }) {
+                Ok(()) => destroyed = true,
+                Err(error @ HsmError::KeyNotFound { .. }) => {
+                    missing.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match missing {
+            Some(error) if !destroyed => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
@@ -249,6 +356,52 @@ impl Hsm for Supervised {
     fn unwrap(&self, domain: &str, wrapped: &WrappedKey) -> Result<Aes256Key, HsmError> {
         let (domain, wrapped) = (domain.to_owned(), wrapped.clone());
         self.anywhere("unwrap", move |hsm| hsm.unwrap(&domain, &wrapped))
+    }
+
+    fn put_recovery_kek(&self, id: &RecoveryKekId, key: &Aes256Key) -> Result<(), HsmError> {
+        let (id, key) = (id.clone(), Aes256Key::from_bytes(*key.as_bytes()));
+        self.on_primary("put_recovery_kek", move |hsm| {
+            hsm.put_recovery_kek(&id, &key)
+        })
+    }
+
+    /// Those of the primary, where master KEKs are generated.
+    fn recovery_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
+        let domain = domain.to_owned();
+        self.on_primary("recovery_kek_versions", move |hsm| {
+            hsm.recovery_kek_versions(&domain)
+        })
+    }
+
+    fn destroy_recovery_kek(&self, id: &RecoveryKekId) -> Result<(), HsmError> {
+        let id = id.clone();
+        self.on_primary("destroy_recovery_kek", move |hsm| {
+            hsm.destroy_recovery_kek(&id)
+        })
+    }
+
+    fn generate_recoverable_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery: &RecoveryKekId,
+    ) -> Result<RecoveryBlob, HsmError> {
+        let (id, recovery) = (id.clone(), recovery.clone());
+        self.on_primary("generate_recoverable_master_kek", move |hsm| {
+            hsm.generate_recoverable_master_kek(&id, &recovery)
+        })
+    }
+
+    fn recover_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery_kek: &Aes256Key,
+        blob: &RecoveryBlob,
+    ) -> Result<(), HsmError> {
+        let (id, blob) = (id.clone(), blob.clone());
+        let recovery_kek = Aes256Key::from_bytes(*recovery_kek.as_bytes());
+        self.on_primary("recover_master_kek", move |hsm| {
+            hsm.recover_master_kek(&id, &recovery_kek, &blob)
+        })
     }
 
     fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
@@ -279,6 +432,15 @@ impl Hsm for Supervised {
         })?;
         out.copy_from_slice(&random);
         Ok(())
+    }
+
+    /// The primary's; [`device_log_of`](Supervised::device_log_of) reads any.
+    fn device_log(&self) -> Result<Option<DeviceLog>, HsmError> {
+        Ok(self.device_log_of(0)?.map(|(_, log)| log))
+    }
+
+    fn acknowledge_device_log(&self, number: u16) -> Result<(), HsmError> {
+        self.acknowledge_device_log_of(0, number)
     }
 }
 

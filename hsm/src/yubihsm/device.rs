@@ -112,13 +112,13 @@ impl Device {
             key: config.auth_key.derive(),
             connector,
             auth_key: config.auth_key,
-            name: format!("YubiHSM 2 at {}", config.connection),
+            name: format!("the YubiHSM 2 at {}", config.connection),
             domain,
             client: Mutex::default(),
         })
     }
 
-    /// The device's name in messages: its place, which is known before it answers.
+    /// The device's full name in messages: its place, which is known before it answers.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -184,6 +184,10 @@ impl Device {
             ErrorKind::StorageFailed => {
                 "storage failed: the device may be full of objects".to_owned()
             }
+            ErrorKind::InsufficientPermissions if command == "PUT WRAP KEY" => format!(
+                "insufficient permissions: log in with the administrators' authentication key, since {} may not put recovery KEKs",
+                self.auth_key.id
+            ),
             ErrorKind::InsufficientPermissions => format!(
                 "insufficient permissions: provision authentication key {} with the capabilities in README.md",
                 self.auth_key.id

@@ -1,13 +1,14 @@
 //! The backend for the YubiHSM 2.
 //!
 //! It has no AES-KW. The master KEK is an AES-256-CCM wrap key, and an account KEK passes through the device as an opaque
-//! object: put, exported under the master KEK, deleted; unwrapped the other way round ([`passing`]).
+//! object: put, exported under the master KEK, deleted; unwrapped the other way round (`passing.rs`).
 
 mod device;
 mod log;
 mod objects;
 mod passing;
 mod provision;
+mod recovery;
 
 use std::{
     collections::HashMap,
@@ -21,7 +22,6 @@ use zeroize::Zeroizing;
 
 pub use self::{
     device::Connection,
-    log::{DeviceLog, DeviceLogEntry},
     provision::{AuthKey, provision, provision_over},
 };
 use self::{
@@ -29,8 +29,8 @@ use self::{
     objects::Kind,
 };
 use crate::{
-    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrappedKey,
-    types::check_signing_label,
+    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob,
+    RecoveryKekId, TokenInfo, WrappedKey, types::check_signing_label,
 };
 
 /// How many random bytes one command asks for. The device gives up to 2021, but the `yubihsm` crate's HTTP client garbles an answer
@@ -165,14 +165,26 @@ impl YubiHsm {
         }
     }
 
+    fn destroy(&self, kind: Kind, label: &str) -> Result<(), HsmError> {
+        let destroyed = self.with_key(kind, label, |object| {
+            self.device.run_once("DELETE OBJECT", |client| {
+                client.delete_object(object, kind.object_type())
+            })
+        });
+        // The device may give the identifier to another object.
+        lock(&self.ids).remove(&(kind, label.to_owned()));
+        destroyed.map_err(|failure| self.device.explain(failure))
+    }
+
     fn public_key(&self, id: object::Id) -> Result<Ed25519PublicKey, Failure> {
         let key = self
             .device
             .run("GET PUBLIC KEY", |client| client.get_public_key(id))?;
         key.bytes.try_into().map_err(|_: Vec<u8>| {
-            Failure::Known(HsmError::Malformed {
-                what: "HSM's public key",
-                reason: "it does not have the 32 bytes of an Ed25519 key",
+            Failure::Known(HsmError::WrongAnswer {
+                token: self.device.name().to_owned(),
+                function: "GET PUBLIC KEY",
+                reason: "the key does not have the 32 bytes of an Ed25519 key",
             })
         })
     }
@@ -209,19 +221,12 @@ impl Hsm for YubiHsm {
     }
 
     fn master_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
-        objects::versions(&self.device, domain).map_err(|failure| self.device.explain(failure))
+        objects::versions(&self.device, Kind::MasterKek, domain)
+            .map_err(|failure| self.device.explain(failure))
     }
 
     fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
-        let label = id.label()?;
-        let destroyed = self.with_key(Kind::MasterKek, &label, |object| {
-            self.device.run_once("DELETE OBJECT", |client| {
-                client.delete_object(object, Kind::MasterKek.object_type())
-            })
-        });
-        // The device may give the identifier to another object.
-        lock(&self.ids).remove(&(Kind::MasterKek, label));
-        destroyed.map_err(|failure| self.device.explain(failure))
+        self.destroy(Kind::MasterKek, &id.label()?)
     }
 
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
@@ -230,6 +235,36 @@ impl Hsm for YubiHsm {
 
     fn unwrap(&self, domain: &str, wrapped: &WrappedKey) -> Result<Aes256Key, HsmError> {
         passing::unwrap(self, domain, wrapped)
+    }
+
+    fn put_recovery_kek(&self, id: &RecoveryKekId, key: &Aes256Key) -> Result<(), HsmError> {
+        recovery::put(self, id, key)
+    }
+
+    fn recovery_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
+        objects::versions(&self.device, Kind::RecoveryKek, domain)
+            .map_err(|failure| self.device.explain(failure))
+    }
+
+    fn destroy_recovery_kek(&self, id: &RecoveryKekId) -> Result<(), HsmError> {
+        self.destroy(Kind::RecoveryKek, &id.label()?)
+    }
+
+    fn generate_recoverable_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery: &RecoveryKekId,
+    ) -> Result<RecoveryBlob, HsmError> {
+        recovery::generate(self, id, recovery)
+    }
+
+    fn recover_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery_kek: &Aes256Key,
+        blob: &RecoveryBlob,
+    ) -> Result<(), HsmError> {
+        recovery::recover(self, id, recovery_kek, blob)
     }
 
     fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
@@ -280,14 +315,23 @@ impl Hsm for YubiHsm {
                 })
                 .map_err(|failure| self.device.explain(failure))?;
             if random.len() != chunk.len() {
-                return Err(HsmError::Malformed {
-                    what: "HSM's random bytes",
-                    reason: "they are not as many as were asked for",
+                return Err(HsmError::WrongAnswer {
+                    token: self.device.name().to_owned(),
+                    function: "GET PSEUDO RANDOM",
+                    reason: "the random bytes are not as many as were asked for",
                 });
             }
             chunk.copy_from_slice(&random);
         }
         Ok(())
+    }
+
+    fn device_log(&self) -> Result<Option<DeviceLog>, HsmError> {
+        log::read(&self.device).map(Some)
+    }
+
+    fn acknowledge_device_log(&self, number: u16) -> Result<(), HsmError> {
+        log::acknowledge(&self.device, number)
     }
 }
 

@@ -4,13 +4,22 @@ use ::yubihsm::{Algorithm, Capability, asymmetric, object, wrap};
 use sha2::{Digest as _, Sha256};
 
 use super::device::{Device, Failure};
-use crate::{HsmError, MasterKekId};
+use crate::{HsmError, MasterKekId, RecoveryKekId};
 
 /// What a master KEK may do.
 pub(super) const MASTER_KEK: Capability =
     Capability::EXPORT_WRAPPED.union(Capability::IMPORT_WRAPPED);
 /// What an object may be able to do that a master KEK wraps: nothing but be wrapped. So no key leaves the device under it.
 pub(super) const MASTER_KEK_DELEGATED: Capability = Capability::EXPORTABLE_UNDER_WRAP;
+/// What a master KEK may do that can be recovered. It leaves the device only under a key whose delegated capabilities cover its own: the recovery
+/// KEK's do, a master KEK's do not.
+pub(super) const RECOVERABLE_MASTER_KEK: Capability =
+    MASTER_KEK.union(Capability::EXPORTABLE_UNDER_WRAP);
+/// What a recovery KEK may do: wrap.
+pub(super) const RECOVERY_KEK: Capability = Capability::EXPORT_WRAPPED;
+/// What the objects may be able to do that a recovery KEK wraps: what a master KEK does.
+pub(super) const RECOVERY_KEK_DELEGATED: Capability =
+    RECOVERABLE_MASTER_KEK.union(MASTER_KEK_DELEGATED);
 /// What a signing key may do.
 pub(super) const SIGNING_KEY: Capability = Capability::SIGN_EDDSA;
 
@@ -22,43 +31,61 @@ const IDS: u16 = 0xf000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     MasterKek,
+    RecoveryKek,
     SigningKey,
 }
 
 impl Kind {
     pub(super) fn object_type(self) -> object::Type {
         match self {
-            Self::MasterKek => object::Type::WrapKey,
+            Self::MasterKek | Self::RecoveryKek => object::Type::WrapKey,
             Self::SigningKey => object::Type::AsymmetricKey,
         }
     }
 
-    /// The command that generates one.
+    /// The command that makes one.
     pub(super) fn generation(self) -> &'static str {
         match self {
             Self::MasterKek => "GENERATE WRAP KEY",
+            Self::RecoveryKek => "PUT WRAP KEY",
             Self::SigningKey => "GENERATE ASYMMETRIC KEY",
         }
     }
 
+    /// Where a device's label has no room for ours: what it begins with instead.
+    fn compact_prefix(self) -> &'static str {
+        match self {
+            Self::MasterKek => "kek",
+            Self::RecoveryKek => "rec",
+            Self::SigningKey => "key",
+        }
+    }
+
     /// Why a key of this kind is not used: it could leave the device, or do more than it is for.
-    fn flaw(self, info: &object::Info) -> Option<&'static str> {
+    pub(super) fn flaw(self, info: &object::Info) -> Option<&'static str> {
+        use object::Origin;
+        const AES256: Algorithm = Algorithm::Wrap(wrap::Algorithm::Aes256Ccm);
         let (algorithm, capabilities, delegated) = match self {
-            Self::MasterKek => (
-                Algorithm::Wrap(wrap::Algorithm::Aes256Ccm),
-                MASTER_KEK,
-                MASTER_KEK_DELEGATED,
-            ),
+            Self::MasterKek => (AES256, RECOVERABLE_MASTER_KEK, MASTER_KEK_DELEGATED),
+            Self::RecoveryKek => (AES256, RECOVERY_KEK, RECOVERY_KEK_DELEGATED),
             Self::SigningKey => (
                 Algorithm::Asymmetric(asymmetric::Algorithm::Ed25519),
                 SIGNING_KEY,
                 Capability::empty(),
             ),
         };
+        let origin = match (self, info.origin) {
+            (Self::MasterKek | Self::SigningKey, Origin::Generated)
+            // Generated in another device, and recovered into this one.
+            | (Self::MasterKek, Origin::WrappedGenerated)
+            | (Self::RecoveryKek, Origin::Imported) => None,
+            (Self::MasterKek | Self::SigningKey, _) => Some("it was not generated in the device"),
+            (Self::RecoveryKek, _) => Some("it was not put into the device by a ceremony"),
+        };
         if info.algorithm != algorithm {
             Some("it is of another algorithm")
-        } else if info.origin != object::Origin::Generated {
-            Some("it was not generated in the device")
+        } else if origin.is_some() {
+            origin
         } else if !capabilities.contains(info.capabilities) {
             Some("it has other capabilities than it needs")
         } else if !delegated.contains(info.delegated_capabilities) {
@@ -69,13 +96,13 @@ impl Kind {
     }
 }
 
-/// The label in the device, which has 40 bytes: our label where it fits, else one with a part of its SHA-256. A master KEK's
+/// The label in the device, which has 40 bytes: our label where it fits, else one with a part of its SHA-256. A KEK's
 /// version stays readable.
 pub(super) fn label(kind: Kind, label: &str) -> object::Label {
     let text = match kind {
-        Kind::MasterKek => match label.rsplit_once("/v") {
+        Kind::MasterKek | Kind::RecoveryKek => match label.rsplit_once("/v") {
             Some((domain, version)) if label.len() > object::LABEL_SIZE => {
-                format!("{}{version}", compact_prefix(domain))
+                format!("{}{version}", compact_prefix(kind, domain))
             }
             _ => label.to_owned(),
         },
@@ -148,17 +175,25 @@ pub(super) fn free_id(device: &Device, kind: Kind, label: &str) -> Result<object
     })
 }
 
-/// The versions of the master KEK of `domain`, in ascending order.
-pub(super) fn versions(device: &Device, domain: &str) -> Result<Vec<u32>, Failure> {
+/// The versions of the master KEK or the recovery KEK of `domain`, in ascending order.
+pub(super) fn versions(device: &Device, kind: Kind, domain: &str) -> Result<Vec<u32>, Failure> {
+    let (named, version) = (domain.to_owned(), 1);
     // Checks the domain's name before the device is asked.
-    let first = MasterKekId {
-        domain: domain.to_owned(),
-        version: 1,
-    }
-    .label()?;
-    let compact = compact_prefix(first.strip_suffix("/v1").unwrap_or(&first));
+    let (first, version_in_label): (_, fn(&str, &str) -> _) = match kind {
+        Kind::RecoveryKek => {
+            let domain = named;
+            let id = RecoveryKekId { domain, version };
+            (id.label()?, RecoveryKekId::version_in_label)
+        }
+        Kind::MasterKek | Kind::SigningKey => {
+            let domain = named;
+            let id = MasterKekId { domain, version };
+            (id.label()?, MasterKekId::version_in_label)
+        }
+    };
+    let compact = compact_prefix(kind, first.strip_suffix("/v1").unwrap_or(&first));
     let entries = device.run("LIST OBJECTS", |client| {
-        client.list_objects(&[object::Filter::Type(Kind::MasterKek.object_type())])
+        client.list_objects(&[object::Filter::Type(kind.object_type())])
     })?;
     let mut versions = Vec::new();
     for entry in entries {
@@ -170,7 +205,7 @@ pub(super) fn versions(device: &Device, domain: &str) -> Result<Vec<u32>, Failur
         };
         versions.extend(match label.strip_prefix(&compact) {
             Some(digits) => canonical(digits),
-            None => MasterKekId::version_in_label(domain, label)?,
+            None => version_in_label(domain, label)?,
         });
     }
     versions.sort_unstable();
@@ -179,8 +214,8 @@ pub(super) fn versions(device: &Device, domain: &str) -> Result<Vec<u32>, Failur
 }
 
 /// Before the version of a label that is too long for the device: 30 bytes, so that with ten digits it has 40.
-fn compact_prefix(domain_label: &str) -> String {
-    format!("kek/{}/v", &hash(domain_label)[..24])
+fn compact_prefix(kind: Kind, domain_label: &str) -> String {
+    format!("{}/{}/v", kind.compact_prefix(), &hash(domain_label)[..24])
 }
 
 fn canonical(digits: &str) -> Option<u32> {
@@ -214,6 +249,8 @@ mod tests {
         let label = "strongroom/default/master-kek/v4294967";
         assert_eq!(text(Kind::MasterKek, label), label);
         assert_eq!(text(Kind::SigningKey, "checkpoint"), "checkpoint");
+        let recovery = "strongroom/default/recovery-kek/v12345";
+        assert_eq!(text(Kind::RecoveryKek, recovery), recovery);
     }
 
     #[test]
@@ -229,6 +266,12 @@ mod tests {
         assert!(long(&a, u32::MAX).ends_with("/v4294967295"));
         assert_eq!(long(&a, u32::MAX).len(), 40);
         assert_ne!(long(&a, 1), long(&b, 1));
+        let recovery = RecoveryKekId {
+            domain: a.clone(),
+            version: 1,
+        };
+        let recovery = text(Kind::RecoveryKek, &recovery.label().unwrap());
+        assert!(recovery.starts_with("rec/") && recovery[4..] != long(&a, 1)[4..]);
         assert_eq!(long(&a, 1).strip_suffix('1'), long(&a, 2).strip_suffix('2'));
         let (x, y) = (
             text(Kind::SigningKey, &"x".repeat(128)),

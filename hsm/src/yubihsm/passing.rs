@@ -62,20 +62,20 @@ pub(super) fn unwrap(
         Err(failure) => failure,
     };
     // The device may say no more than that the command is invalid: the key is at fault when the master KEK works.
-    let at_fault = match &failure {
-        Failure::Device("IMPORT WRAPPED", ErrorKind::InvalidData | ErrorKind::WrongLength) => true,
-        Failure::Device("IMPORT WRAPPED", ErrorKind::InvalidCommand | ErrorKind::GenericError) => {
-            works(hsm, &id)
+    match failure {
+        Failure::Device(command @ "IMPORT WRAPPED", kind)
+            if matches!(kind, ErrorKind::InvalidData | ErrorKind::WrongLength)
+                || (matches!(kind, ErrorKind::InvalidCommand | ErrorKind::GenericError)
+                    && works(hsm, &id)) =>
+        {
+            Err(HsmError::WrappedKeyRejected {
+                token: hsm.device.name().to_owned(),
+                label,
+                code: format!("{command} answered {kind}"),
+            })
         }
-        _ => false,
-    };
-    if at_fault {
-        return Err(HsmError::WrappedKeyRejected {
-            token: hsm.device.name().to_owned(),
-            label,
-        });
+        failure => Err(hsm.device.explain(failure)),
     }
-    Err(hsm.device.explain(failure))
 }
 
 fn works(hsm: &YubiHsm, kek: &MasterKekId) -> bool {
@@ -196,9 +196,10 @@ fn import(hsm: &YubiHsm, kek: object::Id, blob: &[u8]) -> Result<Aes256Key, Fail
         )
     })?;
     let not_a_key = || {
-        Failure::Known(HsmError::Malformed {
-            what: "key that the HSM unwrapped",
-            reason: "it is not an AES-256 key",
+        Failure::Known(HsmError::WrongAnswer {
+            token: hsm.device.name().to_owned(),
+            function: "IMPORT WRAPPED",
+            reason: "what it unwrapped is not an AES-256 key",
         })
     };
     if handle.object_type != object::Type::Opaque {

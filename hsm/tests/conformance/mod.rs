@@ -7,6 +7,13 @@ use std::{collections::HashSet, thread};
 use ed25519_dalek::{Signature, VerifyingKey};
 use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
 
+#[allow(
+    dead_code,
+    reason = "only binaries with a process for each fault run it"
+)]
+pub(crate) mod faults;
+pub(crate) mod recovery;
+
 pub(crate) type Case = (&'static str, fn(&dyn Hsm));
 
 pub(crate) const CASES: &[Case] = &[

@@ -10,6 +10,8 @@
 
 #[path = "../conformance/mod.rs"]
 mod conformance;
+#[path = "../support/faults.rs"]
+mod faults;
 #[path = "../support/softhsm.rs"]
 mod softhsm_child;
 #[path = "../support/mod.rs"]
@@ -104,14 +106,30 @@ const SCENARIOS: &[Scenario] = &[
 
 fn main() -> ExitCode {
     if let Some(role) = support::role() {
+        if let Some((_, case)) = conformance::faults::CASES
+            .iter()
+            .find(|(name, _)| *name == role)
+        {
+            case(&faults::SoftHsm::new());
+            return ExitCode::SUCCESS;
+        }
         let scenario = SCENARIOS.iter().find(|scenario| scenario.name == role);
         (scenario.unwrap().run)();
         return ExitCode::SUCCESS;
     }
     let trials = SCENARIOS
         .iter()
-        .map(|scenario| Trial::test(scenario.name, || in_child(scenario)))
-        .collect();
+        .map(|scenario| Trial::test(scenario.name, || in_child(scenario)));
+    let faults = conformance::faults::CASES.iter().map(|(name, _)| {
+        Trial::test(
+            format!("conformance::faults::{name}"),
+            || match softhsm_child::run_again(name, &[], "", true) {
+                (0, _) => Ok(()),
+                (code, output) => Err(format!("exit code {code}\n{output}").into()),
+            },
+        )
+    });
+    let trials = trials.chain(faults).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -258,9 +276,11 @@ fn lost_sessions_are_opened_again() {
 }
 
 fn a_missing_mechanism_is_named(missing: &str) {
-    let error = Pkcs11Hsm::open(TestToken::initialise("strongroom").config()).unwrap_err();
+    let token = TestToken::initialise("strongroom");
+    let error = Pkcs11Hsm::open(token.config()).unwrap_err();
     assert!(
-        matches!(&error, HsmError::MechanismMissing { mechanism, .. } if mechanism.starts_with(missing)),
+        matches!(&error, HsmError::MechanismMissing { mechanism, token: named }
+            if mechanism.starts_with(missing) && *named == token.name()),
         "{error:?}"
     );
     assert!(error.to_string().contains(missing));
@@ -273,6 +293,11 @@ fn another_mechanism_wraps() {
         .collect();
     for ((_, case), token) in conformance::CASES.iter().zip(&tokens) {
         case(&token.open());
+    }
+    for (number, (_, case)) in conformance::recovery::CASES.iter().enumerate() {
+        let [first, second] =
+            [1, 2].map(|which| TestToken::initialise(&format!("recovery {number} {which}")));
+        case(&first.open(), &second.open());
     }
     let token = tokens.last().unwrap();
     let kek_value = [0x33; 32];
@@ -341,6 +366,7 @@ fn a_token_is_described_and_measured() {
         assert_eq!(used(name), (true, true), "{name}");
     }
     assert_eq!(used("CKM_AES_KEY_WRAP_PAD"), (true, false));
+    assert_eq!(report.recovery, None);
     let measured = report.measured;
     for rate in [measured.wraps, measured.unwraps, measured.signs] {
         assert!(rate > 10.0 && rate.is_finite(), "{measured:?}");

@@ -13,10 +13,13 @@
 
 #[path = "../conformance/mod.rs"]
 mod conformance;
+mod faults;
 #[path = "../softhsm/known_answers.rs"]
 mod known_answers;
 #[path = "../softhsm/pkcs11.rs"]
 mod pkcs11;
+#[path = "../softhsm/recovery.rs"]
+mod recovery;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -26,15 +29,11 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
-use cryptoki::{
-    error::{Error, RvError},
-    session::UserType,
-    types::AuthPin,
-};
 use libtest_mimic::{Arguments, Trial};
-use strongroom_hsm::{HsmError, WrapScheme, pkcs11::Pkcs11Hsm};
+use strongroom_hsm::WrapScheme;
 use support::TestToken;
 
 /// A test's name, and what it does with a token of its own.
@@ -50,6 +49,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let module = module();
     if let Some(role) = support::role() {
+        if let Some((_, case)) = conformance::faults::CASES
+            .iter()
+            .find(|(name, _)| *name == role)
+        {
+            case(&faults::Kryoptic::new());
+            return ExitCode::SUCCESS;
+        }
         let (_, _, scheme) = *VARIANTS.iter().find(|(name, ..)| *name == role).unwrap();
         return libtest_mimic::run(&Arguments::from_args(), trials(&role, scheme)).exit_code();
     }
@@ -62,6 +68,26 @@ fn main() -> ExitCode {
             .with_ignored_flag(true)
         });
         return libtest_mimic::run(&Arguments::from_args(), all.into()).exit_code();
+    }
+    let faults = conformance::faults::CASES.iter().map(|(name, _)| {
+        let module = module.clone();
+        Trial::test(format!("conformance::faults::{name}"), move || {
+            let folder = tempfile::tempdir().unwrap();
+            let configuration = configure(folder.path(), &[]);
+            let environment = [
+                ("KRYOPTIC_CONF", configuration.as_path()),
+                (support::MODULE, module.as_path()),
+                (faults::FOLDER, folder.path()),
+            ];
+            match support::run_in(name, &[], &environment, true) {
+                (0, _) => Ok(()),
+                (code, output) => Err(format!("exit code {code}\n{output}").into()),
+            }
+        })
+    });
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), faults.collect());
+    if conclusion.has_failed() {
+        return conclusion.exit_code();
     }
     for (name, without, _) in VARIANTS {
         let folder = tempfile::tempdir().unwrap();
@@ -114,7 +140,12 @@ fn configure(folder: &Path, without: &[&str]) -> PathBuf {
 }
 
 fn cases() -> usize {
-    conformance::CASES.len() + known_answers::CASES.len() + pkcs11::CASES.len() + 2
+    conformance::CASES.len()
+        + 2 * conformance::recovery::CASES.len()
+        + known_answers::CASES.len()
+        + pkcs11::CASES.len()
+        + recovery::CASES.len()
+        + 1
 }
 
 fn trials(variant: &str, scheme: WrapScheme) -> Vec<Trial> {
@@ -128,15 +159,10 @@ fn trials(variant: &str, scheme: WrapScheme) -> Vec<Trial> {
     trials.push(Trial::test(
         format!("{variant}::is_what_the_token_wraps_by"),
         move || {
-            assert_eq!(first.open().scheme(), scheme);
-            Ok(())
-        },
-    ));
-    let locked = token();
-    trials.push(Trial::test(
-        format!("{variant}::a_locked_pin_is_named"),
-        move || {
-            a_locked_pin_is_named(&locked);
+            let hsm = first.open();
+            assert_eq!(hsm.scheme(), scheme);
+            let report = hsm.report(Duration::from_millis(1)).unwrap();
+            assert_eq!(report.recovery, None);
             Ok(())
         },
     ));
@@ -150,6 +176,16 @@ fn trials(variant: &str, scheme: WrapScheme) -> Vec<Trial> {
             },
         ));
     }
+    for (name, case) in conformance::recovery::CASES {
+        let (first, second) = (token(), token());
+        trials.push(Trial::test(
+            format!("{variant}::conformance::recovery::{name}"),
+            move || {
+                case(&first.open(), &second.open());
+                Ok(())
+            },
+        ));
+    }
     let known: &[Case] = match scheme {
         WrapScheme::Rfc3394 => known_answers::CASES,
         _ => &[],
@@ -158,7 +194,7 @@ fn trials(variant: &str, scheme: WrapScheme) -> Vec<Trial> {
     let pkcs11 = pkcs11::CASES
         .iter()
         .filter(|(name, _)| *name != "pkcs11::many_threads_survive_logouts");
-    for (name, case) in known.iter().chain(pkcs11) {
+    for (name, case) in known.iter().chain(pkcs11).chain(recovery::CASES) {
         let token = token();
         trials.push(Trial::test(format!("{variant}::{name}"), move || {
             case(&token);
@@ -166,20 +202,4 @@ fn trials(variant: &str, scheme: WrapScheme) -> Vec<Trial> {
         }));
     }
     trials
-}
-
-fn a_locked_pin_is_named(token: &TestToken) {
-    let session = token.raw_session();
-    session.logout().unwrap();
-    let wrong = AuthPin::from("wrong-horse-1".to_owned());
-    let locked = |_| {
-        let refused = session.login(UserType::User, Some(&wrong)).unwrap_err();
-        matches!(refused, Error::Pkcs11(RvError::PinLocked, _))
-    };
-    assert!((0..30).any(locked));
-    let error = Pkcs11Hsm::open(token.config()).unwrap_err();
-    assert!(
-        matches!(&error, HsmError::PinLocked { token: named } if *named == token.label),
-        "{error:?}"
-    );
 }

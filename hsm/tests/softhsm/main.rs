@@ -11,6 +11,7 @@
 mod conformance;
 mod known_answers;
 mod pkcs11;
+mod recovery;
 #[path = "../support/softhsm.rs"]
 mod softhsm_child;
 #[path = "../support/mod.rs"]
@@ -42,7 +43,22 @@ fn main() -> ExitCode {
             Ok(())
         }));
     }
-    for (name, case) in known_answers::CASES.iter().chain(pkcs11::CASES) {
+    for (name, case) in conformance::recovery::CASES {
+        let (first, second) = (token(), token());
+        trials.push(Trial::test(
+            format!("conformance::recovery::{name}"),
+            move || {
+                case(&first.open(), &second.open());
+                Ok(())
+            },
+        ));
+    }
+    for (name, case) in known_answers::CASES
+        .iter()
+        .chain(known_answers::PADDED)
+        .chain(pkcs11::CASES)
+        .chain(recovery::CASES)
+    {
         let token = token();
         trials.push(Trial::test(*name, move || {
             case(&token);

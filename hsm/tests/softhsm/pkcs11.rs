@@ -66,18 +66,18 @@ pub(crate) const CASES: &[Case] = &[
     ("pkcs11::debug_shows_no_pin", debug_shows_no_pin),
 ];
 
-fn kek() -> MasterKekId {
+pub(crate) fn kek() -> MasterKekId {
     MasterKekId {
         domain: "default".to_owned(),
         version: 1,
     }
 }
 
-fn a_key() -> Aes256Key {
+pub(crate) fn a_key() -> Aes256Key {
     Aes256Key::from_bytes([0x42; 32])
 }
 
-fn only(session: &Session, template: &[Attribute]) -> ObjectHandle {
+pub(crate) fn only(session: &Session, template: &[Attribute]) -> ObjectHandle {
     let found = session.find_objects(template).unwrap();
     assert_eq!(found.len(), 1);
     found[0]
@@ -90,7 +90,7 @@ fn a_wrong_pin_is_named(token: &TestToken) {
     };
     let error = Pkcs11Hsm::open(wrong).unwrap_err();
     assert!(
-        matches!(&error, HsmError::PinIncorrect { token: named } if *named == token.label),
+        matches!(&error, HsmError::PinIncorrect { token: named } if *named == token.name()),
         "{error:?}"
     );
     let sentence = error.to_string();

@@ -6,8 +6,8 @@ use std::{
 };
 
 use strongroom_hsm::{
-    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, TokenInfo, WrappedKey,
-    supervised::Backend,
+    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob,
+    RecoveryKekId, TokenInfo, WrappedKey, supervised::Backend,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,40 @@ impl Hsm for Faulty {
         self.real.unwrap(domain, wrapped)
     }
 
+    fn put_recovery_kek(&self, id: &RecoveryKekId, key: &Aes256Key) -> Result<(), HsmError> {
+        self.pass()?;
+        self.real.put_recovery_kek(id, key)
+    }
+
+    fn recovery_kek_versions(&self, domain: &str) -> Result<Vec<u32>, HsmError> {
+        self.pass()?;
+        self.real.recovery_kek_versions(domain)
+    }
+
+    fn destroy_recovery_kek(&self, id: &RecoveryKekId) -> Result<(), HsmError> {
+        self.pass()?;
+        self.real.destroy_recovery_kek(id)
+    }
+
+    fn generate_recoverable_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery: &RecoveryKekId,
+    ) -> Result<RecoveryBlob, HsmError> {
+        self.pass()?;
+        self.real.generate_recoverable_master_kek(id, recovery)
+    }
+
+    fn recover_master_kek(
+        &self,
+        id: &MasterKekId,
+        recovery_kek: &Aes256Key,
+        blob: &RecoveryBlob,
+    ) -> Result<(), HsmError> {
+        self.pass()?;
+        self.real.recover_master_kek(id, recovery_kek, blob)
+    }
+
     fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
         self.pass()?;
         self.real.generate_signing_key(label)
@@ -115,5 +149,15 @@ impl Hsm for Faulty {
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {
         self.pass()?;
         self.real.fill_random(out)
+    }
+
+    fn device_log(&self) -> Result<Option<DeviceLog>, HsmError> {
+        self.pass()?;
+        self.real.device_log()
+    }
+
+    fn acknowledge_device_log(&self, number: u16) -> Result<(), HsmError> {
+        self.pass()?;
+        self.real.acknowledge_device_log(number)
     }
 }

@@ -11,6 +11,7 @@
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod faulty;
+mod replica;
 #[path = "../support/softhsm.rs"]
 mod softhsm_child;
 #[path = "../support/mod.rs"]
@@ -60,9 +61,18 @@ const SCENARIOS: &[(&str, fn())] = &[
         "a_refused_pin_is_offered_once",
         a_refused_pin_is_offered_once,
     ),
+    ("closed_it_is_logged_out", closed_it_is_logged_out),
     (
         "what_the_caller_did_wrong_changes_nothing",
         what_the_caller_did_wrong_changes_nothing,
+    ),
+    (
+        "a_new_version_waits_for_the_replica",
+        replica::a_new_version_waits_for_the_replica,
+    ),
+    (
+        "a_version_is_destroyed_everywhere",
+        replica::a_version_is_destroyed_everywhere,
     ),
 ];
 
@@ -71,6 +81,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     if let Some(role) = support::role() {
+        if role == replica::ELSEWHERE {
+            replica::elsewhere();
+            return ExitCode::SUCCESS;
+        }
         let scenario = SCENARIOS.iter().find(|(name, _)| *name == role);
         (scenario.unwrap().1)();
         return ExitCode::SUCCESS;
@@ -156,6 +170,15 @@ fn the_suite_passes_under_supervision() {
         assert!(hsm.wait_until_usable(PATIENCE));
         case(&hsm);
         assert_eq!(hsm.status()[0].timed_out, 0);
+    }
+    for (number, (_, case)) in conformance::recovery::CASES.iter().enumerate() {
+        let hsms = ["first", "second"].map(|which| {
+            let token = TestToken::initialise(&format!("recovery {number} {which}"));
+            let (hsm, _) = start(vec![real(&token)], SupervisedConfig::default());
+            assert!(hsm.wait_until_usable(PATIENCE));
+            hsm
+        });
+        case(&hsms[0], &hsms[1]);
     }
 }
 
@@ -371,6 +394,33 @@ fn a_refused_pin_is_offered_once() {
     assert!(hsm.wait_until_usable(PATIENCE));
     hsm.unwrap("default", &wrapped).unwrap();
     assert_eq!(opened.load(Ordering::Relaxed), 2);
+}
+
+fn closed_it_is_logged_out() {
+    let (token, direct, wrapped) = a_token();
+    drop(direct);
+    let (hsm, told) = start(vec![real(&token)], quick());
+    assert!(hsm.wait_until_usable(PATIENCE));
+    // Twice does no harm, and whoever still holds it gets nothing more.
+    hsm.close();
+    hsm.close();
+    assert!(!hsm.is_usable());
+    let error = hsm.unwrap("default", &wrapped).unwrap_err();
+    assert!(
+        matches!(&error, HsmError::OutOfService { reasons } if reasons.contains("closed")),
+        "{error:?}"
+    );
+    hsm.retry_now();
+    thread::sleep(quick().retry * 4);
+    assert!(!hsm.is_usable());
+    assert_eq!(told.lock().unwrap().len(), 1, "only that it was usable");
+    // A PIN is looked at only where nobody of the process is logged in.
+    let wrong = Pkcs11Config {
+        pin: support::pin("wrong-horse-1"),
+        ..token.config()
+    };
+    let error = Pkcs11Hsm::open(wrong).unwrap_err();
+    assert!(matches!(error, HsmError::PinIncorrect { .. }), "{error:?}");
 }
 
 fn what_the_caller_did_wrong_changes_nothing() {

@@ -19,6 +19,7 @@ use cryptoki::{
     error::{Error, RvError},
     object::{Attribute, KeyType, ObjectClass},
     session::{Session, UserType},
+    slot::Slot,
     types::AuthPin,
 };
 
@@ -108,15 +109,27 @@ impl TestToken {
         Pkcs11Hsm::open(self.config()).unwrap()
     }
 
+    /// Its name in messages, slot and module included.
+    pub(crate) fn name(&self) -> String {
+        let (slot, module) = (self.slot().id(), module());
+        format!(
+            "the token \"{}\" (slot {slot:#x}, module {})",
+            self.label,
+            module.display()
+        )
+    }
+
+    fn slot(&self) -> Slot {
+        let context = context();
+        let slots = context.get_slots_with_initialized_token().unwrap();
+        let mut slots = slots.into_iter();
+        let ours = slots.find(|slot| context.get_token_info(*slot).unwrap().label() == self.label);
+        ours.unwrap()
+    }
+
     /// A logged-in session beside the backend's, to do what the backend never would. Nothing may initialise a token meanwhile.
     pub(crate) fn raw_session(&self) -> Session {
-        let context = context();
-        let slot = context.get_slots_with_initialized_token().unwrap();
-        let slot = slot
-            .into_iter()
-            .find(|slot| context.get_token_info(*slot).unwrap().label() == self.label)
-            .unwrap();
-        let session = context.open_rw_session(slot).unwrap();
+        let session = context().open_rw_session(self.slot()).unwrap();
         match session.login(UserType::User, Some(&AuthPin::from(PIN.to_owned()))) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => session,
             Err(error) => panic!("{error}"),

@@ -11,11 +11,12 @@ use std::{
 
 use strongroom_hsm::{
     Hsm, HsmError,
-    yubihsm::{Connection, YubiHsm, YubiHsmConfig},
+    pkcs11::Pin,
+    yubihsm::{AuthKey, Connection, YubiHsm, YubiHsmConfig},
 };
 use yubihsm::{Connector, HttpConfig, connector::http::Server};
 
-use crate::{a_key, config, kek};
+use crate::{a_key, config, conformance::faults::Rig, kek};
 
 /// The sockets of a line; none when it is cut.
 type Line = Arc<Mutex<Option<Vec<TcpStream>>>>;
@@ -168,4 +169,46 @@ pub(crate) fn cuts_in_the_middle_leave_nothing() {
     hsm.wrap(&kek(), &a_key()).unwrap();
     drop(hsm);
     assert_eq!(crate::opaque_objects(&device), 0);
+}
+
+impl Rig for Running {
+    fn pin(&self) -> &'static str {
+        "password"
+    }
+
+    fn opener(
+        &self,
+        pin: &'static str,
+    ) -> Box<dyn Fn() -> Result<Arc<dyn Hsm>, HsmError> + Send + Sync> {
+        let config = YubiHsmConfig {
+            auth_key: AuthKey {
+                id: 1,
+                password: Pin::new(pin.to_owned()).unwrap(),
+            },
+            ..self.config()
+        };
+        Box::new(move || Ok(Arc::new(YubiHsm::open(config.clone())?)))
+    }
+
+    fn name(&self) -> String {
+        format!("the YubiHSM 2 at http://127.0.0.1:{}", self.port)
+    }
+
+    /// The device answers wrong passwords ever more slowly, and does not lock.
+    fn lock(&self) -> bool {
+        false
+    }
+
+    fn lose_sessions(&self) {
+        self.cut();
+        self.mend();
+    }
+
+    fn take_away(&self) {
+        self.cut();
+    }
+
+    fn bring_back(&self) {
+        self.mend();
+    }
 }

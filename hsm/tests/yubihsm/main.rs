@@ -6,6 +6,7 @@
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod connector;
+mod recovery;
 
 use std::process::ExitCode;
 
@@ -17,45 +18,62 @@ use strongroom_hsm::{
 };
 use yubihsm::{Capability, Client, Connector, Credentials, Domain, object, opaque, wrap};
 
+/// What only this backend does.
+const OWN: [(&str, fn()); 15] = [
+    (
+        "wrapped_keys_say_who_made_them",
+        wrapped_keys_say_who_made_them,
+    ),
+    (
+        "nothing_is_left_in_the_device",
+        nothing_is_left_in_the_device,
+    ),
+    (
+        "leftovers_are_found_at_the_opening",
+        leftovers_are_found_at_the_opening,
+    ),
+    ("long_names_are_kept_apart", long_names_are_kept_apart),
+    (
+        "unprotected_keys_are_not_used",
+        unprotected_keys_are_not_used,
+    ),
+    ("moved_keys_are_found_again", moved_keys_are_found_again),
+    (
+        "the_factorys_key_is_refused_until_the_ceremony",
+        the_factorys_key_is_refused_until_the_ceremony,
+    ),
+    (
+        "several_backends_share_a_device",
+        several_backends_share_a_device,
+    ),
+    (
+        "a_lost_connector_comes_back",
+        connector::a_lost_connector_comes_back,
+    ),
+    ("the_devices_log_is_read", the_devices_log_is_read),
+    (
+        "cuts_in_the_middle_leave_nothing",
+        connector::cuts_in_the_middle_leave_nothing,
+    ),
+    (
+        "recovery::recovery_has_the_least_capabilities",
+        recovery::recovery_has_the_least_capabilities,
+    ),
+    (
+        "recovery::a_failed_recovery_leaves_nothing",
+        recovery::a_failed_recovery_leaves_nothing,
+    ),
+    (
+        "recovery::only_the_master_kek_comes_out_of_its_blob",
+        recovery::only_the_master_kek_comes_out_of_its_blob,
+    ),
+    (
+        "recovery::unprotected_recovery_keks_are_not_used",
+        recovery::unprotected_recovery_keks_are_not_used,
+    ),
+];
+
 fn main() -> ExitCode {
-    let own: [(&str, fn()); 12] = [
-        (
-            "wrapped_keys_say_who_made_them",
-            wrapped_keys_say_who_made_them,
-        ),
-        (
-            "nothing_is_left_in_the_device",
-            nothing_is_left_in_the_device,
-        ),
-        (
-            "leftovers_are_found_at_the_opening",
-            leftovers_are_found_at_the_opening,
-        ),
-        ("long_names_are_kept_apart", long_names_are_kept_apart),
-        (
-            "unprotected_keys_are_not_used",
-            unprotected_keys_are_not_used,
-        ),
-        ("moved_keys_are_found_again", moved_keys_are_found_again),
-        ("a_wrong_password_is_named", a_wrong_password_is_named),
-        (
-            "the_factorys_key_is_refused_until_the_ceremony",
-            the_factorys_key_is_refused_until_the_ceremony,
-        ),
-        (
-            "several_backends_share_a_device",
-            several_backends_share_a_device,
-        ),
-        (
-            "a_lost_connector_comes_back",
-            connector::a_lost_connector_comes_back,
-        ),
-        ("the_devices_log_is_read", the_devices_log_is_read),
-        (
-            "cuts_in_the_middle_leave_nothing",
-            connector::cuts_in_the_middle_leave_nothing,
-        ),
-    ];
     let suite = conformance::CASES.iter().map(|(name, case)| {
         Trial::test(format!("conformance::{name}"), move || {
             case(&open(&Connector::mockhsm()));
@@ -69,13 +87,41 @@ fn main() -> ExitCode {
             Ok(())
         })
     });
-    let own = own.into_iter().map(|(name, case)| {
+    let recovery = conformance::recovery::CASES.iter().map(|(name, case)| {
+        Trial::test(format!("conformance::recovery::{name}"), move || {
+            case(&open(&Connector::mockhsm()), &open(&Connector::mockhsm()));
+            Ok(())
+        })
+    });
+    let recovery_over_http = conformance::recovery::CASES.iter().map(|(name, case)| {
+        Trial::test(
+            format!("conformance_over_http::recovery::{name}"),
+            move || {
+                let servers = [(); 2].map(|()| connector::Running::start(Connector::mockhsm()));
+                case(&servers[0].open(), &servers[1].open());
+                Ok(())
+            },
+        )
+    });
+    let faults = conformance::faults::CASES.iter().map(|(name, case)| {
+        Trial::test(format!("conformance::faults::{name}"), move || {
+            case(&connector::Running::start(Connector::mockhsm()));
+            Ok(())
+        })
+    });
+    let own = OWN.into_iter().map(|(name, case)| {
         Trial::test(name, move || {
             case();
             Ok(())
         })
     });
-    let trials = suite.chain(over_http).chain(own).collect();
+    let trials = suite
+        .chain(over_http)
+        .chain(recovery)
+        .chain(recovery_over_http)
+        .chain(faults)
+        .chain(own)
+        .collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -249,9 +295,11 @@ fn unprotected_keys_are_not_used() {
         wrap::Algorithm::Aes256Ccm,
     );
     generated(capabilities, plain, aes256).unwrap();
+    // One that can be recovered: it leaves the device under the recovery KEK.
+    generated(capabilities | plain, plain, aes256).unwrap();
     for outcome in [
         generated(capabilities | Capability::UNWRAP_DATA, plain, aes256),
-        generated(capabilities | plain, plain, aes256),
+        generated(capabilities, plain | capabilities, aes256),
         generated(capabilities, plain | Capability::SIGN_EDDSA, aes256),
         generated(capabilities, plain, wrap::Algorithm::Aes128Ccm),
     ] {
@@ -311,24 +359,6 @@ fn moved_keys_are_found_again() {
         )
         .unwrap();
     hsm.sign("checkpoint", b"m").unwrap();
-}
-
-fn a_wrong_password_is_named() {
-    let connector = Connector::mockhsm();
-    let wrong = YubiHsmConfig {
-        auth_key: AuthKey {
-            id: 1,
-            password: Pin::new("wrong horse".to_owned()).unwrap(),
-        },
-        ..config()
-    };
-    let error = YubiHsm::open_over(connector.clone(), wrong).unwrap_err();
-    assert!(
-        matches!(error, HsmError::AuthKeyRefused { auth_key: 1, .. }),
-        "{error:?}"
-    );
-    assert!(!error.to_string().contains("horse"));
-    open(&connector).token_info().unwrap();
 }
 
 fn the_factorys_key_is_refused_until_the_ceremony() {
@@ -413,7 +443,7 @@ fn several_backends_share_a_device() {
 /// `MockHsm` keeps no log: that the commands are taken is what it can show.
 fn the_devices_log_is_read() {
     let hsm = open(&Connector::mockhsm());
-    let log = hsm.device_log().unwrap();
+    let log = hsm.device_log().unwrap().unwrap();
     assert_eq!((log.unlogged_boots, log.entries.len()), (0, 0));
     hsm.acknowledge_device_log(0).unwrap();
 }

@@ -239,6 +239,10 @@ pub(crate) const CASES: &[Case] = &[
     case("domain.policy removed", "UPDATE domains SET policy = NULL", Nothing, DoesNotServe),
     case("domain.policy has no meaning", "UPDATE domains SET policy = x'00'", Nothing, DoesNotServe),
     case("domain.created", "UPDATE domains SET created = created - 1", Nothing, DoesNotServe),
+    case("checkpoint_key.inserted", "INSERT INTO checkpoint_keys VALUES (1, randomblob(32), 0, NULL, randomblob(32))", Nothing, DoesNotServe),
+    case("checkpoint_key.ended", "INSERT INTO checkpoint_keys SELECT number, checkpoint_key, 0, 1, mac FROM domains", Nothing, DoesNotServe),
+    case("recovery_kek.inserted", "INSERT INTO recovery_keks VALUES (1, 1, 7, 2, 'Mallory', x'0102030405060708', 0, randomblob(32))", Nothing, DoesNotServe),
+    case("recovery_blob.inserted", "INSERT INTO recovery_blobs VALUES (1, 1, x'010000000100', randomblob(32))", Nothing, DoesNotServe),
     case("domain.mac", "UPDATE domains SET mac = zeroblob(32)", Nothing, DoesNotServe),
 
     // Indexes, which decide nothing: what they bring up is checked itself.

@@ -119,6 +119,20 @@ pub enum Problem {
         /// The number of leaves up to the last one there is.
         leaves: u64,
     },
+    /// A leaf says that a key of the log began or ended, and it is not among the keys that were given with these sizes.
+    #[error(
+        "leaf {index} changes the log's keys, and the keys that are known do not agree with it"
+    )]
+    KeyChange {
+        /// The leaf's index.
+        index: u64,
+    },
+    /// A key is said to have begun or ended later than the log, and no leaf says so.
+    #[error("no leaf says that the key {key} began or ended there")]
+    KeyUntold {
+        /// The key and its sizes.
+        key: String,
+    },
     /// A checkpoint lies behind a gap, or was given after the leaves had passed its size.
     #[error("the checkpoint at size {size} could not be held against the leaves")]
     CheckpointUnchecked {

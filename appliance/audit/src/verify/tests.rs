@@ -35,7 +35,7 @@ fn sealed(index: u64, salt: u8) -> Leaf {
 
 fn signed(key: &SigningKey, size: u64, root: &Hash) -> String {
     let public = key.verifying_key().to_bytes();
-    checkpoint::sign(ORIGIN, size, root, &public, |text| {
+    checkpoint::sign(ORIGIN, size, root, &[public], |text| {
         Ok::<_, Infallible>(key.sign(text).to_bytes())
     })
     .unwrap()

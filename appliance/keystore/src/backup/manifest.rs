@@ -8,6 +8,7 @@ use strongroom_hsm::WrappedKey;
 use strongroom_wire::encoding::{Base64, Timestamp};
 
 use super::BackupError;
+use crate::recovery::Recovery;
 
 /// How every backup begins.
 const MAGIC: &[u8; 8] = b"SRBACKUP";
@@ -38,6 +39,9 @@ pub struct Manifest {
     /// The newest signed checkpoint in the database; absent when none was ever signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<ManifestCheckpoint>,
+    /// What custodians need to open the backup with another HSM; absent when the domain has no recovery KEK.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// The database copy.
     pub database: ManifestDatabase,
 }
@@ -189,6 +193,7 @@ mod tests {
                 root: vec![9; 32].into(),
                 note: "vault.example/default\n11\n…\n".to_owned(),
             }),
+            recovery: None,
             database: ManifestDatabase {
                 length: 4096,
                 sha256: vec![8; 32].into(),

@@ -75,7 +75,7 @@ pub enum BackupError {
     },
     /// The HSM does not unwrap the backup's key: it is another HSM, or the header was altered.
     #[error(
-        "this HSM does not open the backup: another HSM's master KEK made it, or its header was altered ({0})"
+        "this HSM does not open the backup: another HSM's master KEK made it, or its header was altered; without that HSM, custodians recover it (strongroomd ceremony recover backup) ({0})"
     )]
     WrongHsm(#[source] HsmError),
     /// The HSM failed.

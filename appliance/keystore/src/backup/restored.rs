@@ -7,6 +7,7 @@ use strongroom_hsm::Hsm;
 use strongroom_wire::encoding::{Base64, Timestamp};
 
 use super::BackupError;
+use crate::checkpoint_keys;
 use crate::error::Error;
 use crate::hierarchy::checkpoint_key_label;
 use crate::store::Store;
@@ -67,19 +68,25 @@ impl Restored {
     /// [`Error::Integrity`] when it is another's or altered; [`Error::Domain`], [`Error::Store`].
     pub fn from_file(file: &[u8], store: &dyn Store, domain: &str) -> Result<Self, Error> {
         const WHAT: &str = "record of the restore";
-        let key = store
-            .snapshot()?
+        let snapshot = store.snapshot()?;
+        let record = snapshot
             .domain(domain)?
-            .ok_or_else(|| Error::Domain(format!("Domain {domain:?} is not initialised.")))?
-            .checkpoint_key;
+            .ok_or_else(|| Error::Domain(format!("Domain {domain:?} is not initialised.")))?;
         let file: Signed = serde_json::from_slice(file).map_err(|_| Error::Integrity(WHAT))?;
-        UnparsedPublicKey::new(&ED25519, key)
-            .verify(&signed(&file.record), &file.signature.0)
-            .map_err(|_| Error::Integrity(WHAT))?;
+        let keys = checkpoint_keys::read(&*snapshot, &record)?;
+        let mut in_force = keys.iter().filter(|key| key.to.is_none());
+        let genuine = in_force.any(|key| {
+            UnparsedPublicKey::new(&ED25519, key.key)
+                .verify(&signed(&file.record), &file.signature.0)
+                .is_ok()
+        });
+        if !genuine {
+            return Err(Error::Integrity(WHAT));
+        }
         serde_json::from_str(&file.record).map_err(|_| Error::Integrity(WHAT))
     }
 
-    /// What the leaf of the restore says.
+    /// What the leaf of the restore says. [`Keystore::record_restore`](crate::Keystore::record_restore) takes it.
     #[must_use]
     pub fn note(&self) -> String {
         let accepted = self.accepted.as_ref().map_or_else(String::new, |accepted| {

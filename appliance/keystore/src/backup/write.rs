@@ -15,6 +15,7 @@ use super::manifest::Header;
 use super::{BackupError, Manifest, ManifestDatabase, Progress, Stage, go_on, io};
 use crate::error::Error;
 use crate::hierarchy::{Domain, hsm_random_key};
+use crate::recovery::{Recovery, wrapping_versions};
 use crate::store::Store as _;
 use crate::store::sqlite::{SqliteStore, check_database, copy_database};
 use crate::witness;
@@ -52,7 +53,7 @@ pub fn write_backup(
     go_on(copy_database(source.database, &path, &mut |done, of| {
         progress(Stage::Copying, done, of)
     })?)?;
-    let mut manifest = describe(&path, source.domain, Arc::clone(&hsm), created)?;
+    let (mut manifest, newest) = describe(&path, source.domain, Arc::clone(&hsm), created)?;
 
     let mut copy = File::open(&path).map_err(io("the database's copy cannot be read"))?;
     let (length, sha256) = digest(&mut copy)?;
@@ -61,9 +62,7 @@ pub fn write_backup(
         sha256: sha256.to_vec().into(),
     };
     let key = hsm_random_key(&*hsm)?;
-    let wrapped = hsm
-        .wrap(&newest_master_kek(&*hsm, source.domain)?, &key)
-        .map_err(BackupError::Hsm)?;
+    let wrapped = hsm.wrap(&newest, &key).map_err(BackupError::Hsm)?;
     let header = Header::new(wrapped, manifest)?;
     out.write_all(&header.bytes)
         .map_err(io("the backup cannot be written"))?;
@@ -94,7 +93,7 @@ fn describe(
     domain: &str,
     hsm: Arc<dyn Hsm>,
     created: Timestamp,
-) -> Result<Manifest, BackupError> {
+) -> Result<(Manifest, MasterKekId), BackupError> {
     let schema = check_database(path)?;
     let store = SqliteStore::open(path)?;
     let (record, leaves) = {
@@ -106,8 +105,15 @@ fn describe(
         (record, leaves)
     };
     let checkpoint = witness::newest_checkpoint(&store, &record)?;
-    Domain::open(&record, hsm, 0, Duration::ZERO)?;
-    Ok(Manifest {
+    let opened = Domain::open(&record, hsm, 0, Duration::ZERO)?;
+    let snapshot = store.snapshot()?;
+    let newest = opened.master_keks(&*snapshot)?.newest;
+    let mut versions = wrapping_versions(&*snapshot, &record)?;
+    versions.insert(newest);
+    let keks = opened.recovery_keks(&*snapshot)?;
+    let blobs = opened.recovery_blobs(&*snapshot)?;
+    let manifest = Manifest {
+        recovery: (!keks.is_empty()).then(|| Recovery::of(&keks, &blobs, &versions)),
         domain: record.name,
         origin: record.origin,
         strongroom: env!("CARGO_PKG_VERSION").to_owned(),
@@ -119,18 +125,8 @@ fn describe(
             length: 0,
             sha256: Vec::new().into(),
         },
-    })
-}
-
-fn newest_master_kek(hsm: &dyn Hsm, domain: &str) -> Result<MasterKekId, BackupError> {
-    let versions = hsm.master_kek_versions(domain).map_err(BackupError::Hsm)?;
-    let version = versions.last().copied().ok_or_else(|| {
-        Error::Domain(format!("The HSM holds no master KEK of domain {domain:?}."))
-    })?;
-    Ok(MasterKekId {
-        domain: domain.to_owned(),
-        version,
-    })
+    };
+    Ok((manifest, opened.master_kek(newest)))
 }
 
 /// The length and SHA-256 of a file, which is left at its beginning.

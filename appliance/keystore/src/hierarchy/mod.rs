@@ -10,12 +10,13 @@
 //! ```
 
 mod cache;
+mod versions;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
+use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, RecoveryKekId, WrappedKey};
 use strongroom_session::opaque_ke::ServerSetup;
 use strongroom_session::{OsRng, Suite};
 use strongroom_wire::encoding::Timestamp;
@@ -24,14 +25,15 @@ use strongroom_wire::policy::DomainPolicy;
 use zeroize::Zeroizing;
 
 use self::cache::KekCache;
+pub(crate) use self::versions::MasterKeks;
 use crate::error::Error;
 use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
 use crate::sessions::Uses;
 use crate::store::{
-    AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
-    InvitationRecord, KeyRecord, PasskeyRecord, RecoveryRecord, RetiredMasterKekRecord,
-    SessionRecord, Snapshot,
+    AccountKekRecord, AccountRecord, AccountRecoveryRecord, CredentialRecord, DomainNumber,
+    DomainRecord, GrantRecord, InvitationRecord, KeyRecord, PasskeyRecord, RecoveryBlobRecord,
+    RecoveryKekRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -46,12 +48,14 @@ pub fn checkpoint_key_label(domain: &str) -> String {
     format!("strongroom/{domain}/checkpoint")
 }
 
+/// The records of a new domain's recovery KEK and of its master KEK's recovery blob.
+pub(crate) type Recoverable = (RecoveryKekRecord, RecoveryBlobRecord);
+
 /// A domain's name, keys and HSM.
 pub(crate) struct Domain {
     pub(crate) number: DomainNumber,
     pub(crate) name: String,
     pub(crate) origin: String,
-    pub(crate) checkpoint_key: [u8; 32],
     pub(crate) opaque_setup: ServerSetup<Suite>,
     /// Whether the site has a mail relay.
     pub(crate) sends_mail: bool,
@@ -70,17 +74,10 @@ impl Domain {
         number: DomainNumber,
         new: &NewDomain,
         now: Timestamp,
-    ) -> Result<DomainRecord, Error> {
+    ) -> Result<(DomainRecord, Option<Recoverable>), Error> {
         let NewDomain { name, origin, .. } = new;
-        let master = MasterKekId {
-            domain: name.clone(),
-            version: 1,
-        };
         let label = checkpoint_key_label(name);
-        match hsm.generate_master_kek(&master) {
-            Err(HsmError::KeyExists { .. }) if new.adopt_keys => {}
-            made => made?,
-        }
+        let (master, recoverable) = new_master_kek(hsm, number, new, now)?;
         let checkpoint_key = match hsm.generate_signing_key(&label) {
             Err(HsmError::KeyExists { .. }) if new.adopt_keys => hsm.signing_public_key(&label)?,
             made => made?,
@@ -98,8 +95,14 @@ impl Domain {
             policy: DomainPolicy::default(),
             mac: [0; 32],
         };
-        record.mac = integrity_key(&domain_key).mac(&record.canonical());
-        Ok(record)
+        let integrity = integrity_key(&domain_key);
+        record.mac = integrity.mac(&record.canonical());
+        let recoverable = recoverable.map(|(mut kek, mut blob)| {
+            kek.mac = integrity.mac(&kek.canonical());
+            blob.mac = integrity.mac(&blob.canonical());
+            (kek, blob)
+        });
+        Ok((record, recoverable))
     }
 
     /// Unwraps the keys of a domain.
@@ -126,7 +129,6 @@ impl Domain {
             number: record.number,
             name: record.name.clone(),
             origin: record.origin.clone(),
-            checkpoint_key: record.checkpoint_key,
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
             sends_mail: false,
             uses: Uses::default(),
@@ -166,14 +168,15 @@ impl Domain {
         seal::open(&self.secrets, associated_data, sealed, what)
     }
 
-    /// A new KEK, and its record for `account`.
+    /// A new KEK, and its record for `account`. It asks the HSM.
     pub(crate) fn new_kek(
         &self,
+        snapshot: &dyn Snapshot,
         account: AccountId,
         version: u32,
     ) -> Result<(Aes256Key, AccountKekRecord), Error> {
         let kek = hsm_random_key(self.hsm())?;
-        let master = self.master_kek(self.newest_master_kek()?);
+        let master = self.master_kek(self.master_keks(snapshot)?.newest);
         let mut record = AccountKekRecord {
             account,
             version,
@@ -182,17 +185,6 @@ impl Domain {
         };
         self.authenticate_account_kek(&mut record);
         Ok((kek, record))
-    }
-
-    /// The newest version of the master KEK that the HSM holds.
-    pub(crate) fn newest_master_kek(&self) -> Result<u32, Error> {
-        let versions = self.hsm.master_kek_versions(&self.name)?;
-        versions.last().copied().ok_or_else(|| {
-            Error::Domain(format!(
-                "The HSM holds no master KEK of domain {:?}.",
-                self.name
-            ))
-        })
     }
 
     /// The domain's master KEK of this version.
@@ -270,6 +262,21 @@ impl Domain {
     /// Forgets the versions of an account's KEK before this one, which count no more.
     pub(crate) fn forget_keks_before(&self, account: AccountId, version: u32) {
         self.keks.retire_before(account, version);
+    }
+
+    /// The MAC of a record.
+    pub(crate) fn mac(&self, canonical: &[u8]) -> [u8; 32] {
+        self.integrity.mac(canonical)
+    }
+
+    /// Checks the MAC of a record. `what` names it in the error.
+    pub(crate) fn check_mac(
+        &self,
+        canonical: &[u8],
+        mac: &[u8; 32],
+        what: &'static str,
+    ) -> Result<(), Error> {
+        self.integrity.check(canonical, mac, what)
     }
 
     pub(crate) fn authenticate_account_kek(&self, kek: &mut AccountKekRecord) {
@@ -359,13 +366,16 @@ impl Domain {
         session.seen_mac = self.integrity.mac(&session.use_canonical());
     }
 
-    pub(crate) fn check_recovery(&self, recovery: RecoveryRecord) -> Result<RecoveryRecord, Error> {
+    pub(crate) fn check_account_recovery(
+        &self,
+        recovery: AccountRecoveryRecord,
+    ) -> Result<AccountRecoveryRecord, Error> {
         self.integrity
             .check(&recovery.canonical(), &recovery.mac, "account recovery")?;
         Ok(recovery)
     }
 
-    pub(crate) fn authenticate_recovery(&self, recovery: &mut RecoveryRecord) {
+    pub(crate) fn authenticate_account_recovery(&self, recovery: &mut AccountRecoveryRecord) {
         recovery.mac = self.integrity.mac(&recovery.canonical());
     }
 
@@ -479,6 +489,47 @@ impl<'a> Keks<'a> {
             Err(Error::NeedKeks(missing))
         }
     }
+}
+
+/// Makes the master KEK of a new domain, with a recovery KEK before it where there is to be one.
+fn new_master_kek(
+    hsm: &dyn Hsm,
+    number: DomainNumber,
+    new: &NewDomain,
+    now: Timestamp,
+) -> Result<(MasterKekId, Option<Recoverable>), Error> {
+    let mut master = MasterKekId {
+        domain: new.name.clone(),
+        version: 1,
+    };
+    let Some(recovery) = &new.recovery else {
+        match hsm.generate_master_kek(&master) {
+            Err(HsmError::KeyExists { .. }) if new.adopt_keys => {}
+            made => made?,
+        }
+        return Ok((master, None));
+    };
+    let mut id = RecoveryKekId {
+        domain: new.name.clone(),
+        version: 1,
+    };
+    if new.adopt_keys {
+        // What an initialisation that did not end has left cannot be recovered: this one makes its own, and leaves that alone.
+        let after = |versions: Vec<u32>| versions.last().map_or(1, |version| version + 1);
+        master.version = after(hsm.master_kek_versions(&new.name)?);
+        id.version = after(hsm.recovery_kek_versions(&new.name)?);
+    }
+    hsm.put_recovery_kek(&id, recovery.key())?;
+    let blob = RecoveryBlobRecord {
+        domain: number,
+        master_kek: master.version,
+        blob: hsm
+            .generate_recoverable_master_kek(&master, &id)?
+            .to_bytes(),
+        mac: [0; 32],
+    };
+    let kek = recovery.record(number, id.version, now);
+    Ok((master, Some((kek, blob))))
 }
 
 fn integrity_key(domain_key: &Aes256Key) -> MacKey {

@@ -19,7 +19,8 @@ use crate::keystore::{Core, Keystore, LOCALHOST};
 use crate::roles::May;
 use crate::seal;
 use crate::store::{
-    AccountRecord, CopyPlace, CopyRecord, GrantRecord, MembershipRecord, SessionRecord, Snapshot,
+    AccountKekRecord, AccountRecord, CopyPlace, CopyRecord, GrantRecord, MembershipRecord,
+    SessionRecord, Snapshot,
 };
 
 /// How many rotations a step looks at in search of one that does not wait.
@@ -81,7 +82,7 @@ impl Keystore {
             Ok(record.and_then(|record| record.kek_version.checked_add(1)))
         })?;
         let prepared = next
-            .map(|version| core.domain.new_kek(account, version))
+            .map(|version| core.new_kek(account, version))
             .transpose()?
             .map(|(_, record)| record);
         let presented = caller.clone();
@@ -89,7 +90,7 @@ impl Keystore {
             let caller = scope.authenticate(&presented)?;
             scope.detail.subject = Some(account);
             may_rotate(&caller, account)?;
-            let mut record = find(&scope.view(), account)?;
+            let record = find(&scope.view(), account)?;
             let kek = prepared
                 .as_ref()
                 .filter(|kek| {
@@ -101,11 +102,7 @@ impl Keystore {
                             .to_owned(),
                     )
                 })?;
-            record.kek_version = kek.version;
-            scope.domain.authenticate_account(&mut record);
-            scope.tx.begin_kek_rotation(&record, kek)?;
-            scope.detail.note = Some(version_note(kek.version));
-            let leaf = scope.record(Act::AccountKekRotate)?;
+            let leaf = begin_kek_rotation(scope, record, kek)?;
             Ok(RotatedAccountKek {
                 account,
                 version: kek.version,
@@ -379,6 +376,20 @@ impl Core {
         }
         Ok(ended)
     }
+}
+
+/// Gives an account's KEK the version that was prepared for it. What older versions sealed is sealed again in the background.
+pub(crate) fn begin_kek_rotation(
+    scope: &mut Scope<'_>,
+    mut record: AccountRecord,
+    kek: &AccountKekRecord,
+) -> Result<u64, Error> {
+    record.kek_version = kek.version;
+    scope.domain.authenticate_account(&mut record);
+    scope.tx.begin_kek_rotation(&record, kek)?;
+    scope.detail.subject = Some(record.id);
+    scope.detail.note = Some(version_note(kek.version));
+    scope.record(Act::AccountKekRotate)
 }
 
 fn end_kek_rotation(

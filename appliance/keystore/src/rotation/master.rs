@@ -2,25 +2,41 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use strongroom_audit::Detail;
-use strongroom_hsm::{HsmError, WrappedKey};
+use strongroom_hsm::{HsmError, RecoveryKekId, WrappedKey};
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::rotation::ChangedMasterKek;
 
-use super::{Damaged, Found, NOT_ASKED, record_damage, version_note};
+use super::{ASK_AGAIN, Damaged, Found, NOT_ASKED, record_damage, version_note};
 use crate::act::{Presented, Scope};
 use crate::error::{Answer, Error, Refusal};
+use crate::hierarchy::MasterKeks;
 use crate::keystore::{Core, Keystore, LOCALHOST};
 use crate::roles::May;
-use crate::store::{AccountKekRecord, DomainRecord, RetiredMasterKekRecord};
+use crate::store::{AccountKekRecord, DomainRecord, RecoveryBlobRecord, RetiredMasterKekRecord};
 
 /// Where the search for what older versions wrapped is.
 #[derive(Default)]
 pub(super) struct Pass {
     after: Option<(AccountId, u32)>,
     damaged: Damaged<(AccountId, u32)>,
+    /// When the HSM was last asked for its newest master KEK.
+    asked: Option<Instant>,
+}
+
+/// A version that was made, with its recovery blob.
+type Made = (u32, Option<RecoveryBlobRecord>);
+
+const OTHER_RECOVERY_KEK: &str = "The HSM does not hold the recovery KEK that the database names, so a new master KEK could not be recovered: \
+                                  hold the ceremony again (strongroomd ceremony renew).";
+
+fn waits(version: u32) -> String {
+    format!(
+        "Version {version} of the master KEK was made and waits for the second HSM: give it to that first (strongroomd ceremony replicate)."
+    )
 }
 
 /// A record that a step found.
@@ -41,39 +57,30 @@ impl Keystore {
         let permitted = self.is_administrator(caller)?;
         let _alone = core.rotation.versions_change();
         let mut made = None;
+        let mut conflict = None;
         if permitted {
-            let newest = core.domain.newest_master_kek()?;
-            if !core.is_wrapped_before(newest)? {
-                let version = newest.checked_add(1).ok_or(Error::Internal(
-                    "the master KEK has as many versions as there can be",
-                ))?;
-                match core
-                    .domain
-                    .hsm()
-                    .generate_master_kek(&core.domain.master_kek(version))
-                {
-                    // Where the act below fails, the version is there and in use all the same: its leaf is then that of the rewrapping.
-                    Ok(()) => made = Some(version),
-                    Err(HsmError::KeyExists { .. }) => {}
-                    Err(error) => return Err(Error::from(error).into()),
-                }
+            match core.make_master_kek()? {
+                Ok(version) => made = Some(version),
+                Err(reason) => conflict = Some(reason),
             }
         }
-        core.rotation
-            .newest
-            .store(made.unwrap_or(NOT_ASKED), Ordering::Relaxed);
         let presented = caller.clone();
-        core.act(Act::MasterKekRotate, caller.source, move |scope| {
+        let answer = core.act(Act::MasterKekRotate, caller.source, move |scope| {
             scope.authenticate(&presented)?.require(May::RotateKeks)?;
-            let version = made.ok_or_else(|| {
-                Error::Conflict(
-                    "A rotation of the master KEK is under way: let it end first.".to_owned(),
-                )
-            })?;
+            let Some((version, blob)) = &made else {
+                let reason = conflict.clone();
+                return Err(Error::Conflict(reason.unwrap_or_default()));
+            };
+            if let Some(blob) = blob {
+                scope.tx.put_recovery_blob(blob)?;
+            }
+            let version = *version;
             scope.detail.note = Some(version_note(version));
             let leaf = scope.record(Act::MasterKekRotate)?;
             Ok(ChangedMasterKek { version, leaf })
-        })
+        });
+        core.rotation.forget_newest();
+        answer
     }
 
     /// Wraps again, by the newest master KEK, at most so many of the keys that older versions wrapped. Answers how many records it dealt with:
@@ -85,16 +92,10 @@ impl Keystore {
     pub fn rewrap_some(&self, limit: u32) -> Result<u32, Error> {
         let core = &self.core;
         let mut pass = core.rotation.master();
-        let newest = match core.rotation.newest.load(Ordering::Relaxed) {
-            NOT_ASKED => {
-                let newest = core.domain.newest_master_kek()?;
-                core.rotation.newest.store(newest, Ordering::Relaxed);
-                newest
-            }
-            newest => newest,
-        };
+        let newest = core.newest_master_kek(&mut pass)?;
         if !core.is_wrapped_before(newest)? {
             core.rotation.damaged_keks.store(0, Ordering::Relaxed);
+            pass.after = None;
             return Ok(0);
         }
         if pass.damaged.waits() {
@@ -155,7 +156,7 @@ impl Keystore {
         let versions = core.versions_for(permitted)?;
         let presented = caller.clone();
         core.act(Act::MasterKekRetire, caller.source, move |scope| {
-            check_unused(scope, &presented, version, &versions)?;
+            check_unused(scope, &presented, version, versions.as_ref())?;
             if scope.domain.is_retired(scope.tx.as_snapshot(), version)? {
                 return Err(Error::Conflict(format!(
                     "Version {version} of the master KEK is retired already."
@@ -174,7 +175,8 @@ impl Keystore {
         })
     }
 
-    /// Destroys a retired version of the master KEK in the HSM; administrators only. Whatever it wrapped, in old backups too, opens never again.
+    /// Destroys a retired version of the master KEK in the HSM; administrators only. Whatever it wrapped, in old backups too, opens never again,
+    /// unless custodians bring it back: an old backup has its recovery blob.
     ///
     /// Its leaf is durable before the HSM is asked. Where the HSM fails, another leaf says so, and the call can be repeated.
     pub fn destroy_master_kek(&self, caller: &Presented, version: u32) -> Answer<ChangedMasterKek> {
@@ -184,12 +186,16 @@ impl Keystore {
         let versions = core.versions_for(permitted)?;
         let presented = caller.clone();
         let changed = core.act(Act::MasterKekDestroy, caller.source, move |scope| {
-            check_unused(scope, &presented, version, &versions)?;
+            check_unused(scope, &presented, version, versions.as_ref())?;
             if !scope.domain.is_retired(scope.tx.as_snapshot(), version)? {
                 return Err(Error::Conflict(format!(
                     "Version {version} of the master KEK is in use: retire it first."
                 )));
             }
+            // The backups that follow are not to carry it on.
+            scope
+                .tx
+                .forget_recovery_blob(scope.domain.number, version)?;
             let leaf = scope.record(Act::MasterKekDestroy)?;
             Ok(ChangedMasterKek { version, leaf })
         })?;
@@ -217,12 +223,73 @@ impl Keystore {
 }
 
 impl Core {
-    /// The versions of the master KEK that the HSM holds. Whoever may not know does not get to ask the HSM, and is refused by the act.
-    fn versions_for(&self, permitted: bool) -> Result<Vec<u32>, Error> {
+    /// The versions of the master KEK. Whoever may not know does not get to ask the HSM, and is refused by the act.
+    fn versions_for(&self, permitted: bool) -> Result<Option<MasterKeks>, Error> {
         if !permitted {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        Ok(self.domain.hsm().master_kek_versions(&self.domain.name)?)
+        let snapshot = self.store.snapshot()?;
+        self.domain.master_keks(&*snapshot).map(Some)
+    }
+
+    /// Makes the next version in the HSM, recoverable where the domain has a recovery KEK, or says why that is not to be.
+    ///
+    /// A recoverable version is used once the act has recorded its recovery blob. Where that fails it is held and wraps nothing. A version
+    /// of a domain without a recovery KEK is in use at once; its leaf is then that of the rewrapping.
+    fn make_master_kek(&self) -> Result<Result<Made, String>, Error> {
+        let (domain, hsm) = (&self.domain, self.domain.hsm());
+        let (keks, recovery) = {
+            let snapshot = self.store.snapshot()?;
+            (
+                domain.master_keks(&*snapshot)?,
+                domain.recovery_keks(&*snapshot)?.pop(),
+            )
+        };
+        if let Some(waiting) = keks.waiting() {
+            return Ok(Err(waits(waiting)));
+        }
+        if self.is_wrapped_before(keks.newest)? {
+            return Ok(Err(
+                "A rotation of the master KEK is under way: let it end first.".to_owned(),
+            ));
+        }
+        let version = keks.next().ok_or(Error::Internal(
+            "the master KEK has as many versions as there can be",
+        ))?;
+        let held = hsm.recovery_kek_versions(&domain.name)?;
+        let Some(recovery) = recovery else {
+            if !held.is_empty() {
+                return Ok(Err(OTHER_RECOVERY_KEK.to_owned()));
+            }
+            return match hsm.generate_master_kek(&domain.master_kek(version)) {
+                Ok(()) => Ok(Ok((version, None))),
+                Err(HsmError::KeyExists { .. }) => Ok(Err(waits(version))),
+                Err(error) => Err(error.into()),
+            };
+        };
+        if !held.contains(&recovery.version) {
+            return Ok(Err(OTHER_RECOVERY_KEK.to_owned()));
+        }
+        let id = RecoveryKekId {
+            domain: domain.name.clone(),
+            version: recovery.version,
+        };
+        let blob = domain.new_recoverable_master_kek(&id, version)?;
+        Ok(Ok((blob.master_kek, Some(blob))))
+    }
+
+    /// The newest version of the master KEK. The HSM is asked now and then.
+    fn newest_master_kek(&self, pass: &mut Pass) -> Result<u32, Error> {
+        let known = self.rotation.newest.load(Ordering::Relaxed);
+        let lately = pass.asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN);
+        if known != NOT_ASKED && lately {
+            return Ok(known);
+        }
+        let snapshot = self.store.snapshot()?;
+        let newest = self.domain.master_keks(&*snapshot)?.newest;
+        self.rotation.newest.store(newest, Ordering::Relaxed);
+        pass.asked = Some(Instant::now());
+        Ok(newest)
     }
 
     /// Whether anything is wrapped by a version of the master KEK before this one.
@@ -335,19 +402,20 @@ fn check_unused(
     scope: &mut Scope<'_>,
     presented: &Presented,
     version: u32,
-    versions: &[u32],
+    versions: Option<&MasterKeks>,
 ) -> Result<(), Error> {
     let caller = scope.authenticate(presented)?;
     scope.detail.note = Some(version_note(version));
     caller.require(May::RotateKeks)?;
-    if !versions.contains(&version) {
+    let versions = versions.ok_or(Error::NotPermitted(May::RotateKeks.needs()))?;
+    if !versions.held.contains(&version) {
         return Err(Error::Invalid(format!(
             "The HSM holds no version {version} of the master KEK."
         )));
     }
-    if versions.last() == Some(&version) {
+    if version >= versions.newest {
         return Err(Error::Conflict(format!(
-            "Version {version} of the master KEK is the newest: rotate first."
+            "Version {version} of the master KEK is not older than the one in use: rotate first."
         )));
     }
     let left = super::status::wrapped_by(&scope.view(), version)?;

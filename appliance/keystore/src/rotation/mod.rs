@@ -20,7 +20,7 @@ mod status;
 
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -30,10 +30,14 @@ use strongroom_wire::id::{AccountId, KeyId};
 use crate::act::Scope;
 use crate::error::Error;
 
+pub(crate) use account::begin_kek_rotation;
 pub(crate) use status::left;
 
 /// How long damaged records are left alone before they are tried again.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
+
+/// How often the HSM is asked which master KEK is the newest: a second HSM may have got it meanwhile.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The HSM has not been asked for its newest master KEK since that may have changed. Versions begin with 1.
 const NOT_ASKED: u32 = 0;
@@ -59,10 +63,15 @@ impl Rotation {
         self.wrapping.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn versions_change(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(crate) fn versions_change(&self) -> RwLockWriteGuard<'_, ()> {
         self.wrapping
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest master KEK may be another now.
+    pub(crate) fn forget_newest(&self) {
+        self.newest.store(NOT_ASKED, Ordering::Relaxed);
     }
 
     fn master(&self) -> MutexGuard<'_, master::Pass> {
@@ -140,6 +149,6 @@ fn record_damage(scope: &mut Scope<'_>, act: Act, found: &[Found]) -> Result<(),
 }
 
 /// How a leaf names a version of a KEK.
-fn version_note(version: u32) -> String {
+pub(crate) fn version_note(version: u32) -> String {
     format!("version {version}")
 }

@@ -26,19 +26,24 @@ impl Keystore {
         let core = &self.core;
         // Whoever may not know does not get to ask the HSM.
         core.look(caller, |_, caller, _| caller.require(May::RotateKeks))?;
-        let held = core.domain.hsm().master_kek_versions(&core.domain.name);
-        let held = held.map_err(Error::from)?;
+        let snapshot = core.store.snapshot().map_err(Error::from)?;
+        let keks = core.domain.master_keks(&*snapshot)?;
+        drop(snapshot);
         core.look(caller, |view, caller, _| {
             caller.require(May::RotateKeks)?;
-            let newest = held.last().copied().unwrap_or_default();
-            let mut wrapped: BTreeMap<u32, u64> =
-                held.iter().map(|version| (*version, 0)).collect();
+            let newest = keks.newest;
+            let listed = keks.held.iter().copied().chain(keks.waiting());
+            let mut wrapped: BTreeMap<u32, u64> = listed.map(|version| (version, 0)).collect();
             wrapped.extend(wrapped_by_each(view)?);
             let master_keks = wrapped
                 .into_iter()
                 .map(|(version, wrapped)| {
-                    let state = if !held.contains(&version) {
+                    let state = if keks.waiting() == Some(version) {
+                        MasterKekState::Waiting
+                    } else if !keks.held.contains(&version) {
                         MasterKekState::Missing
+                    } else if version > newest {
+                        MasterKekState::Unused
                     } else if version == newest {
                         MasterKekState::Newest
                     } else if view.domain.is_retired(view.snapshot, version)? {
@@ -50,6 +55,7 @@ impl Keystore {
                         version,
                         state,
                         wrapped,
+                        recoverable: keks.recoverable.contains(&version),
                     })
                 })
                 .collect::<Result<Vec<_>, Error>>()?;

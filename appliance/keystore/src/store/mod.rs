@@ -9,13 +9,14 @@
 //! | [`records`] | the records and their canonical encodings |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
-//! | `rotation` | the part of the traits that rotation needs |
+//! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
 
 mod numbers;
 mod people;
 mod policies;
 mod records;
+mod recovery;
 mod rotation;
 pub mod sqlite;
 
@@ -28,9 +29,12 @@ use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
 pub(crate) use numbers::*;
 pub use people::{
-    InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, RecoveryRecord, WritePeople,
+    AccountRecoveryRecord, InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, WritePeople,
 };
 pub use records::*;
+pub use recovery::{
+    CheckpointKeyRecord, ReadRecovery, RecoveryBlobRecord, RecoveryKekRecord, WriteRecovery,
+};
 pub use rotation::{CopyPlace, ReadRotation, SealedUnder, WriteRotation};
 
 /// Where a keystore's records are kept.
@@ -57,7 +61,14 @@ pub struct Abort;
 
 /// What can be read.
 pub trait Snapshot:
-    ReadAccounts + ReadCredentials + ReadPeople + ReadKeys + ReadGrants + ReadRotation + ReadAudit
+    ReadAccounts
+    + ReadCredentials
+    + ReadPeople
+    + ReadKeys
+    + ReadGrants
+    + ReadRotation
+    + ReadRecovery
+    + ReadAudit
 {
 }
 
@@ -70,6 +81,7 @@ pub trait Transaction:
     + WriteKeys
     + WriteGrants
     + WriteRotation
+    + WriteRecovery
     + WriteAudit
 {
     /// What has been done in this act so far is undone; the act goes on.

@@ -48,7 +48,7 @@ impl PasskeyRecord {
 
 /// A recovery of an account that is under way.
 #[derive(Debug, Clone)]
-pub struct RecoveryRecord {
+pub struct AccountRecoveryRecord {
     /// Whose account it is.
     pub account: AccountId,
     /// The administrator who started it.
@@ -69,7 +69,7 @@ pub struct RecoveryRecord {
     pub mac: [u8; 32],
 }
 
-impl RecoveryRecord {
+impl AccountRecoveryRecord {
     /// What the MAC covers.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
@@ -150,7 +150,10 @@ pub trait ReadPeople {
     /// The passkey that an authenticator knows by this identifier.
     fn passkey(&self, credential: &[u8]) -> Result<Option<PasskeyRecord>, StoreError>;
     /// The recovery of an account.
-    fn recovery(&self, account: AccountId) -> Result<Option<RecoveryRecord>, StoreError>;
+    fn account_recovery(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<AccountRecoveryRecord>, StoreError>;
     /// The invitations of an account, the oldest first.
     fn invitations_of(&self, account: AccountId) -> Result<Vec<InvitationRecord>, StoreError>;
     /// How many invitations an account has sent since then.
@@ -173,9 +176,9 @@ pub trait WritePeople {
     /// A passkey of an account is deleted.
     fn delete_passkey(&mut self, account: AccountId, passkey: PasskeyId) -> Result<(), StoreError>;
     /// A recovery, in place of the one that the account has.
-    fn put_recovery(&mut self, recovery: &RecoveryRecord) -> Result<(), StoreError>;
+    fn put_account_recovery(&mut self, recovery: &AccountRecoveryRecord) -> Result<(), StoreError>;
     /// The recovery of an account is deleted.
-    fn delete_recovery(&mut self, account: AccountId) -> Result<(), StoreError>;
+    fn delete_account_recovery(&mut self, account: AccountId) -> Result<(), StoreError>;
     /// A new invitation.
     fn put_invitation(&mut self, invitation: &InvitationRecord) -> Result<(), StoreError>;
     /// New mail.

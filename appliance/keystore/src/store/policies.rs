@@ -290,9 +290,12 @@ fn days_from(bits: u8) -> Read<Vec<Weekday>> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use strongroom_wire::id::{AccountId, KeyId};
+    use strongroom_wire::key::{Algorithm, KeyState};
 
     use super::*;
     use crate::policy::tests::any_policy;
+    use crate::store::KeyRecord;
 
     proptest! {
         #[test]
@@ -348,5 +351,40 @@ mod tests {
         assert_eq!(restrictions(&policy).as_deref(), Some(expected.as_slice()));
         assert_eq!(restrictions(&UsagePolicy::default()), None);
         assert_eq!(domain_policy(&DomainPolicy::default()), None);
+    }
+
+    #[test]
+    fn a_record_that_restricts_no_more_than_it_could_before_is_encoded_as_it_was() {
+        let (owner, now) = (AccountId::generate(), Timestamp::from_millis(1));
+        let mut key = KeyRecord {
+            id: KeyId::generate(),
+            domain: 1,
+            owner,
+            sender: owner,
+            recipients: Vec::new(),
+            algorithm: Algorithm::Aes256,
+            state: KeyState::Active,
+            label: String::new(),
+            content_type: None,
+            version: 1,
+            policy: UsagePolicy {
+                max_releases: Some(3),
+                ..UsagePolicy::default()
+            },
+            releases: 0,
+            created: now,
+            mac: [0; 32],
+        };
+        // An array of 17 elements that ends with the moment of its creation.
+        let before = key.canonical();
+        assert_eq!((before[0], before.last()), (0x91, Some(&1)));
+        key.policy.operations_only = true;
+        let after = key.canonical();
+        assert_eq!(after[0], 0x92);
+        assert_eq!(after[1..before.len()], before[1..]);
+        assert_eq!(
+            after.get(before.len() + 1..),
+            restrictions(&key.policy).as_deref()
+        );
     }
 }

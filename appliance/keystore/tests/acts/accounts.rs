@@ -1,11 +1,8 @@
-//! Enrolment, sign-in, sessions, roles, groups.
+//! Enrolment, sign-in, sessions, roles.
 
 use strongroom_keystore::{Error, Presented};
-use strongroom_wire::account::{
-    AccountKind, AccountState, AddMember, CreateAccount, Membership, Role, UpdateAccount,
-};
+use strongroom_wire::account::{AccountKind, AccountState, CreateAccount, Role, UpdateAccount};
 use strongroom_wire::audit::{Act, RecordQuery};
-use strongroom_wire::key::{KeyQuery, ShareKey, UsagePolicy};
 
 use crate::house::{House, PASSWORD, enrol, sign_in};
 
@@ -26,7 +23,6 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
         "administrators_alone_manage_accounts",
         administrators_alone_manage_accounts,
     ),
-    ("groups_share_one_kek", groups_share_one_kek),
 ];
 
 fn an_enrolment_code_is_good_once() {
@@ -215,72 +211,4 @@ fn administrators_alone_manage_accounts() {
         .unwrap();
     assert_eq!(rest.accounts.len(), 1);
     assert_eq!(rest.next, None);
-}
-
-fn groups_share_one_kek() {
-    let house = House::new("groups");
-    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| house.person(name));
-    let request = CreateAccount {
-        name: "lawyers".to_owned(),
-        kind: AccountKind::Group,
-        roles: Vec::new(),
-        manager: Some("alice".to_owned()),
-    };
-    let group = house
-        .keystore
-        .create_account(&house.admin.presented, request)
-        .unwrap()
-        .account
-        .id;
-    let add = |who: &crate::house::Person, name: &str| {
-        let request = AddMember {
-            account: name.to_owned(),
-            membership: Membership::Member,
-        };
-        house
-            .keystore
-            .add_member(&who.presented, group, request)
-            .map_err(|refusal| refusal.error)
-    };
-    assert!(matches!(
-        add(&house.admin, "admin@example.com"),
-        Err(Error::NotPermitted(_))
-    ));
-    add(&alice, "bob").unwrap();
-    assert!(matches!(add(&alice, "bob"), Err(Error::Conflict(_))));
-    assert!(matches!(add(&bob, "carol"), Err(Error::NotPermitted(_))));
-
-    let (key, material) = house.key(&carol, &[]);
-    let request = ShareKey {
-        grantee: "lawyers".to_owned(),
-        rights: None,
-        policy: UsagePolicy::default(),
-    };
-    house
-        .keystore
-        .share(&carol.presented, key, request)
-        .unwrap();
-    assert_eq!(house.release(&bob, key).unwrap(), material);
-    assert_eq!(house.release(&alice, key).unwrap(), material);
-    assert!(matches!(
-        house.release(&house.admin, key),
-        Err(Error::KeyNotFound)
-    ));
-    let listed = house
-        .keystore
-        .keys(&bob.presented, KeyQuery::default())
-        .unwrap();
-    assert_eq!(listed.keys.len(), 1);
-
-    let bob_id = house.keystore.own_account(&bob.presented).unwrap().id;
-    house
-        .keystore
-        .remove_member(&alice.presented, group, bob_id)
-        .unwrap();
-    assert!(matches!(house.release(&bob, key), Err(Error::KeyNotFound)));
-    let alice_id = house.keystore.own_account(&alice.presented).unwrap().id;
-    let refused = house
-        .keystore
-        .remove_member(&alice.presented, group, alice_id);
-    assert!(matches!(refused.err().unwrap().error, Error::Conflict(_)));
 }

@@ -24,7 +24,7 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
     ("an_older_database_shows", an_older_database_shows),
 ];
 
-fn backup(house: &House) -> (Vec<u8>, Manifest) {
+pub(crate) fn backup(house: &House) -> (Vec<u8>, Manifest) {
     let work = tempfile::tempdir().unwrap();
     let source = BackupSource {
         database: &house.database(),
@@ -44,7 +44,7 @@ fn backup(house: &House) -> (Vec<u8>, Manifest) {
     (file, manifest)
 }
 
-fn restore(
+pub(crate) fn restore(
     mut file: &[u8],
     hsm: &Arc<dyn Hsm>,
 ) -> Result<(tempfile::TempDir, Manifest), BackupError> {

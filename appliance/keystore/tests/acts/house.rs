@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use strongroom_hsm::Hsm;
+use strongroom_keystore::recovery::NewRecovery;
 use strongroom_keystore::store::Store;
 use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{Clock, Error, Keystore, NewDomain, Options, Presented, SessionToken};
@@ -34,6 +35,12 @@ const ADMIN: &str = "admin@example.com";
 
 /// `SoftHSM`'s slot table is not safe against a token being made while another is opened.
 static TOKENS: Mutex<()> = Mutex::new(());
+
+/// A new token.
+pub(crate) fn token(label: &str) -> Arc<dyn Hsm> {
+    let _one_at_a_time = TOKENS.lock().unwrap();
+    Arc::new(TestToken::initialise(label).open())
+}
 
 /// A clock that stands still until it is told otherwise.
 pub(crate) struct ManualClock(AtomicU64);
@@ -74,19 +81,26 @@ impl House {
     }
 
     pub(crate) fn with(label: &str, options: Options) -> Self {
+        Self::on(token(label), label, options, None)
+    }
+
+    /// A domain on this HSM, recoverable or not.
+    pub(crate) fn on(
+        hsm: Arc<dyn Hsm>,
+        label: &str,
+        options: Options,
+        recovery: Option<NewRecovery>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::create(&folder.path().join("strongroom.db")).unwrap());
-        let hsm: Arc<dyn Hsm> = {
-            let _one_at_a_time = TOKENS.lock().unwrap();
-            Arc::new(TestToken::initialise(label).open())
-        };
         let clock = Arc::new(ManualClock(AtomicU64::new(1_800_000_000_000)));
         let domain = NewDomain {
             name: options.domain.clone(),
             origin: format!("strongroom.test/{label}"),
             administrator: ADMIN.to_owned(),
             adopt_keys: false,
+            recovery,
         };
         let created =
             Keystore::initialise(&*store, Arc::clone(&hsm), &*clock, &domain, &options).unwrap();
@@ -131,6 +145,12 @@ impl House {
             self.options.clone(),
         )
         .unwrap();
+    }
+
+    /// The keystore as operators open it while nobody serves it, with this HSM.
+    pub(crate) fn attended(&self, store: Arc<dyn Store>, hsm: &Arc<dyn Hsm>) -> Keystore {
+        let clock = Arc::<ManualClock>::clone(&self.clock);
+        Keystore::attend(store, Arc::clone(hsm), clock, Options::default()).unwrap()
     }
 
     /// The keystore of another database of this house, such as one that was restored.

@@ -18,7 +18,40 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
         "an_edited_grant_grants_nothing",
         an_edited_grant_grants_nothing,
     ),
+    (
+        "sealing_and_the_hsms_own_log_are_recorded",
+        sealing_and_the_hsms_own_log_are_recorded,
+    ),
 ];
+
+fn sealing_and_the_hsms_own_log_are_recorded() {
+    let house = House::new("of its own");
+    let auditor = house.person_with("auditor", &[Role::Auditor]);
+    let leaf = house.keystore.record_seal("an operator (uid 0)").unwrap();
+    let notes = ["device 1; 1 SignEddsa", "device 1; 2 SignEddsa"].map(str::to_owned);
+    house.keystore.record_device_log(notes.to_vec()).unwrap();
+    let too_long = house.keystore.record_device_log(vec!["x".repeat(1025)]);
+    assert!(matches!(too_long, Err(Error::Invalid(_))), "{too_long:?}");
+    let query = RecordQuery {
+        after: Some(leaf - 1),
+        ..RecordQuery::default()
+    };
+    let page = house.keystore.records(&auditor.presented, query).unwrap();
+    let recorded: Vec<(Act, bool, Option<&str>)> = page
+        .records
+        .iter()
+        .rev()
+        .map(|record| (record.act, record.done, record.note.as_deref()))
+        .collect();
+    assert_eq!(
+        recorded,
+        [
+            (Act::DomainSeal, true, Some("an operator (uid 0)")),
+            (Act::HsmDeviceLog, true, Some(notes[0].as_str())),
+            (Act::HsmDeviceLog, true, Some(notes[1].as_str())),
+        ]
+    );
+}
 
 fn owners_see_theirs_and_auditors_all() {
     let house = House::new("records");

@@ -13,13 +13,16 @@ mod softhsm_child;
 #[path = "../../../../hsm/tests/support/mod.rs"]
 mod support;
 
+mod account_recovery;
 mod accounts;
 mod backups;
+mod groups;
 mod house;
 mod keys;
 mod log;
 mod policies;
 mod recovery;
+mod recovery_rotation;
 mod rotation;
 mod rotation_replay;
 mod second_factor;
@@ -36,12 +39,15 @@ fn main() -> ExitCode {
         return u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from);
     }
     let trials = [
+        account_recovery::TRIALS,
         accounts::TRIALS,
         backups::TRIALS,
+        groups::TRIALS,
         keys::TRIALS,
         log::TRIALS,
         policies::TRIALS,
         recovery::TRIALS,
+        recovery_rotation::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
         second_factor::TRIALS,

@@ -35,6 +35,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
         the_domains_policy_is_set_by_those_who_may,
     ),
     (
+        "a_rotation_does_not_undo_a_policy",
+        a_rotation_does_not_undo_a_policy,
+    ),
+    (
         "the_domains_policy_binds_what_comes_with_a_new_key",
         the_domains_policy_binds_what_comes_with_a_new_key,
     ),
@@ -398,6 +402,29 @@ fn the_domains_policy_is_set_by_those_who_may() {
         .unwrap();
     house.reopen();
     assert_eq!(get(&house, &house.admin).unwrap(), none);
+}
+
+fn a_rotation_does_not_undo_a_policy() {
+    let house = House::new("rewrap_and_policy");
+    // A rotation has read the record and asks the HSM; meanwhile the policy is set.
+    let read = house.store.snapshot().unwrap().domain("default").unwrap();
+    let read = read.unwrap();
+    set_domain(&house, networks(&["10.0.0.0/8"]));
+    let rewrap = move |tx: &mut dyn strongroom_keystore::store::Transaction| {
+        assert!(!tx.rewrap_domain_key(&read.domain_key, &read).unwrap());
+        Ok(())
+    };
+    house.store.write(Box::new(rewrap)).unwrap();
+    let policy = house.keystore.domain_policy(&house.admin.presented);
+    assert_eq!(policy.unwrap().usage, networks(&["10.0.0.0/8"]));
+    // The next step reads it anew, and does it.
+    house
+        .keystore
+        .rotate_master_kek(&house.admin.presented)
+        .unwrap();
+    while house.keystore.rewrap_some(100).unwrap() > 0 {}
+    let policy = house.keystore.domain_policy(&house.admin.presented);
+    assert_eq!(policy.unwrap().usage, networks(&["10.0.0.0/8"]));
 }
 
 fn the_domains_policy_binds_what_comes_with_a_new_key() {

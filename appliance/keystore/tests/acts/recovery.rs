@@ -1,498 +1,264 @@
-//! Recovery of accounts, invitations and the mail that goes with them.
+//! Custodians bring a domain's master KEK into another HSM: some of them can, fewer cannot.
 
-use rusqlite::Connection;
-use strongroom_keystore::{Error, Mail, MailContent, Options};
-use strongroom_session::opaque::{identifiers, server_identity};
-use strongroom_session::opaque_ke::{
-    ClientRegistration, ClientRegistrationFinishParameters, RegistrationResponse,
+use std::sync::Arc;
+
+use strongroom_audit::note;
+use strongroom_hsm::{Aes256Key, Hsm, RecoveryKekId};
+use strongroom_keystore::backup::BackupError;
+use strongroom_keystore::recovery::{
+    NewRecovery, Recovered, Recovery, Share, ShareError, Shares, new_recovery_kek, read_recovery,
+    recover_master_keks, split,
 };
-use strongroom_session::{OsRng, Suite};
-use strongroom_wire::account::Role;
-use strongroom_wire::audit::{Act, RecordQuery};
-use strongroom_wire::id::AccountId;
-use strongroom_wire::invitation::{AccountPolicy, Invite};
-use strongroom_wire::key::{ShareKey, UsagePolicy};
-use strongroom_wire::policy::DomainPolicy;
-use strongroom_wire::recovery::{FinishRecovery, SecondCode, StartRecovery};
+use strongroom_keystore::store::sqlite::SqliteStore;
+use strongroom_keystore::{Error, Held, Keystore, Options, hold_against, verify_audit};
+use strongroom_wire::audit::Act;
+use strongroom_wire::key::ReleaseKey;
 
-use crate::house::{House, PASSWORD, Person, SOURCE, enrol, sign_in};
-use crate::second_factor::{prove, set_up, to_second_factor};
+use crate::backups::{backup, restore};
+use crate::house::{House, token};
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
     (
-        "a_recovery_takes_two_codes_and_a_day",
-        a_recovery_takes_two_codes_and_a_day,
+        "two_custodians_of_three_recover_a_domain",
+        two_custodians_of_three_recover_a_domain,
     ),
     (
-        "two_administrators_can_recover_an_account",
-        two_administrators_can_recover_an_account,
+        "what_is_not_right_recovers_nothing",
+        what_is_not_right_recovers_nothing,
     ),
     (
-        "the_holder_cancels_a_recovery",
-        the_holder_cancels_a_recovery,
-    ),
-    (
-        "a_recovery_edited_in_the_database_is_refused",
-        a_recovery_edited_in_the_database_is_refused,
-    ),
-    (
-        "an_old_password_that_was_proved_in_time_opens_nothing",
-        an_old_password_that_was_proved_in_time_opens_nothing,
-    ),
-    (
-        "what_was_shared_with_an_address_opens_once_it_has_enrolled",
-        what_was_shared_with_an_address_opens_once_it_has_enrolled,
-    ),
-    (
-        "the_domains_policy_says_who_invites_whom",
-        the_domains_policy_says_who_invites_whom,
-    ),
-    (
-        "mail_is_tried_again_and_given_up",
-        mail_is_tried_again_and_given_up,
+        "two_hsms_sign_with_keys_of_their_own",
+        two_hsms_sign_with_keys_of_their_own,
     ),
 ];
 
-const ALICE: &str = "alice@example.com";
-const NEW: &str = "a wholly new password";
-const DAY: u64 = 24 * 3600;
+/// What custodians went home with: their shares, as words on paper.
+pub(crate) struct Papers(Vec<String>);
 
-fn house(label: &str) -> House {
-    let house = House::with(
-        label,
-        Options {
-            sends_mail: true,
-            ..Options::default()
-        },
-    );
-    let policy = DomainPolicy {
-        accounts: AccountPolicy {
-            inviters: vec!["*@example.com".to_owned()],
-            invitees: vec!["*@partner.example".to_owned()],
-            invitations_per_day: 3,
-            ..AccountPolicy::default()
-        },
-        ..DomainPolicy::default()
-    };
-    house
-        .keystore
-        .set_domain_policy(&house.admin.presented, policy)
-        .unwrap();
-    house
+impl Papers {
+    /// The key that these custodians restore, counted from 1.
+    pub(crate) fn restore(&self, custodians: &[usize]) -> Result<Aes256Key, ShareError> {
+        let mut shares = Shares::default();
+        for custodian in custodians {
+            shares.add(Share::from_words(&self.0[custodian - 1]).unwrap())?;
+        }
+        shares.restore()
+    }
 }
 
-fn account_of(house: &House, person: &Person) -> AccountId {
-    house.keystore.own_account(&person.presented).unwrap().id
+/// Splits a new recovery KEK among Ada, Bruno and Chiara, of whom two are needed.
+pub(crate) fn ceremony(hsm: &dyn Hsm) -> (NewRecovery, Papers) {
+    let (key, set) = new_recovery_kek(hsm).unwrap();
+    let shares = split(&key, set, 2, 3).unwrap();
+    let papers = shares.iter().map(|share| {
+        let words = share.to_words();
+        words.iter().collect::<Vec<_>>().join(" ")
+    });
+    let custodians = ["Ada", "Bruno", "Chiara"].map(str::to_owned).to_vec();
+    let papers = Papers(papers.collect());
+    (NewRecovery::new(key, set, 2, custodians).unwrap(), papers)
 }
 
-/// Finishes a recovery as a client does.
-fn recover(house: &House, code: &str, second: &SecondCode) -> Result<(), Error> {
-    let start = ClientRegistration::<Suite>::start(&mut OsRng, NEW.as_bytes()).unwrap();
-    let request = StartRecovery {
-        account: ALICE.to_owned(),
-        code: code.to_owned(),
-        second: second.clone(),
-        request: start.message.serialize().to_vec().into(),
-    };
-    let keystore = &house.keystore;
-    let started = keystore
-        .start_recovered_password(SOURCE, request)
-        .map_err(|refusal| refusal.error)?;
-    let server = server_identity(&started.domain);
-    let finish = start
-        .state
-        .finish(
-            &mut OsRng,
-            NEW.as_bytes(),
-            RegistrationResponse::deserialize(&started.response.0).unwrap(),
-            ClientRegistrationFinishParameters::new(identifiers(ALICE, &server), None),
-        )
-        .unwrap();
-    let request = FinishRecovery {
-        account: ALICE.to_owned(),
-        code: code.to_owned(),
-        second: second.clone(),
-        upload: finish.message.serialize().to_vec().into(),
-    };
-    keystore
-        .finish_recovery(SOURCE, request)
-        .map(drop)
-        .map_err(|refusal| refusal.error)
+pub(crate) fn recoverable_house(label: &str) -> (House, Papers) {
+    let hsm = token(label);
+    let (recovery, papers) = ceremony(&*hsm);
+    let house = House::on(hsm, label, Options::default(), Some(recovery));
+    (house, papers)
 }
 
-fn own(code: &str) -> SecondCode {
-    SecondCode::RecoveryCode(code.to_owned())
+pub(crate) fn problems(store: &SqliteStore) -> Vec<String> {
+    verify_audit(store, "default", &mut |_, _| {})
+        .unwrap()
+        .problems
 }
 
-fn approval(code: &str) -> SecondCode {
-    SecondCode::ApprovalCode(code.to_owned())
-}
-
-fn due(house: &House) -> Vec<Mail> {
-    house.keystore.due_mail(100).unwrap()
-}
-
-fn a_recovery_takes_two_codes_and_a_day() {
-    let house = house("recovery");
-    let alice = house.person(ALICE);
+fn two_custodians_of_three_recover_a_domain() {
+    let (house, papers) = recoverable_house("recovered");
+    let alice = house.person("alice");
     let (key, material) = house.key(&alice, &[]);
-    let (_, added) = set_up(&house, &alice);
-    let codes = added.recovery_codes;
-    let account = account_of(&house, &alice);
-    let admin = &house.admin.presented;
-    let started = house.keystore.start_recovery(admin, account).unwrap();
-    assert_eq!(started.recovery.effective, house.now().plus_seconds(DAY));
-    // One at a time; nobody's own; nobody but administrators; only the enrolled.
-    let again = house.keystore.start_recovery(admin, account).map(drop);
-    assert!(matches!(again.unwrap_err().error, Error::Conflict(_)));
-    let own_account = account_of(&house, &house.admin);
-    let refused = house.keystore.start_recovery(admin, own_account).map(drop);
-    assert!(matches!(refused.unwrap_err().error, Error::NotPermitted(_)));
-    let refused = house.keystore.start_recovery(&alice.presented, own_account);
-    assert!(matches!(
-        refused.map(drop).unwrap_err().error,
-        Error::NotPermitted(_)
-    ));
-
-    // The holder sees it: in their account, in the log, by mail.
-    let seen = house
-        .keystore
-        .present_recovery(&alice.presented, None)
-        .unwrap();
-    assert_eq!(seen.recovery.unwrap().started_by_name, "admin@example.com");
-    let records = house
-        .keystore
-        .records(&alice.presented, RecordQuery::default());
-    assert_eq!(records.unwrap().records[0].act, Act::RecoveryStart);
-    let mail = due(&house);
-    assert_eq!(mail[0].to, ALICE);
-    assert!(matches!(
-        mail[0].content,
-        MailContent::RecoveryStarted { .. }
-    ));
-
-    // Both codes are right, and it is too early; then one of them is wrong.
-    let early = recover(&house, &started.code, &own(&codes[0]));
-    assert!(
-        matches!(early, Err(Error::RecoveryTooEarly(_))),
-        "{early:?}"
+    house.keystore.sign_checkpoint().unwrap();
+    let (file, manifest) = backup(&house);
+    let recovery = manifest.recovery.unwrap();
+    assert_eq!(recovery.unrecoverable(), [0; 0]);
+    assert_eq!(
+        recovery.recovery_keks[0].custodians,
+        ["Ada", "Bruno", "Chiara"]
     );
-    house.clock.advance(DAY);
-    for (code, second) in [
-        (started.code.as_str(), own("0000")),
-        ("0000", own(&codes[0])),
-        // The administrator has this one, and no other.
-        (&started.code, approval(&started.code)),
-        (&started.code, own(&started.code)),
+
+    // Another HSM: the backup opens only once it has the master KEK.
+    let fresh = token("recovered-fresh");
+    let refused = restore(&file, &fresh).unwrap_err();
+    assert!(matches!(refused, BackupError::WrongHsm(_)), "{refused}");
+    let kek = &recovery.recovery_keks[0];
+    let restored = papers.restore(&[3, 1]).unwrap();
+    let recovered = recover_master_keks(&*fresh, "default", &recovery, kek, &restored).unwrap();
+    assert_eq!(
+        recovered,
+        Recovered {
+            recovered: vec![1],
+            held: vec![]
+        }
+    );
+    // Killed there and done again.
+    let again = recover_master_keks(&*fresh, "default", &recovery, kek, &restored).unwrap();
+    assert_eq!(again.held, [1]);
+
+    let (folder, _) = restore(&file, &fresh).unwrap();
+    let path = folder.path().join("strongroom.db");
+    let store = Arc::new(SqliteStore::open(&path).unwrap());
+    let attended = house.attended(store.clone(), &fresh);
+    // The HSM's own key does not sign yet.
+    assert!(attended.record_ceremony(Act::DomainRecover, "x\n").is_err());
+    let changes = attended.adopt_checkpoint_key(Some(&[])).unwrap();
+    assert_eq!(changes.len(), 2, "{changes:?}");
+    assert_eq!(attended.adopt_checkpoint_key(Some(&[])).unwrap(), []);
+    attended
+        .record_restore("of that backup".to_owned())
+        .unwrap();
+    let recorded = attended
+        .record_ceremony(Act::DomainRecover, "Ada and Chiara\n")
+        .unwrap();
+    attended.sign_checkpoint().unwrap().unwrap();
+    drop(attended);
+
+    let report = verify_audit(&*store, "default", &mut |_, _| {}).unwrap();
+    assert_eq!(report.problems, [""; 0]);
+    let [former, present] = report.verifier_keys.as_slice() else {
+        panic!("{:?}", report.verifier_keys);
+    };
+    assert_eq!(
+        (former.from, former.to.is_some(), present.to),
+        (0, true, None)
+    );
+    assert!(note::verify(&recorded.note, &present.verifier_key).is_ok());
+
+    // Everything that was acknowledged opens, and the log goes on.
+    let served = Keystore::open(
+        store.clone(),
+        fresh,
+        house.clock.clone(),
+        Options::default(),
+    )
+    .unwrap();
+    let released = served.release(&alice.presented, key, ReleaseKey::default());
+    assert_eq!(alice.unwrap(&released.unwrap()), material);
+    served.rotate_master_kek(&house.admin.presented).unwrap();
+    while served.rewrap_some(10).unwrap() > 0 {}
+    let keks = served
+        .rotation_status(&house.admin.presented)
+        .unwrap()
+        .master_keks;
+    assert!(keks.iter().all(|kek| kek.recoverable), "{keks:?}");
+
+    // Whoever has the lost HSM and the old database signs another history, which shows.
+    for _ in 0..20 {
+        house.key(&alice, &[]);
+    }
+    house.keystore.sign_checkpoint().unwrap();
+    let (_, stolen) = house.keystore.newest_checkpoint().unwrap().unwrap();
+    served.sign_checkpoint().unwrap();
+    assert_ne!(
+        hold_against(&*store, "default", &stolen).unwrap(),
+        Held::Continues
+    );
+    assert_eq!(problems(&store), [""; 0]);
+}
+
+fn what_is_not_right_recovers_nothing() {
+    let (house, papers) = recoverable_house("not-right");
+    let (_, strangers) = ceremony(&*house.hsm);
+    let recovery = read_recovery(&*house.store, "default").unwrap();
+    let kek = &recovery.recovery_keks[0];
+    let fresh = token("not-right-fresh");
+    let nothing = |hsm: &dyn Hsm| {
+        assert_eq!(hsm.master_kek_versions("default").unwrap(), [0; 0]);
+        assert_eq!(hsm.recovery_kek_versions("default").unwrap(), [0; 0]);
+    };
+
+    // One custodian of two.
+    assert_eq!(
+        papers.restore(&[2]).unwrap_err(),
+        ShareError::TooFew {
+            given: 1,
+            needed: 2
+        }
+    );
+    // Two, of another ceremony.
+    let other = strangers.restore(&[1, 2]).unwrap();
+    assert!(!kek.is(&other));
+    let refused = recover_master_keks(&*fresh, "default", &recovery, kek, &other).unwrap_err();
+    assert!(matches!(refused, Error::Invalid(_)), "{refused}");
+    nothing(&*fresh);
+    // The right ones, and a blob in which one bit is another: every byte of it.
+    let right = papers.restore(&[1, 2]).unwrap();
+    let blob = recovery.master_keks[0].blob.as_ref().unwrap().0.clone();
+    for at in 0..blob.len() {
+        let mut altered: Recovery = recovery.clone();
+        altered.master_keks[0].blob.as_mut().unwrap().0[at] ^= 1;
+        // One that names another recovery KEK is nobody's; every other is refused by the HSM.
+        match recover_master_keks(&*fresh, "default", &altered, kek, &right) {
+            Ok(outcome) => {
+                assert_eq!(outcome, Recovered::default(), "byte {at}");
+                let id = RecoveryKekId {
+                    domain: "default".to_owned(),
+                    version: 1,
+                };
+                fresh.destroy_recovery_kek(&id).unwrap();
+            }
+            Err(Error::Integrity(_) | Error::Hsm(_)) => {}
+            Err(other) => panic!("byte {at}: {other}"),
+        }
+        nothing(&*fresh);
+    }
+    recover_master_keks(&*fresh, "default", &recovery, kek, &right).unwrap();
+
+    let names = |count: usize| vec!["x".to_owned(); count];
+    let key = || Aes256Key::from_bytes([1; 32]);
+    for (threshold, custodians) in [
+        (1, names(3)),
+        (4, names(3)),
+        (2, names(17)),
+        (2, vec!["a".to_owned(), " ".to_owned()]),
+        (2, vec!["a".to_owned(), "b\nc".to_owned()]),
+        (2, vec!["a".to_owned(), "b".repeat(65)]),
     ] {
-        let refused = recover(&house, code, &second);
-        assert!(
-            matches!(refused, Err(Error::RecoveryRefused)),
-            "{refused:?}"
+        assert!(NewRecovery::new(key(), 0, threshold, custodians).is_err());
+    }
+}
+
+fn two_hsms_sign_with_keys_of_their_own() {
+    let (house, papers) = recoverable_house("pair");
+    house.keystore.sign_checkpoint().unwrap();
+    let recovery = read_recovery(&*house.store, "default").unwrap();
+    let kek = &recovery.recovery_keks[0];
+    let key = papers.restore(&[1, 2]).unwrap();
+    let replica = token("pair-replica");
+    recover_master_keks(&*replica, "default", &recovery, kek, &key).unwrap();
+    let beside = house.attended(Arc::clone(&house.store), &replica);
+    let changes = beside.adopt_checkpoint_key(None).unwrap();
+    assert_eq!(changes.len(), 1, "the first key goes on: {changes:?}");
+    // Now one signs, now the other; the log has one history.
+    for keystore in [&beside, &house.keystore, &beside] {
+        house.person(&format!("p{}", keystore.statistics().unwrap().tree_size));
+        let size = keystore.sign_checkpoint().unwrap().unwrap();
+        let shown = house.keystore.checkpoint(&house.admin.presented).unwrap();
+        let checkpoint = strongroom_audit::checkpoint::verify(&shown.note, &shown.verifier_key);
+        assert_eq!(checkpoint.unwrap().size, size);
+        assert_eq!(
+            hold_against(&*house.store, "default", &shown.note).unwrap(),
+            Held::Continues
         );
     }
-    recover(&house, &started.code, &own(&codes[0])).unwrap();
+    let report = verify_audit(&*house.store, "default", &mut |_, _| {}).unwrap();
+    assert_eq!(report.problems, [""; 0]);
+    assert_eq!(report.verifier_keys.len(), 2);
 
-    // The old password, the app and the sessions are gone; keys are as they were.
-    assert!(house.keystore.own_account(&alice.presented).is_err());
-    assert!(sign_in(&house.keystore, ALICE, PASSWORD).is_none());
-    let alice = sign_in(&house.keystore, ALICE, NEW).unwrap();
-    assert_eq!(house.release(&alice, key).unwrap(), material);
-    let credentials = house.keystore.credentials(&alice.presented).unwrap();
-    assert_eq!(credentials.credentials.len(), 1);
-    // Nor are the codes good again.
-    let again = recover(&house, &started.code, &own(&codes[1]));
-    assert!(matches!(again, Err(Error::RecoveryRefused)));
-    let mail = due(&house);
-    assert!(matches!(
-        mail.last().unwrap().content,
-        MailContent::RecoveryFinished { .. }
-    ));
-}
-
-fn two_administrators_can_recover_an_account() {
-    let house = house("approved");
-    let alice = house.person(ALICE);
-    let second = house.person_with("second@example.com", &[Role::Administrator]);
-    let account = account_of(&house, &alice);
-    let started = house
-        .keystore
-        .start_recovery(&house.admin.presented, account)
-        .unwrap();
-    // Not who started it, and not the holder.
-    for person in [&house.admin, &alice] {
-        let refused = house.keystore.approve_recovery(&person.presented, account);
-        assert!(matches!(
-            refused.map(drop).unwrap_err().error,
-            Error::NotPermitted(_)
-        ));
-    }
-    house.clock.advance(DAY - 60);
-    let second = sign_in(&house.keystore, &second.name, PASSWORD).unwrap();
-    let approved = house
-        .keystore
-        .approve_recovery(&second.presented, account)
-        .unwrap();
-    // The delay begins anew.
-    assert_eq!(approved.recovery.effective, house.now().plus_seconds(DAY));
-    house.clock.advance(60);
-    let early = recover(&house, &started.code, &approval(&approved.code));
-    assert!(matches!(early, Err(Error::RecoveryTooEarly(_))));
-    house.clock.advance(DAY - 60);
-    for (code, second) in [
-        (&started.code, &started.code),
-        (&approved.code, &approved.code),
-        (&approved.code, &started.code),
-    ] {
-        let refused = recover(&house, code, &approval(second));
-        assert!(matches!(refused, Err(Error::RecoveryRefused)));
-    }
-    recover(&house, &started.code, &approval(&approved.code)).unwrap();
-    assert!(sign_in(&house.keystore, ALICE, NEW).is_some());
-}
-
-fn the_holder_cancels_a_recovery() {
-    let house = house("cancelled");
-    let alice = house.person(ALICE);
-    let codes = house
-        .keystore
-        .make_recovery_codes(&alice.presented)
-        .unwrap()
-        .codes;
-    let account = account_of(&house, &alice);
-    let admin = &house.admin.presented;
-    let started = house.keystore.start_recovery(admin, account).unwrap();
-    let bob = house.person("bob@example.com");
-    let refused = house
-        .keystore
-        .cancel_recovery(&bob.presented, Some(account));
-    assert!(matches!(refused.unwrap_err().error, Error::NotPermitted(_)));
-    let refused = house
-        .keystore
-        .present_recovery(&bob.presented, Some(account));
-    assert!(matches!(refused.unwrap_err().error, Error::NotPermitted(_)));
-    house
-        .keystore
-        .cancel_recovery(&alice.presented, None)
-        .unwrap();
-    let none = house.keystore.cancel_recovery(&alice.presented, None);
-    assert!(matches!(none.unwrap_err().error, Error::Conflict(_)));
-    house.clock.advance(DAY);
-    let refused = recover(&house, &started.code, &own(&codes[0]));
-    assert!(matches!(refused, Err(Error::RecoveryRefused)));
-    // Another one, with another code, lapses a week after it could have been finished.
-    let admin = sign_in(&house.keystore, "admin@example.com", PASSWORD).unwrap();
-    let started = house
-        .keystore
-        .start_recovery(&admin.presented, account)
-        .unwrap();
-    house.clock.advance(8 * DAY);
-    let refused = recover(&house, &started.code, &own(&codes[0]));
-    assert!(matches!(refused, Err(Error::RecoveryRefused)));
-    assert!(house.keystore.forget_expired().unwrap() >= 1);
-    assert!(sign_in(&house.keystore, ALICE, PASSWORD).is_some());
-}
-
-fn a_recovery_edited_in_the_database_is_refused() {
-    let house = house("recovery-edited");
-    let alice = house.person(ALICE);
-    let codes = house
-        .keystore
-        .make_recovery_codes(&alice.presented)
-        .unwrap()
-        .codes;
-    let account = account_of(&house, &alice);
-    let started = house
-        .keystore
-        .start_recovery(&house.admin.presented, account)
-        .unwrap();
-    let database = Connection::open(house.database()).unwrap();
-    database
-        .execute("UPDATE account_recoveries SET effective = started", [])
-        .unwrap();
-    let refused = recover(&house, &started.code, &own(&codes[0]));
-    assert!(matches!(refused, Err(Error::Integrity(_))), "{refused:?}");
-}
-
-fn an_old_password_that_was_proved_in_time_opens_nothing() {
-    let house = house("recovery-race");
-    let alice = house.person(ALICE);
-    let (app, added) = set_up(&house, &alice);
-    let account = account_of(&house, &alice);
-    let started = house
-        .keystore
-        .start_recovery(&house.admin.presented, account)
-        .unwrap();
-    house.clock.advance(DAY);
-    let waiting = to_second_factor(&house, ALICE);
-    recover(&house, &started.code, &own(&added.recovery_codes[0])).unwrap();
-    let code = strongroom_wire::credential::SecondFactor::Totp(app.shows(&house, 0));
-    let refused = prove(&house, &waiting, code).map(drop).unwrap_err();
-    assert!(matches!(refused.error, Error::SecondFactorRefused));
-}
-
-fn invite(house: &House, person: &Person, address: &str) -> Result<AccountId, Error> {
-    let request = Invite {
-        address: address.to_owned(),
-    };
-    let invited = house.keystore.invite(&person.presented, request);
-    invited
-        .map(|invited| invited.account)
-        .map_err(|refusal| refusal.error)
-}
-
-/// The code in the newest invitation.
-fn mailed_code(house: &House, address: &str) -> String {
-    let mut mail = due(house).into_iter().filter(|mail| mail.to == address);
-    let mut newest = mail.next().unwrap();
-    for mail in mail {
-        newest = mail;
-    }
-    match newest.content {
-        MailContent::Invitation { code, .. } => code,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn what_was_shared_with_an_address_opens_once_it_has_enrolled() {
-    let mut house = house("invited");
-    let alice = house.person(ALICE);
-    let (key, material) = house.key(&alice, &[]);
-    let address = "carol@partner.example";
-    let share = ShareKey {
-        grantee: address.to_owned(),
-        rights: None,
-        policy: UsagePolicy::default(),
-    };
-    let unknown = house.keystore.share(&alice.presented, key, share.clone());
-    assert!(matches!(
-        unknown.unwrap_err().error,
-        Error::AccountNotFound(_)
-    ));
-    let account = invite(&house, &alice, "Carol@Partner.example").unwrap();
-    house.keystore.share(&alice.presented, key, share).unwrap();
-    // The administrator can have it mailed again, and does not see it.
-    let first = mailed_code(&house, address);
-    let again = house
-        .keystore
-        .invite_account(&house.admin.presented, account)
-        .unwrap();
-    assert_eq!(again.enrolment_code, None);
-    assert!(again.enrolment_expires.is_some());
-    // The outbox survives a restart, and the code stands nowhere in the database.
-    house.reopen();
-    let code = mailed_code(&house, address);
-    assert_ne!(code, first);
-    for file in ["strongroom.db", "strongroom.db-wal"] {
-        let bytes = std::fs::read(house.database().with_file_name(file)).unwrap();
-        for code in [&first, &code] {
-            assert!(
-                !bytes
-                    .windows(code.len())
-                    .any(|part| part == code.as_bytes())
-            );
-        }
-    }
-    let refused = enrol(&house.keystore, address, &first, PASSWORD);
-    assert!(matches!(refused, Err(Error::EnrolmentRefused)));
-    enrol(&house.keystore, address, &code, PASSWORD).unwrap();
-    let carol = sign_in(&house.keystore, address, PASSWORD).unwrap();
-    assert_eq!(house.release(&carol, key).unwrap(), material);
-    let taken = invite(&house, &alice, address);
-    assert!(matches!(taken, Err(Error::AccountExists(_))));
-}
-
-fn the_domains_policy_says_who_invites_whom() {
-    let house = house("invitations");
-    let alice = house.person(ALICE);
-    let stranger = house.person("mallory@elsewhere.example");
-    for (person, address) in [
-        (&stranger, "carol@partner.example"),
-        (&alice, "carol@rival.example"),
-        (&alice, "carol@partner.example.evil.example"),
-    ] {
-        let refused = invite(&house, person, address);
-        assert!(matches!(refused, Err(Error::NotPermitted(_))), "{address}");
-    }
-    let refused = invite(&house, &alice, "*@partner.example@partner.example");
-    assert!(matches!(refused, Err(Error::Invalid(_))));
-    // Three a day, and inviting somebody again counts.
-    invite(&house, &alice, "one@partner.example").unwrap();
-    house.clock.advance(1);
-    invite(&house, &alice, "two@partner.example").unwrap();
-    house.clock.advance(1);
-    invite(&house, &alice, "one@partner.example").unwrap();
-    let refused = invite(&house, &alice, "three@partner.example");
-    assert!(matches!(refused, Err(Error::InvitationsUsedUp(3))));
-    house.clock.advance(DAY);
-    let alice = sign_in(&house.keystore, ALICE, PASSWORD).unwrap();
-    invite(&house, &alice, "three@partner.example").unwrap();
-    // An account that an administrator made stays theirs to invite.
-    house.clock.advance(1);
-    let admin = sign_in(&house.keystore, "admin@example.com", PASSWORD).unwrap();
-    let request = strongroom_wire::account::CreateAccount {
-        name: "made@partner.example".to_owned(),
-        kind: strongroom_wire::account::AccountKind::Person,
-        roles: Vec::new(),
-        manager: None,
-    };
-    house
-        .keystore
-        .create_account(&admin.presented, request)
-        .unwrap();
-    let refused = invite(&house, &alice, "made@partner.example");
-    assert!(matches!(refused, Err(Error::AccountExists(_))));
-    // The code lapses; the account can be invited again.
-    let code = mailed_code(&house, "three@partner.example");
-    house.clock.advance(7 * DAY);
-    let refused = enrol(&house.keystore, "three@partner.example", &code, PASSWORD);
-    assert!(matches!(refused, Err(Error::EnrolmentRefused)));
-    let alice = sign_in(&house.keystore, ALICE, PASSWORD).unwrap();
-    invite(&house, &alice, "three@partner.example").unwrap();
-    let code = mailed_code(&house, "three@partner.example");
-    enrol(&house.keystore, "three@partner.example", &code, PASSWORD).unwrap();
-}
-
-fn mail_is_tried_again_and_given_up() {
-    let house = house("mail");
-    let alice = house.person_with(ALICE, &[Role::Auditor]);
-    invite(&house, &alice, "one@partner.example").unwrap();
-    let mail = due(&house);
-    assert_eq!(mail.len(), 1);
-    house.keystore.mail_failed(mail[0].id, false).unwrap();
-    assert!(due(&house).is_empty());
-    house.clock.advance(60);
-    assert_eq!(due(&house).len(), 1);
-    house.keystore.mail_failed(mail[0].id, false).unwrap();
-    house.clock.advance(60);
-    assert!(due(&house).is_empty());
-    house.clock.advance(60);
-    assert_eq!(due(&house).len(), 1);
-    house.keystore.mail_sent(mail[0].id).unwrap();
-    assert!(due(&house).is_empty());
-    // What the relay refuses for good, and what has waited until its code lapsed, is given up.
-    invite(&house, &alice, "two@partner.example").unwrap();
-    let mail = due(&house);
-    house.keystore.mail_failed(mail[0].id, true).unwrap();
-    assert!(due(&house).is_empty());
-    invite(&house, &alice, "three@partner.example").unwrap();
-    house.clock.advance(7 * DAY);
-    assert!(due(&house).is_empty());
-    let alice = sign_in(&house.keystore, ALICE, PASSWORD).unwrap();
-    let records = house
-        .keystore
-        .records(&alice.presented, RecordQuery::default());
-    let records = records.unwrap().records.into_iter();
-    let sent: Vec<_> = records
-        .filter(|record| record.act == Act::MailSend)
-        .map(|record| (record.done, record.note))
-        .collect();
-    assert_eq!(
-        sent,
-        [
-            (false, Some("lapsed".to_owned())),
-            (false, Some("refused by the relay".to_owned())),
-            (true, None),
-        ]
-    );
+    // The first HSM is taken away: its key signs nothing more, and never comes back.
+    beside.adopt_checkpoint_key(Some(&[])).unwrap();
+    assert!(house.keystore.sign_checkpoint().is_err());
+    let refused = house.keystore.adopt_checkpoint_key(None).unwrap_err();
+    assert!(matches!(refused, Error::Domain(_)), "{refused}");
+    beside.sign_checkpoint().unwrap().unwrap();
+    let report = verify_audit(&*house.store, "default", &mut |_, _| {}).unwrap();
+    assert_eq!(report.problems, [""; 0]);
 }

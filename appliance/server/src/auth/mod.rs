@@ -3,6 +3,7 @@
 //! The keystore decides what a token is worth. Here it is only read.
 
 pub(crate) mod limits;
+pub(crate) mod pace;
 
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};

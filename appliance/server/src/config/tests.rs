@@ -11,20 +11,29 @@ fn load(text: &str) -> Result<(Config, PathBuf), ConfigError> {
     Config::load(&path).map(|config| (config, folder.path().to_owned()))
 }
 
+const EXAMPLE: &str = include_str!("../../strongroom.example.toml");
+
 #[test]
 fn the_example_holds_every_setting_with_its_default() {
-    let example: toml::Table =
-        toml::from_str(include_str!("../../strongroom.example.toml")).unwrap();
-    let from_example: Config = example.clone().try_into().unwrap();
-    assert_eq!(from_example, toml::from_str(MINIMAL).unwrap());
+    let [from_example, minimal] = [EXAMPLE, MINIMAL].map(|text| {
+        let mut config: Config = toml::from_str(text).unwrap();
+        config.resolve(Path::new("/etc/strongroom"));
+        // In the file, what is left out is known from what is said.
+        let hsm = (config.hsm.members().unwrap(), config.hsm.deadline());
+        config.hsm = Hsm::default();
+        (config, hsm)
+    });
+    assert_eq!(from_example, minimal);
 
     // Whichever setting is taken away, the example has it: Debug names every field of the structure.
-    let fields = format!("{from_example:?}");
+    let fields = format!("{:?}", toml::from_str::<Config>(EXAMPLE).unwrap());
     let mut named: Vec<&str> = fields
         .split([' ', '{', ','])
         .filter_map(|word| word.strip_suffix(':'))
         .collect();
     named.sort_unstable();
+    let all = shown(|line| line);
+    let example: toml::Table = toml::from_str(&all).unwrap();
     let mut written: Vec<&str> = example
         .iter()
         .flat_map(|(name, value)| {
@@ -36,14 +45,49 @@ fn the_example_holds_every_setting_with_its_default() {
     assert_eq!(written, named);
 }
 
+/// The example with the settings that are commented out in it.
+fn shown(line: impl Fn(&str) -> &str) -> String {
+    let lines = EXAMPLE.lines().map(|text| match text.strip_prefix('#') {
+        Some(setting) if !setting.starts_with([' ', '#']) && !setting.is_empty() => line(setting),
+        _ => line(text),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_is_commented_out_in_the_example_can_be_used() {
+    let with_replica = shown(|line| {
+        let yubihsm = ["connector", "usb", "auth_key", "device_domain"];
+        if yubihsm.iter().any(|name| line.starts_with(name)) {
+            ""
+        } else {
+            line
+        }
+    });
+    let (config, _) = load(&with_replica).unwrap();
+    let members = config.hsm.members().unwrap();
+    assert_eq!(members[1].place, Place::Replica);
+
+    let yubihsm = EXAMPLE
+        .replace("module = ", "#module = ")
+        .replace("\ntoken = ", "\n#token = ")
+        .replace("\nsessions = ", "\n#sessions = ")
+        .replace("#connector = ", "connector = ")
+        .replace("#auth_key = ", "auth_key = ");
+    let (config, _) = load(&yubihsm).unwrap();
+    let members = config.hsm.members().unwrap();
+    assert!(matches!(members[0].device, Device::YubiHsm { .. }));
+}
+
 #[test]
 fn paths_are_relative_to_the_file() {
     let (config, folder) = load(MINIMAL).unwrap();
     assert_eq!(config.database(), folder.join("strongroom.db"));
     assert_eq!(config.tls.key, folder.join("tls/server.key"));
+    let member = config.hsm.members().unwrap().remove(0);
     assert_eq!(
-        config.hsm.module,
-        Path::new("/usr/lib/softhsm/libsofthsm2.so")
+        member.pin.to_string(),
+        format!("file:{}", folder.join("hsm-pin").display())
     );
 }
 
@@ -51,7 +95,9 @@ fn paths_are_relative_to_the_file() {
 fn what_is_unknown_missing_or_absurd_is_refused_in_one_line() {
     for (text, expected) in [
         (&format!("nmae = \"x\"\n{MINIMAL}"), "nmae"),
-        (&format!("{MINIMAL}pin = \"1234\"\n"), "pin"),
+        (&format!("{MINIMAL}pin = \"1234\"\n"), "source of the PIN"),
+        (&format!("{MINIMAL}auth_key = 2\n"), "YubiHSM 2"),
+        (&"[hsm]\n".to_owned(), "names no HSM"),
         (&"name = \"x\"\n".to_owned(), "hsm"),
         (&format!("name = \"a b\"\n{MINIMAL}"), "letters"),
         (
@@ -67,6 +113,14 @@ fn what_is_unknown_missing_or_absurd_is_refused_in_one_line() {
         (
             &format!("{MINIMAL}[passkeys]\norigins = [\"http://a\"]\n"),
             "passkeys",
+        ),
+        (
+            &format!("{MINIMAL}[limits]\naddress_failures = 4000000000\n"),
+            "100000",
+        ),
+        (
+            &format!("{MINIMAL}[limits]\naccount_failure_seconds = 86401\n"),
+            "a day",
         ),
         (&format!("{MINIMAL}[log]\nlevel = \"trace\"\n"), "line 4"),
     ] {
@@ -84,22 +138,25 @@ fn a_missing_file_says_what_to_do() {
 
 #[test]
 fn what_init_writes_reads_back() {
+    let hsm = Hsm {
+        module: Some("/a \"quoted\" folder/module.so".into()),
+        token: Some("strongroom".to_owned()),
+        pin: Some("credential:pin".parse().unwrap()),
+        ..Hsm::default()
+    };
     let initial = InitialConfig {
+        domain: None,
         name: "vault.example.com",
         listen: InitialListen {
             client: "[::1]:1".parse().unwrap(),
             admin: "127.0.0.1:2".parse().unwrap(),
         },
-        hsm: InitialHsm {
-            module: Path::new("/a \"quoted\" folder/module.so"),
-            token_label: "strongroom",
-            pin_file: Path::new("hsm-pin"),
-        },
+        hsm: &hsm,
     };
     let (config, _) = load(&toml::to_string(&initial).unwrap()).unwrap();
     assert_eq!(config.origin(), "vault.example.com/default");
     assert_eq!(config.listen.client, initial.listen.client);
-    assert_eq!(config.hsm.module, initial.hsm.module);
+    assert_eq!(config.hsm, hsm);
 }
 
 #[test]

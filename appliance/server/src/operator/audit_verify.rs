@@ -29,11 +29,22 @@ pub(crate) struct Arguments {
 struct Report<'a> {
     verified: bool,
     origin: &'a str,
+    /// The key that signs now; where several do, the one that began last.
     verifier_key: &'a str,
+    verifier_keys: Vec<VerifierKey<'a>>,
     leaves: u64,
     checkpoints: u64,
     newest_checkpoint_size: Option<u64>,
     problems: &'a [String],
+}
+
+/// A key of the log, and the sizes that it may sign.
+#[derive(Debug, Serialize)]
+struct VerifierKey<'a> {
+    key: &'a str,
+    from: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<u64>,
 }
 
 /// Verifies and reports. The exit status is 1 where anything does not match.
@@ -79,7 +90,20 @@ fn as_json(report: &AuditReport) -> Report<'_> {
     Report {
         verified: report.problems.is_empty(),
         origin: &report.origin,
-        verifier_key: &report.verifier_key,
+        verifier_key: report
+            .verifier_keys
+            .iter()
+            .rfind(|key| key.to.is_none())
+            .map_or("", |key| &key.verifier_key),
+        verifier_keys: report
+            .verifier_keys
+            .iter()
+            .map(|key| VerifierKey {
+                key: &key.verifier_key,
+                from: key.from,
+                to: key.to,
+            })
+            .collect(),
         leaves: report.leaves,
         checkpoints: report.checkpoints,
         newest_checkpoint_size: report.newest_checkpoint_size,
@@ -91,10 +115,15 @@ fn as_text(report: &AuditReport) -> String {
     let newest = report
         .newest_checkpoint_size
         .map(|size| format!(", the newest of {size} leaves"));
+    let keys: Vec<String> = report
+        .verifier_keys
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let keys = keys.join("\n              ");
     let mut text = format!(
-        "log:          {}\nverifier key: {}\nleaves:       {}\ncheckpoints:  {}{}\n",
+        "log:          {}\nverifier key: {keys}\nleaves:       {}\ncheckpoints:  {}{}\n",
         report.origin,
-        report.verifier_key,
         report.leaves,
         report.checkpoints,
         newest.unwrap_or_default()

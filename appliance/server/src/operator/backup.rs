@@ -47,7 +47,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         arguments.to.clone()
     };
     check_target(&config, &path)?;
-    let hsm = super::open_hsm(&config)?;
+    let hsm = super::open_hsm(&config.hsm)?;
     let report = if arguments.dry_run {
         Report {
             path,
@@ -89,7 +89,34 @@ fn as_text(report: &Report) -> String {
         |checkpoint| format!("the newest checkpoint is signed over {}", checkpoint.size),
     );
     format!(
-        "The backup is made: {path}\nlength:  {length} bytes\nleaves:  {}; {checkpoint}\n",
-        manifest.leaves
+        "The backup is made: {path}\nlength:  {length} bytes\nleaves:  {}; {checkpoint}\nwithout its HSM: {}\n",
+        manifest.leaves,
+        without_hsm(manifest)
     )
+}
+
+/// Who opens the backup when its HSM is gone.
+fn without_hsm(manifest: &Manifest) -> String {
+    let Some(recovery) = &manifest.recovery else {
+        return "nobody opens it, as there are no custodians (strongroomd ceremony renew)"
+            .to_owned();
+    };
+    let lost: Vec<String> = recovery
+        .unrecoverable()
+        .iter()
+        .map(u32::to_string)
+        .collect();
+    if !lost.is_empty() {
+        return format!(
+            "nobody opens all of it, as some of it is wrapped by version {} of the master KEK, which custodians cannot recover: let the \
+             rotation end and make another",
+            lost.join(", ")
+        );
+    }
+    let sets: Vec<String> = recovery
+        .recovery_keks
+        .iter()
+        .map(|kek| format!("any {} of {}", kek.threshold, kek.custodians.join(", ")))
+        .collect();
+    format!("{} open it", sets.join(", together with "))
 }

@@ -4,69 +4,73 @@
 //! folder may be thrown away, so that a failed or killed `init` can simply be run again. The PINs alone are kept where
 //! the token has been initialised with them, as PKCS#11 cannot undo that.
 
+mod making;
 mod site;
 
-use std::fs;
-use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
-use strongroom_hsm::HsmError;
-use strongroom_hsm::pkcs11::{Pin, Pkcs11Config, Pkcs11Hsm, initialise_token};
+use strongroom_hsm::Hsm;
+use strongroom_keystore::recovery::NewRecovery;
 use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{Keystore, NewDomain, Options, SystemClock};
 use strongroom_wire::account::CreatedAccount;
 
-use site::Site;
+pub(super) use making::SiteArguments;
+pub(super) use site::Site;
 
-use crate::config::{self, InitialConfig, InitialHsm, InitialListen};
-use crate::tls::authority;
+use crate::config;
 
 /// What `init` takes.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("token").required(true).args(["initialise_token", "pin_file"]))]
 pub(crate) struct Arguments {
-    /// The data folder to make.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// The PKCS#11 module of the HSM's vendor.
-    #[arg(long, value_name = "FILE")]
-    hsm_module: PathBuf,
-    /// The label of the token.
-    #[arg(long, value_name = "LABEL", default_value = "strongroom")]
-    token_label: String,
-    /// Initialise the first blank token under that label, with random PINs.
-    #[arg(long)]
-    initialise_token: bool,
-    /// Use the token that is there, with the PIN in this file.
-    #[arg(long, value_name = "FILE")]
-    pin_file: Option<PathBuf>,
-    /// Where clients reach the appliance.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
-    client_listen: SocketAddr,
-    /// Where administrators and the monitoring reach it.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9443")]
-    admin_listen: SocketAddr,
+    #[command(flatten)]
+    site: SiteArguments,
     /// The name of the first administrator's account, usually an e-mail address.
     #[arg(long, value_name = "NAME")]
     admin_account: String,
     /// The appliance's name; it stands in the checkpoints of the audit log, for good.
     #[arg(long, value_name = "NAME", default_value = "strongroom.local")]
     name: String,
-    /// A further host name or IP address for the server certificate. May be repeated.
-    #[arg(long, value_name = "NAME")]
-    hostname: Vec<String>,
     /// Take over the master KEK and the checkpoint key that an init which did not end has left in the HSM.
     #[arg(long)]
     adopt_keys: bool,
     /// Print what was made as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What a ceremony does while an appliance is made.
+pub(super) trait Attended {
+    /// Opens the HSM.
+    fn open(&mut self, hsm: &config::Hsm) -> anyhow::Result<Arc<dyn Hsm>>;
+
+    /// Before any key is made: gives custodians their shares of a recovery KEK, if there is to be one.
+    fn settle(&mut self, hsm: &dyn Hsm) -> anyhow::Result<Option<NewRecovery>>;
+
+    /// When all keys are made and nothing serves yet: records what happened.
+    fn record(&mut self, keystore: &Keystore, folder: &Path) -> anyhow::Result<()>;
+}
+
+/// An appliance that is made without custodians.
+struct Unattended;
+
+impl Attended for Unattended {
+    fn open(&mut self, hsm: &config::Hsm) -> anyhow::Result<Arc<dyn Hsm>> {
+        super::open_hsm(hsm)
+    }
+
+    fn settle(&mut self, _: &dyn Hsm) -> anyhow::Result<Option<NewRecovery>> {
+        Ok(None)
+    }
+
+    fn record(&mut self, _: &Keystore, _: &Path) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// What was made.
@@ -82,20 +86,28 @@ struct Made {
 
 /// Makes the appliance and says what was made.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    run_attended(arguments, &mut Unattended)
+}
+
+/// As [`run`], in the presence of custodians.
+pub(super) fn run_attended(
+    arguments: &Arguments,
+    attended: &mut dyn Attended,
+) -> anyhow::Result<ExitCode> {
     config::check_name(&arguments.name).map_err(anyhow::Error::msg)?;
-    let data = absolute(&arguments.data).context("the data folder's path cannot be resolved")?;
-    let site = Site::prepare(data)?;
-    let created = match make(&site, arguments) {
+    let site = arguments.site.site()?;
+    let created = match make(&site, arguments, attended) {
         Ok(created) => created,
         Err(error) => {
             site.clear();
             let cause = format!("{error:#}");
             bail!(
-                "nothing was initialised: {}; put that right and run init again",
+                "nothing was initialised: {}; put that right and run it again",
                 cause.trim_end_matches('.')
             );
         }
     };
+    let (client_url, admin_url) = arguments.site.urls();
     let made = Made {
         administrator: created.account.name,
         enrolment_code: created
@@ -103,8 +115,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .context("the administrator's account has no enrolment code")?,
         ca: site.tls().join("ca.pem"),
         config: site.config(),
-        client_url: url(arguments.client_listen, &arguments.hostname),
-        admin_url: url(arguments.admin_listen, &arguments.hostname),
+        client_url,
+        admin_url,
     };
     if arguments.json {
         super::print_json(&made)?;
@@ -114,131 +126,37 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn make(site: &Site, arguments: &Arguments) -> anyhow::Result<CreatedAccount> {
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(site.tls())
-        .context("the folder for certificates cannot be made")?;
-    authority::create(&site.tls(), &arguments.name, &certificate_names(arguments))?;
-
-    let (pin_file, pin) = match &arguments.pin_file {
-        Some(file) => {
-            let file = absolute(file).context("the PIN file's path cannot be resolved")?;
-            let pin = Pin::from_file(&file)?;
-            (file, pin)
-        }
-        None => (
-            PathBuf::from(Site::PIN),
-            new_token(site, &arguments.hsm_module, &arguments.token_label)?,
-        ),
-    };
-    let module = absolute(&arguments.hsm_module).context("the module's path cannot be resolved")?;
-    let hsm = Pkcs11Hsm::open(Pkcs11Config {
-        module: module.clone(),
-        token_label: arguments.token_label.clone(),
-        pin,
-        max_sessions: 2,
-    })?;
-
+fn make(
+    site: &Site,
+    arguments: &Arguments,
+    attended: &mut dyn Attended,
+) -> anyhow::Result<CreatedAccount> {
+    let opened = arguments
+        .site
+        .open(site, &arguments.name, &mut |hsm| attended.open(hsm))?;
     let domain = NewDomain {
         name: config::default_domain(),
         origin: config::origin(&arguments.name, &config::default_domain()),
         administrator: arguments.admin_account.clone(),
         adopt_keys: arguments.adopt_keys || site.resumes(),
+        recovery: attended.settle(&*opened.hsm)?,
     };
     let options = Options {
         domain: domain.name.clone(),
         ..Options::default()
     };
-    let created = {
-        let store = SqliteStore::create(&site.database())?;
-        Keystore::initialise(&store, Arc::new(hsm), &SystemClock, &domain, &options)?
-    };
-
-    let initial = InitialConfig {
-        name: &arguments.name,
-        listen: InitialListen {
-            client: arguments.client_listen,
-            admin: arguments.admin_listen,
-        },
-        hsm: InitialHsm {
-            module: &module,
-            token_label: &arguments.token_label,
-            pin_file: &pin_file,
-        },
-    };
-    let text = format!(
-        "# strongroomd's configuration. What is not said here keeps its default; strongroom.example.toml lists every setting.\n{}",
-        toml::to_string(&initial).context("the configuration cannot be written")?
-    );
-    site.complete(&text)
-        .context("the configuration cannot be written")?;
+    let store = Arc::new(SqliteStore::create(&site.database())?);
+    let hsm = Arc::clone(&opened.hsm);
+    let created = Keystore::initialise(&*store, hsm, &SystemClock, &domain, &options)?;
+    if domain.recovery.is_some() {
+        let hsm = Arc::clone(&opened.hsm);
+        let keystore = Keystore::attend(store, hsm, Arc::new(SystemClock), options)?;
+        attended.record(&keystore, site.folder())?;
+    }
+    arguments
+        .site
+        .complete(site, &arguments.name, &domain.name, &opened)?;
     Ok(created)
-}
-
-/// Initialises a token with random PINs, which are in the data folder before the token has them. Where an earlier `init` got that
-/// far, its token is used.
-fn new_token(site: &Site, module: &Path, label: &str) -> anyhow::Result<Pin> {
-    let (pin_file, so_pin_file) = (site.path(Site::PIN), site.path(Site::SO_PIN));
-    let again = pin_file.exists() && so_pin_file.exists();
-    let (pin, so_pin) = if again {
-        (Pin::from_file(&pin_file)?, Pin::from_file(&so_pin_file)?)
-    } else {
-        site.clear_pins();
-        let (pin, so_pin) = (Pin::random()?, Pin::random()?);
-        pin.write_new_file(&pin_file)?;
-        so_pin.write_new_file(&so_pin_file)?;
-        (pin, so_pin)
-    };
-    match initialise_token(module, label, &pin, &so_pin) {
-        Ok(()) => Ok(pin),
-        Err(HsmError::TokenExists { .. }) if again => Ok(pin),
-        Err(error) => {
-            if matches!(
-                error,
-                HsmError::TokenExists { .. }
-                    | HsmError::ModuleNotFound { .. }
-                    | HsmError::NoUninitialisedToken { .. }
-                    | HsmError::Malformed { .. }
-            ) {
-                // Nothing has these PINs.
-                site.clear_pins();
-            }
-            Err(error.into())
-        }
-    }
-}
-
-/// The names and addresses that the server certificate is for.
-fn certificate_names(arguments: &Arguments) -> Vec<String> {
-    let mut names = ["localhost", "127.0.0.1", "::1"]
-        .map(str::to_owned)
-        .to_vec();
-    let listened = [arguments.client_listen, arguments.admin_listen];
-    let listened = listened.iter().map(SocketAddr::ip);
-    let listened = listened.filter(|address| !address.is_unspecified());
-    let more = std::iter::once(arguments.name.clone())
-        .chain(arguments.hostname.iter().cloned())
-        .chain(listened.map(|address| address.to_string()));
-    for name in more {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
-/// The URL under which a listener is reached: by its address, or by a host name where it listens on all addresses.
-fn url(listen: SocketAddr, hostnames: &[String]) -> String {
-    if !listen.ip().is_unspecified() {
-        return format!("https://{listen}");
-    }
-    let host = hostnames.first().map_or("localhost", String::as_str);
-    let port = listen.port();
-    match host.parse() {
-        Ok(address) => format!("https://{}", SocketAddr::new(address, port)),
-        Err(_) => format!("https://{host}:{port}"),
-    }
 }
 
 fn as_text(made: &Made, arguments: &Arguments) -> String {
@@ -257,7 +175,7 @@ fn as_text(made: &Made, arguments: &Arguments) -> String {
         made.administrator,
         made.enrolment_code,
     );
-    if arguments.initialise_token {
+    if arguments.site.initialise_token {
         text += "The token's PIN is in hsm-pin and its security officer's in hsm-so-pin, both in the data folder: \
                  keep the latter elsewhere, as the appliance does not need it.\n";
     }
@@ -270,6 +188,7 @@ mod tests {
 
     use clap::Parser;
 
+    use super::making::url;
     use super::*;
 
     #[derive(Parser)]
@@ -283,7 +202,7 @@ mod tests {
             "init",
             "--data",
             "d",
-            "--hsm-module",
+            "--module",
             "m.so",
             "--admin-account",
             "a",
@@ -305,8 +224,9 @@ mod tests {
             "--hostname",
             "localhost",
         ]);
+        let given = given.unwrap();
         assert_eq!(
-            certificate_names(&given.unwrap()),
+            given.site.certificate_names(&given.name),
             [
                 "localhost",
                 "127.0.0.1",
@@ -339,8 +259,8 @@ mod tests {
     #[test]
     fn the_token_is_initialised_or_has_a_pin() {
         assert!(arguments(&["--initialise-token"]).is_ok());
-        assert!(arguments(&["--pin-file", "p"]).is_ok());
+        assert!(arguments(&["--pin", "prompt"]).is_ok());
         assert!(arguments(&[]).is_err());
-        assert!(arguments(&["--initialise-token", "--pin-file", "p"]).is_err());
+        assert!(arguments(&["--initialise-token", "--pin", "prompt"]).is_err());
     }
 }

@@ -1,37 +1,36 @@
 //! What an operator does at the command line: one file a subcommand.
 
 pub(crate) mod audit_verify;
-mod background;
 pub(crate) mod backup;
+pub(crate) mod ceremony;
+mod hsm_arguments;
+pub(crate) mod hsm_check;
 pub(crate) mod init;
 pub(crate) mod openapi;
+mod pin_prompt;
 mod progress;
 pub(crate) mod restore;
+pub(crate) mod seal;
 pub(crate) mod serve;
+pub(crate) mod status;
+pub(crate) mod unseal;
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use serde::Serialize;
 use strongroom_hsm::Hsm;
-use strongroom_hsm::pkcs11::{Pin, Pkcs11Config, Pkcs11Hsm};
 
-use crate::config::{self, Config};
+use crate::config;
+use crate::control::PinText;
+use crate::estate::Estate;
+use pin_prompt::Prompt;
 
-/// The HSM that the configuration names.
-fn open_hsm(config: &Config) -> anyhow::Result<Arc<dyn Hsm>> {
-    let config::Hsm {
-        module,
-        token_label,
-        pin_file,
-        sessions,
-    } = &config.hsm;
-    Ok(Arc::new(Pkcs11Hsm::open(Pkcs11Config {
-        module: module.clone(),
-        token_label: token_label.clone(),
-        pin: Pin::from_file(pin_file)?,
-        max_sessions: sessions.get(),
-    })?))
+/// The HSM that the configuration names, or its replica where that one cannot be opened. A PIN is asked for where the configuration
+/// says so.
+fn open_hsm(hsm: &config::Hsm) -> anyhow::Result<Arc<dyn Hsm>> {
+    let mut prompt = Prompt::default();
+    Estate::new(hsm)?.open(|member| Ok(PinText::new(&prompt.ask(member)?).read()?))
 }
 
 /// Writes to standard output. That its reader went away (as `head` does) is no error.

@@ -31,21 +31,28 @@ pub(crate) struct Arguments {
     /// The data folder to make; it must not be there, or be empty.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The newest checkpoint that is known; the configuration's witness file unless it is said.
-    #[arg(long, value_name = "FILE")]
-    witness: Option<PathBuf>,
-    /// Restore although the newest known checkpoint has leaves that the backup does not have: what was done since the backup is lost.
-    #[arg(long, requires = "reason")]
-    accept_older: bool,
-    /// Why; it is recorded in the audit log.
-    #[arg(long, value_name = "TEXT", requires = "accept_older")]
-    reason: Option<String>,
+    #[command(flatten)]
+    known: KnownCheckpoint,
     /// Verify everything and leave nothing behind.
     #[arg(long)]
     dry_run: bool,
     /// Print what was restored as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// The newest checkpoint that is known, and what to do with a backup that does not have all of it.
+#[derive(Debug, Args)]
+pub(super) struct KnownCheckpoint {
+    /// The newest checkpoint that is known; the configuration's witness file unless it is said.
+    #[arg(long, value_name = "FILE")]
+    pub(super) witness: Option<PathBuf>,
+    /// Restore although the newest known checkpoint has leaves that the backup does not have: what was done since the backup is lost.
+    #[arg(long, requires = "reason")]
+    accept_older: bool,
+    /// Why; it is recorded in the audit log.
+    #[arg(long, value_name = "TEXT", requires = "accept_older")]
+    reason: Option<String>,
 }
 
 /// What was restored, or would be.
@@ -62,12 +69,12 @@ struct Report<'a> {
 
 pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::load(config)?;
-    check_reason(arguments.reason.as_deref())?;
+    arguments.known.check()?;
     let data = absolute(&arguments.data).context("the data folder's path cannot be resolved")?;
     check_empty(&data)?;
     let backup = File::open(&arguments.backup)
         .with_context(|| format!("{} cannot be read", arguments.backup.display()))?;
-    let hsm = super::open_hsm(&config)?;
+    let hsm = super::open_hsm(&config.hsm)?;
 
     // Beside the target, so that it becomes the target in one step when it is whole.
     let parent = data
@@ -94,15 +101,21 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     };
 
     let witness = arguments
+        .known
         .witness
         .clone()
         .map_or_else(|| Witness::new(&config), Witness::at);
     let note = witness.read()?;
-    if arguments.witness.is_some() && note.is_none() {
+    if arguments.known.witness.is_some() && note.is_none() {
         bail!("there is no checkpoint at {}", witness.path().display());
     }
     let accepted = match &note {
-        Some(note) => hold(&config, arguments, &database, note, witness.path())?,
+        Some(note) => {
+            let store = SqliteStore::open(&database)?;
+            arguments
+                .known
+                .hold(&store, &config.domain, note, witness.path())?
+        }
         None => None,
     };
     let older = accepted.is_some();
@@ -146,42 +159,48 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Holds the restored database against the newest known checkpoint.
-fn hold(
-    config: &Config,
-    arguments: &Arguments,
-    database: &Path,
-    note: &str,
-    path: &Path,
-) -> anyhow::Result<Option<Accepted>> {
-    let shown = path.display();
-    let store = SqliteStore::open(database)?;
-    let held = hold_against(&store, &config.domain, note)
-        .with_context(|| format!("the backup cannot be held against {shown}"))?;
-    let (witnessed, what) = match held {
-        Held::Continues => return Ok(None),
-        Held::Behind { leaves, witnessed } => (
-            witnessed,
-            format!(
-                "the backup is older than the checkpoint in {shown}: it has {leaves} of {witnessed} leaves"
+impl KnownCheckpoint {
+    /// Whether the reason can stand in a leaf.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        check_reason(self.reason.as_deref())
+    }
+
+    /// Holds a restored database against a checkpoint, the newest that is known. Answers what was accepted, if it is older.
+    pub(super) fn hold(
+        &self,
+        store: &SqliteStore,
+        domain: &str,
+        note: &str,
+        path: &Path,
+    ) -> anyhow::Result<Option<Accepted>> {
+        let shown = path.display();
+        let held = hold_against(store, domain, note)
+            .with_context(|| format!("the backup cannot be held against {shown}"))?;
+        let (witnessed, what) = match held {
+            Held::Continues => return Ok(None),
+            Held::Behind { leaves, witnessed } => (
+                witnessed,
+                format!(
+                    "the backup is older than the checkpoint in {shown}: it has {leaves} of {witnessed} leaves"
+                ),
             ),
-        ),
-        Held::Diverges { witnessed } => (
-            witnessed,
-            format!(
-                "the backup has another history than the checkpoint of {witnessed} leaves in {shown} is signed over"
+            Held::Diverges { witnessed } => (
+                witnessed,
+                format!(
+                    "the backup has another history than the checkpoint of {witnessed} leaves in {shown} is signed over"
+                ),
             ),
-        ),
-    };
-    match (&arguments.reason, arguments.accept_older) {
-        (Some(reason), true) => Ok(Some(Accepted {
-            reason: reason.clone(),
-            witness: note.to_owned(),
-            witnessed,
-        })),
-        _ => bail!(
-            "{what}; use a newer backup, or say --accept-older --reason TEXT if there is none and what was done since is to be lost"
-        ),
+        };
+        match (&self.reason, self.accept_older) {
+            (Some(reason), true) => Ok(Some(Accepted {
+                reason: reason.clone(),
+                witness: note.to_owned(),
+                witnessed,
+            })),
+            _ => bail!(
+                "{what}; use a newer backup, or say --accept-older --reason TEXT if there is none and what was done since is to be lost"
+            ),
+        }
     }
 }
 
@@ -259,6 +278,7 @@ mod tests {
         assert!(
             parse(&["--accept-older", "--reason", "x"])
                 .unwrap()
+                .known
                 .accept_older
         );
         assert!(check_reason(Some(" ")).is_err());

@@ -1,4 +1,6 @@
 //! `strongroomd serve`: serves clients and administrators until SIGINT or SIGTERM.
+//!
+//! The listeners are up at once. Whether requests reach the keystore, the gate says: it waits for the HSM, or for operators.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -14,24 +16,22 @@ use anyhow::Context as _;
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls::ServerConfig;
-use strongroom_hsm::Hsm;
 use strongroom_keystore::store::sqlite::SqliteStore;
-use strongroom_keystore::{Keystore, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use utoipa_actix_web::AppExt as _;
 
 use crate::auth::limits::SignInLimits;
-use crate::backups::Schedule;
+use crate::background::Housekeeping;
 use crate::config::Config;
+use crate::control::Control;
 use crate::folder::{Addresses, DataFolder};
+use crate::gate::{Gate, guard};
 use crate::mail::Mailer;
 use crate::observe::observe;
-use crate::routes::health::NewestHealth;
+use crate::routes::health::NewestStorage;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
-use crate::witness::{self, Witness};
 use crate::{logging, metrics, tls};
-
-use super::background::Background;
 
 /// How long requests that are being answered may take once a stop was asked for, in seconds.
 const STOP_TIMEOUT: u64 = 20;
@@ -54,14 +54,14 @@ pub(crate) struct Arguments {
 /// What the handlers of both listeners share.
 #[derive(Clone)]
 struct Shared {
-    keystore: web::Data<Keystore>,
+    gate: web::Data<Gate>,
     limits: web::Data<SignInLimits>,
     body_limits: web::Data<BodyLimits>,
-    health: web::Data<NewestHealth>,
+    storage: web::Data<NewestStorage>,
     metrics: web::Data<PrometheusHandle>,
 }
 
-/// Serves until asked to stop.
+/// Serves until asked to stop, or until something is found with which the appliance must not go on.
 pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::load(config)?;
     logging::start(config.log).context("the log cannot be started")?;
@@ -75,75 +75,47 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         client: client.local_addr()?,
         admin: admin.local_addr()?,
     };
-    let hsm = super::open_hsm(&config)?;
-    let witness = Arc::new(Witness::new(&config));
-    let mailer = Mailer::new(&config).context("mail cannot be sent")?;
+    let database = config.database();
+    let store = SqliteStore::open(&database)
+        .with_context(|| format!("the database {} cannot be opened", database.display()))?;
+    // Said now, and not each time that the gate opens.
+    Mailer::new(&config).context("mail cannot be sent")?;
+    let (gate, failed) = Gate::new(config.clone(), Arc::new(store))?;
     let shared = Shared {
-        keystore: web::Data::new(open_keystore(&config, Arc::clone(&hsm), &witness)?),
+        gate: web::Data::from(Arc::clone(&gate)),
         limits: web::Data::new(SignInLimits::new(&config.limits)),
         body_limits: web::Data::new(BodyLimits::from(&config.limits)),
-        health: web::Data::default(),
+        storage: web::Data::default(),
         metrics: web::Data::new(metrics::start()?),
     };
-    let background = Background::start(
-        web::Data::clone(&shared.keystore).into_inner(),
+    let housekeeping = Housekeeping::start(
         web::Data::clone(&shared.limits).into_inner(),
         web::Data::clone(&shared.metrics).into_inner(),
-        config.keystore.rotation_rate,
-        Arc::clone(&witness),
-        mailer,
-        |stop| Schedule::new(&config, hsm, stop),
     )
     .context("a background thread cannot be started")?;
+    let control = Control::start(&config.data, Arc::clone(&gate))?;
 
-    let keystore = web::Data::clone(&shared.keystore);
     let served = rt::System::new().block_on(async {
         let servers = [
             server(Listener::Client, client, &tls, &shared)?,
             server(Listener::Administration, admin, &tls, &shared)?,
         ];
-        // Before anybody is told that it serves, so that whoever asks it to stop at once is heard.
+        // Before anybody is told that it listens, so that whoever asks it to stop at once is heard.
         let stops = [
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
         ];
+        gate.start()?;
         folder.publish(addresses)?;
-        tracing::info!(client = %addresses.client, administration = %addresses.admin, "ready");
-        serve_until_stopped(servers, stops).await
+        tracing::info!(client = %addresses.client, administration = %addresses.admin, "listening");
+        serve_until_stopped(servers, stops, failed).await
     });
 
     folder.withdraw();
-    background.stop();
-    let signed = keystore.sign_checkpoint().map_err(anyhow::Error::from);
-    match signed.and_then(|_| witness.keep(&keystore)) {
-        Ok(()) => tracing::info!("stopped"),
-        Err(error) => tracing::error!(%error, "stopped without a last checkpoint"),
-    }
-    keystore.wipe();
+    control.stop();
+    housekeeping.stop();
+    gate.close();
     served.map(|()| ExitCode::SUCCESS)
-}
-
-/// Opens the keystore, unless its database was rolled back, and records a restore.
-fn open_keystore(
-    config: &Config,
-    hsm: Arc<dyn Hsm>,
-    witness: &Witness,
-) -> anyhow::Result<Keystore> {
-    let database = config.database();
-    let store = SqliteStore::open(&database)
-        .with_context(|| format!("the database {} cannot be opened", database.display()))?;
-    let restored = witness::restored(config, &store)?;
-    witness.check(&store, &config.domain, restored.as_ref())?;
-    let keystore = Keystore::open(
-        Arc::new(store),
-        hsm,
-        Arc::new(SystemClock),
-        config.keystore_options(),
-    )?;
-    if let Some(restored) = restored {
-        witness::record(config, &keystore, witness, &restored)?;
-    }
-    Ok(keystore)
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -167,16 +139,17 @@ fn server(
         App::new()
             .app_data(web::Data::new(listener))
             .app_data(web::Data::clone(&table))
-            .app_data(web::Data::clone(&shared.keystore))
+            .app_data(web::Data::clone(&shared.gate))
             .app_data(web::Data::clone(&shared.limits))
             .app_data(web::Data::clone(&shared.body_limits))
-            .app_data(web::Data::clone(&shared.health))
+            .app_data(web::Data::clone(&shared.storage))
             .app_data(web::Data::clone(&shared.metrics))
             .configure(extractor_settings)
             .into_utoipa_app()
             .configure(|services| listener.routes(services))
             .into_app()
             .default_service(web::to(unrouted))
+            .wrap(from_fn(guard))
             .wrap(from_fn(observe))
     })
     .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
@@ -193,14 +166,20 @@ fn server(
     Ok(server.run())
 }
 
-/// Waits for a signal to stop, lets the requests that are being answered finish, and returns.
-async fn serve_until_stopped(servers: [Server; 2], stops: [Signal; 2]) -> anyhow::Result<()> {
+/// Waits for a signal to stop, or for a failure, lets the requests that are being answered finish, and returns.
+async fn serve_until_stopped(
+    servers: [Server; 2],
+    stops: [Signal; 2],
+    mut failed: oneshot::Receiver<anyhow::Error>,
+) -> anyhow::Result<()> {
     let [mut interrupt, mut terminate] = stops;
     let handles = servers.each_ref().map(Server::handle);
     let [mut client, mut administration] = servers.map(rt::spawn);
+    let mut failure = None;
     tokio::select! {
         _ = interrupt.recv() => tracing::info!("stopping (SIGINT)"),
         _ = terminate.recv() => tracing::info!("stopping (SIGTERM)"),
+        Ok(error) = &mut failed => failure = Some(error),
         ended = &mut client => return Ok(ended.context("the client listener failed")??),
         ended = &mut administration => return Ok(ended.context("the administration listener failed")??),
     }
@@ -208,5 +187,5 @@ async fn serve_until_stopped(servers: [Server; 2], stops: [Signal; 2]) -> anyhow
     tokio::join!(first.stop(true), second.stop(true));
     client.await??;
     administration.await??;
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }

@@ -3,7 +3,6 @@
 use actix_web::http::StatusCode;
 use actix_web::{get, patch, post, web};
 use serde::Deserialize;
-use strongroom_keystore::Keystore;
 use strongroom_wire::account::{
     Account, AccountPage, ChangedAccount, CreateAccount, CreatedAccount, UpdateAccount,
 };
@@ -13,6 +12,7 @@ use utoipa::IntoParams;
 use super::body::Json;
 use super::{Answer, acted, ask, shown};
 use crate::auth::Caller;
+use crate::gate::OpenKeystore;
 
 /// Which accounts to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -34,7 +34,7 @@ pub(super) struct AccountQuery {
     responses((status = 200, description = "The caller's account.", body = Account)),
 )]
 #[get("/v1/accounts/me")]
-pub(super) async fn own(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn own(caller: Caller, keystore: OpenKeystore) -> Answer {
     let account = ask(keystore, move |keystore| keystore.own_account(&caller)).await?;
     Ok(shown(&account))
 }
@@ -52,7 +52,7 @@ pub(super) async fn own(caller: Caller, keystore: web::Data<Keystore>) -> Answer
 pub(super) async fn create(
     caller: Caller,
     Json(request): Json<CreateAccount>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let created = ask(keystore, move |keystore| {
         keystore.create_account(&caller, request)
@@ -74,7 +74,7 @@ pub(super) async fn create(
 pub(super) async fn list(
     caller: Caller,
     query: web::Query<AccountQuery>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let AccountQuery { after, limit } = query.into_inner();
     let page = ask(keystore, move |keystore| {
@@ -97,7 +97,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     caller: Caller,
     account: web::Path<AccountId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = account.into_inner();
     let account = ask(keystore, move |keystore| keystore.account(&caller, account)).await?;
@@ -119,7 +119,7 @@ pub(super) async fn update(
     caller: Caller,
     account: web::Path<AccountId>,
     Json(request): Json<UpdateAccount>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = account.into_inner();
     let changed = ask(keystore, move |keystore| {
@@ -142,7 +142,7 @@ pub(super) async fn update(
 pub(super) async fn invite(
     caller: Caller,
     account: web::Path<AccountId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = account.into_inner();
     let invited = ask(keystore, move |keystore| {

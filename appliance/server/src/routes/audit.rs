@@ -1,11 +1,11 @@
 //! The audit log.
 
 use actix_web::{get, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::audit::{CheckpointNote, InclusionProof, RecordPage, RecordQuery};
 
 use super::{Answer, ask, shown};
 use crate::auth::Caller;
+use crate::gate::OpenKeystore;
 
 /// List audit records.
 ///
@@ -20,7 +20,7 @@ use crate::auth::Caller;
 pub(super) async fn records(
     caller: Caller,
     query: web::Query<RecordQuery>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let query = query.into_inner();
     let page = ask(keystore, move |keystore| keystore.records(&caller, query)).await?;
@@ -34,7 +34,7 @@ pub(super) async fn records(
     responses((status = 200, description = "The checkpoint (C2SP tlog-checkpoint).", body = CheckpointNote)),
 )]
 #[get("/v1/audit/checkpoint")]
-pub(super) async fn checkpoint(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn checkpoint(caller: Caller, keystore: OpenKeystore) -> Answer {
     let note = ask(keystore, move |keystore| keystore.checkpoint(&caller)).await?;
     Ok(shown(&note))
 }
@@ -47,11 +47,7 @@ pub(super) async fn checkpoint(caller: Caller, keystore: web::Data<Keystore>) ->
     responses((status = 200, description = "The leaf and its inclusion proof (RFC 9162 section 2.1.3).", body = InclusionProof)),
 )]
 #[get("/v1/audit/{index}/proof")]
-pub(super) async fn proof(
-    caller: Caller,
-    index: web::Path<u64>,
-    keystore: web::Data<Keystore>,
-) -> Answer {
+pub(super) async fn proof(caller: Caller, index: web::Path<u64>, keystore: OpenKeystore) -> Answer {
     let index = index.into_inner();
     let proof = ask(keystore, move |keystore| {
         keystore.inclusion_proof(&caller, index)

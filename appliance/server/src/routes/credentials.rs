@@ -2,7 +2,6 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{delete, get, post, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::account::Done;
 use strongroom_wire::credential::{
     ConfirmTotp, CredentialName, Credentials, FactorAdded, PasskeyRegistration, RecoveryCodes,
@@ -13,6 +12,7 @@ use super::body::Json;
 use super::{Answer, acted, ask, shown};
 use crate::auth::Caller;
 use crate::auth::limits::SignInLimits;
+use crate::gate::OpenKeystore;
 use crate::problems::Failure;
 
 /// List one's own credentials.
@@ -22,7 +22,7 @@ use crate::problems::Failure;
     responses((status = 200, description = "The caller's credentials.", body = Credentials)),
 )]
 #[get("/v1/accounts/me/credentials")]
-pub(super) async fn list(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn list(caller: Caller, keystore: OpenKeystore) -> Answer {
     let credentials = ask(keystore, move |keystore| keystore.credentials(&caller)).await?;
     Ok(shown(&credentials))
 }
@@ -40,7 +40,7 @@ pub(super) async fn list(caller: Caller, keystore: web::Data<Keystore>) -> Answe
 pub(super) async fn remove(
     caller: Caller,
     credential: web::Path<CredentialName>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let credential = credential.into_inner();
     let done = ask(keystore, move |keystore| {
@@ -59,7 +59,7 @@ pub(super) async fn remove(
     responses((status = 200, description = "The secret.", body = TotpStarted)),
 )]
 #[post("/v1/accounts/me/totp/start")]
-pub(super) async fn start_totp(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn start_totp(caller: Caller, keystore: OpenKeystore) -> Answer {
     let started = ask(keystore, move |keystore| keystore.start_totp(&caller)).await?;
     Ok(shown(&started))
 }
@@ -78,7 +78,7 @@ pub(super) async fn confirm_totp(
     caller: Caller,
     limits: web::Data<SignInLimits>,
     Json(request): Json<ConfirmTotp>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let source = caller.source;
     limits.admit_source(source)?;
@@ -102,7 +102,7 @@ pub(super) async fn confirm_totp(
     responses((status = 201, description = "The codes, shown this once.", body = RecoveryCodes)),
 )]
 #[post("/v1/accounts/me/recovery-codes")]
-pub(super) async fn make_recovery_codes(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn make_recovery_codes(caller: Caller, keystore: OpenKeystore) -> Answer {
     let codes = ask(keystore, move |keystore| {
         keystore.make_recovery_codes(&caller)
     })
@@ -117,7 +117,7 @@ pub(super) async fn make_recovery_codes(caller: Caller, keystore: web::Data<Keys
     responses((status = 200, description = "What to ask the authenticator for.", body = PasskeyRegistration)),
 )]
 #[post("/v1/accounts/me/passkeys/start")]
-pub(super) async fn start_passkey(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn start_passkey(caller: Caller, keystore: OpenKeystore) -> Answer {
     let started = ask(keystore, move |keystore| {
         keystore.start_passkey_registration(&caller)
     })
@@ -138,7 +138,7 @@ pub(super) async fn start_passkey(caller: Caller, keystore: web::Data<Keystore>)
 pub(super) async fn register_passkey(
     caller: Caller,
     Json(request): Json<RegisterPasskey>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let added = ask(keystore, move |keystore| {
         keystore.register_passkey(&caller, request)

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::{post, web};
 use strongroom_keystore::{Answer as KeystoreAnswer, Keystore};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
@@ -11,6 +12,8 @@ use super::body::Json;
 use super::{Answer, acted, ask, shown};
 use crate::auth::Source;
 use crate::auth::limits::SignInLimits;
+use crate::auth::pace::evenly;
+use crate::gate::OpenKeystore;
 use crate::problems::Failure;
 
 /// Start an enrolment.
@@ -23,12 +26,12 @@ use crate::problems::Failure;
     request_body = StartEnrolment,
     responses((status = 200, description = "The OPAQUE registration response.", body = EnrolmentStarted)),
 )]
-#[post("/v1/enrolments/start")]
+#[post("/v1/enrolments/start", wrap = "from_fn(evenly)")]
 pub(super) async fn start(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<StartEnrolment>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = request.account.clone();
     let started = limited(&limits, keystore, account, source, move |keystore| {
@@ -48,12 +51,12 @@ pub(super) async fn start(
     request_body = FinishEnrolment,
     responses((status = 200, description = "The account is enrolled and can sign in.", body = Done)),
 )]
-#[post("/v1/enrolments/finish")]
+#[post("/v1/enrolments/finish", wrap = "from_fn(evenly)")]
 pub(super) async fn finish(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishEnrolment>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = request.account.clone();
     let done = limited(&limits, keystore, account, source, move |keystore| {
@@ -66,7 +69,7 @@ pub(super) async fn finish(
 /// Makes a call that costs `account` and `source` an attempt unless it turns out well or fails by no fault of theirs.
 pub(super) async fn limited<T: Send + 'static>(
     limits: &SignInLimits,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
     account: String,
     source: IpAddr,
     call: impl FnOnce(&Keystore) -> KeystoreAnswer<T> + Send + 'static,

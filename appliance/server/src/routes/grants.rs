@@ -2,7 +2,6 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{delete, get, post, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::account::Done;
 use strongroom_wire::id::{GrantId, KeyId};
 use strongroom_wire::key::{Grants, ShareKey, Shared};
@@ -10,6 +9,7 @@ use strongroom_wire::key::{Grants, ShareKey, Shared};
 use super::body::Json;
 use super::{Answer, acted, ask, shown};
 use crate::auth::Caller;
+use crate::gate::OpenKeystore;
 
 /// Share a key.
 ///
@@ -26,7 +26,7 @@ pub(super) async fn share(
     caller: Caller,
     key: web::Path<KeyId>,
     Json(request): Json<ShareKey>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let key = key.into_inner();
     let shared = ask(keystore, move |keystore| {
@@ -44,11 +44,7 @@ pub(super) async fn share(
     responses((status = 200, description = "The grants, the oldest first.", body = Grants)),
 )]
 #[get("/v1/keys/{key}/grants")]
-pub(super) async fn list(
-    caller: Caller,
-    key: web::Path<KeyId>,
-    keystore: web::Data<Keystore>,
-) -> Answer {
+pub(super) async fn list(caller: Caller, key: web::Path<KeyId>, keystore: OpenKeystore) -> Answer {
     let key = key.into_inner();
     let grants = ask(keystore, move |keystore| keystore.grants(&caller, key)).await?;
     Ok(shown(&grants))
@@ -70,7 +66,7 @@ pub(super) async fn list(
 pub(super) async fn revoke(
     caller: Caller,
     path: web::Path<(KeyId, GrantId)>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let (key, grant) = path.into_inner();
     let done = ask(keystore, move |keystore| {

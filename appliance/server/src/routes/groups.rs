@@ -2,13 +2,13 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{delete, get, put, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::account::{AddMember, Done, GroupMembers};
 use strongroom_wire::id::AccountId;
 
 use super::body::Json;
 use super::{Answer, acted, ask, shown};
 use crate::auth::Caller;
+use crate::gate::OpenKeystore;
 
 /// List a group's members.
 ///
@@ -23,7 +23,7 @@ use crate::auth::Caller;
 pub(super) async fn members(
     caller: Caller,
     group: web::Path<AccountId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let group = group.into_inner();
     let members = ask(keystore, move |keystore| {
@@ -48,7 +48,7 @@ pub(super) async fn add(
     caller: Caller,
     group: web::Path<AccountId>,
     Json(request): Json<AddMember>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let group = group.into_inner();
     let done = ask(keystore, move |keystore| {
@@ -60,7 +60,7 @@ pub(super) async fn add(
 
 /// Remove a member from a group.
 ///
-/// Its managers, and the member itself.
+/// Its managers, and the member itself. The group's KEK gets a new version; what older ones sealed is sealed again in the background.
 #[utoipa::path(
     tag = "groups",
     operation_id = "remove_group_member",
@@ -74,7 +74,7 @@ pub(super) async fn add(
 pub(super) async fn remove(
     caller: Caller,
     path: web::Path<(AccountId, AccountId)>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let (group, member) = path.into_inner();
     let done = ask(keystore, move |keystore| {

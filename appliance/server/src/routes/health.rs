@@ -4,36 +4,36 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, get, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::health::{Health, Status};
 
 use super::{Answer, wait_for};
+use crate::gate::Gate;
 
-/// For how long an answer is good: strangers may ask, and the HSM has better things to do.
+/// For how long the storage's answer is good: strangers may ask, and it has better things to do.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The newest answer of the HSM and the storage.
+/// The newest answer of the storage.
 #[derive(Debug, Default)]
-pub(crate) struct NewestHealth(Mutex<Option<(Instant, Health)>>);
+pub(crate) struct NewestStorage(Mutex<Option<(Instant, Status)>>);
 
-impl NewestHealth {
+impl NewestStorage {
     /// The newest answer, asked for again when it is older than [`FRESH`]. One thread asks at a time.
-    pub(crate) fn get(&self, ask: impl FnOnce() -> Health) -> Health {
+    pub(crate) fn get(&self, ask: impl FnOnce() -> Status) -> Status {
         let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((asked, health)) = &*newest
+        if let Some((asked, status)) = *newest
             && asked.elapsed() < FRESH
         {
-            return health.clone();
+            return status;
         }
-        let health = ask();
-        *newest = Some((Instant::now(), health.clone()));
-        health
+        let status = ask();
+        *newest = Some((Instant::now(), status));
+        status
     }
 }
 
 /// Tell whether the appliance works.
 ///
-/// Needs no session. The answer may be a second old.
+/// Needs no session, and is answered whatever the appliance's state is. What it says of the storage may be a second old.
 #[utoipa::path(
     tag = "health",
     operation_id = "show_health",
@@ -44,8 +44,8 @@ impl NewestHealth {
     ),
 )]
 #[get("/v1/health")]
-pub(super) async fn show(keystore: web::Data<Keystore>, newest: web::Data<NewestHealth>) -> Answer {
-    let health = wait_for(move || newest.get(|| keystore.health())).await?;
+pub(super) async fn show(gate: web::Data<Gate>, storage: web::Data<NewestStorage>) -> Answer {
+    let health = wait_for(move || gate.health(&storage)).await?;
     Ok(match health.status {
         Status::Ok => HttpResponse::Ok().json(health),
         Status::Failing => HttpResponse::ServiceUnavailable().json(health),
@@ -58,19 +58,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_kept_for_a_moment() {
-        let newest = NewestHealth::default();
-        let answer = |status| Health {
-            status,
-            hsm: status,
-            storage: status,
-            version: String::new(),
-        };
-        let first = newest.get(|| answer(Status::Failing));
-        assert_eq!(first.status, Status::Failing);
-        let again = newest.get(|| answer(Status::Ok));
-        assert_eq!(again.status, Status::Failing);
+        let newest = NewestStorage::default();
+        assert_eq!(newest.get(|| Status::Failing), Status::Failing);
+        assert_eq!(newest.get(|| Status::Ok), Status::Failing);
         std::thread::sleep(FRESH);
-        let later = newest.get(|| answer(Status::Ok));
-        assert_eq!(later.status, Status::Ok);
+        assert_eq!(newest.get(|| Status::Ok), Status::Ok);
     }
 }

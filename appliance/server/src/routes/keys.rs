@@ -2,7 +2,6 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{delete, get, post, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
     ChangeState, ChangedKey, CreateKeys, CreatedKeys, Key, KeyPage, KeyQuery, Material, ReleaseKey,
@@ -11,6 +10,7 @@ use strongroom_wire::key::{
 use super::body::{Json, LargeJson};
 use super::{Answer, acted, ask, shown};
 use crate::auth::Caller;
+use crate::gate::OpenKeystore;
 
 /// Create keys.
 ///
@@ -25,7 +25,7 @@ use crate::auth::Caller;
 pub(super) async fn create(
     caller: Caller,
     Json(request): LargeJson<CreateKeys>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let created = ask(keystore, move |keystore| {
         keystore.create_keys(&caller, request)
@@ -46,7 +46,7 @@ pub(super) async fn create(
 pub(super) async fn list(
     caller: Caller,
     query: web::Query<KeyQuery>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let query = query.into_inner();
     let page = ask(keystore, move |keystore| keystore.keys(&caller, query)).await?;
@@ -61,11 +61,7 @@ pub(super) async fn list(
     responses((status = 200, description = "The key, without its material.", body = Key)),
 )]
 #[get("/v1/keys/{key}")]
-pub(super) async fn show(
-    caller: Caller,
-    key: web::Path<KeyId>,
-    keystore: web::Data<Keystore>,
-) -> Answer {
+pub(super) async fn show(caller: Caller, key: web::Path<KeyId>, keystore: OpenKeystore) -> Answer {
     let key = key.into_inner();
     let key = ask(keystore, move |keystore| keystore.key(&caller, key)).await?;
     Ok(shown(&key))
@@ -84,7 +80,7 @@ pub(super) async fn show(
 pub(super) async fn destroy(
     caller: Caller,
     key: web::Path<KeyId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let key = key.into_inner();
     let changed = ask(keystore, move |keystore| keystore.destroy(&caller, key)).await?;
@@ -106,7 +102,7 @@ pub(super) async fn release(
     caller: Caller,
     key: web::Path<KeyId>,
     Json(request): Json<ReleaseKey>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let key = key.into_inner();
     let material = ask(keystore, move |keystore| {
@@ -129,7 +125,7 @@ pub(super) async fn release(
 pub(super) async fn rotate(
     caller: Caller,
     key: web::Path<KeyId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let key = key.into_inner();
     let changed = ask(keystore, move |keystore| keystore.rotate(&caller, key)).await?;
@@ -151,7 +147,7 @@ pub(super) async fn change_state(
     caller: Caller,
     key: web::Path<KeyId>,
     Json(request): Json<ChangeState>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let key = key.into_inner();
     let changed = ask(keystore, move |keystore| {

@@ -2,10 +2,10 @@
 
 use actix_web::{HttpResponse, get, web};
 use metrics_exporter_prometheus::PrometheusHandle;
-use strongroom_keystore::Keystore;
 
-use super::health::NewestHealth;
+use super::health::NewestStorage;
 use super::{Answer, wait_for};
+use crate::gate::Gate;
 use crate::metrics;
 
 /// The media type of the Prometheus text format.
@@ -13,7 +13,7 @@ const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Show metrics in the Prometheus text format.
 ///
-/// Needs no session: this listener belongs on the management network. Nothing in it names an account or a key.
+/// Needs no session, and is answered whatever the appliance's state is: this listener belongs on the management network. Nothing in it names an account or a key.
 #[utoipa::path(
     tag = "health",
     operation_id = "show_metrics",
@@ -22,13 +22,15 @@ const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 )]
 #[get("/metrics")]
 pub(super) async fn show(
-    newest: web::Data<NewestHealth>,
+    storage: web::Data<NewestStorage>,
     handle: web::Data<PrometheusHandle>,
-    keystore: web::Data<Keystore>,
+    gate: web::Data<Gate>,
 ) -> Answer {
     let text = wait_for(move || {
-        let health = newest.get(|| keystore.health());
-        metrics::state(&health, keystore.statistics().ok().as_ref());
+        metrics::state(&gate.health(&storage), gate.statistics().as_ref());
+        for (member, status) in gate.hsms() {
+            metrics::hsm(member.place.name(), status.as_ref());
+        }
         handle.render()
     })
     .await?;

@@ -30,6 +30,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(crate) use body::BodyLimits;
 
+use crate::gate::OpenKeystore;
 use crate::metrics as counters;
 use crate::problems::Failure;
 
@@ -189,7 +190,7 @@ pub(crate) async fn unrouted(request: HttpRequest, table: web::Data<RouteTable>)
 
 /// Makes one call into the keystore, on a thread that may wait.
 async fn ask<T: Send + 'static>(
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
     call: impl FnOnce(&Keystore) -> KeystoreAnswer<T> + Send + 'static,
 ) -> Result<T, Failure> {
     wait_for(move || call(&keystore))

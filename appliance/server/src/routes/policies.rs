@@ -2,7 +2,6 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{get, put, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::id::{GrantId, KeyId};
 use strongroom_wire::key::{ChangedKey, Shared};
 use strongroom_wire::policy::{
@@ -12,6 +11,7 @@ use strongroom_wire::policy::{
 use super::body::Json;
 use super::{Answer, acted, ask, shown};
 use crate::auth::Caller;
+use crate::gate::OpenKeystore;
 
 /// Show the domain's policy.
 ///
@@ -22,7 +22,7 @@ use crate::auth::Caller;
     responses((status = 200, description = "The policy.", body = DomainPolicy)),
 )]
 #[get("/v1/domain/policy")]
-pub(super) async fn of_domain(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn of_domain(caller: Caller, keystore: OpenKeystore) -> Answer {
     let policy = ask(keystore, move |keystore| keystore.domain_policy(&caller)).await?;
     Ok(shown(&policy))
 }
@@ -40,7 +40,7 @@ pub(super) async fn of_domain(caller: Caller, keystore: web::Data<Keystore>) -> 
 pub(super) async fn set_of_domain(
     caller: Caller,
     Json(request): Json<DomainPolicy>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let changed = ask(keystore, move |keystore| {
         keystore.set_domain_policy(&caller, request)
@@ -64,7 +64,7 @@ pub(super) async fn set_of_key(
     caller: Caller,
     key: web::Path<KeyId>,
     Json(request): Json<UsagePolicy>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let key = key.into_inner();
     let changed = ask(keystore, move |keystore| {
@@ -92,7 +92,7 @@ pub(super) async fn set_of_grant(
     caller: Caller,
     path: web::Path<(KeyId, GrantId)>,
     Json(request): Json<UsagePolicy>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let (key, grant) = path.into_inner();
     let changed = ask(keystore, move |keystore| {
@@ -116,7 +116,7 @@ pub(super) async fn preview(
     caller: Caller,
     key: web::Path<KeyId>,
     query: web::Query<PreviewQuery>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let (key, query) = (key.into_inner(), query.into_inner());
     let preview = ask(keystore, move |keystore| {

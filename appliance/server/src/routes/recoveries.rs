@@ -1,8 +1,8 @@
 //! Recovery of accounts whose holders have lost their password, and invitations.
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::{delete, get, post, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::account::{Done, EnrolmentStarted};
 use strongroom_wire::id::AccountId;
 use strongroom_wire::invitation::{Invite, Invited};
@@ -12,7 +12,9 @@ use super::body::Json;
 use super::enrolments::limited;
 use super::{Answer, acted, ask, shown};
 use crate::auth::limits::SignInLimits;
+use crate::auth::pace::evenly;
 use crate::auth::{Caller, Source};
+use crate::gate::OpenKeystore;
 
 /// Show the recovery of one's own account that is under way.
 #[utoipa::path(
@@ -21,7 +23,7 @@ use crate::auth::{Caller, Source};
     responses((status = 200, description = "The recovery, if one is under way.", body = PresentRecovery)),
 )]
 #[get("/v1/accounts/me/recovery")]
-pub(super) async fn own(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn own(caller: Caller, keystore: OpenKeystore) -> Answer {
     let present = ask(keystore, move |keystore| {
         keystore.present_recovery(&caller, None)
     })
@@ -36,7 +38,7 @@ pub(super) async fn own(caller: Caller, keystore: web::Data<Keystore>) -> Answer
     responses((status = 200, description = "The recovery is cancelled.", body = Done)),
 )]
 #[delete("/v1/accounts/me/recovery")]
-pub(super) async fn cancel_own(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn cancel_own(caller: Caller, keystore: OpenKeystore) -> Answer {
     let done = ask(keystore, move |keystore| {
         keystore.cancel_recovery(&caller, None)
     })
@@ -58,7 +60,7 @@ pub(super) async fn cancel_own(caller: Caller, keystore: web::Data<Keystore>) ->
 pub(super) async fn start(
     caller: Caller,
     account: web::Path<AccountId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = account.into_inner();
     let started = ask(keystore, move |keystore| {
@@ -81,7 +83,7 @@ pub(super) async fn start(
 pub(super) async fn approve(
     caller: Caller,
     account: web::Path<AccountId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = account.into_inner();
     let approved = ask(keystore, move |keystore| {
@@ -104,7 +106,7 @@ pub(super) async fn approve(
 pub(super) async fn show(
     caller: Caller,
     account: web::Path<AccountId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = account.into_inner();
     let present = ask(keystore, move |keystore| {
@@ -127,7 +129,7 @@ pub(super) async fn show(
 pub(super) async fn cancel(
     caller: Caller,
     account: web::Path<AccountId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = account.into_inner();
     let done = ask(keystore, move |keystore| {
@@ -147,12 +149,12 @@ pub(super) async fn cancel(
     request_body = StartRecovery,
     responses((status = 200, description = "The OPAQUE registration response.", body = EnrolmentStarted)),
 )]
-#[post("/v1/recoveries/start")]
+#[post("/v1/recoveries/start", wrap = "from_fn(evenly)")]
 pub(super) async fn start_password(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<StartRecovery>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = request.account.clone();
     let started = limited(&limits, keystore, account, source, move |keystore| {
@@ -172,12 +174,12 @@ pub(super) async fn start_password(
     request_body = FinishRecovery,
     responses((status = 200, description = "The account is recovered and can sign in.", body = Done)),
 )]
-#[post("/v1/recoveries/finish")]
+#[post("/v1/recoveries/finish", wrap = "from_fn(evenly)")]
 pub(super) async fn finish_password(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishRecovery>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = request.account.clone();
     let done = limited(&limits, keystore, account, source, move |keystore| {
@@ -201,7 +203,7 @@ pub(super) async fn finish_password(
 pub(super) async fn invite(
     caller: Caller,
     Json(request): Json<Invite>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let invited = ask(keystore, move |keystore| keystore.invite(&caller, request)).await?;
     Ok(acted(StatusCode::CREATED, &invited, invited.leaf))

@@ -2,12 +2,12 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{delete, get, post, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::rotation::{ChangedMasterKek, RotatedAccountKek, RotationStatus};
 
 use super::{Answer, acted, ask, shown};
 use crate::auth::Caller;
+use crate::gate::OpenKeystore;
 
 /// Show how far rotations are.
 ///
@@ -18,7 +18,7 @@ use crate::auth::Caller;
     responses((status = 200, description = "How far they are.", body = RotationStatus)),
 )]
 #[get("/v1/rotation")]
-pub(super) async fn show(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn show(caller: Caller, keystore: OpenKeystore) -> Answer {
     let status = ask(keystore, move |keystore| keystore.rotation_status(&caller)).await?;
     Ok(shown(&status))
 }
@@ -32,7 +32,7 @@ pub(super) async fn show(caller: Caller, keystore: web::Data<Keystore>) -> Answe
     responses((status = 200, description = "The new version.", body = ChangedMasterKek)),
 )]
 #[post("/v1/master-kek/rotate")]
-pub(super) async fn rotate_master_kek(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn rotate_master_kek(caller: Caller, keystore: OpenKeystore) -> Answer {
     let made = ask(keystore, move |keystore| {
         keystore.rotate_master_kek(&caller)
     })
@@ -53,7 +53,7 @@ pub(super) async fn rotate_master_kek(caller: Caller, keystore: web::Data<Keysto
 pub(super) async fn retire_master_kek(
     caller: Caller,
     version: web::Path<u32>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let version = version.into_inner();
     let retired = ask(keystore, move |keystore| {
@@ -65,7 +65,7 @@ pub(super) async fn retire_master_kek(
 
 /// Destroy a retired version of the master KEK in the HSM.
 ///
-/// Administrators and security officers. Backups from before its rotation open never again.
+/// Administrators and security officers. Backups from before its rotation open never again, unless custodians bring it back with their shares.
 #[utoipa::path(
     tag = "rotation",
     operation_id = "destroy_master_kek",
@@ -76,7 +76,7 @@ pub(super) async fn retire_master_kek(
 pub(super) async fn destroy_master_kek(
     caller: Caller,
     version: web::Path<u32>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let version = version.into_inner();
     let destroyed = ask(keystore, move |keystore| {
@@ -99,7 +99,7 @@ pub(super) async fn destroy_master_kek(
 pub(super) async fn rotate_account_kek(
     caller: Caller,
     account: web::Path<AccountId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = account.into_inner();
     let rotated = ask(keystore, move |keystore| {

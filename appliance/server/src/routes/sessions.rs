@@ -1,8 +1,8 @@
 //! Sign-in by OPAQUE (RFC 9807), and sessions.
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::{delete, get, post, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::account::Done;
 use strongroom_wire::id::SessionId;
 use strongroom_wire::session::{
@@ -14,7 +14,9 @@ use strongroom_wire::session::{
 use super::body::Json;
 use super::{Answer, acted, ask, shown, wait_for};
 use crate::auth::limits::SignInLimits;
+use crate::auth::pace::evenly;
 use crate::auth::{Caller, Source};
+use crate::gate::OpenKeystore;
 use crate::problems::Failure;
 
 /// Start a sign-in.
@@ -27,12 +29,12 @@ use crate::problems::Failure;
     request_body = StartSignIn,
     responses((status = 200, description = "The OPAQUE message KE2.", body = SignInStarted)),
 )]
-#[post("/v1/sessions/start")]
+#[post("/v1/sessions/start", wrap = "from_fn(evenly)")]
 pub(super) async fn start(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<StartSignIn>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let account = request.account.clone();
     limits.admit(&account, source)?;
@@ -55,12 +57,12 @@ pub(super) async fn start(
     request_body = FinishSignIn,
     responses((status = 200, description = "The session and its token, or what else it takes.", body = SignInFinished)),
 )]
-#[post("/v1/sessions/finish")]
+#[post("/v1/sessions/finish", wrap = "from_fn(evenly)")]
 pub(super) async fn finish(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishSignIn>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let limited = web::Data::clone(&limits);
     let (account, answer) = wait_for(move || {
@@ -95,31 +97,29 @@ pub(super) async fn finish(
     request_body = FinishSecondFactor,
     responses((status = 200, description = "The session and its token.", body = SignedIn)),
 )]
-#[post("/v1/sessions/second-factor")]
+#[post("/v1/sessions/second-factor", wrap = "from_fn(evenly)")]
 pub(super) async fn second_factor(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishSecondFactor>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
-    let Some(account) = keystore.account_of_sign_in(request.sign_in) else {
-        limits.admit_source(source)?;
-        return Err(ask(keystore, move |keystore| {
-            keystore.finish_second_factor(source, request)
-        })
-        .await
-        .err()
-        .unwrap_or_else(Failure::internal));
-    };
-    limits.admit(&account, source)?;
-    let answer = ask(keystore, move |keystore| {
-        keystore.finish_second_factor(source, request)
+    let signed_in = wait_for(move || {
+        let account = keystore.account_of_sign_in(request.sign_in);
+        match &account {
+            Some(account) => limits.admit(account, source)?,
+            None => limits.admit_source(source)?,
+        }
+        let answer = keystore.finish_second_factor(source, request);
+        let answer = answer.map_err(Failure::from);
+        if let Some(account) = account
+            && answer.as_ref().err().is_none_or(Failure::is_fault)
+        {
+            limits.give_back(&account, source);
+        }
+        answer
     })
-    .await;
-    if answer.as_ref().err().is_none_or(Failure::is_fault) {
-        limits.give_back(&account, source);
-    }
-    let signed_in = answer?;
+    .await??;
     Ok(acted(StatusCode::OK, &signed_in, signed_in.leaf))
 }
 
@@ -133,12 +133,12 @@ pub(super) async fn second_factor(
     request_body = StartPasskeySignIn,
     responses((status = 200, description = "What to ask the authenticator for.", body = PasskeySignInStarted)),
 )]
-#[post("/v1/sessions/passkey/start")]
+#[post("/v1/sessions/passkey/start", wrap = "from_fn(evenly)")]
 pub(super) async fn start_passkey(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<StartPasskeySignIn>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     limits.admit_source(source)?;
     let answer = ask(keystore, move |keystore| {
@@ -160,12 +160,12 @@ pub(super) async fn start_passkey(
     request_body = FinishPasskeySignIn,
     responses((status = 200, description = "The session, its token and its sealed transport key.", body = PasskeySignedIn)),
 )]
-#[post("/v1/sessions/passkey/finish")]
+#[post("/v1/sessions/passkey/finish", wrap = "from_fn(evenly)")]
 pub(super) async fn finish_passkey(
     Source(source): Source,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishPasskeySignIn>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     limits.admit_source(source)?;
     let answer = ask(keystore, move |keystore| {
@@ -199,7 +199,7 @@ pub(super) async fn start_step_up(
     caller: Caller,
     limits: web::Data<SignInLimits>,
     Json(request): Json<StartStepUp>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let started = wait_for(move || {
         // Whoever holds the token alone guesses the password here as they would at a sign-in.
@@ -230,7 +230,7 @@ pub(super) async fn finish_step_up(
     caller: Caller,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishSignIn>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let stepped = wait_for(move || {
         let account = keystore.account_of_sign_in(request.sign_in);
@@ -260,10 +260,7 @@ pub(super) async fn finish_step_up(
     responses((status = 200, description = "What is asked for.", body = SecondFactorNeeded)),
 )]
 #[post("/v1/sessions/current/step-up/second-factor/start")]
-pub(super) async fn start_second_factor_step_up(
-    caller: Caller,
-    keystore: web::Data<Keystore>,
-) -> Answer {
+pub(super) async fn start_second_factor_step_up(caller: Caller, keystore: OpenKeystore) -> Answer {
     let needed = ask(keystore, move |keystore| {
         keystore.start_second_factor_step_up(&caller)
     })
@@ -285,7 +282,7 @@ pub(super) async fn finish_second_factor_step_up(
     caller: Caller,
     limits: web::Data<SignInLimits>,
     Json(request): Json<FinishSecondFactor>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let stepped = wait_for(move || {
         let account = keystore.own_account(&caller)?.name;
@@ -308,7 +305,7 @@ pub(super) async fn finish_second_factor_step_up(
     responses((status = 200, description = "The caller's sessions.", body = Sessions)),
 )]
 #[get("/v1/sessions")]
-pub(super) async fn list(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn list(caller: Caller, keystore: OpenKeystore) -> Answer {
     let sessions = ask(keystore, move |keystore| keystore.sessions(&caller)).await?;
     Ok(shown(&sessions))
 }
@@ -320,7 +317,7 @@ pub(super) async fn list(caller: Caller, keystore: web::Data<Keystore>) -> Answe
     responses((status = 200, description = "The session is ended.", body = Done)),
 )]
 #[delete("/v1/sessions/current")]
-pub(super) async fn end_current(caller: Caller, keystore: web::Data<Keystore>) -> Answer {
+pub(super) async fn end_current(caller: Caller, keystore: OpenKeystore) -> Answer {
     let done = ask(keystore, move |keystore| {
         keystore.end_session(&caller, None)
     })
@@ -339,7 +336,7 @@ pub(super) async fn end_current(caller: Caller, keystore: web::Data<Keystore>) -
 pub(super) async fn end(
     caller: Caller,
     session: web::Path<SessionId>,
-    keystore: web::Data<Keystore>,
+    keystore: OpenKeystore,
 ) -> Answer {
     let session = session.into_inner();
     let done = ask(keystore, move |keystore| {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use strongroom_client::{Client, Roots, Session};
 use strongroom_wire::account::{AccountKind, CreateAccount, Role};
+use strongroom_wire::health::State;
 use tempfile::TempDir;
 
 const ADMIN: &str = "admin@example.com";
@@ -51,7 +52,7 @@ impl Site {
                 "init",
                 "--data",
                 data.to_str().unwrap(),
-                "--hsm-module",
+                "--module",
                 module.to_str().unwrap(),
                 "--initialise-token",
                 "--admin-account",
@@ -97,7 +98,10 @@ impl Site {
         ]);
         let hsm = table(&[
             ("module", path(&module())),
-            ("pin_file", path(&old.join("hsm-pin"))),
+            (
+                "pin",
+                toml::Value::String(format!("file:{}", old.join("hsm-pin").display())),
+            ),
         ]);
         let text = table(&[
             ("data", path(data)),
@@ -131,7 +135,7 @@ impl Site {
         }
     }
 
-    /// Serves, on free ports.
+    /// Serves, on free ports: it is there once the HSM is open.
     pub(crate) fn serve(&self, config: &Path) -> Appliance<'_> {
         let text = fs::read_to_string(config).unwrap();
         let settings: toml::Table = toml::from_str(&text).unwrap();
@@ -168,6 +172,12 @@ impl Site {
         let addresses: serde_json::Value = serde_json::from_str(&addresses).unwrap();
         let url = |name: &str| format!("https://{}", addresses[name].as_str().unwrap());
         (appliance.client, appliance.admin) = (url("client"), url("admin"));
+        let client = appliance.reach(&appliance.client);
+        while client.health().unwrap().state != State::Serving {
+            let log = || fs::read_to_string(self.path("log")).unwrap();
+            assert!(Instant::now() < deadline, "{}", log());
+            thread::sleep(Duration::from_millis(20));
+        }
         appliance
     }
 }

@@ -24,6 +24,12 @@ pub(crate) enum Command {
     Tail(Tail),
     /// Show the newest signed checkpoint, once its signature is verified.
     Checkpoint,
+    /// Trust a further key of the log: after a ceremony gave the appliance another HSM, or a second one.
+    Trust {
+        /// The verifier key, from the ceremony's transcript and not from the appliance.
+        #[arg(value_name = "VERIFIER_KEY")]
+        verifier_key: String,
+    },
     /// Show what a leaf says, once it is proved to be in the log.
     Proof {
         /// The leaf's index.
@@ -47,18 +53,18 @@ pub(crate) struct Tail {
 
 impl Command {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
-        let session = context.session()?;
         match self {
-            Self::Tail(tail) => tail.run(context, &session),
+            Self::Trust { verifier_key } => trust(context, &verifier_key),
+            Self::Tail(tail) => tail.run(context, &context.session()?),
             Self::Checkpoint => {
-                let note = session.checkpoint()?;
+                let note = context.session()?.checkpoint()?;
                 verify_checkpoint(&note, &verifier_key(context, &note)?)?;
                 context.output.answer(&note, || {
                     format!("{}\nVerified with {}", note.note, note.verifier_key)
                 })
             }
             Self::Proof { index } => {
-                let proof = session.inclusion_proof(index)?;
+                let proof = context.session()?.inclusion_proof(index)?;
                 let key = verifier_key(context, &proof.checkpoint)?;
                 let (event, checkpoint) = verify_proof(&proof, &key)?;
                 if proof.index != index {
@@ -97,18 +103,39 @@ fn shown(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-/// The verifier key that this device saw first. An appliance that comes with another one is another log.
+/// The key that this checkpoint is verified with: one that this device knows, the first that it sees among them. An appliance that comes
+/// with another one is another log, or has another HSM.
 fn verifier_key(context: &Context, note: &CheckpointNote) -> Result<String, Failure> {
-    let known = context
-        .home
-        .profile()?
-        .and_then(|profile| profile.verifier_key);
-    if let Some(key) = known {
-        return Ok(key);
+    let known = context.home.profile()?;
+    let known = known.map_or_else(Vec::new, |profile| profile.verifier_keys);
+    if let Some(key) = known
+        .iter()
+        .find(|key| verify_checkpoint(note, key).is_ok())
+    {
+        return Ok(key.clone());
     }
     verify_checkpoint(note, &note.verifier_key)?;
-    context.home.remember_verifier_key(&note.verifier_key)?;
-    Ok(note.verifier_key.clone())
+    if known.is_empty() {
+        context.home.remember_verifier_key(&note.verifier_key)?;
+        return Ok(note.verifier_key.clone());
+    }
+    Err(Failure::Failed(format!(
+        "the checkpoint is signed by a key that this device does not know, {}: where a ceremony's transcript names that key, say \
+         strongroom audit trust KEY",
+        plain(&note.verifier_key)
+    )))
+}
+
+/// Remembers a key of the log.
+fn trust(context: &Context, verifier_key: &str) -> Result<(), Failure> {
+    if context.home.profile()?.is_none() {
+        return Err(Failure::Usage(
+            "this device knows no appliance yet: sign in first".to_owned(),
+        ));
+    }
+    strongroom_audit::checkpoint::check_verifier_key(verifier_key)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    context.home.remember_verifier_key(verifier_key)
 }
 
 impl Tail {

@@ -29,9 +29,9 @@ pub(crate) struct Profile {
     pub(crate) server: String,
     /// The account's name.
     pub(crate) account: String,
-    /// The verifier key of the appliance's audit log, as this device saw it first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) verifier_key: Option<String>,
+    /// The verifier keys of the appliance's audit log: the one that this device saw first, and those that its user has trusted since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) verifier_keys: Vec<String>,
     /// Other addresses of the same appliance, under which others protect objects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) also_known_as: Vec<String>,
@@ -104,13 +104,15 @@ impl Home {
         self.write(PROFILE, text.as_bytes())
     }
 
-    /// Remembers the verifier key of the appliance's audit log.
+    /// Remembers a verifier key of the appliance's audit log.
     pub(crate) fn remember_verifier_key(&self, key: &str) -> Result<(), Failure> {
-        if let Some(mut profile) = self.profile()? {
-            profile.verifier_key = Some(key.to_owned());
-            self.write(PROFILE, to_toml(&profile)?.as_bytes())?;
+        match self.profile()? {
+            Some(mut profile) if !profile.verifier_keys.iter().any(|known| known == key) => {
+                profile.verifier_keys.push(key.to_owned());
+                self.write(PROFILE, to_toml(&profile)?.as_bytes())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The certificates that vouch for the profile's appliance, in PEM.
@@ -183,7 +185,7 @@ mod tests {
         let (_temp, home) = home();
         assert_eq!(home.profile().unwrap(), None);
         let profile = Profile {
-            verifier_key: Some("strongroom.example/default+1234+AAAA".to_owned()),
+            verifier_keys: vec!["strongroom.example/default+1234+AAAA".to_owned()],
             server: "https://keys.example.com:8443".to_owned(),
             account: "alice@example.com".to_owned(),
             also_known_as: vec!["https://10.0.0.5:8443".to_owned()],

@@ -31,7 +31,7 @@ pub(crate) enum Command {
         /// The version.
         version: u32,
     },
-    /// Destroy a retired version of the master KEK in the HSM: backups from before its rotation open never again.
+    /// Destroy a retired version of the master KEK in the HSM: backups from before its rotation open no more, unless custodians recover it.
     Destroy(Destroy),
     /// Make a new version of an account's KEK. The appliance then moves all that it sealed to it, in the background.
     Account {
@@ -178,10 +178,11 @@ fn describe(status: &RotationStatus) -> String {
                 kek.version.to_string(),
                 spelling(&kek.state),
                 kek.wrapped.to_string(),
+                if kek.recoverable { "yes" } else { "no" }.to_owned(),
             ]
         })
         .collect();
-    let mut text = table(["MASTER KEK", "STATE", "WRAPS"], &versions);
+    let mut text = table(["MASTER KEK", "STATE", "WRAPS", "RECOVERABLE"], &versions);
     if !status.accounts.is_empty() {
         let accounts: Vec<_> = status
             .accounts
@@ -225,7 +226,8 @@ fn confirm(version: u32) -> Result<(), Failure> {
         ));
     }
     let answer = prompt::ask(&format!(
-        "Destroy version {version} of the master KEK? Backups from before its rotation open never again. Type the version: "
+        "Destroy version {version} of the master KEK? Backups from before its rotation open never again, unless custodians who held its \
+         recovery shares bring it back. Type the version: "
     ))?;
     if answer == version.to_string() {
         return Ok(());
@@ -252,11 +254,13 @@ mod tests {
                     version: 1,
                     state: MasterKekState::Older,
                     wrapped: 3,
+                    recoverable: false,
                 },
                 MasterKek {
                     version: 2,
                     state: MasterKekState::Newest,
                     wrapped: 4,
+                    recoverable: true,
                 },
             ],
             left: 3,

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use strongroom_client::sign_in::{SignIn, account_name};
 use strongroom_client::{Client, ClientError, Session};
-use strongroom_wire::health::{Health, Status};
+use strongroom_wire::health::{Health, State, Status};
 
 use crate::failure::Failure;
 use crate::home::{self, Profile};
@@ -210,6 +210,11 @@ fn describe(health: &Health) -> String {
     if health.status == Status::Ok {
         return format!("version {}, well", health.version);
     }
+    match health.state {
+        State::Serving => {}
+        State::Opening => return format!("version {}, waiting for its HSM", health.version),
+        State::Sealed => return format!("version {}, sealed", health.version),
+    }
     let parts = [("HSM", health.hsm), ("storage", health.storage)];
     let failing = parts.iter().filter(|(_, status)| *status != Status::Ok);
     let failing: Vec<&str> = failing.map(|(name, _)| *name).collect();
@@ -294,7 +299,7 @@ impl Appliance {
             None => Profile {
                 server,
                 account,
-                verifier_key: None,
+                verifier_keys: Vec::new(),
                 also_known_as: Vec::new(),
             },
         };
@@ -359,6 +364,7 @@ mod tests {
     fn what_fails_is_named() {
         let health = |hsm, storage| Health {
             status: Status::Failing,
+            state: State::Serving,
             hsm,
             storage,
             version: "0.1.0".to_owned(),
@@ -371,5 +377,10 @@ mod tests {
             describe(&health(Status::Failing, Status::Failing)),
             "version 0.1.0, failing: HSM and storage"
         );
+        let sealed = Health {
+            state: State::Sealed,
+            ..health(Status::Failing, Status::Ok)
+        };
+        assert_eq!(describe(&sealed), "version 0.1.0, sealed");
     }
 }

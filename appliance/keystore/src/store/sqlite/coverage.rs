@@ -21,6 +21,7 @@ use Column::{Covered, Irrelevant, Proof};
 
 const NODES: &str =
     "the tree's own hashes; recomputed from the leaves by `strongroomd audit verify`";
+const TRANSCRIPT: &str = "the note is signed by the HSM, and its leaf has its SHA-256";
 const LEAVES: &str = "covered by the Merkle tree and its signed checkpoints";
 const INDEX: &str = "repeats what covered columns say so that rows are found; what is found through it is checked itself";
 
@@ -54,6 +55,26 @@ const COLUMNS: &[(&str, &str, Column)] = &[
     ("retired_master_keks", "version", Covered),
     ("retired_master_keks", "retired", Covered),
     ("retired_master_keks", "mac", Proof),
+    ("recovery_keks", "domain", Covered),
+    ("recovery_keks", "version", Covered),
+    ("recovery_keks", "share_set", Covered),
+    ("recovery_keks", "threshold", Covered),
+    ("recovery_keks", "custodians", Covered),
+    ("recovery_keks", "check_value", Covered),
+    ("recovery_keks", "created", Covered),
+    ("recovery_keks", "mac", Proof),
+    ("recovery_blobs", "domain", Covered),
+    ("recovery_blobs", "master_kek", Covered),
+    ("recovery_blobs", "blob", Covered),
+    ("recovery_blobs", "mac", Proof),
+    ("checkpoint_keys", "domain", Covered),
+    ("checkpoint_keys", "key", Covered),
+    ("checkpoint_keys", "from_size", Covered),
+    ("checkpoint_keys", "to_size", Covered),
+    ("checkpoint_keys", "mac", Proof),
+    ("transcripts", "domain", Irrelevant(TRANSCRIPT)),
+    ("transcripts", "leaf", Irrelevant(TRANSCRIPT)),
+    ("transcripts", "note", Irrelevant(TRANSCRIPT)),
     ("memberships", "group_id", Covered),
     ("memberships", "member", Covered),
     ("memberships", "membership", Covered),

@@ -17,6 +17,7 @@ mod credentials;
 mod grants;
 mod keys;
 mod people;
+mod recovery;
 mod rotation;
 mod rows;
 mod schema;

@@ -6,7 +6,7 @@ use strongroom_wire::id::{AccountId, MailId, PasskeyId};
 
 use super::rows::{Rows, all, array, millis, number, one, optional_array, optional_time, time};
 use crate::store::{
-    DomainNumber, InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, RecoveryRecord,
+    AccountRecoveryRecord, DomainNumber, InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople,
     StoreError, WritePeople,
 };
 
@@ -37,7 +37,10 @@ impl ReadPeople for Rows<'_> {
         )
     }
 
-    fn recovery(&self, account: AccountId) -> Result<Option<RecoveryRecord>, StoreError> {
+    fn account_recovery(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<AccountRecoveryRecord>, StoreError> {
         one(
             &mut self
                 .connection()
@@ -126,7 +129,7 @@ impl WritePeople for Rows<'_> {
         Ok(())
     }
 
-    fn put_recovery(&mut self, recovery: &RecoveryRecord) -> Result<(), StoreError> {
+    fn put_account_recovery(&mut self, recovery: &AccountRecoveryRecord) -> Result<(), StoreError> {
         self.connection()
             .prepare_cached(
                 "INSERT OR REPLACE INTO account_recoveries
@@ -147,7 +150,7 @@ impl WritePeople for Rows<'_> {
         Ok(())
     }
 
-    fn delete_recovery(&mut self, account: AccountId) -> Result<(), StoreError> {
+    fn delete_account_recovery(&mut self, account: AccountId) -> Result<(), StoreError> {
         self.connection()
             .prepare_cached("DELETE FROM account_recoveries WHERE account = ?1")?
             .execute([account.as_bytes()])?;
@@ -207,9 +210,9 @@ impl WritePeople for Rows<'_> {
     }
 }
 
-fn recovery(row: &Row<'_>) -> Result<RecoveryRecord, StoreError> {
+fn recovery(row: &Row<'_>) -> Result<AccountRecoveryRecord, StoreError> {
     const WHAT: &str = "account recovery";
-    Ok(RecoveryRecord {
+    Ok(AccountRecoveryRecord {
         account: AccountId::from_bytes(array(row, "account", WHAT)?),
         started_by: AccountId::from_bytes(array(row, "started_by", WHAT)?),
         started: time(row, "started", WHAT)?,

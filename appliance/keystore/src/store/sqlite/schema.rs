@@ -8,6 +8,7 @@ use crate::store::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_rotation.sql"),
+    include_str!("schema/0003_recovery.sql"),
     include_str!("schema/0004_policy.sql"),
     include_str!("schema/0005_people.sql"),
 ];

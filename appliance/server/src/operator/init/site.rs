@@ -12,7 +12,7 @@ use crate::folder::{DataFolder, write_whole};
 
 /// The data folder while it is being made, locked against others.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(in crate::operator) struct Site {
     folder: PathBuf,
     made_folder: bool,
     resumes: bool,
@@ -20,8 +20,8 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) const PIN: &str = "hsm-pin";
-    pub(super) const SO_PIN: &str = "hsm-so-pin";
+    pub(in crate::operator) const PIN: &str = "hsm-pin";
+    pub(in crate::operator) const SO_PIN: &str = "hsm-so-pin";
     /// Stands in the folder from before the first piece is made until after the configuration is written.
     const MARKER: &str = "init-in-progress";
     const CONFIG: &str = "strongroom.toml";
@@ -29,7 +29,7 @@ impl Site {
     const TLS: &str = "tls";
 
     /// Makes the folder or checks that it can be used, and clears what an interrupted `init` left.
-    pub(super) fn prepare(folder: PathBuf) -> anyhow::Result<Self> {
+    pub(in crate::operator) fn prepare(folder: PathBuf) -> anyhow::Result<Self> {
         let shown = folder.display().to_string();
         let made_folder = !folder.exists();
         if made_folder {
@@ -66,28 +66,32 @@ impl Site {
     }
 
     /// Whether an `init` that did not end was here before.
-    pub(super) const fn resumes(&self) -> bool {
+    pub(in crate::operator) const fn resumes(&self) -> bool {
         self.resumes
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(in crate::operator) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    pub(super) fn config(&self) -> PathBuf {
+    pub(in crate::operator) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(in crate::operator) fn config(&self) -> PathBuf {
         self.path(Self::CONFIG)
     }
 
-    pub(super) fn database(&self) -> PathBuf {
+    pub(in crate::operator) fn database(&self) -> PathBuf {
         self.path(Self::DATABASE)
     }
 
-    pub(super) fn tls(&self) -> PathBuf {
+    pub(in crate::operator) fn tls(&self) -> PathBuf {
         self.path(Self::TLS)
     }
 
     /// Writes the configuration: from here on the appliance is whole.
-    pub(super) fn complete(&self, config: &str) -> anyhow::Result<()> {
+    pub(in crate::operator) fn complete(&self, config: &str) -> anyhow::Result<()> {
         write_whole(&self.config(), config.as_bytes())?;
         // That what was written can be read is part of being whole.
         if let Err(error) = Config::load(&self.config()) {
@@ -99,7 +103,7 @@ impl Site {
     }
 
     /// Removes what an `init` that failed has made. PINs of an initialised token stay, and with them the folder and the marker.
-    pub(super) fn clear(&self) {
+    pub(in crate::operator) fn clear(&self) {
         self.clear_pieces();
         if self.path(Self::PIN).exists() {
             return;
@@ -122,7 +126,7 @@ impl Site {
         }
     }
 
-    pub(super) fn clear_pins(&self) {
+    pub(in crate::operator) fn clear_pins(&self) {
         remove_file(&self.path(Self::PIN));
         remove_file(&self.path(Self::SO_PIN));
     }

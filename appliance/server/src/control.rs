@@ -1,0 +1,192 @@
+//! How operators' commands reach the appliance that serves: a Unix socket in the data folder, for the service's own user and root.
+//!
+//! One request a connection, one JSON object in one line each way.
+
+mod server;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use strongroom_hsm::HsmError;
+use strongroom_hsm::pkcs11::Pin;
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::health::State;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+pub(crate) use server::Control;
+
+use crate::config::Place;
+use crate::gate::Sealed;
+
+/// The socket's name in the data folder.
+const SOCKET: &str = "control";
+/// The longest request in bytes.
+const LONGEST_REQUEST: usize = 4096;
+/// The longest answer in bytes.
+const LONGEST_ANSWER: u64 = 256 * 1024;
+/// How long a command waits for its answer: longer than the appliance waits for the HSM.
+const ANSWER_PATIENCE: Duration = Duration::from_mins(1);
+
+/// What a command asks of the appliance.
+#[derive(Deserialize, Serialize)]
+#[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// How it is.
+    Status,
+    /// Seal it.
+    Seal,
+    /// Unseal it with these PINs, and with what the configuration names where none is given.
+    Unseal {
+        /// The PINs.
+        pins: Vec<GivenPin>,
+    },
+}
+
+/// A PIN for one of the HSMs.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GivenPin {
+    /// Which HSM.
+    pub(crate) hsm: Place,
+    /// Its PIN.
+    pub(crate) pin: PinText,
+}
+
+/// A PIN as it was typed. It is zeroised when dropped and has no `Debug`.
+#[derive(Deserialize, Serialize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub(crate) struct PinText(String);
+
+impl PinText {
+    pub(crate) fn new(pin: &str) -> Self {
+        Self(pin.to_owned())
+    }
+
+    /// The PIN, if it can be one.
+    pub(crate) fn read(&self) -> Result<Pin, HsmError> {
+        Pin::new(self.0.clone())
+    }
+}
+
+/// What the appliance answers.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Answer {
+    /// It did that, and is so now.
+    Done(Box<Report>),
+    /// It did not: one sentence.
+    Refused(String),
+}
+
+/// How the appliance is.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Report {
+    /// Whether it takes requests.
+    pub(crate) state: State,
+    /// Since when.
+    pub(crate) since: Timestamp,
+    /// Why it does not.
+    pub(crate) reason: Option<String>,
+    /// Its HSMs, the primary first.
+    pub(crate) hsms: Vec<HsmReport>,
+    /// Account KEKs in memory.
+    pub(crate) cached_keks: u64,
+    /// Its version.
+    pub(crate) version: String,
+    /// What sealing did, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed: Option<Sealed>,
+}
+
+/// How an HSM is.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct HsmReport {
+    /// Which one.
+    pub(crate) hsm: Place,
+    /// What and where it is.
+    pub(crate) name: String,
+    /// Where its PIN comes from.
+    pub(crate) pin: String,
+    /// `closed` while the appliance is sealed; else `probing`, `usable` or `unusable`.
+    pub(crate) state: String,
+    /// Since when.
+    pub(crate) since: Option<Timestamp>,
+    /// Why it is not usable.
+    pub(crate) reason: Option<String>,
+    /// Whether calls go to it.
+    pub(crate) serving: bool,
+    /// Whether it is tried again by itself: not after it refused the PIN.
+    pub(crate) retried: bool,
+    /// Calls that it is carrying out.
+    pub(crate) calls: u64,
+    /// Calls that were given up and have not come back.
+    pub(crate) abandoned_calls: u64,
+    /// Calls that were not answered in time.
+    pub(crate) timed_out_calls: u64,
+}
+
+/// Asks the appliance that serves from this data folder.
+///
+/// # Errors
+/// When there is none, and with what it answers when it refuses.
+pub(crate) fn ask(data: &Path, request: &Request) -> anyhow::Result<Report> {
+    let shown = data.display();
+    let mut stream = match connect(data) {
+        Ok(stream) => stream,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            bail!("no appliance is running with the data folder {shown}")
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            bail!(
+                "the appliance with the data folder {shown} listens to its own user and to root only"
+            )
+        }
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("the appliance in {shown} cannot be reached"));
+        }
+    };
+    let answer = exchange(&mut stream, request)
+        .with_context(|| format!("the appliance in {shown} did not answer"))?;
+    match answer {
+        Answer::Done(report) => Ok(*report),
+        Answer::Refused(sentence) => bail!(sentence),
+    }
+}
+
+fn exchange(stream: &mut UnixStream, request: &Request) -> anyhow::Result<Answer> {
+    stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
+    stream.set_write_timeout(Some(ANSWER_PATIENCE))?;
+    let line = Zeroizing::new(serde_json::to_vec(request)?);
+    stream.write_all(&line)?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
+    Ok(serde_json::from_slice(&answer)?)
+}
+
+fn connect(data: &Path) -> io::Result<UnixStream> {
+    let (path, _folder) = reachable(data)?;
+    UnixStream::connect(path)
+}
+
+/// The socket's path. The system takes one of some 100 bytes only, so it goes by way of the open folder, which must stay open meanwhile.
+fn reachable(data: &Path) -> io::Result<(PathBuf, File)> {
+    let folder = File::open(data)?;
+    let mut path = OsString::from(format!("/proc/self/fd/{}/", folder.as_raw_fd()));
+    path.push(SOCKET);
+    Ok((path.into(), folder))
+}

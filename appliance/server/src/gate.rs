@@ -1,0 +1,484 @@
+//! The gate: whether requests reach the keystore.
+//!
+//! ```text
+//! sealed    somebody has to do something: no PIN is at hand, the HSM refused it, or an operator sealed the appliance
+//! opening   the HSM is not usable yet; it is tried again by itself
+//! serving   the keystore is open
+//! ```
+//!
+//! Listeners are up in all three. When the HSM goes away while the appliance serves, the gate stays open: what needs no HSM goes on,
+//! such as releases under account KEKs that are cached.
+
+mod guard;
+mod shutting;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use strongroom_hsm::HsmError;
+use strongroom_hsm::pkcs11::Pin;
+use strongroom_hsm::supervised::{MemberStatus, State as HsmState, Supervised};
+use strongroom_keystore::store::Store;
+use strongroom_keystore::{Clock as _, Error, Keystore, Statistics, SystemClock};
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::health::{Health, State, Status};
+use strongroom_wire::problem::{Code, Problem};
+use tokio::sync::oneshot;
+
+pub(crate) use guard::{OpenKeystore, guard};
+pub(crate) use shutting::Sealed;
+
+use crate::background::Background;
+use crate::config::{Config, Member, Place};
+use crate::estate::Estate;
+use crate::problems::Failure;
+use crate::routes::health::NewestStorage;
+use crate::witness::{self, Witness};
+
+/// How long the gate waits before it tries again to open the keystore with an HSM that is usable.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+/// The most that passes before the opening looks at the HSMs again, if nothing tells it of a change.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long whoever unseals waits to see what becomes of it.
+const UNSEAL_PATIENCE: Duration = Duration::from_secs(15);
+/// When a client may try again while the appliance is sealed, in seconds: people have to come first.
+const RETRY_SEALED: u64 = 30;
+/// The same while the HSM is being opened.
+const RETRY_OPENING: u64 = 5;
+
+/// The gate.
+pub(crate) struct Gate {
+    config: Config,
+    estate: Estate,
+    store: Arc<dyn Store>,
+    witness: Arc<Witness>,
+    phase: Mutex<Phase>,
+    /// The phase changed, or what an HSM is doing.
+    changed: Condvar,
+    opener: Mutex<Option<JoinHandle<()>>>,
+    fatal: Mutex<Option<oneshot::Sender<anyhow::Error>>>,
+}
+
+struct Phase {
+    name: Name,
+    since: Timestamp,
+}
+
+enum Name {
+    Sealed {
+        why: String,
+    },
+    /// It is being sealed or stopped: what was open is being closed.
+    Closing,
+    Opening {
+        hsm: Arc<Supervised>,
+        /// Why it is not open yet, where an HSM is usable.
+        reason: Option<String>,
+    },
+    Serving(Serving),
+}
+
+/// All that there is while the appliance serves.
+struct Serving {
+    keystore: Arc<Keystore>,
+    hsm: Arc<Supervised>,
+    background: Background,
+}
+
+/// The gate at one moment, for operators.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub(crate) state: State,
+    pub(crate) since: Timestamp,
+    /// Why it does not serve.
+    pub(crate) reason: Option<String>,
+}
+
+impl Gate {
+    /// A gate that is sealed, and what tells of an error after which the appliance cannot go on.
+    ///
+    /// # Errors
+    /// When the database is not the one that the witness knows: such an appliance is not to be started.
+    pub(crate) fn new(
+        config: Config,
+        store: Arc<dyn Store>,
+    ) -> anyhow::Result<(Arc<Self>, oneshot::Receiver<anyhow::Error>)> {
+        let (fatal, failed) = oneshot::channel();
+        let gate = Self {
+            estate: Estate::new(&config.hsm)?,
+            witness: Arc::new(Witness::new(&config)),
+            config,
+            store,
+            phase: Mutex::new(Phase::new(Name::Sealed {
+                why: "it was just started".to_owned(),
+            })),
+            changed: Condvar::new(),
+            opener: Mutex::default(),
+            fatal: Mutex::new(Some(fatal)),
+        };
+        gate.check_database()?;
+        Ok((Arc::new(gate), failed))
+    }
+
+    /// Begins to open, if a PIN is at hand. It waits for nothing.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(self: &Arc<Self>) -> Result<(), HsmError> {
+        let mut phase = self.lock();
+        match self.estate.check_pins() {
+            Ok(()) => self.begin(&mut phase),
+            Err(error) => {
+                self.seal_because(&mut phase, error.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens a sealed gate with the PINs given, or with those that the configured sources have now, and waits for a while to see what
+    /// becomes of it. Where it is open already, HSMs that refused their PIN are tried again.
+    ///
+    /// # Errors
+    /// One sentence when there is no PIN, or it is being closed.
+    pub(crate) fn unseal(self: &Arc<Self>, pins: Vec<(Place, Pin)>) -> Result<View, String> {
+        let mut phase = self.lock();
+        if matches!(phase.name, Name::Closing) {
+            return Err(
+                "the appliance is being sealed or stopped; try again in a moment".to_owned(),
+            );
+        }
+        // A PIN that nothing waits for is not taken: it would be offered to the HSM one day, right or wrong.
+        let wanted = phase
+            .hsm()
+            .is_none_or(|hsm| hsm.status().iter().any(|member| !member.serving));
+        for (place, pin) in pins.into_iter().filter(|_| wanted) {
+            if !self.estate.give(place, pin) {
+                return Err(format!("there is no {} HSM", place.name()));
+            }
+        }
+        match &phase.name {
+            Name::Sealed { .. } => {
+                self.estate
+                    .check_pins()
+                    .map_err(|error| error.to_string())?;
+                self.begin(&mut phase).map_err(|error| error.to_string())?;
+            }
+            Name::Opening { hsm, .. } | Name::Serving(Serving { hsm, .. }) => hsm.retry_now(),
+            Name::Closing => {}
+        }
+        let deadline = Instant::now() + UNSEAL_PATIENCE;
+        while phase.is_undecided() && Instant::now() < deadline {
+            phase = self.wait(phase, LOOK_AGAIN);
+        }
+        drop(phase);
+        Ok(self.view())
+    }
+
+    /// The keystore, if the gate is open.
+    ///
+    /// # Errors
+    /// The problem that answers a request which needs it.
+    pub(crate) fn keystore(&self) -> Result<OpenKeystore, Failure> {
+        let (code, detail, seconds) = match &self.lock().name {
+            Name::Serving(serving) => return Ok(OpenKeystore(Arc::clone(&serving.keystore))),
+            Name::Sealed { .. } | Name::Closing => (
+                Code::Sealed,
+                "The appliance is sealed; its operators must unseal it first.",
+                RETRY_SEALED,
+            ),
+            Name::Opening { .. } => (
+                Code::HsmUnavailable,
+                "The appliance has not reached its HSM yet; nothing was done. Try again later.",
+                RETRY_OPENING,
+            ),
+        };
+        let mut problem = Problem::new(code, detail);
+        problem.retry_after = Some(seconds);
+        Err(problem.into())
+    }
+
+    /// Whether the appliance works.
+    pub(crate) fn health(&self, storage: &NewestStorage) -> Health {
+        let of = |works: bool| if works { Status::Ok } else { Status::Failing };
+        let (state, hsm) = {
+            let phase = self.lock();
+            let hsm = phase.hsm();
+            (phase.state(), of(hsm.is_some_and(|hsm| hsm.is_usable())))
+        };
+        let storage = storage.get(|| of(self.store.write(Box::new(|_| Ok(()))).is_ok()));
+        Health {
+            status: of(state == State::Serving && hsm == Status::Ok && storage == Status::Ok),
+            state,
+            hsm,
+            storage,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// What there is to tell operators.
+    pub(crate) fn view(&self) -> View {
+        let phase = self.lock();
+        let reason = match &phase.name {
+            Name::Sealed { why } => Some(why.clone()),
+            Name::Closing => Some("it is being closed".to_owned()),
+            Name::Opening {
+                reason: Some(reason),
+                ..
+            } => Some(reason.clone()),
+            Name::Opening { hsm, .. } => Some(complaints(&hsm.status())),
+            Name::Serving(_) => None,
+        };
+        View {
+            state: phase.state(),
+            since: phase.since,
+            reason,
+        }
+    }
+
+    /// The keystore's figures, while it is open and its storage can say.
+    pub(crate) fn statistics(&self) -> Option<Statistics> {
+        let keystore = match &self.lock().name {
+            Name::Serving(serving) => Arc::clone(&serving.keystore),
+            _ => return None,
+        };
+        keystore.statistics().ok()
+    }
+
+    /// Each HSM, and what it is doing; nothing is known of that while the appliance is sealed.
+    pub(crate) fn hsms(&self) -> Vec<(&Member, Option<MemberStatus>)> {
+        let status = self.lock().hsm().map(|hsm| hsm.status());
+        let mut status = status.unwrap_or_default().into_iter();
+        self.estate
+            .members()
+            .map(|member| (member, status.next()))
+            .collect()
+    }
+
+    /// Goes from sealed to opening.
+    fn begin(self: &Arc<Self>, phase: &mut Phase) -> Result<(), HsmError> {
+        let watched = Arc::downgrade(self);
+        let hsm = self.estate.start(Arc::new(move |_| {
+            if let Some(gate) = watched.upgrade() {
+                gate.changed.notify_all();
+            }
+        }))?;
+        let hsm = Arc::new(hsm);
+        let (gate, opening) = (Arc::clone(self), Arc::clone(&hsm));
+        let opener = thread::Builder::new()
+            .name("opening".to_owned())
+            .spawn(move || gate.open(&opening))
+            .map_err(|error| HsmError::Unavailable {
+                token: "the HSM".to_owned(),
+                function: "the system".to_owned(),
+                code: format!("no thread: {error}"),
+            })?;
+        *lock(&self.opener) = Some(opener);
+        *phase = Phase::new(Name::Opening { hsm, reason: None });
+        tracing::info!("opening the HSM");
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Waits for an HSM, opens the keystore, and has it served. It ends early when the gate was closed meanwhile.
+    fn open(self: &Arc<Self>, hsm: &Arc<Supervised>) {
+        loop {
+            if !self.wait_until_usable(hsm) {
+                return;
+            }
+            let error = match self.open_keystore(hsm) {
+                Ok(keystore) => {
+                    match self.serve(keystore, hsm) {
+                        Ok(()) => {}
+                        Err(error) => self.fail(error),
+                    }
+                    return;
+                }
+                Err(error) => error,
+            };
+            match error.downcast_ref() {
+                Some(Error::Hsm(reason)) if comes_by_itself(reason) => {
+                    if !self.not_yet(hsm, reason.to_string()) {
+                        return;
+                    }
+                }
+                _ => {
+                    self.fail(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until an HSM is usable. False when the gate was closed, or is sealed now because every HSM refused its PIN.
+    fn wait_until_usable(&self, hsm: &Arc<Supervised>) -> bool {
+        let mut phase = self.lock();
+        loop {
+            if !phase.is_opening(hsm) {
+                return false;
+            }
+            let status = hsm.status();
+            if status.iter().any(|member| member.serving) {
+                return true;
+            }
+            if status.iter().all(|member| !member.retried) {
+                self.estate.forget();
+                self.seal_because(&mut phase, complaints(&status));
+                drop(phase);
+                hsm.close();
+                return false;
+            }
+            phase = self.wait(phase, LOOK_AGAIN);
+        }
+    }
+
+    /// Notes why it is not open although an HSM is usable, and waits. False when the gate was closed.
+    fn not_yet(&self, hsm: &Arc<Supervised>, why: String) -> bool {
+        let mut phase = self.lock();
+        if let Name::Opening { reason, .. } = &mut phase.name
+            && reason.as_ref() != Some(&why)
+        {
+            tracing::error!(reason = why, "the keystore cannot be opened yet");
+            *reason = Some(why);
+        }
+        let again = Instant::now() + TRY_AGAIN;
+        loop {
+            let left = again.saturating_duration_since(Instant::now());
+            if !phase.is_opening(hsm) || left.is_zero() {
+                return phase.is_opening(hsm);
+            }
+            phase = self.wait(phase, left);
+        }
+    }
+
+    fn check_database(&self) -> anyhow::Result<()> {
+        let restored = witness::restored(&self.config, &*self.store)?;
+        self.witness
+            .check(&*self.store, &self.config.domain, restored.as_ref())
+    }
+
+    /// Opens the keystore, unless its database was rolled back, and records a restore.
+    fn open_keystore(&self, hsm: &Arc<Supervised>) -> anyhow::Result<Keystore> {
+        // Again: it may have been sealed for long.
+        self.check_database()?;
+        let restored = witness::restored(&self.config, &*self.store)?;
+        let keystore = Keystore::open(
+            Arc::clone(&self.store),
+            Arc::clone(hsm) as _,
+            Arc::new(SystemClock),
+            self.config.keystore_options(),
+        )?;
+        if let Some(restored) = restored {
+            witness::record(&self.config, &keystore, &self.witness, &restored)?;
+        }
+        Ok(keystore)
+    }
+
+    fn serve(&self, keystore: Keystore, hsm: &Arc<Supervised>) -> anyhow::Result<()> {
+        let keystore = Arc::new(keystore);
+        let background = Background::start(
+            &self.config,
+            Arc::clone(&keystore),
+            Arc::clone(hsm),
+            Arc::clone(&self.witness),
+        )?;
+        let mut phase = self.lock();
+        if !phase.is_opening(hsm) {
+            drop(phase);
+            background.stop();
+            return Ok(());
+        }
+        *phase = Phase::new(Name::Serving(Serving {
+            keystore,
+            hsm: Arc::clone(hsm),
+            background,
+        }));
+        self.changed.notify_all();
+        tracing::info!("serving");
+        Ok(())
+    }
+
+    fn seal_because(&self, phase: &mut Phase, why: String) {
+        tracing::warn!(reason = why, "the appliance is sealed");
+        *phase = Phase::new(Name::Sealed { why });
+        self.changed.notify_all();
+    }
+
+    fn fail(&self, error: anyhow::Error) {
+        if let Some(fatal) = lock(&self.fatal).take() {
+            // Nobody listens once the appliance is being stopped.
+            let _ = fatal.send(error);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        lock(&self.phase)
+    }
+
+    fn wait<'a>(&self, phase: MutexGuard<'a, Phase>, most: Duration) -> MutexGuard<'a, Phase> {
+        let waited = self.changed.wait_timeout(phase, most);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Phase {
+    fn new(name: Name) -> Self {
+        Self {
+            name,
+            since: SystemClock.now(),
+        }
+    }
+
+    fn state(&self) -> State {
+        match self.name {
+            Name::Sealed { .. } | Name::Closing => State::Sealed,
+            Name::Opening { .. } => State::Opening,
+            Name::Serving(_) => State::Serving,
+        }
+    }
+
+    fn hsm(&self) -> Option<&Arc<Supervised>> {
+        match &self.name {
+            Name::Sealed { .. } | Name::Closing => None,
+            Name::Opening { hsm, .. } | Name::Serving(Serving { hsm, .. }) => Some(hsm),
+        }
+    }
+
+    /// Whether it is opening and an HSM may still turn out to be usable, or all to refuse their PINs, in a moment.
+    fn is_undecided(&self) -> bool {
+        let Name::Opening { hsm, .. } = &self.name else {
+            return false;
+        };
+        let status = hsm.status();
+        let away = |member: &MemberStatus| matches!(member.state, HsmState::Unusable { .. });
+        !status.iter().all(away) || status.iter().all(|member| !member.retried)
+    }
+
+    /// Whether it is the opening that is tried with these HSMs.
+    fn is_opening(&self, by: &Arc<Supervised>) -> bool {
+        matches!(&self.name, Name::Opening { hsm, .. } if Arc::ptr_eq(hsm, by))
+    }
+}
+
+/// Whether waiting may help. A domain key that this HSM's master KEK did not wrap stays what it is.
+fn comes_by_itself(error: &HsmError) -> bool {
+    !matches!(
+        error,
+        HsmError::WrappedKeyRejected { .. } | HsmError::Malformed { .. }
+    )
+}
+
+/// What the HSMs say, in one sentence.
+fn complaints(hsms: &[MemberStatus]) -> String {
+    let said = hsms.iter().map(|hsm| match &hsm.state {
+        HsmState::Probing => format!("{} is being opened", hsm.name),
+        HsmState::Usable => format!("{} is usable", hsm.name),
+        HsmState::Unusable { reason } => format!("{}: {reason}", hsm.name),
+    });
+    said.collect::<Vec<_>>().join("; ")
+}
+
+/// Takes a lock whose data no panic can leave half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,75 @@
+//! `strongroomd status`: how the appliance that serves is.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use strongroom_wire::health::State;
+
+use crate::config::Config;
+use crate::control::{HsmReport, Report, Request, ask};
+
+/// What `status` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says how the appliance is. The exit status is 0 when it serves.
+pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    let report = ask(&config.data, &Request::Status)?;
+    if arguments.json {
+        super::print_json(&report)?;
+    } else {
+        super::print(&as_text(&report))?;
+    }
+    Ok(match report.state {
+        State::Serving => ExitCode::SUCCESS,
+        State::Opening | State::Sealed => ExitCode::FAILURE,
+    })
+}
+
+fn as_text(report: &Report) -> String {
+    let state = match report.state {
+        State::Serving => "serving",
+        State::Opening => "opening",
+        State::Sealed => "sealed",
+    };
+    let mut lines = vec![format!("{state} since {}", report.since)];
+    let reason = report.reason.iter();
+    lines.extend(reason.map(|reason| format!("because:     {reason}")));
+    lines.push(format!("cached KEKs: {}", report.cached_keks));
+    lines.extend(report.hsms.iter().flat_map(hsm_lines));
+    lines.join("\n") + "\n"
+}
+
+fn hsm_lines(hsm: &HsmReport) -> Vec<String> {
+    let since = hsm.since.map(|since| format!(" since {since}"));
+    let serving = if hsm.serving { ", calls go to it" } else { "" };
+    let left_alone = if hsm.since.is_some() && !hsm.retried {
+        ", not tried again before strongroomd unseal"
+    } else {
+        ""
+    };
+    let mut lines = vec![
+        hsm.name.clone(),
+        format!(
+            "  {}{}{serving}{left_alone}",
+            hsm.state,
+            since.unwrap_or_default()
+        ),
+    ];
+    let reason = hsm.reason.iter();
+    lines.extend(reason.map(|reason| format!("  because: {reason}")));
+    lines.push(format!("  PIN from {}", hsm.pin));
+    if hsm.abandoned_calls + hsm.timed_out_calls > 0 {
+        lines.push(format!(
+            "  calls not answered in time: {}; not back yet: {}",
+            hsm.timed_out_calls, hsm.abandoned_calls
+        ));
+    }
+    lines
+}

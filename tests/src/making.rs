@@ -1,0 +1,57 @@
+//! The commands that make an appliance: `init`, a ceremony, a recovery.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::appliance::{ADMINISTRATOR, Appliance};
+use crate::programs;
+
+impl Appliance {
+    /// `strongroomd init` as the tests use it, ready to run.
+    #[must_use]
+    pub fn init(&self) -> Command {
+        let mut init = self.init_with(&["--initialise-token"]);
+        init.arg("--module").arg(programs::softhsm());
+        init
+    }
+
+    /// The same with the HSM that these arguments name.
+    pub(crate) fn init_with(&self, hsm: &[&str]) -> Command {
+        let mut init = self.making(&["init"]);
+        init.args(hsm);
+        init.args(["--admin-account", ADMINISTRATOR, "--json"]);
+        init
+    }
+
+    /// `strongroomd ceremony new` in the same way; it wants a terminal.
+    #[must_use]
+    pub fn ceremony(&self) -> Command {
+        let mut ceremony = self.making(&["ceremony", "new"]);
+        ceremony.arg("--initialise-token");
+        ceremony.arg("--module").arg(programs::softhsm());
+        ceremony.args(["--admin-account", ADMINISTRATOR]);
+        ceremony
+    }
+
+    /// `strongroomd ceremony recover backup` in the same way.
+    #[must_use]
+    pub fn recover(&self, backup: &Path) -> Command {
+        let mut recover = self.making(&["ceremony", "recover", "backup"]);
+        recover.arg("--initialise-token");
+        recover.arg("--module").arg(programs::softhsm());
+        recover.arg(backup);
+        recover
+    }
+
+    /// A subcommand that makes an appliance here.
+    fn making(&self, subcommand: &[&str]) -> Command {
+        let mut command = self.program();
+        command
+            .args(subcommand)
+            .arg("--data")
+            .arg(self.data())
+            .args(["--client-listen", "127.0.0.1:0"])
+            .args(["--admin-listen", "127.0.0.1:0"]);
+        command
+    }
+}
