@@ -3,18 +3,20 @@
 //! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
 
 mod hsm;
+mod people;
 
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use strongroom_keystore::{Options, PasskeyParty};
+use strongroom_keystore::Options;
 
 pub(crate) use hsm::{Device, Hsm, Member, Place};
+pub(crate) use people::{Mail, MailTls, Passkeys};
 
 /// In the data folder: the database, and the witness file where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
@@ -164,63 +166,6 @@ impl Default for Limits {
             account_failure_seconds: NonZeroU32::MIN.saturating_add(5),
             address_failures: NonZeroU32::MIN.saturating_add(49),
             address_failure_seconds: NonZeroU32::MIN,
-        }
-    }
-}
-
-/// Whom passkeys are made for.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Passkeys {
-    /// The relying party's identifier, a domain name; empty: the appliance's name.
-    pub(crate) rp_id: String,
-    /// The origins at which passkeys may be used; empty: the appliance's name with the ports of both listeners.
-    pub(crate) origins: Vec<String>,
-}
-
-/// The site's mail relay.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Mail {
-    /// Its name or address; empty: no mail is sent.
-    pub(crate) relay: String,
-    /// Its port.
-    pub(crate) port: NonZeroU16,
-    /// How the connection is protected.
-    pub(crate) tls: MailTls,
-    /// The certificates of the authorities that vouch for it, in PEM.
-    pub(crate) ca: PathBuf,
-    /// The sender's address.
-    pub(crate) from: String,
-    /// The name to sign in with; empty: without signing in.
-    pub(crate) user: String,
-    /// The file with the password that goes with it.
-    pub(crate) password_file: PathBuf,
-}
-
-/// How the connection to the mail relay is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum MailTls {
-    /// By `STARTTLS` (RFC 3207), which must work.
-    #[default]
-    StartTls,
-    /// From the first byte (RFC 8314).
-    Tls,
-    /// Not at all: for a relay on this machine only.
-    None,
-}
-
-impl Default for Mail {
-    fn default() -> Self {
-        Self {
-            relay: String::new(),
-            port: NonZeroU16::MIN.saturating_add(586),
-            tls: MailTls::default(),
-            ca: "/etc/ssl/certs/ca-certificates.crt".into(),
-            from: String::new(),
-            user: String::new(),
-            password_file: "mail-password".into(),
         }
     }
 }
@@ -383,27 +328,9 @@ impl Config {
             session_lifetime: Duration::from_secs(self.keystore.session_lifetime.get()),
             session_idle_lifetime: Duration::from_secs(self.keystore.session_idle_lifetime.get()),
             enrolment_lifetime: Duration::from_secs(self.keystore.enrolment_lifetime.get()),
-            passkeys: self.passkey_party(),
+            passkeys: self.passkeys.party(&self.name, &self.listen),
             sends_mail: !self.mail.relay.is_empty(),
         }
-    }
-
-    /// Whom passkeys are made for.
-    fn passkey_party(&self) -> PasskeyParty {
-        let given = &self.passkeys;
-        let id = match given.rp_id.as_str() {
-            "" => self.name.clone(),
-            id => id.to_owned(),
-        };
-        let mut origins = given.origins.clone();
-        if origins.is_empty() {
-            let ports = [self.listen.client.port(), self.listen.admin.port()];
-            let name = &self.name;
-            origins = ports.map(|port| format!("https://{name}:{port}")).into();
-            // Browsers leave out the port of HTTPS.
-            origins.push(format!("https://{name}"));
-        }
-        PasskeyParty { id, origins }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -411,26 +338,8 @@ impl Config {
         if self.domain.is_empty() {
             return Err("domain is empty".to_owned());
         }
-        let of_https = |origin: &String| {
-            origin
-                .strip_prefix("https://")
-                .is_some_and(|host| !host.is_empty() && !host.contains('/'))
-        };
-        if !self.passkeys.origins.iter().all(of_https) {
-            return Err(
-                "an origin of passkeys is not like https://keys.example.com:8443".to_owned(),
-            );
-        }
-        if !self.mail.relay.is_empty() && !self.mail.from.contains('@') {
-            return Err("mail.from must be the address that mail comes from".to_owned());
-        }
-        let on_this_machine = ["localhost", "127.0.0.1", "::1"].contains(&self.mail.relay.as_str());
-        if self.mail.tls == MailTls::None && !on_this_machine {
-            return Err(
-                "mail.tls may be none for a relay on this machine only: mail holds one-time codes"
-                    .to_owned(),
-            );
-        }
+        self.passkeys.check()?;
+        self.mail.check()?;
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
             return Err("a limit of request bodies is below 1024 bytes".to_owned());
         }

@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "shared with the tests of backups")]
 mod site;
 
+#[expect(unreachable_pub, reason = "shared with the end-to-end tests")]
 #[path = "../../../tests/src/passkey.rs"]
 mod passkey;
 

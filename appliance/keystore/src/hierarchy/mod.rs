@@ -10,6 +10,7 @@
 //! ```
 
 mod cache;
+mod people;
 mod versions;
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +23,6 @@ use strongroom_session::{OsRng, Suite};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::policy::DomainPolicy;
-use zeroize::Zeroizing;
 
 use self::cache::KekCache;
 pub(crate) use self::versions::MasterKeks;
@@ -31,9 +31,9 @@ use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
 use crate::sessions::Uses;
 use crate::store::{
-    AccountKekRecord, AccountRecord, AccountRecoveryRecord, CredentialRecord, DomainNumber,
-    DomainRecord, GrantRecord, InvitationRecord, KeyRecord, PasskeyRecord, RecoveryBlobRecord,
-    RecoveryKekRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
+    AccountKekRecord, AccountRecord, CredentialRecord, DomainNumber, DomainRecord, GrantRecord,
+    KeyRecord, RecoveryBlobRecord, RecoveryKekRecord, RetiredMasterKekRecord, SessionRecord,
+    Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -141,31 +141,6 @@ impl Domain {
 
     pub(crate) fn hsm(&self) -> &dyn Hsm {
         &*self.hsm
-    }
-
-    /// How the appliance calls itself to authenticator apps.
-    pub(crate) fn issuer(&self) -> String {
-        let name = self.origin.split('/').next().unwrap_or_default();
-        format!("Strongroom {name}")
-    }
-
-    /// Seals what proves who somebody is and opens no key, such as the secret of an authenticator app.
-    pub(crate) fn seal_secret(
-        &self,
-        associated_data: &[u8],
-        secret: &[u8],
-    ) -> Result<Vec<u8>, Error> {
-        seal::seal(&self.secrets, associated_data, secret)
-    }
-
-    /// Opens what [`Self::seal_secret`] sealed. `what` names the record in the error.
-    pub(crate) fn open_secret(
-        &self,
-        associated_data: &[u8],
-        sealed: &[u8],
-        what: &'static str,
-    ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        seal::open(&self.secrets, associated_data, sealed, what)
     }
 
     /// A new KEK, and its record for `account`. It asks the HSM.
@@ -347,16 +322,6 @@ impl Domain {
         credential.mac = self.integrity.mac(&credential.canonical());
     }
 
-    pub(crate) fn check_passkey(&self, passkey: PasskeyRecord) -> Result<PasskeyRecord, Error> {
-        self.integrity
-            .check(&passkey.canonical(), &passkey.mac, "passkey")?;
-        Ok(passkey)
-    }
-
-    pub(crate) fn authenticate_passkey(&self, passkey: &mut PasskeyRecord) {
-        passkey.mac = self.integrity.mac(&passkey.canonical());
-    }
-
     pub(crate) fn check_session_use(&self, session: &SessionRecord) -> Result<(), Error> {
         self.integrity
             .check(&session.use_canonical(), &session.seen_mac, "session")
@@ -364,32 +329,6 @@ impl Domain {
 
     pub(crate) fn authenticate_session_use(&self, session: &mut SessionRecord) {
         session.seen_mac = self.integrity.mac(&session.use_canonical());
-    }
-
-    pub(crate) fn check_account_recovery(
-        &self,
-        recovery: AccountRecoveryRecord,
-    ) -> Result<AccountRecoveryRecord, Error> {
-        self.integrity
-            .check(&recovery.canonical(), &recovery.mac, "account recovery")?;
-        Ok(recovery)
-    }
-
-    pub(crate) fn authenticate_account_recovery(&self, recovery: &mut AccountRecoveryRecord) {
-        recovery.mac = self.integrity.mac(&recovery.canonical());
-    }
-
-    pub(crate) fn check_invitation(
-        &self,
-        invitation: InvitationRecord,
-    ) -> Result<InvitationRecord, Error> {
-        self.integrity
-            .check(&invitation.canonical(), &invitation.mac, "invitation")?;
-        Ok(invitation)
-    }
-
-    pub(crate) fn authenticate_invitation(&self, invitation: &mut InvitationRecord) {
-        invitation.mac = self.integrity.mac(&invitation.canonical());
     }
 
     pub(crate) fn check_key(&self, key: KeyRecord) -> Result<KeyRecord, Error> {
