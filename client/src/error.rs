@@ -16,6 +16,9 @@ pub enum ClientError {
     /// The name or the password is wrong. Found by this end of the sign-in; the appliance never learns the password.
     #[error("the sign-in was refused: the account's name or the password is wrong")]
     WrongPassword,
+    /// The password was right, and the account has a second factor that was not given.
+    #[error("the account has a second factor: it takes that as well")]
+    SecondFactorNeeded,
     /// The appliance refused. [`Problem::code`] says what to branch on.
     #[error("{}", .0.detail)]
     Refused(Box<Problem>),

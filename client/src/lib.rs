@@ -5,12 +5,15 @@
 //! | [`api`] | HTTPS to the appliance: [`Client`], whom it trusts, what failures mean |
 //! | [`sign_in`] | enrolment and sign-in by OPAQUE, which make a [`Session`] |
 //! | [`session`] | the [`Session`] and its two secrets |
+//! | [`credentials`] | authenticator apps, passkeys and recovery codes of the caller's account |
+//! | [`passkeys`] | signing in with a passkey, and registering one |
 //! | [`protection`] | protecting and opening files and streams, each under a key of its own |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`policy`] | usage policies of the domain, of keys and of grants; what they would decide |
 //! | [`accounts`] | managing accounts and the members of groups |
 //! | [`device`](mod@device) | a device or service that signs its requests with its secret, and is paired |
 //! | [`devices`] | looking after devices: import, fleets, pairing; the factory's side of an import |
+//! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`audit`] | the audit log as the caller may see it |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
@@ -43,14 +46,17 @@
 pub mod accounts;
 pub mod api;
 pub mod audit;
+pub mod credentials;
 pub mod device;
 pub mod devices;
 pub mod error;
 pub mod file;
 pub mod keys;
 pub mod object;
+pub mod passkeys;
 pub mod policy;
 pub mod protection;
+pub mod recovery;
 pub mod rotation;
 pub mod session;
 pub mod sign_in;

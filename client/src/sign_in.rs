@@ -1,5 +1,7 @@
 //! Enrolment and sign-in by OPAQUE (RFC 9807): the password stays on this side.
 
+use std::fmt;
+
 use strongroom_session::opaque::{CONTEXT, identifiers, server_identity};
 use strongroom_session::opaque_ke::errors::ProtocolError;
 use strongroom_session::opaque_ke::{
@@ -8,9 +10,11 @@ use strongroom_session::opaque_ke::{
 };
 use strongroom_session::{OsRng, Suite, TransportKey};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
+use strongroom_wire::credential::SecondFactor;
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::session::{
-    FinishSignIn, SignInStarted, SignedIn, StartSignIn, StartStepUp, SteppedUp,
+    FinishSecondFactor, FinishSignIn, SecondFactorNeeded, SignInFinished, SignInStarted, SignedIn,
+    StartSignIn, StartStepUp, SteppedUp,
 };
 use zeroize::Zeroizing;
 
@@ -62,11 +66,23 @@ impl Client {
         )
     }
 
-    /// Signs in. Both ends prove themselves: only the appliance that the account enrolled at can complete it.
+    /// Signs in with a password alone. Both ends prove themselves: only the appliance that the account enrolled at can complete it.
     ///
     /// # Errors
     /// [`ClientError::WrongPassword`] when the name or the password is wrong; the two look alike.
+    /// [`ClientError::SecondFactorNeeded`] when the account has a second factor: [`Self::begin_sign_in`] is for those.
     pub fn sign_in(&self, account: &str, password: &[u8]) -> Result<Session, ClientError> {
+        match self.begin_sign_in(account, password)? {
+            SignIn::Done(session) => Ok(*session),
+            SignIn::SecondFactor(_) => Err(ClientError::SecondFactorNeeded),
+        }
+    }
+
+    /// Signs in with a password, up to where a second factor is asked for if the account has one.
+    ///
+    /// # Errors
+    /// [`ClientError::WrongPassword`] when the name or the password is wrong; the two look alike.
+    pub fn begin_sign_in(&self, account: &str, password: &[u8]) -> Result<SignIn, ClientError> {
         let account = account_name(account);
         let (proof, session_key) = self.prove(&account, password, |ke1| {
             let request = StartSignIn {
@@ -75,10 +91,30 @@ impl Client {
             };
             self.call(&Call::post("/v1/sessions/start").with(&request)?, None)
         })?;
-        let signed_in: SignedIn =
+        let finished: SignInFinished =
             self.call(&Call::post("/v1/sessions/finish").with(&proof)?, None)?;
+        let transport_key = TransportKey::derive(&session_key);
+        match finished {
+            SignInFinished::SignedIn(signed_in) => self
+                .session(signed_in, transport_key)
+                .map(|session| SignIn::Done(Box::new(session))),
+            SignInFinished::SecondFactor { second_factor } => {
+                Ok(SignIn::SecondFactor(Box::new(SecondFactorSignIn {
+                    client: self.clone(),
+                    needed: second_factor,
+                    transport_key,
+                })))
+            }
+        }
+    }
+
+    pub(crate) fn session(
+        &self,
+        signed_in: SignedIn,
+        transport_key: TransportKey,
+    ) -> Result<Session, ClientError> {
         let token = Zeroizing::new(signed_in.token.0);
-        let secrets = Secrets::new(&token, TransportKey::derive(&session_key))
+        let secrets = Secrets::new(&token, transport_key)
             .ok_or_else(|| self.unexpected("a token of another length"))?;
         Ok(Session::resume(
             self.clone(),
@@ -123,7 +159,9 @@ impl Session {
     /// [`Code::StepUpRequired`](strongroom_wire::problem::Code::StepUpRequired).
     ///
     /// # Errors
-    /// [`ClientError::WrongPassword`] when the password is wrong.
+    /// [`ClientError::WrongPassword`] when the password is wrong. [`ClientError::Refused`] with
+    /// [`Code::Conflict`](strongroom_wire::problem::Code::Conflict) when the account has a second factor: it takes that instead, by
+    /// [`Self::begin_step_up`].
     pub fn step_up(&self, password: &[u8]) -> Result<SteppedUp, ClientError> {
         let name = &self.account().name;
         let (proof, _) = self.client().prove(name, password, |ke1| {
@@ -132,9 +170,109 @@ impl Session {
         })?;
         self.call(&Call::post("/v1/sessions/current/step-up/finish").with(&proof)?)
     }
+
+    /// Begins to sign in again in this session with the account's second factor.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with [`Code::Conflict`](strongroom_wire::problem::Code::Conflict) when the account has none: it takes the
+    /// password, by [`Self::step_up`].
+    pub fn begin_step_up(&self) -> Result<SecondFactorStepUp<'_>, ClientError> {
+        let start = Call::post("/v1/sessions/current/step-up/second-factor/start");
+        Ok(SecondFactorStepUp {
+            needed: self.call(&start)?,
+            session: self,
+        })
+    }
 }
 
-fn library(_: ProtocolError) -> ClientError {
+/// A session in which its holder signs in again with a second factor.
+#[derive(Debug)]
+pub struct SecondFactorStepUp<'a> {
+    session: &'a Session,
+    needed: SecondFactorNeeded,
+}
+
+impl SecondFactorStepUp<'_> {
+    /// What is asked for.
+    #[must_use]
+    pub fn needed(&self) -> &SecondFactorNeeded {
+        &self.needed
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        self.session
+    }
+
+    /// Proves a second factor.
+    ///
+    /// # Errors
+    /// As [`SecondFactorSignIn::prove`].
+    pub fn prove(&self, proof: SecondFactor) -> Result<SteppedUp, ClientError> {
+        let finish = Call::post("/v1/sessions/current/step-up/second-factor/finish");
+        self.session.call(&finish.with(&FinishSecondFactor {
+            sign_in: self.needed.sign_in,
+            proof,
+        })?)
+    }
+}
+
+/// Where a sign-in has come to.
+#[derive(Debug)]
+pub enum SignIn {
+    /// The session is open.
+    Done(Box<Session>),
+    /// The password was right, and the account has a second factor.
+    SecondFactor(Box<SecondFactorSignIn>),
+}
+
+/// A sign-in whose password was right and that waits for a second factor.
+pub struct SecondFactorSignIn {
+    client: Client,
+    needed: SecondFactorNeeded,
+    transport_key: TransportKey,
+}
+
+impl SecondFactorSignIn {
+    /// What is asked for.
+    #[must_use]
+    pub fn needed(&self) -> &SecondFactorNeeded {
+        &self.needed
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn transport_key(&self) -> &TransportKey {
+        &self.transport_key
+    }
+
+    /// Proves a second factor and opens the session.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with [`Code::SecondFactorRefused`](strongroom_wire::problem::Code::SecondFactorRefused) when it is wrong:
+    /// as long as [`SecondFactorNeeded::tries`] are left, it may be tried again.
+    pub fn prove(&self, proof: SecondFactor) -> Result<Session, ClientError> {
+        let signed_in: SignedIn = self.client.call(
+            &Call::post("/v1/sessions/second-factor").with(&FinishSecondFactor {
+                sign_in: self.needed.sign_in,
+                proof,
+            })?,
+            None,
+        )?;
+        self.client.session(signed_in, self.transport_key.clone())
+    }
+}
+
+impl fmt::Debug for SecondFactorSignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecondFactorSignIn")
+            .field("needed", &self.needed)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn library(_: ProtocolError) -> ClientError {
     ClientError::Library
 }
 

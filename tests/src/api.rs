@@ -17,9 +17,13 @@ use strongroom_session::opaque_ke::{
 };
 use strongroom_session::{OsRng, Suite, TransportKey};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
+use strongroom_wire::credential::SecondFactor;
 use strongroom_wire::health::{Health, Status};
 use strongroom_wire::problem::{Code, Problem};
-use strongroom_wire::session::{FinishSignIn, SignInStarted, SignedIn, StartSignIn};
+use strongroom_wire::session::{
+    FinishSecondFactor, FinishSignIn, SecondFactorNeeded, SignInFinished, SignInStarted, SignedIn,
+    StartSignIn,
+};
 
 use crate::http::{Connection, Response};
 use crate::session::Session;
@@ -75,6 +79,14 @@ pub enum Listener {
     Client,
     /// For administrators.
     Administration,
+}
+
+/// Where a right password has led.
+pub enum Entered {
+    /// Into a session.
+    Session(Box<Session>),
+    /// To a second factor; the transport key of the session to be.
+    SecondFactor(SecondFactorNeeded, TransportKey),
 }
 
 /// Where an appliance is.
@@ -185,13 +197,25 @@ impl Api {
         )
     }
 
-    /// Signs in. A client that sees by KE2 that its password is wrong would stop there; this one sends a KE3 all the same, to be
-    /// told by the appliance.
+    /// Signs in to an account without a second factor.
     ///
     /// # Errors
     ///
     /// As [`Failed`] says.
     pub fn sign_in(&self, account: &str, password: &str) -> Result<Session> {
+        match self.enter(account, password)? {
+            Entered::Session(session) => Ok(*session),
+            Entered::SecondFactor(needed, _) => panic!("{account} has a second factor: {needed:?}"),
+        }
+    }
+
+    /// Signs in with a password. A client that sees by KE2 that its password is wrong would stop there; this one sends a KE3 all the same, to be
+    /// told by the appliance.
+    ///
+    /// # Errors
+    ///
+    /// As [`Failed`] says.
+    pub fn enter(&self, account: &str, password: &str) -> Result<Entered> {
         let start = ClientLogin::<Suite>::start(&mut OsRng, password.as_bytes()).unwrap();
         let started: SignInStarted = self.ask(
             "POST",
@@ -215,7 +239,7 @@ impl Api {
             ),
             Err(_) => (vec![7; 64], vec![0; 64]),
         };
-        let signed_in: SignedIn = self.ask(
+        let finished: SignInFinished = self.ask(
             "POST",
             "/v1/sessions/finish",
             Some(&FinishSignIn {
@@ -224,7 +248,37 @@ impl Api {
             }),
         )?;
         let transport = TransportKey::derive(&session_key);
-        Ok(Session::new(self, signed_in, transport))
+        match finished {
+            SignInFinished::SignedIn(signed_in) => {
+                let session = Session::of(self, signed_in, transport);
+                Ok(Entered::Session(Box::new(session)))
+            }
+            SignInFinished::SecondFactor { second_factor } => {
+                Ok(Entered::SecondFactor(second_factor, transport))
+            }
+        }
+    }
+
+    /// Ends a sign-in that waits for a second factor.
+    ///
+    /// # Errors
+    ///
+    /// As [`Failed`] says.
+    pub fn prove(
+        &self,
+        needed: &SecondFactorNeeded,
+        transport: &TransportKey,
+        proof: SecondFactor,
+    ) -> Result<Session> {
+        let signed_in: SignedIn = self.ask(
+            "POST",
+            "/v1/sessions/second-factor",
+            Some(&FinishSecondFactor {
+                sign_in: needed.sign_in,
+                proof,
+            }),
+        )?;
+        Ok(Session::of(self, signed_in, transport.clone()))
     }
 }
 

@@ -7,9 +7,12 @@
 //! | `making` | the commands that make an appliance |
 //! | [`console`] | a program at a terminal of its own, and people who type there |
 //! | [`person`] | somebody with a device: the `strongroom` command line with a home folder of its own |
+//! | [`authenticator_app`] | the codes of a second factor |
+//! | [`passkey`] | an authenticator in software: passkeys |
 //! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
+//! | [`relay`] | a site's mail relay |
 //! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
 //! | [`device`] | a device that signs its requests with its secret |
 //! | [`scan`] | looking for secrets where none may be |
@@ -31,17 +34,20 @@
 
 pub mod api;
 pub mod appliance;
+pub mod authenticator_app;
 pub mod console;
 pub mod device;
 pub mod http;
 mod making;
+pub mod passkey;
 pub mod person;
 pub mod programs;
+pub mod relay;
 pub mod scan;
 pub mod session;
 pub mod tokens;
 
-pub use api::{Api, Failed};
+pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;
 pub use console::{Console, Paper};
 pub use device::Device;

@@ -118,8 +118,14 @@ impl Person {
     /// Runs `strongroom login`.
     #[must_use]
     pub fn login(&self) -> Outcome {
+        self.login_with(&[])
+    }
+
+    /// Runs `strongroom login` with these words besides the usual ones.
+    #[must_use]
+    pub fn login_with(&self, words: &[&str]) -> Outcome {
         let (ca, password) = (path(&self.ca), path(&self.password_file()));
-        self.run(&[
+        let usual = [
             "login",
             &self.name,
             "--server",
@@ -128,7 +134,8 @@ impl Person {
             &ca,
             "--password-file",
             &password,
-        ])
+        ];
+        self.run(&[&usual[..], words].concat())
     }
 
     /// Runs `strongroom` with these words.

@@ -35,7 +35,9 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(api: &Api, signed_in: SignedIn, transport: TransportKey) -> Self {
+    /// The session that a sign-in opened.
+    #[must_use]
+    pub fn of(api: &Api, signed_in: SignedIn, transport: TransportKey) -> Self {
         Self {
             api: api.clone(),
             connections: [None, None],
@@ -307,7 +309,7 @@ pub fn new_key(label: &str, recipients: &[&str]) -> NewKey {
 
 /// The listener at which an address is.
 fn listener_of(path: &str) -> Listener {
-    let managed = (path.starts_with("/v1/accounts") && path != "/v1/accounts/me")
+    let managed = (path.starts_with("/v1/accounts") && !path.starts_with("/v1/accounts/me"))
         || path == "/v1/devices/import"
         || path.starts_with("/v1/fleets");
     let rotation = path.starts_with("/v1/master-kek") || path == "/v1/rotation";

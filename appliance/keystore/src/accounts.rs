@@ -10,13 +10,14 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 
 use crate::act::{Presented, Scope, View};
+use crate::credentials;
 use crate::error::{Answer, Error};
 use crate::groups;
 use crate::hierarchy::Domain;
+use crate::invitations;
 use crate::keystore::{Keystore, Options};
 use crate::roles::{self, May};
 use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, CredentialRecord, Snapshot};
-use crate::{credentials, seal};
 
 /// The longest name of an account, in bytes.
 const LONGEST_NAME: usize = 254;
@@ -178,7 +179,8 @@ impl Keystore {
             })
     }
 
-    /// Makes a new enrolment code for an account whose holder has not enrolled yet; administrators only. The old code is void.
+    /// Makes a new enrolment code for an account whose holder has not enrolled yet; administrators only. The old code is void. The code of
+    /// an account that was invited by mail goes there and is not in the answer.
     pub fn invite_account(&self, caller: &Presented, account: AccountId) -> Answer<CreatedAccount> {
         let (presented, core) = (caller.clone(), self.core.clone());
         self.core
@@ -194,14 +196,20 @@ impl Keystore {
                         record.name
                     )));
                 }
-                let (code, credential) =
-                    new_code(scope.domain, record.id, scope.now, &core.options)?;
-                scope.tx.put_credential(&credential)?;
+                // What was shared with somebody who was invited by mail is for whoever reads that mail, and not for an administrator.
+                let (code, expires) = if scope.view().was_invited(account)? {
+                    (None, Some(invitations::remind(scope, &caller, &record)?))
+                } else {
+                    let (code, credential) =
+                        new_code(scope.domain, record.id, scope.now, &core.options)?;
+                    scope.tx.put_credential(&credential)?;
+                    (Some(code), credential.expires)
+                };
                 let leaf = scope.record(Act::AccountInvite)?;
                 Ok(CreatedAccount {
                     account: to_wire(&record),
-                    enrolment_code: Some(code),
-                    enrolment_expires: credential.expires,
+                    enrolment_code: code,
+                    enrolment_expires: expires,
                     leaf,
                 })
             })
@@ -252,14 +260,25 @@ pub(crate) fn new_code(
     now: Timestamp,
     options: &Options,
 ) -> Result<(String, CredentialRecord), Error> {
+    let lifetime = options.enrolment_lifetime.as_secs();
+    code_lasting(domain, account, now, lifetime)
+}
+
+/// The same, good for so many seconds.
+pub(crate) fn code_lasting(
+    domain: &Domain,
+    account: AccountId,
+    now: Timestamp,
+    lifetime: u64,
+) -> Result<(String, CredentialRecord), Error> {
     let code = credentials::generate_code()?;
-    let mut credential = CredentialRecord {
+    let mut credential = CredentialRecord::new(
         account,
-        kind: CredentialKind::EnrolmentCode,
-        data: seal::sha256(credentials::normal_code(&code).as_bytes()).to_vec(),
-        expires: Some(now.plus_seconds(options.enrolment_lifetime.as_secs())),
-        mac: [0; 32],
-    };
+        CredentialKind::EnrolmentCode,
+        credentials::code_hash(&code).to_vec(),
+        Some(now.plus_seconds(lifetime)),
+        now,
+    );
     domain.authenticate_credential(&mut credential);
     Ok((code, credential))
 }

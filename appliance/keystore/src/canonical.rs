@@ -16,6 +16,11 @@
 //! | `checkpoint-key` | [`CheckpointKeyRecord`](crate::store::CheckpointKeyRecord) | MAC |
 //! | `membership` | [`MembershipRecord`](crate::store::MembershipRecord) | associated data of the group's KEK |
 //! | `credential` | [`CredentialRecord`](crate::store::CredentialRecord) | MAC |
+//! | `account-recovery` | [`AccountRecoveryRecord`](crate::store::AccountRecoveryRecord) | MAC |
+//! | `invitation` | [`InvitationRecord`](crate::store::InvitationRecord) | MAC |
+//! | `mail` | [`OutboxRecord`](crate::store::OutboxRecord) | associated data of address and content |
+//! | `passkey` | [`PasskeyRecord`](crate::store::PasskeyRecord) | MAC |
+//! | `totp-secret` | `credentials/totp` | associated data of an authenticator app's secret |
 //! | `session` | [`SessionRecord`](crate::store::SessionRecord) | associated data of the transport key |
 //! | `session-use` | [`SessionRecord`](crate::store::SessionRecord), when it was last used | MAC |
 //! | `device` | [`DeviceRecord`](crate::store::DeviceRecord) | MAC |

@@ -46,7 +46,10 @@ impl Refusal {
         if let Error::ClockSkew(now) = self.error {
             problem.time = Some(now);
         }
-        problem.retry_after = matches!(code, Code::HsmUnavailable | Code::Unavailable).then_some(5);
+        problem.retry_after = match self.error {
+            Error::SecondFactorLocked(seconds) => Some(seconds),
+            _ => matches!(code, Code::HsmUnavailable | Code::Unavailable).then_some(5),
+        };
         problem
     }
 }
@@ -99,6 +102,27 @@ pub enum Error {
         "The enrolment was refused: the account or the code is wrong, or the code has been used or has lapsed."
     )]
     EnrolmentRefused,
+    /// The password was right and the second factor was not, or the sign-in has waited too long or been tried too often.
+    #[error(
+        "The second factor was refused: the code is wrong, was used already or has lapsed, or this sign-in has been tried too often."
+    )]
+    SecondFactorRefused,
+    /// Too many wrong codes in a row: none is looked at for so many seconds.
+    #[error(
+        "Too many wrong codes of the authenticator app were given; try again in {0} s, or use a recovery code."
+    )]
+    SecondFactorLocked(u64),
+    /// The recovery failed, for whatever reason: the caller learns no more.
+    #[error(
+        "The recovery was refused: the account or a code is wrong, or no recovery of it is under way."
+    )]
+    RecoveryRefused,
+    /// Both codes of a recovery are right, and its delay is not over.
+    #[error("The recovery takes effect at {0}; until then its holder can cancel it.")]
+    RecoveryTooEarly(Timestamp),
+    /// The account has sent as many invitations as the domain's policy allows in 24 hours.
+    #[error("This account may send {0} invitations in 24 hours, and has.")]
+    InvitationsUsedUp(u32),
     /// The caller's role or rights do not cover the act.
     #[error("This account may not do that: it needs {0}.")]
     NotPermitted(&'static str),
@@ -131,6 +155,9 @@ pub enum Error {
     /// There is no account with this name.
     #[error("There is no account {0:?} in this domain.")]
     AccountNotFound(String),
+    /// The caller has no such credential.
+    #[error("This account has no such credential.")]
+    CredentialNotFound,
     /// There is an account with this name already.
     #[error("There is an account {0:?} already.")]
     AccountExists(String),
@@ -181,6 +208,11 @@ impl Error {
             Self::ClockSkew(_) => Code::ClockSkew,
             Self::Replayed => Code::Replayed,
             Self::EnrolmentRefused => Code::EnrolmentRefused,
+            Self::SecondFactorRefused => Code::SecondFactorRefused,
+            Self::SecondFactorLocked(_) => Code::TooManyAttempts,
+            Self::RecoveryRefused => Code::RecoveryRefused,
+            Self::RecoveryTooEarly(_) => Code::RecoveryTooEarly,
+            Self::InvitationsUsedUp(_) => Code::InvitationsUsedUp,
             Self::NotPermitted(_) => Code::NotPermitted,
             Self::KeyNotFound => Code::KeyNotFound,
             Self::GrantRevoked => Code::GrantRevoked,
@@ -189,6 +221,7 @@ impl Error {
             Self::PolicyRefused { rule, .. } => rule.rule.code(),
             Self::GrantNotFound => Code::GrantNotFound,
             Self::AccountNotFound(_) => Code::AccountNotFound,
+            Self::CredentialNotFound => Code::CredentialNotFound,
             Self::AccountExists(_) => Code::AccountExists,
             Self::DeviceNotFound => Code::DeviceNotFound,
             Self::PairingNotFound => Code::PairingNotFound,

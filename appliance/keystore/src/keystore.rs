@@ -13,6 +13,8 @@ use strongroom_wire::id::AccountId;
 use crate::accounts;
 use crate::act::Scope;
 use crate::clock::Clock;
+use crate::credentials::passkeys::Ceremonies;
+use crate::credentials::second_factor::Waiting;
 use crate::devices::Pairings;
 use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
@@ -61,6 +63,19 @@ pub struct Options {
     pub enrolment_lifetime: Duration,
     /// By how much the time of a signed request may differ from the appliance's.
     pub clock_skew: Duration,
+    /// Whom passkeys are made for.
+    pub passkeys: PasskeyParty,
+    /// Whether the site has a mail relay, to which whoever serves the keystore hands [`Keystore::due_mail`].
+    pub sends_mail: bool,
+}
+
+/// Whom passkeys are made for: the relying party of Web Authentication Level 3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasskeyParty {
+    /// Its identifier: a domain name. Passkeys that were made for another one are of no use.
+    pub id: String,
+    /// The origins at which passkeys may be used, such as `https://keys.example.com:8443`.
+    pub origins: Vec<String>,
 }
 
 impl Default for Options {
@@ -73,6 +88,11 @@ impl Default for Options {
             session_idle_lifetime: Duration::from_hours(1),
             enrolment_lifetime: Duration::from_hours(7 * 24),
             clock_skew: Duration::from_mins(5),
+            passkeys: PasskeyParty {
+                id: "strongroom.local".to_owned(),
+                origins: vec!["https://strongroom.local".to_owned()],
+            },
+            sends_mail: false,
         }
     }
 }
@@ -107,6 +127,8 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) sign_ins: SignIns,
     pub(crate) pairings: Pairings,
+    pub(crate) waiting: Waiting,
+    pub(crate) ceremonies: Ceremonies,
     pub(crate) rotation: Rotation,
 }
 
@@ -254,6 +276,7 @@ impl Keystore {
             domain.recovery_blobs(&*snapshot)?;
         }
         domain.uses = Uses::new(options.session_idle_lifetime);
+        domain.sends_mail = options.sends_mail;
         let core = Arc::new(Core {
             store,
             clock,
@@ -261,6 +284,8 @@ impl Keystore {
             options,
             sign_ins: SignIns::default(),
             pairings: Pairings::default(),
+            waiting: Waiting::default(),
+            ceremonies: Ceremonies::default(),
             rotation: Rotation::default(),
         });
         Ok(Self { core })
@@ -334,8 +359,11 @@ impl Keystore {
     pub fn forget_expired(&self) -> Result<u64, Error> {
         self.core.domain.forget_expired_keks();
         // A client sees by itself that a password is wrong and then does not finish: this is where that is recorded.
-        self.core.pairings.forget_expired(self.core.clock.now());
-        let abandoned = self.core.sign_ins.take_expired(self.core.clock.now());
+        let now = self.core.clock.now();
+        self.core.pairings.forget_expired(now);
+        let mut abandoned = self.core.sign_ins.take_expired(now);
+        abandoned.extend(self.core.waiting.take_expired(now));
+        self.core.ceremonies.forget_expired(now);
         self.keep_uses()?;
         self.core
             .act(Act::SessionOpen, LOCALHOST, move |scope| {
@@ -378,5 +406,7 @@ impl Keystore {
         self.core.domain.wipe();
         self.core.sign_ins.wipe();
         self.core.pairings.wipe();
+        self.core.waiting.wipe();
+        self.core.ceremonies.wipe();
     }
 }

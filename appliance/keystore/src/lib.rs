@@ -6,8 +6,11 @@
 //! | `act` | how acts and looks are run: who asks, in which transaction, leaving which leaf |
 //! | `accounts`, `groups` | accounts and their roles; groups and their members |
 //! | `roles` | what each role may do, and which exclude each other |
-//! | `credentials`, `sessions` | enrolment, OPAQUE sign-in, sessions, their last use and stepping up |
+//! | `credentials/` | enrolment, second factors, passkeys, recovery codes |
+//! | `sessions` | OPAQUE sign-in, sessions, their last use and stepping up |
 //! | [`devices`] | devices and the secrets of devices and services: import, fleets, pairing, signed requests |
+//! | `account_recovery` | recovering the account of somebody who has lost their password |
+//! | `invitations`, `mail` | pending accounts for addresses; mail that waits to be sent |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `grants` | sharing and revoking |
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
@@ -32,6 +35,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account_recovery;
 mod accounts;
 mod act;
 mod audit;
@@ -45,8 +49,10 @@ mod error;
 mod grants;
 mod groups;
 mod hierarchy;
+mod invitations;
 mod keys;
 mod keystore;
+mod mail;
 mod policy;
 pub mod recovery;
 mod roles;
@@ -61,5 +67,6 @@ pub use audit::{AuditReport, verify_audit};
 pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};
 pub use hierarchy::checkpoint_key_label;
-pub use keystore::{Keystore, NewDomain, Options, Statistics};
+pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
+pub use mail::{Mail, MailContent};
 pub use witness::{Held, hold_against};

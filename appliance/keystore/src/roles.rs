@@ -10,6 +10,8 @@ use crate::error::Error;
 pub(crate) enum May {
     /// Create accounts, suspend and activate them, give roles, make enrolment codes.
     ManageAccounts,
+    /// Approve the recovery of an account that somebody else has started.
+    ApproveRecoveries,
     /// Set the domain's policy.
     SetDomainPolicy,
     /// Rotate the master KEK and others' KEKs, retire and destroy versions of the master KEK.
@@ -30,11 +32,20 @@ pub(crate) enum May {
 const TABLE: [(Role, &[May]); 7] = [
     (
         Role::Administrator,
-        &[May::ManageAccounts, May::SetDomainPolicy, May::RotateKeks],
+        &[
+            May::ManageAccounts,
+            May::ApproveRecoveries,
+            May::SetDomainPolicy,
+            May::RotateKeks,
+        ],
     ),
     (
         Role::SecurityOfficer,
-        &[May::SetDomainPolicy, May::RotateKeks],
+        &[
+            May::ApproveRecoveries,
+            May::SetDomainPolicy,
+            May::RotateKeks,
+        ],
     ),
     (Role::CaseOfficer, &[May::EnterAuthorisations]),
     (Role::LegalApprover, &[May::ApproveAuthorisations]),
@@ -104,7 +115,7 @@ impl May {
     pub(crate) const fn needs(self) -> &'static str {
         match self {
             Self::ManageAccounts => "the role administrator",
-            Self::SetDomainPolicy | Self::RotateKeks => {
+            Self::ApproveRecoveries | Self::SetDomainPolicy | Self::RotateKeks => {
                 "the role administrator or security-officer"
             }
             Self::ReadAudit => "the role auditor",
@@ -126,8 +137,9 @@ mod tests {
 
     const DOCUMENT: &str = include_str!("../../../docs/roles.md");
 
-    const ALL: [May; 8] = [
+    const ALL: [May; 9] = [
         May::ManageAccounts,
+        May::ApproveRecoveries,
         May::SetDomainPolicy,
         May::RotateKeks,
         May::ReadAudit,
@@ -140,6 +152,7 @@ mod tests {
     const fn in_words(may: May) -> &'static str {
         match may {
             May::ManageAccounts => "manages accounts",
+            May::ApproveRecoveries => "approves recoveries that somebody else has started",
             May::SetDomainPolicy => "sets the domain's policy",
             May::RotateKeks => "rotates the master KEK and others' KEKs",
             May::ReadAudit => "reads the whole audit log",

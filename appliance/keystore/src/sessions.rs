@@ -22,18 +22,19 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId, SignInId};
 use strongroom_wire::session::{
-    FinishSignIn, Session, Sessions, SignInStarted, SignInStrength, SignedIn, StartSignIn,
+    FinishSignIn, Session, Sessions, SignInFinished, SignInStarted, SignInStrength, SignedIn,
+    StartSignIn,
 };
 
 pub(crate) use uses::{Uses, admit, keep_uses, last_use};
 
 use crate::accounts::{normal_name, to_wire};
-use crate::act::{Presented, SessionToken};
-use crate::credentials::{registration, with_identifiers};
+use crate::act::{Presented, Scope, SessionToken};
+use crate::credentials::{registration, second_factor, with_identifiers};
 use crate::error::{Answer, Error};
-use crate::keystore::Keystore;
+use crate::keystore::{Keystore, Options};
 use crate::seal;
-use crate::store::{SessionRecord, StoreError};
+use crate::store::{AccountRecord, CredentialKind, CredentialRecord, SessionRecord, StoreError};
 
 /// How long a started sign-in waits for its end, in seconds.
 const SIGN_IN_LIFETIME: u64 = 60;
@@ -56,6 +57,7 @@ struct SignIn {
 
 /// A sign-in that has been finished, well or not.
 struct Ended {
+    name: String,
     account: Option<AccountId>,
     session: Option<SessionId>,
     /// The transport key, where the client proved that it knows the password.
@@ -69,6 +71,12 @@ impl SignIns {
             .extract_if(|_, sign_in| sign_in.expires <= now)
             .map(|(_, sign_in)| (sign_in.account, sign_in.source))
             .collect()
+    }
+
+    /// Forgets the sign-ins of an account: their password is not its password any more.
+    pub(crate) fn forget_account(&self, account: AccountId) {
+        self.held()
+            .retain(|_, sign_in| sign_in.account != Some(account));
     }
 
     pub(crate) fn wipe(&self) {
@@ -97,63 +105,58 @@ impl Keystore {
         self.begin(source, &normal_name(&request.account), &request.ke1.0, None)
     }
 
-    /// Ends a sign-in: opens a session when the client proves that it knows the password. Each started sign-in is good for one try.
-    pub fn finish_sign_in(&self, source: IpAddr, request: FinishSignIn) -> Answer<SignedIn> {
-        let core = self.core.clone();
+    /// Ends a sign-in: opens a session when the client proves that it knows the password, or says what else it takes. Each started
+    /// sign-in is good for one try.
+    pub fn finish_sign_in(&self, source: IpAddr, request: FinishSignIn) -> Answer<SignInFinished> {
+        let core = &self.core;
         // One that was started to confirm a session opens none.
         let ended = self.end(&request).filter(|ended| ended.session.is_none());
-        let (account, transport) = ended.map_or((None, None), |ended| (ended.account, ended.proof));
-        self.core.act(Act::SessionOpen, source, move |scope| {
+        let (account, name, transport) = ended.map_or((None, None, None), |ended| {
+            (ended.account, Some(ended.name), ended.proof)
+        });
+        let (proved, options) = (transport.clone(), core.options.clone());
+        let outcome = core.act(Act::SessionOpen, source, move |scope| {
             scope.record_strangers = true;
             scope.detail.subject = account;
-            let transport = transport.as_ref().ok_or(Error::SignInRefused)?;
-            let account = account.ok_or(Error::SignInRefused)?;
-            let account = scope
+            let transport = proved.as_ref().ok_or(Error::SignInRefused)?;
+            let account = active(scope, account.ok_or(Error::SignInRefused)?)?;
+            let password = scope
                 .view()
-                .account(account)?
-                .filter(|account| account.state == AccountState::Active)
+                .credential(account.id, CredentialKind::Opaque)?
                 .ok_or(Error::SignInRefused)?;
-            scope.detail.actor = Some(account.id);
-            scope.detail.subject = None;
-            let kek = scope.keks.get(account.id, account.kek_version)?;
-            let token = SessionToken::generate()?;
-            let mut session = SessionRecord {
-                token_hash: token.hash(),
-                id: SessionId::generate(),
-                account: account.id,
-                created: scope.now,
-                expires: scope
-                    .now
-                    .plus_seconds(core.options.session_lifetime.as_secs()),
-                source: source.to_string(),
-                strength: SignInStrength::Password,
-                confirmed: scope.now,
-                kek_version: account.kek_version,
-                sealed: Vec::new(),
-                seen: scope.now,
-                seen_from: source.to_string(),
-                seen_mac: [0; 32],
-            };
-            scope.domain.authenticate_session_use(&mut session);
-            session.sealed = seal::seal(&kek, &session.canonical(), transport.as_bytes())?;
-            scope.tx.open_session(&session)?;
-            scope.detail.session = Some(session.id);
-            let leaf = scope.record(Act::SessionOpen)?;
-            Ok(SignedIn {
-                session: session.id,
-                token: token.as_bytes().as_slice().into(),
-                account: to_wire(&account),
-                expires: session.expires,
-                leaf,
-            })
-        })
+            if let Some(needed) = second_factor::needed(&scope.view(), &password)? {
+                return Ok(Outcome::SecondFactor(needed));
+            }
+            password_used(scope, password)?;
+            let strength = SignInStrength::Password;
+            open(scope, &account, transport, strength, source, &options).map(Outcome::Opened)
+        })?;
+        match (outcome, name, transport) {
+            (Outcome::Opened(signed_in), ..) => Ok(SignInFinished::SignedIn(signed_in)),
+            (Outcome::SecondFactor(needed), Some(name), Some(transport)) => {
+                let second_factor = self.wait_for_second_factor(
+                    request.sign_in,
+                    name,
+                    source,
+                    transport,
+                    None,
+                    needed,
+                )?;
+                Ok(SignInFinished::SecondFactor { second_factor })
+            }
+            // Without a name and a transport key the act was refused.
+            _ => Err(Error::SignInRefused.into()),
+        }
     }
 
     /// The name that a started sign-in is for, so that repeated failures can be counted against it.
     #[must_use]
     pub fn account_of_sign_in(&self, sign_in: SignInId) -> Option<String> {
-        let held = self.core.sign_ins.held();
-        held.get(&sign_in).map(|sign_in| sign_in.name.clone())
+        let started = {
+            let held = self.core.sign_ins.held();
+            held.get(&sign_in).map(|sign_in| sign_in.name.clone())
+        };
+        started.or_else(|| self.core.waiting.name_of(sign_in))
     }
 
     /// The caller's sessions.
@@ -268,6 +271,7 @@ impl Keystore {
             .ok()
         });
         Some(Ended {
+            name: sign_in.name,
             account,
             session,
             proof: proof.map(|finished| TransportKey::derive(&finished.session_key)),
@@ -303,4 +307,71 @@ impl Keystore {
             found => found,
         }
     }
+}
+
+/// What the end of a sign-in by password comes to.
+enum Outcome {
+    Opened(SignedIn),
+    SecondFactor(second_factor::Needed),
+}
+
+/// The account, if it may sign in.
+pub(crate) fn active(scope: &Scope<'_>, account: AccountId) -> Result<AccountRecord, Error> {
+    scope
+        .view()
+        .account(account)?
+        .filter(|account| account.state == AccountState::Active)
+        .ok_or(Error::SignInRefused)
+}
+
+/// Notes that a password has been used.
+pub(crate) fn password_used(
+    scope: &mut Scope<'_>,
+    mut password: CredentialRecord,
+) -> Result<(), Error> {
+    password.used = Some(scope.now);
+    scope.domain.authenticate_credential(&mut password);
+    Ok(scope.tx.put_credential(&password)?)
+}
+
+/// Opens a session of an account whose holder has proved who they are.
+pub(crate) fn open(
+    scope: &mut Scope<'_>,
+    account: &AccountRecord,
+    transport: &TransportKey,
+    strength: SignInStrength,
+    source: IpAddr,
+    options: &Options,
+) -> Result<SignedIn, Error> {
+    scope.detail.actor = Some(account.id);
+    scope.detail.subject = None;
+    let kek = scope.keks.get(account.id, account.kek_version)?;
+    let token = SessionToken::generate()?;
+    let mut session = SessionRecord {
+        token_hash: token.hash(),
+        id: SessionId::generate(),
+        account: account.id,
+        created: scope.now,
+        expires: scope.now.plus_seconds(options.session_lifetime.as_secs()),
+        source: source.to_string(),
+        strength,
+        confirmed: scope.now,
+        kek_version: account.kek_version,
+        sealed: Vec::new(),
+        seen: scope.now,
+        seen_from: source.to_string(),
+        seen_mac: [0; 32],
+    };
+    scope.domain.authenticate_session_use(&mut session);
+    session.sealed = seal::seal(&kek, &session.canonical(), transport.as_bytes())?;
+    scope.tx.open_session(&session)?;
+    scope.detail.session = Some(session.id);
+    let leaf = scope.record(Act::SessionOpen)?;
+    Ok(SignedIn {
+        session: session.id,
+        token: token.as_bytes().as_slice().into(),
+        account: to_wire(account),
+        expires: session.expires,
+        leaf,
+    })
 }

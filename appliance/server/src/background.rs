@@ -1,5 +1,5 @@
 //! What the appliance does besides answering requests. While it serves: it signs checkpoints, moves keys to rotated KEKs, makes
-//! backups and forgets what has expired. Always: it tends the metrics and the limits.
+//! backups, sends mail and forgets what has expired. Always: it tends the metrics and the limits.
 
 use std::fmt::Display;
 use std::io;
@@ -20,6 +20,7 @@ use crate::auth::limits::SignInLimits;
 use crate::backups::Schedule;
 use crate::config::Config;
 use crate::device_log::Drain;
+use crate::mail::Mailer;
 use crate::witness::Witness;
 
 /// A leaf is under a signed checkpoint after about so long.
@@ -30,6 +31,8 @@ const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const BACKUP_CHECK_EVERY: Duration = Duration::from_secs(10);
 /// How often the HSMs' own logs are looked at: they have little room.
 const DEVICE_LOGS_EVERY: Duration = Duration::from_secs(1);
+/// How often the outbox is looked into.
+const MAIL_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// A rotation goes in steps, so many a second.
 const ROTATION_STEPS: u32 = 10;
@@ -92,6 +95,7 @@ impl Background {
             keeping.tell(&kept.map_err(|error| format!("{error:#}")));
         })?;
         let rotating = Arc::clone(&keystore);
+        let posting = Arc::clone(&keystore);
         let (step, records) = rotation_step(config.keystore.rotation_rate);
         let mut pause = None;
         let mut trouble = Trouble::new(
@@ -125,6 +129,15 @@ impl Background {
                 tracing::debug!(count, "expired things were forgotten");
             }
         })?;
+        if let Some(mailer) = Mailer::new(config).map_err(io::Error::other)? {
+            let mut trouble = Trouble::new(
+                "the outbox cannot be worked through",
+                "the outbox is worked through again",
+            );
+            threads.every("mail", MAIL_EVERY, move || {
+                trouble.tell(&mailer.send_due(&posting));
+            })?;
+        }
         if let Some(schedule) = Schedule::new(config, hsm, Arc::clone(&self.stopping)) {
             threads.every("backups", BACKUP_CHECK_EVERY, move || schedule.run())?;
         }

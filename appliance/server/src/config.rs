@@ -3,6 +3,7 @@
 //! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
 
 mod hsm;
+mod people;
 
 use std::fs;
 use std::io;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_keystore::Options;
 
 pub(crate) use hsm::{Device, Hsm, Member, Place};
+pub(crate) use people::{Mail, MailTls, Passkeys};
 
 /// In the data folder: the database, and the witness file where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
@@ -51,6 +53,12 @@ pub(crate) struct Config {
     /// What one request or one failing client may cost.
     #[serde(default)]
     pub(crate) limits: Limits,
+    /// Whom passkeys are made for.
+    #[serde(default)]
+    pub(crate) passkeys: Passkeys,
+    /// The site's mail relay.
+    #[serde(default)]
+    pub(crate) mail: Mail,
     /// The audit log.
     #[serde(default)]
     pub(crate) audit: Audit,
@@ -324,6 +332,8 @@ impl Config {
             session_idle_lifetime: Duration::from_secs(self.keystore.session_idle_lifetime.get()),
             enrolment_lifetime: Duration::from_secs(self.keystore.enrolment_lifetime.get()),
             clock_skew: Duration::from_secs(self.keystore.clock_skew.get()),
+            passkeys: self.passkeys.party(&self.name, &self.listen),
+            sends_mail: !self.mail.relay.is_empty(),
         }
     }
 
@@ -335,6 +345,8 @@ impl Config {
         if self.keystore.clock_skew.get() > 24 * 3600 {
             return Err("clock_skew is more than a day".to_owned());
         }
+        self.passkeys.check()?;
+        self.mail.check()?;
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
             return Err("a limit of request bodies is below 1024 bytes".to_owned());
         }
@@ -352,7 +364,13 @@ impl Config {
     }
 
     fn resolve(&mut self, folder: &Path) {
-        for path in [&mut self.data, &mut self.tls.certificate, &mut self.tls.key] {
+        for path in [
+            &mut self.data,
+            &mut self.tls.certificate,
+            &mut self.tls.key,
+            &mut self.mail.ca,
+            &mut self.mail.password_file,
+        ] {
             // Without the "." that stands for the folder itself.
             *path = folder.join(&*path).components().collect();
         }

@@ -9,6 +9,7 @@
 //! background.rs  what goes on besides answering requests; device_log.rs: HSMs' own logs into the audit tree
 //! backups.rs     making backups, by hand or by the schedule; witness.rs: the checkpoint kept outside of the database
 //! folder.rs      the data folder: its lock, the file of addresses
+//! mail.rs        mail to account holders, through the site's relay
 //! logging.rs     the log; metrics.rs: what /metrics shows
 //! tls.rs         TLS 1.3 for both listeners; tls/authority.rs: the private CA that init makes
 //! auth/          who is asking (the session token), how often one may fail, and that the clock tells strangers nothing
@@ -38,6 +39,7 @@ mod folder;
 mod gate;
 mod hardening;
 mod logging;
+mod mail;
 mod metrics;
 mod observe;
 mod operator;

@@ -126,13 +126,14 @@ pub(crate) fn request(
 /// A request was refused.
 pub(crate) fn refusal(code: Code) {
     counter!(REFUSALS, "code" => code.as_str()).increment(1);
-    if matches!(code, Code::SignInRefused | Code::EnrolmentRefused) {
-        let act = match code {
-            Code::SignInRefused => "sign-in",
-            _ => "enrolment",
-        };
-        counter!(SIGN_IN_FAILURES, "act" => act).increment(1);
-    }
+    let act = match code {
+        Code::SignInRefused => "sign-in",
+        Code::SecondFactorRefused => "second-factor",
+        Code::EnrolmentRefused => "enrolment",
+        Code::RecoveryRefused => "recovery",
+        _ => return,
+    };
+    counter!(SIGN_IN_FAILURES, "act" => act).increment(1);
 }
 
 /// The schedule made a backup.

@@ -102,6 +102,16 @@ impl TransportKey {
         Ok(AccountSecret::from_bytes(secret))
     }
 
+    /// What an assertion of a passkey as second factor is bound to: HKDF-SHA-512 with info `strongroom/v1/second-factor`.
+    #[must_use]
+    pub fn second_factor_binding(&self) -> [u8; 32] {
+        let mut binding = [0; 32];
+        // 32 bytes are below HKDF's limit of 255 times 64, its only error.
+        let _ =
+            Hkdf::<Sha512>::new(None, &self.0).expand(b"strongroom/v1/second-factor", &mut binding);
+        binding
+    }
+
     fn wrapping_key(&self, key: KeyId, version: u32) -> Zeroizing<[u8; 32]> {
         self.expand(b"strongroom/v1/material", key.as_bytes(), version)
     }

@@ -131,6 +131,20 @@ acts! {
     DeviceRevoke = 74, "device.revoke";
     /// A device that asked to be paired was approved or denied.
     DevicePair = 75, "device.pair";
+    /// An account got a credential beside those it had: the note says of what kind.
+    CredentialAdd = 80, "credential.add";
+    /// An account lost a credential: the note says of what kind.
+    CredentialRemove = 81, "credential.remove";
+    /// An account's recovery was started.
+    RecoveryStart = 82, "account-recovery.start";
+    /// An account's recovery was approved.
+    RecoveryApprove = 83, "account-recovery.approve";
+    /// An account's recovery was cancelled.
+    RecoveryCancel = 84, "account-recovery.cancel";
+    /// An account was recovered: it has a new password.
+    RecoveryFinish = 85, "account-recovery.finish";
+    /// Mail was handed to the site's relay, or given up.
+    MailSend = 86, "mail.send";
 }
 
 impl fmt::Display for Act {

@@ -99,6 +99,12 @@ impl Timestamp {
         self.0
     }
 
+    /// This moment and `seconds` less; 1970 at the earliest.
+    #[must_use]
+    pub fn minus_seconds(self, seconds: u64) -> Self {
+        Self(self.0.saturating_sub(seconds.saturating_mul(1000)))
+    }
+
     /// This moment and `seconds` more.
     #[must_use]
     pub fn plus_seconds(self, seconds: u64) -> Self {

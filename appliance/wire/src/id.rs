@@ -79,6 +79,18 @@ identifier!(
     /// A sign-in that has been started and not finished.
     SignInId
 );
+identifier!(
+    /// A passkey of an account. Not the authenticator's own credential identifier.
+    PasskeyId
+);
+identifier!(
+    /// A piece of mail that waits to be sent.
+    MailId
+);
+identifier!(
+    /// A registration of a passkey that has been started and not finished.
+    RegistrationId
+);
 
 /// The text is no identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,6 +6,9 @@
 //! | [`encoding`] | [`Base64`](encoding::Base64) bytes and [`Timestamp`](encoding::Timestamp)s as they stand in JSON |
 //! | [`problem`] | RFC 9457 problem documents and their stable codes |
 //! | [`account`] | accounts, their kinds, states and roles; enrolment; group members |
+//! | [`credential`] | authenticator apps, passkeys and recovery codes |
+//! | [`recovery`] | recovering the account of somebody who has lost their password |
+//! | [`invitation`] | inviting an address that has no account, and the policy for that |
 //! | [`session`] | sign-in by OPAQUE (RFC 9807) and the sessions it opens |
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants and rights |
@@ -25,12 +28,15 @@
 
 pub mod account;
 pub mod audit;
+pub mod credential;
 pub mod device;
 pub mod encoding;
 pub mod health;
 pub mod id;
+pub mod invitation;
 pub mod key;
 pub mod policy;
 pub mod problem;
+pub mod recovery;
 pub mod rotation;
 pub mod session;

@@ -14,6 +14,7 @@ pub use network::{MalformedNetwork, Network};
 use crate::account::AccountKind;
 use crate::encoding::Timestamp;
 use crate::id::AccountId;
+use crate::invitation::AccountPolicy;
 use crate::key::Right;
 use crate::problem::Code;
 use crate::session::SignInStrength;
@@ -270,6 +271,9 @@ pub struct DomainPolicy {
     /// session.
     #[serde(default)]
     pub step_up_within: u32,
+    /// How accounts are recovered, and who may invite whom.
+    #[serde(default)]
+    pub accounts: AccountPolicy,
 }
 
 /// The answer to a change of the domain's policy.

@@ -111,6 +111,14 @@ codes! {
     Replayed = "replayed", 401, "The request has been made before";
     /// The enrolment failed. Says nothing about whether the account exists.
     EnrolmentRefused = "enrolment-refused", 401, "The enrolment was refused";
+    /// The password was right and the second factor was not, or the sign-in has waited too long or been tried too often.
+    SecondFactorRefused = "second-factor-refused", 401, "The second factor was refused";
+    /// The recovery failed. Says nothing about whether the account exists or a recovery of it is under way.
+    RecoveryRefused = "recovery-refused", 401, "The recovery was refused";
+    /// The codes of the recovery are right, and its delay is not over.
+    RecoveryTooEarly = "recovery-too-early", 403, "The recovery has not taken effect yet";
+    /// The account has sent as many invitations today as the domain's policy allows.
+    InvitationsUsedUp = "invitations-used-up", 403, "The invitations of today are used up";
     /// Too many failures from this source or for this account.
     TooManyAttempts = "too-many-attempts", 429, "Too many attempts";
     /// The account is signed in and its roles or rights do not cover the act.
@@ -139,6 +147,8 @@ codes! {
     GrantNotFound = "grant-not-found", 404, "No such grant";
     /// The caller may know accounts of the domain, and there is none with this name or identifier.
     AccountNotFound = "account-not-found", 404, "No such account";
+    /// The caller has no such credential.
+    CredentialNotFound = "credential-not-found", 404, "No such credential";
     /// There is an account with this name already.
     AccountExists = "account-exists", 409, "There is an account with this name already";
     /// There is no device with this identifier or serial number.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::account::Account;
+use crate::credential::{CredentialKind, PasskeyAssertion, PasskeyRequest, SecondFactor};
 use crate::encoding::{Base64, Timestamp};
 use crate::id::{SessionId, SignInId};
 
@@ -59,7 +60,99 @@ pub struct FinishSignIn {
     pub ke3: Base64,
 }
 
-/// The answer to [`FinishSignIn`].
+/// The answer to [`FinishSignIn`]: a session, or what it still takes to open one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum SignInFinished {
+    /// The session.
+    SignedIn(SignedIn),
+    /// The password was right, and the account has a second factor.
+    SecondFactor {
+        /// What is asked for.
+        second_factor: SecondFactorNeeded,
+    },
+}
+
+/// A sign-in whose password was right waits for a second factor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SecondFactorNeeded {
+    /// Names this sign-in to [`FinishSecondFactor`].
+    pub sign_in: SignInId,
+    /// What the account has; one of them is enough.
+    pub kinds: Vec<CredentialKind>,
+    /// What to ask a passkey for, where the account has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<PasskeyRequest>,
+    /// How many tries this sign-in is good for.
+    pub tries: u32,
+    /// Until when it waits.
+    pub expires: Timestamp,
+}
+
+/// `POST /v1/sessions/second-factor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinishSecondFactor {
+    /// What [`SecondFactorNeeded`] said.
+    pub sign_in: SignInId,
+    /// The proof.
+    pub proof: SecondFactor,
+}
+
+/// `POST /v1/sessions/passkey/start`: a sign-in with a passkey alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartPasskeySignIn {
+    /// The client's ephemeral X-Wing public key, 1216 bytes, made for this sign-in.
+    pub client_key: Base64,
+}
+
+/// The answer to [`StartPasskeySignIn`]: the same for everyone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PasskeySignInStarted {
+    /// Names this sign-in to [`FinishPasskeySignIn`]; good for one try.
+    pub sign_in: SignInId,
+    /// How the transport key will be sealed.
+    pub suite: String,
+    /// What to ask the authenticator for, with user verification. The challenge is SHA-256 of `strongroom/v1/passkey-challenge`, `random`
+    /// and the client's ephemeral public key.
+    pub request: PasskeyRequest,
+    /// Until when it waits.
+    pub expires: Timestamp,
+}
+
+/// `POST /v1/sessions/passkey/finish`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinishPasskeySignIn {
+    /// What [`PasskeySignInStarted`] said.
+    pub sign_in: SignInId,
+    /// What the authenticator answered.
+    pub assertion: PasskeyAssertion,
+}
+
+/// The answer to [`FinishPasskeySignIn`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PasskeySignedIn {
+    /// The session.
+    pub signed_in: SignedIn,
+    /// The session's transport key.
+    pub transport_key: SealedTransportKey,
+}
+
+/// A session's transport key, sealed by HPKE (RFC 9180, mode base) to the client's ephemeral key, with info
+/// `strongroom/v1/passkey-transport-key` and the identifiers of sign-in and session, 16 bytes each, as associated data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SealedTransportKey {
+    /// KEM, KDF and AEAD: `x-wing-06/hkdf-sha512/aes-256-gcm`.
+    pub suite: String,
+    /// `enc`: 1120 bytes.
+    pub encapsulated: Base64,
+    /// The 32 bytes of the transport key and the tag: 48 bytes.
+    pub ciphertext: Base64,
+}
+
+/// An open session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignedIn {
     /// The session.

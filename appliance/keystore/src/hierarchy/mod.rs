@@ -4,13 +4,14 @@
 //! HSM       master KEK of the domain
 //!            └─ wraps, inside the HSM (AES-KW, RFC 3394)
 //! database  domain key ─ HKDF ─┬─ integrity key: HMAC over what decides access and holds no key
-//!                              └─ secrets key: seals the domain's OPAQUE set-up
+//!                              └─ secrets key: seals the domain's OPAQUE set-up and the secrets of authenticator apps, and mail
 //!           account KEK, one for each account and version
 //!            └─ seals (AES-256-GCM): grants' copies, sessions' transport keys, groups' KEKs for their members, account secrets
 //! ```
 
 mod cache;
 mod fetched;
+mod people;
 mod versions;
 
 use std::sync::Arc;
@@ -57,9 +58,12 @@ pub(crate) struct Domain {
     pub(crate) name: String,
     pub(crate) origin: String,
     pub(crate) opaque_setup: ServerSetup<Suite>,
+    /// Whether the site has a mail relay.
+    pub(crate) sends_mail: bool,
     /// When and from where its sessions were last used.
     pub(crate) uses: Uses,
     integrity: MacKey,
+    secrets: Aes256Key,
     hsm: Arc<dyn Hsm>,
     keks: KekCache,
 }
@@ -115,8 +119,9 @@ impl Domain {
         let domain_key = hsm.unwrap(&record.name, &wrapped)?;
         let integrity = integrity_key(&domain_key);
         integrity.check(&record.canonical(), &record.mac, WHAT)?;
+        let secrets = secrets_key(&domain_key);
         let setup = seal::open(
-            &secrets_key(&domain_key),
+            &secrets,
             &secrets_data(&record.name),
             &record.opaque_setup,
             WHAT,
@@ -126,8 +131,10 @@ impl Domain {
             name: record.name.clone(),
             origin: record.origin.clone(),
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
+            sends_mail: false,
             uses: Uses::default(),
             integrity,
+            secrets,
             hsm,
             keks: KekCache::new(cache_size, cache_ttl),
         })

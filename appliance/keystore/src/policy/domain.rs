@@ -1,6 +1,7 @@
 //! The domain's policy: what holds for every key, session and account of it.
 
 use strongroom_wire::audit::Act;
+use strongroom_wire::invitation::{AccountPolicy, LONGEST_PATTERN, MOST_PATTERNS};
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 
 use super::{checked, describe};
@@ -28,6 +29,7 @@ impl Keystore {
     ) -> Answer<ChangedDomainPolicy> {
         let policy = DomainPolicy {
             usage: checked(request.usage)?,
+            accounts: checked_accounts(request.accounts)?,
             ..request
         };
         let presented = caller.clone();
@@ -50,4 +52,38 @@ impl Keystore {
                 })
             })
     }
+}
+
+/// The shortest delay of a recovery, in seconds: less, and nobody would see it in time.
+const SHORTEST_DELAY: u32 = 3600;
+/// The longest of an account policy's times, in seconds: a year.
+const LONGEST: u32 = 366 * 24 * 3600;
+
+/// The account policy, if it can be one.
+fn checked_accounts(policy: AccountPolicy) -> Result<AccountPolicy, Error> {
+    let sound = |patterns: &Vec<String>| {
+        patterns.len() <= MOST_PATTERNS
+            && patterns.iter().all(|pattern| {
+                !pattern.is_empty()
+                    && pattern.len() <= LONGEST_PATTERN
+                    && pattern.bytes().all(|byte| byte.is_ascii_graphic())
+            })
+    };
+    if !sound(&policy.inviters) || !sound(&policy.invitees) {
+        return Err(Error::Invalid(format!(
+            "A list of inviters or invitees has {MOST_PATTERNS} patterns at most, each of 1 to {LONGEST_PATTERN} printable ASCII characters."
+        )));
+    }
+    if !(SHORTEST_DELAY..=LONGEST).contains(&policy.recovery_delay) {
+        return Err(Error::Invalid(
+            "The delay of recoveries is an hour at least, so that the account's holder can see one in time, and a year at most."
+                .to_owned(),
+        ));
+    }
+    if !(1..=LONGEST).contains(&policy.invitation_lifetime) {
+        return Err(Error::Invalid(
+            "An invitation lapses after a second at least and a year at most.".to_owned(),
+        ));
+    }
+    Ok(policy)
 }

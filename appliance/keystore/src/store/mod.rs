@@ -8,12 +8,14 @@
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
+//! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
 
 mod devices;
 mod numbers;
+mod people;
 mod policies;
 mod records;
 mod recovery;
@@ -29,6 +31,9 @@ use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
 pub use devices::{AccountSecretRecord, DeviceFilter, DeviceRecord, ReadDevices, WriteDevices};
 pub(crate) use numbers::*;
+pub use people::{
+    AccountRecoveryRecord, InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, WritePeople,
+};
 pub use records::*;
 pub use recovery::{
     CheckpointKeyRecord, ReadRecovery, RecoveryBlobRecord, RecoveryKekRecord, WriteRecovery,
@@ -62,6 +67,7 @@ pub trait Snapshot:
     ReadAccounts
     + ReadCredentials
     + ReadDevices
+    + ReadPeople
     + ReadKeys
     + ReadGrants
     + ReadRotation
@@ -76,6 +82,7 @@ pub trait Transaction:
     + WriteAccounts
     + WriteCredentials
     + WriteDevices
+    + WritePeople
     + WriteKeys
     + WriteGrants
     + WriteRotation

@@ -48,7 +48,10 @@ numbers!(
     credential_number,
     credential_from,
     EnrolmentCode = 1,
-    Opaque = 2
+    Opaque = 2,
+    Totp = 10,
+    TotpPending = 11,
+    RecoveryCodes = 12,
 );
 numbers!(
     Algorithm,

@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::invitation::AccountPolicy;
 use strongroom_wire::policy::{DomainPolicy, Hours, Network, TimeOfDay, UsagePolicy, Weekday};
 
 use super::numbers::{
@@ -64,7 +65,7 @@ pub(crate) fn domain_policy(policy: &DomainPolicy) -> Option<Vec<u8>> {
     let usage = &policy.usage;
     (*policy != DomainPolicy::default()).then(|| {
         encoded(|to| {
-            to.array(6)?;
+            to.array(7)?;
             for value in [
                 usage.not_before.map(Timestamp::as_millis),
                 usage.not_after.map(Timestamp::as_millis),
@@ -77,7 +78,9 @@ pub(crate) fn domain_policy(policy: &DomainPolicy) -> Option<Vec<u8>> {
             })?;
             to.bool(policy.bind_sessions_to_address)?
                 .u32(policy.step_up_within)?;
-            Ok(())
+            let accounts = &policy.accounts;
+            let said = (*accounts != AccountPolicy::default()).then_some(accounts);
+            optional(to, said, write_accounts)
         })
     })
 }
@@ -89,6 +92,31 @@ pub(crate) fn domain_policy_from(bytes: Option<&[u8]>) -> Option<DomainPolicy> {
     };
     let policy = read_domain_policy(&mut Decoder::new(bytes)).ok()?;
     (domain_policy(&policy).as_deref() == Some(bytes)).then_some(policy)
+}
+
+fn write_accounts(to: &mut Encoded<'_>, policy: &AccountPolicy) -> Written {
+    to.array(5)?.u32(policy.recovery_delay)?;
+    for patterns in [&policy.inviters, &policy.invitees] {
+        to.array(patterns.len() as u64)?;
+        for pattern in patterns {
+            to.str(pattern)?;
+        }
+    }
+    to.u32(policy.invitations_per_day)?
+        .u32(policy.invitation_lifetime)?;
+    Ok(())
+}
+
+fn read_accounts(from: &mut Decoder<'_>) -> Read<AccountPolicy> {
+    read_length(from, 5)?;
+    let patterns = |from: &mut Decoder<'_>| read_array(from, |from| Ok(from.str()?.to_owned()));
+    Ok(AccountPolicy {
+        recovery_delay: from.u32()?,
+        inviters: patterns(from)?,
+        invitees: patterns(from)?,
+        invitations_per_day: from.u32()?,
+        invitation_lifetime: from.u32()?,
+    })
 }
 
 fn encoded(write: impl FnOnce(&mut Encoded<'_>) -> Written) -> Vec<u8> {
@@ -135,7 +163,7 @@ fn write_restrictions(to: &mut Encoded<'_>, policy: &UsagePolicy) -> Written {
 }
 
 fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
-    read_length(from, 6)?;
+    read_length(from, 7)?;
     let moment = |value: Option<u64>| value.map(Timestamp::from_millis);
     let usage = UsagePolicy {
         not_before: moment(from.decode()?),
@@ -148,6 +176,7 @@ fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
         usage: with_restrictions(usage, rest).ok_or(Malformed)?,
         bind_sessions_to_address: from.bool()?,
         step_up_within: from.u32()?,
+        accounts: read_optional(from, read_accounts)?.unwrap_or_default(),
     })
 }
 
@@ -270,7 +299,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn policies_round_trip(policy in any_policy(), bind: bool, step_up_within: u32) {
+        fn policies_round_trip(
+            policy in any_policy(),
+            bind: bool,
+            step_up_within: u32,
+            recovery_delay: u32,
+            invitees: Vec<String>,
+        ) {
             let bytes = restrictions(&policy);
             let base = UsagePolicy {
                 not_before: policy.not_before,
@@ -280,7 +315,8 @@ mod tests {
             };
             prop_assert_eq!(bytes.is_none(), policy == base);
             prop_assert_eq!(with_restrictions(base, bytes.as_deref()), Some(policy.clone()));
-            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within };
+            let accounts = AccountPolicy { recovery_delay, invitees, ..AccountPolicy::default() };
+            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts };
             prop_assert_eq!(domain_policy_from(domain_policy(&domain).as_deref()), Some(domain));
         }
 

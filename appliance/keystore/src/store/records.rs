@@ -209,6 +209,12 @@ pub enum CredentialKind {
     EnrolmentCode,
     /// An OPAQUE registration record (RFC 9807 section 5).
     Opaque,
+    /// The secret of an authenticator app (RFC 6238), sealed, and the last step whose code was used.
+    Totp,
+    /// The same before its first code.
+    TotpPending,
+    /// SHA-256 of each recovery code that is left.
+    RecoveryCodes,
 }
 
 /// A credential of an account; one of each kind at most.
@@ -222,20 +228,56 @@ pub struct CredentialRecord {
     pub data: Vec<u8>,
     /// When it lapses, if it does.
     pub expires: Option<Timestamp>,
+    /// When it was set up; none of records older than this field.
+    pub created: Option<Timestamp>,
+    /// When it was last used to sign in.
+    pub used: Option<Timestamp>,
+    /// Whether it opens a session only together with a second factor: so a password whose account has one.
+    pub second_factor: bool,
     /// HMAC over the rest.
     pub mac: [u8; 32],
 }
 
 impl CredentialRecord {
-    /// What the MAC covers.
+    /// A credential that is set up `now`, without its MAC.
+    #[must_use]
+    pub const fn new(
+        account: AccountId,
+        kind: CredentialKind,
+        data: Vec<u8>,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            account,
+            kind,
+            data,
+            expires,
+            created: Some(now),
+            used: None,
+            second_factor: false,
+            mac: [0; 32],
+        }
+    }
+
+    /// What the MAC covers. Records that say nothing of when they were made and used are covered as they were before they could.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        Canonical::new("credential", 4)
+        let said = self.created.is_some() || self.used.is_some() || self.second_factor;
+        let canonical = Canonical::new("credential", if said { 7 } else { 4 })
             .bytes(self.account.as_bytes())
             .uint(credential_number(self.kind).into())
             .bytes(&self.data)
-            .optional_time(self.expires)
-            .finish()
+            .optional_time(self.expires);
+        if said {
+            canonical
+                .optional_time(self.created)
+                .optional_time(self.used)
+                .uint(self.second_factor.into())
+                .finish()
+        } else {
+            canonical.finish()
+        }
     }
 }
 

@@ -22,7 +22,9 @@ use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
     Algorithm, CreateKeys, KeyState, Material, NewKey, ReleaseKey, UsagePolicy,
 };
-use strongroom_wire::session::{FinishSignIn, StartSignIn, StartStepUp, SteppedUp};
+use strongroom_wire::session::{
+    FinishSignIn, SignInFinished, SignedIn, StartSignIn, StartStepUp, SteppedUp,
+};
 use tempfile::TempDir;
 
 use crate::support::TestToken;
@@ -121,6 +123,11 @@ impl House {
             options,
             folder,
         }
+    }
+
+    /// What its clock says.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The database's file.
@@ -274,8 +281,32 @@ pub(crate) fn enrol(
         .map_err(|refusal| refusal.error)
 }
 
-/// Signs in as a client does; none when the client itself sees that the password is wrong.
+/// Signs in as a client does; none when the client itself sees that the password is wrong, and when it is not enough.
 pub(crate) fn sign_in(keystore: &Keystore, name: &str, password: &str) -> Option<Person> {
+    match enter(keystore, name, password)? {
+        (SignInFinished::SignedIn(signed_in), transport) => Some(entered(signed_in, transport)),
+        (SignInFinished::SecondFactor { .. }, _) => None,
+    }
+}
+
+/// Who has signed in.
+pub(crate) fn entered(signed_in: SignedIn, transport: TransportKey) -> Person {
+    Person {
+        name: signed_in.account.name,
+        presented: Presented::in_session(
+            SessionToken::from_slice(&signed_in.token.0).unwrap(),
+            SOURCE,
+        ),
+        transport,
+    }
+}
+
+/// Proves a password as a client does, and says where that has led.
+pub(crate) fn enter(
+    keystore: &Keystore,
+    name: &str,
+    password: &str,
+) -> Option<(SignInFinished, TransportKey)> {
     let start = ClientLogin::<Suite>::start(&mut OsRng, password.as_bytes()).unwrap();
     let request = StartSignIn {
         account: name.to_owned(),
@@ -296,15 +327,8 @@ pub(crate) fn sign_in(keystore: &Keystore, name: &str, password: &str) -> Option
         sign_in: started.sign_in,
         ke3: finish.message.serialize().to_vec().into(),
     };
-    let signed_in = keystore.finish_sign_in(SOURCE, request).ok()?;
-    Some(Person {
-        name: name.to_owned(),
-        presented: Presented::in_session(
-            SessionToken::from_slice(&signed_in.token.0).unwrap(),
-            SOURCE,
-        ),
-        transport: TransportKey::derive(&finish.session_key),
-    })
+    let finished = keystore.finish_sign_in(SOURCE, request).ok()?;
+    Some((finished, TransportKey::derive(&finish.session_key)))
 }
 
 /// Steps up as a client does; none when the client itself sees that the password is wrong.

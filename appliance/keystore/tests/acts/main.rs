@@ -13,6 +13,7 @@ mod softhsm_child;
 #[path = "../../../../hsm/tests/support/mod.rs"]
 mod support;
 
+mod account_recovery;
 mod accounts;
 mod backups;
 mod devices;
@@ -25,6 +26,7 @@ mod recovery;
 mod recovery_rotation;
 mod rotation;
 mod rotation_replay;
+mod second_factor;
 mod sessions;
 
 use std::process::ExitCode;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         return u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from);
     }
     let trials = [
+        account_recovery::TRIALS,
         accounts::TRIALS,
         backups::TRIALS,
         groups::TRIALS,
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         recovery_rotation::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
+        second_factor::TRIALS,
         sessions::TRIALS,
     ]
     .concat()

@@ -365,8 +365,8 @@ fn the_domains_policy_is_set_by_those_who_may() {
     let auditor = house.person_with("auditor", &[Role::Auditor]);
     let policy = DomainPolicy {
         usage: networks(&["10.0.0.0/8"]),
-        bind_sessions_to_address: false,
         step_up_within: 600,
+        ..DomainPolicy::default()
     };
     let set = |who: &Person| {
         house

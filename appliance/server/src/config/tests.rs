@@ -105,6 +105,15 @@ fn what_is_unknown_missing_or_absurd_is_refused_in_one_line() {
             "line 4",
         ),
         (&format!("{MINIMAL}[limits]\nbody = 10\n"), "1024"),
+        (&format!("{MINIMAL}[mail]\nrelay = \"a\"\n"), "mail.from"),
+        (
+            &format!("{MINIMAL}[mail]\nrelay = \"a\"\nfrom = \"b@c\"\ntls = \"none\"\n"),
+            "mail.tls",
+        ),
+        (
+            &format!("{MINIMAL}[passkeys]\norigins = [\"http://a\"]\n"),
+            "passkeys",
+        ),
         (
             &format!("{MINIMAL}[limits]\naddress_failures = 4000000000\n"),
             "100000",
@@ -148,4 +157,24 @@ fn what_init_writes_reads_back() {
     assert_eq!(config.origin(), "vault.example.com/default");
     assert_eq!(config.listen.client, initial.listen.client);
     assert_eq!(config.hsm, hsm);
+}
+
+#[test]
+fn passkeys_are_made_for_the_appliance_unless_said_otherwise() {
+    let (config, _) = load(&format!("name = \"keys.example.com\"\n{MINIMAL}")).unwrap();
+    let party = config.keystore_options().passkeys;
+    assert_eq!(party.id, "keys.example.com");
+    assert_eq!(
+        party.origins,
+        [
+            "https://keys.example.com:8443",
+            "https://keys.example.com:9443",
+            "https://keys.example.com"
+        ]
+    );
+    let given = "[passkeys]\nrp_id = \"example.com\"\norigins = [\"https://a.example.com\"]\n";
+    let party = load(&format!("{MINIMAL}{given}")).unwrap().0;
+    let party = party.keystore_options().passkeys;
+    assert_eq!(party.id, "example.com");
+    assert_eq!(party.origins, ["https://a.example.com"]);
 }

@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::folder::{Addresses, DataFolder};
 use crate::gate::{Gate, guard};
+use crate::mail::Mailer;
 use crate::observe::observe;
 use crate::routes::health::NewestStorage;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
@@ -78,6 +79,8 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let database = config.database();
     let store = SqliteStore::open(&database)
         .with_context(|| format!("the database {} cannot be opened", database.display()))?;
+    // Said now, and not each time that the gate opens.
+    Mailer::new(&config).context("mail cannot be sent")?;
     let (gate, failed) = Gate::new(config.clone(), Arc::new(store))?;
     let shared = Shared {
         gate: web::Data::from(Arc::clone(&gate)),

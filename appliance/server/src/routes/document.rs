@@ -31,6 +31,8 @@ const SESSION: &str = "session";
     tags(
         (name = "enrolments", description = "An account's holder registers a password with a one-time code."),
         (name = "sessions", description = "Sign-in by OPAQUE, and the sessions it opens."),
+        (name = "credentials", description = "Authenticator apps, passkeys and recovery codes."),
+        (name = "recoveries", description = "The way back for whoever has lost their password."),
         (name = "accounts", description = "People, devices, services and groups."),
         (name = "devices", description = "Devices and the secrets of devices and services; pairing by RFC 8628."),
         (name = "groups", description = "Members of groups."),
@@ -261,7 +263,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 55);
+        assert_eq!(identifiers.len(), 75);
         let expected = [
             "get /metrics",
             "get /pair",
@@ -271,7 +273,12 @@ mod tests {
             "post /v1/enrolments/start",
             "post /v1/pairings",
             "post /v1/pairings/token",
+            "post /v1/recoveries/finish",
+            "post /v1/recoveries/start",
             "post /v1/sessions/finish",
+            "post /v1/sessions/passkey/finish",
+            "post /v1/sessions/passkey/start",
+            "post /v1/sessions/second-factor",
             "post /v1/sessions/start",
         ];
         assert!(open.iter().eq(expected.iter()), "{open:?}");

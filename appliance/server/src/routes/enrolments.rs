@@ -67,7 +67,7 @@ pub(super) async fn finish(
 }
 
 /// Makes a call that costs `account` and `source` an attempt unless it turns out well or fails by no fault of theirs.
-async fn limited<T: Send + 'static>(
+pub(super) async fn limited<T: Send + 'static>(
     limits: &SignInLimits,
     keystore: OpenKeystore,
     account: String,

@@ -6,6 +6,7 @@
 mod accounts;
 mod audit;
 mod body;
+mod credentials;
 mod devices;
 pub(crate) mod document;
 mod enrolments;
@@ -17,6 +18,7 @@ mod metrics;
 mod openapi;
 mod pairings;
 mod policies;
+mod recoveries;
 mod rotation;
 mod sessions;
 
@@ -76,13 +78,29 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(enrolments::finish)
         .service(sessions::start)
         .service(sessions::finish)
+        .service(sessions::second_factor)
+        .service(sessions::start_passkey)
+        .service(sessions::finish_passkey)
         .service(sessions::list)
         .service(sessions::start_step_up)
         .service(sessions::finish_step_up)
+        .service(sessions::start_second_factor_step_up)
+        .service(sessions::finish_second_factor_step_up)
         // Before the one with the identifier, which would take it for one.
         .service(sessions::end_current)
         .service(sessions::end)
         .service(accounts::own)
+        .service(credentials::list)
+        .service(credentials::remove)
+        .service(credentials::start_totp)
+        .service(credentials::confirm_totp)
+        .service(credentials::make_recovery_codes)
+        .service(credentials::start_passkey)
+        .service(credentials::register_passkey)
+        .service(recoveries::own)
+        .service(recoveries::cancel_own)
+        .service(recoveries::start_password)
+        .service(recoveries::finish_password)
         .service(devices::list)
         .service(devices::show)
         .service(devices::update)
@@ -111,6 +129,7 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         .service(grants::revoke)
         .service(groups::members)
         .service(groups::add)
+        .service(recoveries::invite)
         .service(groups::remove)
         .service(pairings::start)
         // Before the one with the code, which would take it for one.
@@ -127,6 +146,10 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(accounts::show)
         .service(accounts::update)
         .service(accounts::invite)
+        .service(recoveries::start)
+        .service(recoveries::approve)
+        .service(recoveries::show)
+        .service(recoveries::cancel)
         .service(devices::import)
         .service(devices::update_fleet)
         .service(policies::of_domain)

@@ -6,7 +6,9 @@ use actix_web::{delete, get, post, web};
 use strongroom_wire::account::Done;
 use strongroom_wire::id::SessionId;
 use strongroom_wire::session::{
-    FinishSignIn, Sessions, SignInStarted, SignedIn, StartSignIn, StartStepUp, SteppedUp,
+    FinishPasskeySignIn, FinishSecondFactor, FinishSignIn, PasskeySignInStarted, PasskeySignedIn,
+    SecondFactorNeeded, Sessions, SignInFinished, SignInStarted, SignedIn, StartPasskeySignIn,
+    StartSignIn, StartStepUp, SteppedUp,
 };
 
 use super::body::Json;
@@ -47,13 +49,13 @@ pub(super) async fn start(
     Ok(shown(&answer?))
 }
 
-/// Finish a sign-in and open a session.
+/// Finish a sign-in: open a session, or learn which second factor it takes.
 #[utoipa::path(
     tag = "sessions",
     operation_id = "finish_sign_in",
     security(()),
     request_body = FinishSignIn,
-    responses((status = 200, description = "The session and its token.", body = SignedIn)),
+    responses((status = 200, description = "The session and its token, or what else it takes.", body = SignInFinished)),
 )]
 #[post("/v1/sessions/finish", wrap = "from_fn(evenly)")]
 pub(super) async fn finish(
@@ -78,8 +80,109 @@ pub(super) async fn finish(
     {
         limits.give_back(&account, source);
     }
-    let signed_in = answer?;
+    let finished = answer?;
+    Ok(match &finished {
+        SignInFinished::SignedIn(signed_in) => acted(StatusCode::OK, &finished, signed_in.leaf),
+        SignInFinished::SecondFactor { .. } => shown(&finished),
+    })
+}
+
+/// Finish a sign-in with a second factor and open a session.
+///
+/// A wrong one may be tried again, a few times.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_second_factor",
+    security(()),
+    request_body = FinishSecondFactor,
+    responses((status = 200, description = "The session and its token.", body = SignedIn)),
+)]
+#[post("/v1/sessions/second-factor", wrap = "from_fn(evenly)")]
+pub(super) async fn second_factor(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<FinishSecondFactor>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let signed_in = wait_for(move || {
+        let account = keystore.account_of_sign_in(request.sign_in);
+        match &account {
+            Some(account) => limits.admit(account, source)?,
+            None => limits.admit_source(source)?,
+        }
+        let answer = keystore.finish_second_factor(source, request);
+        let answer = answer.map_err(Failure::from);
+        if let Some(account) = account
+            && answer.as_ref().err().is_none_or(Failure::is_fault)
+        {
+            limits.give_back(&account, source);
+        }
+        answer
+    })
+    .await??;
     Ok(acted(StatusCode::OK, &signed_in, signed_in.leaf))
+}
+
+/// Start a sign-in with a passkey alone.
+///
+/// Nobody is named: the answer is the same for everyone.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "start_passkey_sign_in",
+    security(()),
+    request_body = StartPasskeySignIn,
+    responses((status = 200, description = "What to ask the authenticator for.", body = PasskeySignInStarted)),
+)]
+#[post("/v1/sessions/passkey/start", wrap = "from_fn(evenly)")]
+pub(super) async fn start_passkey(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<StartPasskeySignIn>,
+    keystore: OpenKeystore,
+) -> Answer {
+    limits.admit_source(source)?;
+    let answer = ask(keystore, move |keystore| {
+        keystore.start_passkey_sign_in(request)
+    })
+    .await;
+    // A start that worked stays counted until its finish, so that nobody fills the memory with starts.
+    if answer.as_ref().is_err_and(Failure::is_fault) {
+        limits.give_back_source(source);
+    }
+    Ok(shown(&answer?))
+}
+
+/// Finish a sign-in with a passkey alone and open a session.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_passkey_sign_in",
+    security(()),
+    request_body = FinishPasskeySignIn,
+    responses((status = 200, description = "The session, its token and its sealed transport key.", body = PasskeySignedIn)),
+)]
+#[post("/v1/sessions/passkey/finish", wrap = "from_fn(evenly)")]
+pub(super) async fn finish_passkey(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<FinishPasskeySignIn>,
+    keystore: OpenKeystore,
+) -> Answer {
+    limits.admit_source(source)?;
+    let answer = ask(keystore, move |keystore| {
+        keystore.finish_passkey_sign_in(source, request)
+    })
+    .await;
+    match &answer {
+        // Both its own place and its start's.
+        Ok(_) => {
+            limits.give_back_source(source);
+            limits.give_back_source(source);
+        }
+        Err(failure) if failure.is_fault() => limits.give_back_source(source),
+        Err(_) => {}
+    }
+    let answer = answer?;
+    Ok(acted(StatusCode::OK, &answer, answer.signed_in.leaf))
 }
 
 /// Start to sign in again in the session.
@@ -140,6 +243,53 @@ pub(super) async fn finish_step_up(
         if let Some(account) = account
             && answer.as_ref().err().is_none_or(Failure::is_fault)
         {
+            limits.give_back(&account, caller.source);
+        }
+        answer
+    })
+    .await??;
+    Ok(acted(StatusCode::OK, &stepped, stepped.leaf))
+}
+
+/// Start to sign in again in the session with a second factor.
+///
+/// What accounts with a second factor do in place of giving their password again.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "start_second_factor_step_up",
+    responses((status = 200, description = "What is asked for.", body = SecondFactorNeeded)),
+)]
+#[post("/v1/sessions/current/step-up/second-factor/start")]
+pub(super) async fn start_second_factor_step_up(caller: Caller, keystore: OpenKeystore) -> Answer {
+    let needed = ask(keystore, move |keystore| {
+        keystore.start_second_factor_step_up(&caller)
+    })
+    .await?;
+    Ok(shown(&needed))
+}
+
+/// Finish to sign in again in the session with a second factor.
+///
+/// A wrong one may be tried again, a few times.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_second_factor_step_up",
+    request_body = FinishSecondFactor,
+    responses((status = 200, description = "When the holder last signed in in it.", body = SteppedUp)),
+)]
+#[post("/v1/sessions/current/step-up/second-factor/finish")]
+pub(super) async fn finish_second_factor_step_up(
+    caller: Caller,
+    limits: web::Data<SignInLimits>,
+    Json(request): Json<FinishSecondFactor>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let stepped = wait_for(move || {
+        let account = keystore.own_account(&caller)?.name;
+        limits.admit(&account, caller.source)?;
+        let answer = keystore.finish_second_factor_step_up(&caller, request);
+        let answer = answer.map_err(Failure::from);
+        if answer.as_ref().err().is_none_or(Failure::is_fault) {
             limits.give_back(&account, caller.source);
         }
         answer

@@ -12,7 +12,7 @@ use strongroom_wire::health::State;
 use tempfile::TempDir;
 
 const ADMIN: &str = "admin@example.com";
-const PASSWORD: &[u8] = b"a horse, a staple and a battery";
+pub(crate) const PASSWORD: &[u8] = b"a horse, a staple and a battery";
 
 pub(crate) struct Site {
     folder: TempDir,

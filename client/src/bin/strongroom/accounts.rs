@@ -10,9 +10,9 @@ use strongroom_wire::account::{
 };
 use strongroom_wire::problem::Code;
 
-use crate::Context;
 use crate::failure::{Failure, elsewhere};
 use crate::output::{facts, plain, spelling, spellings, spelt, table};
+use crate::{Context, recovery};
 
 const HINT: &str = "accounts are managed at the appliance's administration address, and this home is signed in elsewhere: sign in \
                     there with strongroom login ACCOUNT --server URL, in another --home";
@@ -41,6 +41,21 @@ pub(crate) enum Command {
     },
     /// Make a new one-time code for an account.
     Invite {
+        /// The account's name or identifier.
+        account: String,
+    },
+    /// Start the recovery of an account whose holder has lost their password: they get one of two codes by it.
+    Recover {
+        /// The account's name or identifier.
+        account: String,
+    },
+    /// Approve the recovery of an account that another administrator has started, in place of the holder's own recovery code.
+    ApproveRecovery {
+        /// The account's name or identifier.
+        account: String,
+    },
+    /// Cancel the recovery of an account.
+    CancelRecovery {
         /// The account's name or identifier.
         account: String,
     },
@@ -127,6 +142,27 @@ impl Command {
                     roles: Some(roles),
                 },
             ),
+            Self::Recover { account } => {
+                let account = find(&session, &account)?;
+                let started = session.start_recovery(account.id).map_err(here)?;
+                context.output.answer(&started, || {
+                    recovery::describe_code(&started.recovery, &started.code)
+                })
+            }
+            Self::ApproveRecovery { account } => {
+                let account = find(&session, &account)?;
+                let approved = session.approve_recovery(account.id).map_err(here)?;
+                context.output.answer(&approved, || {
+                    recovery::describe_code(&approved.recovery, &approved.code)
+                })
+            }
+            Self::CancelRecovery { account } => {
+                let account = find(&session, &account)?;
+                let done = session.cancel_recovery(account.id).map_err(here)?;
+                context.output.answer(&done, || {
+                    format!("The recovery of {} is cancelled.", plain(&account.name))
+                })
+            }
             Self::Invite { account } => {
                 let account = find(&session, &account)?;
                 let created = session.invite_account(account.id).map_err(here)?;
@@ -198,7 +234,8 @@ fn describe_all(accounts: &[Account]) -> String {
 }
 
 fn describe_created(created: &CreatedAccount) -> String {
-    let code = created.enrolment_code.clone().unwrap_or_default();
+    let code = created.enrolment_code.clone();
+    let code = code.unwrap_or_else(|| "mailed to the address".to_owned());
     let expires = created.enrolment_expires.map(|moment| moment.to_string());
     let mut described = described(&created.account);
     described.push(("one-time code", code));

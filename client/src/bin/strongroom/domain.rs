@@ -2,10 +2,11 @@
 
 use clap::{Args, Subcommand};
 use strongroom_client::ClientError;
+use strongroom_wire::invitation::AccountPolicy;
 use strongroom_wire::policy::DomainPolicy;
 
 use crate::failure::{Failure, elsewhere};
-use crate::output::facts;
+use crate::output::{facts, plain};
 use crate::policy::{self, Lift, Policy};
 use crate::step_up::with_recent_sign_in;
 use crate::{Context, moment};
@@ -39,6 +40,21 @@ pub(crate) struct Set {
     /// Sharing, destroying and changing policies need a sign-in at most so long ago, such as 5m; 0s: at any time.
     #[arg(long, value_name = "SPAN", value_parser = moment::span)]
     step_up_within: Option<u32>,
+    /// Recoveries of accounts take effect after so long, such as 24h: an hour at least.
+    #[arg(long, value_name = "SPAN", value_parser = moment::span)]
+    recovery_delay: Option<u32>,
+    /// Who may invite by mail, such as *@example.com; may be given several times, and with an empty value for nobody.
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    inviter: Option<Vec<String>>,
+    /// Who may be invited, such as *@partner.example.
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    invitee: Option<Vec<String>>,
+    /// How many invitations an account may send in 24 hours.
+    #[arg(long, value_name = "COUNT")]
+    invitations_per_day: Option<u32>,
+    /// Invitations lapse after so long, such as 7d.
+    #[arg(long, value_name = "SPAN", value_parser = moment::span)]
+    invitation_lifetime: Option<u32>,
     #[command(flatten)]
     lift: Lift,
     #[command(flatten)]
@@ -70,6 +86,11 @@ impl Set {
     fn says_nothing(&self) -> bool {
         self.bind_sessions_to_address.is_none()
             && self.step_up_within.is_none()
+            && self.recovery_delay.is_none()
+            && self.inviter.is_none()
+            && self.invitee.is_none()
+            && self.invitations_per_day.is_none()
+            && self.invitation_lifetime.is_none()
             && self.lift.is_empty()
             && self.policy.is_empty()
     }
@@ -77,7 +98,26 @@ impl Set {
     fn apply(self, mut policy: DomainPolicy) -> DomainPolicy {
         self.lift.apply(&mut policy.usage);
         self.policy.apply(&mut policy.usage);
+        let before = policy.accounts;
+        let patterns = |given: Option<Vec<String>>, before: Vec<String>| match given {
+            Some(mut given) => {
+                given.retain(|pattern| !pattern.is_empty());
+                given
+            }
+            None => before,
+        };
         DomainPolicy {
+            accounts: AccountPolicy {
+                recovery_delay: self.recovery_delay.unwrap_or(before.recovery_delay),
+                inviters: patterns(self.inviter, before.inviters),
+                invitees: patterns(self.invitee, before.invitees),
+                invitations_per_day: self
+                    .invitations_per_day
+                    .unwrap_or(before.invitations_per_day),
+                invitation_lifetime: self
+                    .invitation_lifetime
+                    .unwrap_or(before.invitation_lifetime),
+            },
             usage: policy.usage,
             bind_sessions_to_address: self
                 .bind_sessions_to_address
@@ -107,7 +147,32 @@ fn describe(policy: &DomainPolicy) -> String {
         ("keys are used", usage),
         ("sessions hold", bound.to_owned()),
         ("sign-in for grave acts", recent),
+        (
+            "recoveries take effect",
+            format!("after {} s", policy.accounts.recovery_delay),
+        ),
+        ("invitations", invitations(&policy.accounts)),
     ])
+}
+
+fn invitations(policy: &AccountPolicy) -> String {
+    if policy.inviters.is_empty() || policy.invitees.is_empty() {
+        return "by administrators only".to_owned();
+    }
+    let list = |patterns: &[String]| {
+        patterns
+            .iter()
+            .map(|text| plain(text))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    format!(
+        "{} may invite {}, {} a day; they lapse after {} s",
+        list(&policy.inviters),
+        list(&policy.invitees),
+        policy.invitations_per_day,
+        policy.invitation_lifetime
+    )
 }
 
 fn here(error: ClientError) -> Failure {

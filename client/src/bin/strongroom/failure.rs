@@ -74,7 +74,11 @@ impl Failure {
             {
                 4
             }
-            Self::Client(ClientError::Refused(_) | ClientError::WrongPassword) => 3,
+            Self::Client(
+                ClientError::Refused(_)
+                | ClientError::WrongPassword
+                | ClientError::SecondFactorNeeded,
+            ) => 3,
             Self::NotSignedIn(_) | Self::Client(ClientError::NotSignedIn) => 4,
             Self::Client(
                 ClientError::Unreachable { .. }

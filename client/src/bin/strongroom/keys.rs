@@ -16,9 +16,10 @@ use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
     Algorithm, ChangedKey, Key, KeyPage, KeyQuery, KeyState, NewKey, Right, ShareKey,
 };
+use strongroom_wire::problem::Code;
 
 use crate::failure::{Failure, elsewhere};
-use crate::output::{plain, spelling, spelt};
+use crate::output::{complain, plain, spelling, spelt};
 use crate::policy::{self as policies, Policy, right_parser};
 use crate::step_up::with_recent_sign_in;
 use crate::{Context, moment, prompt};
@@ -146,6 +147,9 @@ pub(crate) struct Share {
     /// With whom.
     #[arg(long, value_name = "ACCOUNT")]
     with: String,
+    /// Invite the address if it has no account yet: it gets a one-time code by mail.
+    #[arg(long)]
+    invite: bool,
     /// What they may do with it [default: release, decrypt, verify].
     #[arg(long, value_name = "RIGHTS", value_delimiter = ',', value_parser = right_parser())]
     rights: Option<Vec<Right>>,
@@ -251,7 +255,21 @@ impl Share {
             rights: self.rights,
             policy: self.policy.into_wire(),
         };
-        let shared = with_recent_sign_in(context, &session, || session.share(id, &share));
+        let give = || with_recent_sign_in(context, &session, || session.share(id, &share));
+        let shared = match give() {
+            Err(Failure::Client(ClientError::Refused(problem)))
+                if self.invite && problem.code == Code::AccountNotFound =>
+            {
+                let invited = session.invite(&share.grantee).map_err(here)?;
+                complain(&format!(
+                    "strongroom: {} is invited by mail; the code is good until {}",
+                    plain(&invited.name),
+                    invited.expires
+                ));
+                give()
+            }
+            shared => shared,
+        };
         let shared = shared.map_err(Failure::at_clients)?;
         context.output.answer(&shared, || {
             let policy = policies::describe(&shared.grant.policy, None);

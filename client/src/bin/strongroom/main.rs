@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
 //! | `objects` | `protect` and `open` |
+//! | `recovery` | `recover`, `recovery` |
+//! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `domain`, `rotation` | one command group each |
 //! | `policy` | usage policies as options and in words |
 //! | `step_up` | `step-up`, and what may need it |
@@ -32,7 +34,9 @@ mod objects;
 mod output;
 mod policy;
 mod prompt;
+mod recovery;
 mod rotation;
+mod second_factor;
 mod sessions;
 mod sign_in;
 mod step_up;
@@ -93,6 +97,8 @@ struct Common {
 enum Command {
     /// Set this account's password with the one-time code of its administrator.
     Enrol(sign_in::Enrol),
+    /// Set a new password, with the codes of a recovery that an administrator has started.
+    Recover(recovery::Recover),
     /// Sign in. The session is held in memory by a background process until it ends.
     Login(sign_in::Login),
     /// End the session.
@@ -114,6 +120,18 @@ enum Command {
     /// Look after one's sessions.
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// Look after one's authenticator app.
+    #[command(subcommand)]
+    SecondFactor(second_factor::Command),
+    /// Look after one's recovery codes, each good in place of the second factor once.
+    #[command(subcommand)]
+    RecoveryCodes(second_factor::RecoveryCodes),
+    /// Look after one's passkeys. They are added with a browser.
+    #[command(subcommand)]
+    Passkeys(second_factor::Passkeys),
+    /// See and cancel the recovery of one's own account.
+    #[command(subcommand)]
+    Recovery(recovery::Command),
     /// Look after the members of a group.
     #[command(subcommand)]
     Groups(groups::Command),
@@ -206,6 +224,11 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Keys(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Sessions(command) => command.run(&context),
+        Command::Recover(recover) => recover.run(&context),
+        Command::Recovery(command) => command.run(&context),
+        Command::SecondFactor(command) => command.run(&context),
+        Command::RecoveryCodes(command) => command.run(&context),
+        Command::Passkeys(command) => command.run(&context),
         Command::Groups(command) => command.run(&context),
         Command::Accounts(command) => command.run(&context),
         Command::Domain(command) => command.run(&context),

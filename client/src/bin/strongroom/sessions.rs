@@ -6,6 +6,7 @@ use strongroom_wire::id::SessionId;
 use crate::Context;
 use crate::failure::Failure;
 use crate::output::{plain, spelling, table};
+use crate::sign_in::warn_of_recovery;
 
 /// `strongroom sessions`.
 #[derive(Subcommand, Debug)]
@@ -25,6 +26,7 @@ impl Command {
         match self {
             Self::List => {
                 let sessions = session.sessions()?;
+                warn_of_recovery(&session);
                 context.output.answer(&sessions, || {
                     let rows: Vec<_> = sessions
                         .sessions

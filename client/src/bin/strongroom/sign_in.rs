@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use strongroom_client::sign_in::account_name;
+use strongroom_client::sign_in::{SignIn, account_name};
 use strongroom_client::{Client, ClientError, Session};
 use strongroom_wire::health::{Health, State, Status};
 
 use crate::failure::Failure;
 use crate::home::{self, Profile};
-use crate::output::{complain, facts, spelling, spellings};
+use crate::output::{complain, facts, plain, spelling, spellings};
+use crate::second_factor::{self, Given};
 use crate::{Context, agent, prompt};
 
 /// The appliance to talk to; remembered in the home.
 #[derive(Args, Debug)]
-struct Appliance {
+pub(crate) struct Appliance {
     /// The appliance's address, such as <https://keys.example.com:8443> [default: the profile's].
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -83,6 +84,12 @@ pub(crate) struct Login {
     /// A file whose first line is the password, or - for standard input; asked for where it is not given.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// The code that the authenticator app shows, if the account has one; asked for where it is not given.
+    #[arg(long, value_name = "CODE", conflicts_with = "recovery_code")]
+    totp: Option<String>,
+    /// A recovery code in place of the second factor.
+    #[arg(long, value_name = "CODE")]
+    recovery_code: Option<String>,
 }
 
 impl Login {
@@ -90,7 +97,16 @@ impl Login {
         let mut chosen = self.appliance.choose(context, self.account.as_deref())?;
         let password = prompt::password(self.password_file.as_deref())?;
         let client = chosen.client()?;
-        let session = client.sign_in(&chosen.profile.account, password.as_bytes())?;
+        let session = match client.begin_sign_in(&chosen.profile.account, password.as_bytes())? {
+            SignIn::Done(session) => *session,
+            SignIn::SecondFactor(waiting) => {
+                let given = Given {
+                    totp: self.totp,
+                    recovery_code: self.recovery_code,
+                };
+                second_factor::prove(waiting.needed(), given, |proof| waiting.prove(proof))?
+            }
+        };
         chosen.profile.account.clone_from(&session.account().name);
         end_previous(context);
         let held = chosen
@@ -101,6 +117,7 @@ impl Login {
             let _ = session.end();
             return Err(failure);
         }
+        warn_of_recovery(&session);
         context.output.answer(
             &json!({
                 "account": session.account(),
@@ -117,6 +134,21 @@ impl Login {
                 )
             },
         )
+    }
+}
+
+/// Tells a person that their account is being recovered, which they may not have asked for.
+pub(crate) fn warn_of_recovery(session: &Session) {
+    // Whoever cannot ask is told by what they ask next.
+    if let Ok(present) = session.own_recovery()
+        && let Some(recovery) = present.recovery
+    {
+        complain(&format!(
+            "strongroom: a recovery of this account was started by {} and takes effect at {}: if you did not ask for it, \
+             strongroom recovery cancel",
+            plain(&recovery.started_by_name),
+            recovery.effective
+        ));
     }
 }
 
@@ -153,6 +185,7 @@ pub(crate) fn status(context: &Context) -> Result<(), Failure> {
     let session = context.session()?;
     let account = session.own_account()?;
     let health = session.client().health()?;
+    warn_of_recovery(&session);
     let answer = json!({
         "signed_in": true,
         "server": session.client().origin(),
@@ -210,14 +243,25 @@ fn end_previous(context: &Context) {
 }
 
 /// An appliance and an account to use it as, not yet remembered.
-struct Chosen {
+pub(crate) struct Chosen {
     profile: Profile,
     ca: Vec<u8>,
 }
 
 impl Chosen {
-    fn client(&self) -> Result<Client, Failure> {
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
         home::client(&self.profile, &self.ca)
+    }
+
+    /// The account's name.
+    pub(crate) fn account(&self) -> &str {
+        &self.profile.account
+    }
+
+    /// Ends the session that this home held, which is not the account's any more, and remembers this.
+    pub(crate) fn forget_and_save(&self, context: &Context) -> Result<(), Failure> {
+        end_previous(context);
+        self.save(context)
     }
 
     fn save(&self, context: &Context) -> Result<(), Failure> {
@@ -229,7 +273,11 @@ impl Chosen {
 
 impl Appliance {
     /// What the command line says, and what the profile says where it is silent.
-    fn choose(&self, context: &Context, account: Option<&str>) -> Result<Chosen, Failure> {
+    pub(crate) fn choose(
+        &self,
+        context: &Context,
+        account: Option<&str>,
+    ) -> Result<Chosen, Failure> {
         let profile = context.home.profile()?;
         let missing = |what: &str| {
             Failure::Usage(format!("this home has no profile yet: give {what} as well"))

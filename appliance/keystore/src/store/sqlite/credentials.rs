@@ -4,7 +4,7 @@ use rusqlite::{Row, params};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
 
-use super::rows::{Rows, all, array, millis, number, numbered, one, optional_time, time};
+use super::rows::{Rows, all, array, flag, millis, number, numbered, one, optional_time, time};
 use crate::store::{
     CredentialKind, CredentialRecord, ReadCredentials, SessionRecord, StoreError, WriteCredentials,
     credential_from, credential_number, strength_from, strength_number,
@@ -22,7 +22,7 @@ impl ReadCredentials for Rows<'_> {
         const WHAT: &str = "credential";
         one(
             &mut self.connection().prepare_cached(
-                "SELECT account, kind, data, expires, mac FROM credentials
+                "SELECT account, kind, data, expires, created, used, second_factor, mac FROM credentials
                  WHERE account = ?1 AND kind = ?2",
             )?,
             params![account.as_bytes(), credential_number(kind)],
@@ -32,6 +32,9 @@ impl ReadCredentials for Rows<'_> {
                     kind: numbered(row, "kind", credential_from, WHAT)?,
                     data: row.get("data")?,
                     expires: optional_time(row, "expires", WHAT)?,
+                    created: optional_time(row, "created", WHAT)?,
+                    used: optional_time(row, "used", WHAT)?,
+                    second_factor: flag(row, "second_factor", WHAT)?,
                     mac: array(row, "mac", WHAT)?,
                 })
             },
@@ -73,14 +76,18 @@ impl WriteCredentials for Rows<'_> {
     fn put_credential(&mut self, credential: &CredentialRecord) -> Result<(), StoreError> {
         self.connection()
             .prepare_cached(
-                "INSERT OR REPLACE INTO credentials (account, kind, data, expires, mac)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO credentials
+                 (account, kind, data, expires, created, used, second_factor, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 credential.account.as_bytes(),
                 credential_number(credential.kind),
                 credential.data,
                 credential.expires.map(millis),
+                credential.created.map(millis),
+                credential.used.map(millis),
+                credential.second_factor,
                 credential.mac,
             ])?;
         Ok(())
@@ -174,7 +181,11 @@ impl WriteCredentials for Rows<'_> {
             .connection()
             .prepare_cached("DELETE FROM credentials WHERE expires <= ?1")?
             .execute([millis(now)])?;
-        Ok((sessions + credentials) as u64)
+        let recoveries = self
+            .connection()
+            .prepare_cached("DELETE FROM account_recoveries WHERE expires <= ?1")?
+            .execute([millis(now)])?;
+        Ok((sessions + credentials + recoveries) as u64)
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`schema`] | numbered migrations, forward only |
 //! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
-//! | `accounts`, `credentials`, `keys`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
+//! | `accounts`, `credentials`, `people`, `keys`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
 //! | `copy` | a consistent copy of a database that is in use |
 //! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
 
@@ -17,6 +17,7 @@ mod credentials;
 mod devices;
 mod grants;
 mod keys;
+mod people;
 mod recovery;
 mod rotation;
 mod rows;

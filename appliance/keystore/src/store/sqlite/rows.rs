@@ -141,6 +141,18 @@ pub(super) fn array<const N: usize>(
         .ok_or(StoreError::MalformedRow(what))
 }
 
+/// Reads a column whose values are bytes of a fixed length and that may be absent.
+pub(super) fn optional_array<const N: usize>(
+    row: &Row<'_>,
+    column: &str,
+    what: &'static str,
+) -> Result<Option<[u8; N]>, StoreError> {
+    if row.get_ref(column)? == rusqlite::types::ValueRef::Null {
+        return Ok(None);
+    }
+    array(row, column, what).map(Some)
+}
+
 /// Reads a column whose values are whole numbers from 0.
 pub(super) fn number<T: TryFrom<i64>>(
     row: &Row<'_>,
@@ -165,6 +177,15 @@ pub(super) fn numbered<T>(
         .ok()
         .and_then(from)
         .ok_or(StoreError::MalformedRow(what))
+}
+
+/// Reads a column that is 0 or 1.
+pub(super) fn flag(row: &Row<'_>, column: &str, what: &'static str) -> Result<bool, StoreError> {
+    match number::<u8>(row, column, what)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(StoreError::MalformedRow(what)),
+    }
 }
 
 /// Reads a column of milliseconds since 1970.

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0003_recovery.sql"),
     include_str!("schema/0004_policy.sql"),
     include_str!("schema/0005_devices.sql"),
+    include_str!("schema/0006_people.sql"),
 ];
 
 /// The newest schema that this version knows.

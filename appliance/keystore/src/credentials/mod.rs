@@ -1,4 +1,19 @@
 //! Credentials: one-time enrolment codes, and OPAQUE registration (RFC 9807 section 5), in which the appliance never sees the password.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `totp` | authenticator apps |
+//! | `recovery_codes` | one-time codes in place of the second factor |
+//! | `second_factor` | what a right password waits for |
+//! | `passkeys`, `webauthn` | passkeys; verifying what authenticators sign |
+//! | `list` | an account's credentials, and removing one |
+
+mod list;
+pub(crate) mod passkeys;
+pub(crate) mod recovery_codes;
+pub(crate) mod second_factor;
+mod totp;
+mod webauthn;
 
 use std::net::IpAddr;
 
@@ -9,6 +24,7 @@ use strongroom_wire::account::{
     AccountState, Done, EnrolmentStarted, FinishEnrolment, StartEnrolment,
 };
 use strongroom_wire::audit::Act;
+use strongroom_wire::id::AccountId;
 use subtle::ConstantTimeEq;
 
 use crate::accounts::normal_name;
@@ -20,6 +36,8 @@ use crate::store::{AccountRecord, CredentialKind, CredentialRecord};
 
 /// The digits of an enrolment code: Crockford's base 32, which has no I, L, O or U.
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+use list::listed;
 
 impl Keystore {
     /// Begins an enrolment with a one-time code.
@@ -57,13 +75,13 @@ impl Keystore {
         self.core.act(Act::AccountEnrol, source, move |scope| {
             scope.record_strangers = true;
             let mut account = enrolling(scope, &request.account, &request.code)?;
-            let mut credential = CredentialRecord {
-                account: account.id,
-                kind: CredentialKind::Opaque,
-                data: data.clone(),
-                expires: None,
-                mac: [0; 32],
-            };
+            let mut credential = CredentialRecord::new(
+                account.id,
+                CredentialKind::Opaque,
+                data.clone(),
+                None,
+                scope.now,
+            );
             scope.domain.authenticate_credential(&mut credential);
             scope.tx.put_credential(&credential)?;
             scope
@@ -79,18 +97,28 @@ impl Keystore {
     }
 }
 
+impl View<'_> {
+    /// An account's credential of this kind, its record checked.
+    pub(crate) fn credential(
+        &self,
+        account: AccountId,
+        kind: CredentialKind,
+    ) -> Result<Option<CredentialRecord>, Error> {
+        self.snapshot
+            .credential(account, kind)?
+            .map(|credential| self.domain.check_credential(credential))
+            .transpose()
+    }
+}
+
 /// An account's OPAQUE record, if its holder has enrolled.
 pub(crate) fn registration(
     view: &View<'_>,
     account: &AccountRecord,
 ) -> Result<Option<ServerRegistration<Suite>>, Error> {
-    let Some(credential) = view
-        .snapshot
-        .credential(account.id, CredentialKind::Opaque)?
-    else {
+    let Some(credential) = view.credential(account.id, CredentialKind::Opaque)? else {
         return Ok(None);
     };
-    let credential = view.domain.check_credential(credential)?;
     ServerRegistration::deserialize(&credential.data)
         .map(Some)
         .map_err(|_| Error::Integrity("credential"))
@@ -109,8 +137,13 @@ pub(crate) fn generate_code() -> Result<String, Error> {
     Ok(code)
 }
 
+/// What a code is kept as: SHA-256 of it as it is compared.
+pub(crate) fn code_hash(code: &str) -> [u8; 32] {
+    seal::sha256(normal_code(code).as_bytes())
+}
+
 /// A code as it is compared: what people mistype for a digit is that digit, and separators do not count.
-pub(crate) fn normal_code(code: &str) -> String {
+fn normal_code(code: &str) -> String {
     code.chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| match c.to_ascii_uppercase() {
@@ -130,12 +163,9 @@ fn enrolling(scope: &mut Scope<'_>, name: &str, code: &str) -> Result<AccountRec
     scope.detail.subject = Some(account.id);
     let view = scope.view();
     let credential = view
-        .snapshot
         .credential(account.id, CredentialKind::EnrolmentCode)?
         .ok_or(Error::EnrolmentRefused)?;
-    let credential = view.domain.check_credential(credential)?;
-    let given = seal::sha256(normal_code(code).as_bytes());
-    let matches = bool::from(given.as_slice().ct_eq(&credential.data));
+    let matches = bool::from(code_hash(code).as_slice().ct_eq(&credential.data));
     let lapsed = credential.expires.is_some_and(|end| end <= view.now);
     if matches && !lapsed && account.state == AccountState::Pending {
         Ok(account)

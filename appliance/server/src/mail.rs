@@ -1,0 +1,246 @@
+//! Mail to account holders, through the site's SMTP relay.
+//!
+//! The keystore keeps what is to be sent; here it gets its words and goes to the relay. Nothing of it is logged but that it was sent.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lettre::address::AddressError;
+use lettre::message::header::ContentType;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, Message, SmtpTransport, Transport as _, message::Mailbox};
+use strongroom_keystore::{Keystore, Mail, MailContent};
+use strongroom_wire::encoding::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::config::{self, Config, MailTls};
+
+/// How long the relay may take for each step.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// How many pieces of mail are sent in a row.
+const BATCH: u32 = 50;
+
+/// Sends mail.
+pub(crate) struct Mailer {
+    transport: SmtpTransport,
+    from: Mailbox,
+    /// How the appliance calls itself.
+    name: String,
+    /// Where its clients reach it.
+    address: String,
+}
+
+/// Why no mail can be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MailError {
+    /// A file of the configuration cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The sender's address is none.
+    #[error("mail.from is no e-mail address: {0}")]
+    From(#[from] AddressError),
+    /// The relay's authorities are of no use.
+    #[error("the certificates in mail.ca cannot be used: {0}")]
+    Authorities(lettre::transport::smtp::Error),
+}
+
+impl Mailer {
+    /// The site's relay, if the configuration names one.
+    pub(crate) fn new(config: &Config) -> Result<Option<Self>, MailError> {
+        let settings = &config.mail;
+        if settings.relay.is_empty() {
+            return Ok(None);
+        }
+        let mut transport = SmtpTransport::builder_dangerous(&settings.relay)
+            .port(settings.port.get())
+            .timeout(Some(TIMEOUT))
+            .hello_name(ClientId::Domain(config.name.clone()))
+            .tls(tls(settings)?);
+        if !settings.user.is_empty() {
+            let password = read(&settings.password_file)?;
+            transport = transport.credentials(Credentials::new(
+                settings.user.clone(),
+                password.trim_end_matches(['\r', '\n']).to_owned(),
+            ));
+        }
+        Ok(Some(Self {
+            transport: transport.build(),
+            from: Mailbox::new(Some("Strongroom".to_owned()), settings.from.parse()?),
+            name: config.name.clone(),
+            address: format!("https://{}:{}", config.name, config.listen.client.port()),
+        }))
+    }
+
+    /// Sends what is due.
+    pub(crate) fn send_due(&self, keystore: &Keystore) -> Result<(), strongroom_keystore::Error> {
+        for mail in keystore.due_mail(BATCH)? {
+            match self.send(&mail) {
+                Ok(()) => {
+                    keystore.mail_sent(mail.id)?;
+                    tracing::info!(mail = %mail.id, "mail was handed to the relay");
+                }
+                Err(Unsent { for_good, reason }) => {
+                    tracing::warn!(mail = %mail.id, reason, for_good, "mail was not sent");
+                    keystore.mail_failed(mail.id, for_good)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, mail: &Mail) -> Result<(), Unsent> {
+        let to: Address = mail
+            .to
+            .parse()
+            .map_err(|_| Unsent::for_good("no address"))?;
+        let (subject, text) = self.words(&mail.content);
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(subject)
+            .header(ContentType::TEXT_PLAIN)
+            .body(text)
+            .map_err(|_| Unsent::for_good("it cannot be written as a message"))?;
+        // What the relay says can quote the address, so that only the kind of failure is told.
+        self.transport.send(&message).map(drop).map_err(|error| {
+            if error.is_permanent() {
+                Unsent::for_good("the relay refuses it")
+            } else if error.is_transient() {
+                Unsent::later("the relay does not take it now")
+            } else if error.is_tls() {
+                Unsent::later("the relay cannot prove who it is")
+            } else {
+                Unsent::later("the relay cannot be reached")
+            }
+        })
+    }
+
+    /// Subject and text.
+    fn words(&self, content: &MailContent) -> (String, String) {
+        let name = &self.name;
+        match content {
+            MailContent::Invitation { by, code, expires } => (
+                format!("{by} wants to share keys with you"),
+                format!(
+                    "{by} wants to share keys with you, which are kept in the Strongroom appliance {name}.\n\
+                     \n\
+                     To use them, enrol with this one-time code, which is good until {}:\n\
+                     \n\
+                     \x20   {code}\n\
+                     \n\
+                     At the command line: strongroom enrol YOUR-ADDRESS --server {} --ca FILE\n\
+                     where FILE holds the certificate that the people who run the appliance give you.\n\
+                     \n\
+                     Whoever has the code can enrol in your place: do not pass it on. If you do not know {by}, do nothing.\n",
+                    readable(*expires),
+                    self.address,
+                ),
+            ),
+            MailContent::RecoveryStarted {
+                account,
+                by,
+                effective,
+            } => (
+                format!("A recovery of your account at {name} was started"),
+                format!(
+                    "{by} has started a recovery of the account {account} at the Strongroom appliance {name}.\n\
+                     It can be finished from {} on: the account then gets a new password.\n\
+                     \n\
+                     If you have lost your password, this is as it should be. If you have not, cancel it now:\n\
+                     \n\
+                     \x20   strongroom recovery cancel\n",
+                    readable(*effective),
+                ),
+            ),
+            MailContent::RecoveryApproved {
+                account,
+                by,
+                effective,
+            } => (
+                format!("The recovery of your account at {name} was approved"),
+                format!(
+                    "{by} has approved the recovery of the account {account} at the Strongroom appliance {name}.\n\
+                     It can be finished from {} on: the account then gets a new password.\n\
+                     \n\
+                     If you did not ask for it, cancel it now:\n\
+                     \n\
+                     \x20   strongroom recovery cancel\n",
+                    readable(*effective),
+                ),
+            ),
+            MailContent::RecoveryFinished { account } => (
+                format!("Your account at {name} has a new password"),
+                format!(
+                    "The recovery of the account {account} at the Strongroom appliance {name} was finished.\n\
+                     It has a new password; its second factors are removed and its sessions are ended.\n\
+                     \n\
+                     If that was not you, have an administrator suspend the account at once.\n",
+                ),
+            ),
+        }
+    }
+}
+
+/// Why mail was not sent, for the log.
+struct Unsent {
+    for_good: bool,
+    reason: &'static str,
+}
+
+impl Unsent {
+    const fn for_good(reason: &'static str) -> Self {
+        Self {
+            for_good: true,
+            reason,
+        }
+    }
+
+    const fn later(reason: &'static str) -> Self {
+        Self {
+            for_good: false,
+            reason,
+        }
+    }
+}
+
+fn tls(settings: &config::Mail) -> Result<Tls, MailError> {
+    if settings.tls == MailTls::None {
+        return Ok(Tls::None);
+    }
+    let pem = read(&settings.ca)?;
+    let authorities = Certificate::from_pem(pem.as_bytes()).map_err(MailError::Authorities)?;
+    let parameters = TlsParameters::builder(settings.relay.clone())
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(authorities)
+        .build_rustls()
+        .map_err(MailError::Authorities)?;
+    Ok(match settings.tls {
+        MailTls::Tls => Tls::Wrapper(parameters),
+        _ => Tls::Required(parameters),
+    })
+}
+
+fn read(path: &PathBuf) -> Result<Zeroizing<String>, MailError> {
+    fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|source| MailError::File {
+            path: path.clone(),
+            source,
+        })
+}
+
+/// To the minute.
+fn readable(time: Timestamp) -> String {
+    let text = time.to_string();
+    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{date} {} UTC", time.get(..5).unwrap_or_default())
+}
