@@ -18,12 +18,12 @@ use strongroom_wire::session::{
 };
 
 use crate::accounts::{normal_name, to_wire};
-use crate::act::{Presented, SessionToken};
+use crate::act::{Presented, Scope, SessionToken};
 use crate::credentials::{registration, with_identifiers};
 use crate::error::{Answer, Error};
-use crate::keystore::Keystore;
+use crate::keystore::{Keystore, Options};
 use crate::seal;
-use crate::store::{SessionRecord, StoreError};
+use crate::store::{AccountRecord, SessionRecord, StoreError};
 
 /// How long a started sign-in waits for its end, in seconds.
 const SIGN_IN_LIFETIME: u64 = 60;
@@ -145,33 +145,7 @@ impl Keystore {
                 .account(account)?
                 .filter(|account| account.state == AccountState::Active)
                 .ok_or(Error::SignInRefused)?;
-            scope.detail.actor = Some(account.id);
-            scope.detail.subject = None;
-            let kek = scope.keks.get(account.id, account.kek_version)?;
-            let token = SessionToken::generate()?;
-            let mut session = SessionRecord {
-                token_hash: token.hash(),
-                id: SessionId::generate(),
-                account: account.id,
-                created: scope.now,
-                expires: scope
-                    .now
-                    .plus_seconds(core.options.session_lifetime.as_secs()),
-                source: source.to_string(),
-                kek_version: account.kek_version,
-                sealed: Vec::new(),
-            };
-            session.sealed = seal::seal(&kek, &session.canonical(), transport.as_bytes())?;
-            scope.tx.open_session(&session)?;
-            scope.detail.session = Some(session.id);
-            let leaf = scope.record(Act::SessionOpen)?;
-            Ok(SignedIn {
-                session: session.id,
-                token: token.as_bytes().as_slice().into(),
-                account: to_wire(&account),
-                expires: session.expires,
-                leaf,
-            })
+            open(scope, &account, transport, source, &core.options)
         })
     }
 
@@ -250,4 +224,39 @@ impl Keystore {
             found => found,
         }
     }
+}
+
+/// Opens a session for an account whose holder has shown who they are.
+pub(crate) fn open(
+    scope: &mut Scope<'_>,
+    account: &AccountRecord,
+    transport: &TransportKey,
+    source: IpAddr,
+    options: &Options,
+) -> Result<SignedIn, Error> {
+    scope.detail.actor = Some(account.id);
+    scope.detail.subject = None;
+    let kek = scope.keks.get(account.id, account.kek_version)?;
+    let token = SessionToken::generate()?;
+    let mut session = SessionRecord {
+        token_hash: token.hash(),
+        id: SessionId::generate(),
+        account: account.id,
+        created: scope.now,
+        expires: scope.now.plus_seconds(options.session_lifetime.as_secs()),
+        source: source.to_string(),
+        kek_version: account.kek_version,
+        sealed: Vec::new(),
+    };
+    session.sealed = seal::seal(&kek, &session.canonical(), transport.as_bytes())?;
+    scope.tx.open_session(&session)?;
+    scope.detail.session = Some(session.id);
+    let leaf = scope.record(Act::SessionOpen)?;
+    Ok(SignedIn {
+        session: session.id,
+        token: token.as_bytes().as_slice().into(),
+        account: to_wire(account),
+        expires: session.expires,
+        leaf,
+    })
 }

@@ -109,6 +109,10 @@ acts! {
     DeviceRevoke = 74, "device.revoke";
     /// A device that asked to be paired was approved or denied.
     DevicePair = 75, "device.pair";
+    /// A name in client certificates was registered for an account.
+    CertificateRegister = 76, "certificate.register";
+    /// A name in client certificates was removed from an account.
+    CertificateRemove = 77, "certificate.remove";
 }
 
 impl fmt::Display for Act {

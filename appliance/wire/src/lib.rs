@@ -7,6 +7,7 @@
 //! | [`problem`] | RFC 9457 problem documents and their stable codes |
 //! | [`account`] | accounts, their kinds, states and roles; enrolment; group members |
 //! | [`session`] | sign-in by OPAQUE (RFC 9807) and the sessions it opens |
+//! | [`certificate`] | sign-in by client certificate |
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants, rights and usage policies |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
@@ -24,6 +25,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod certificate;
 pub mod device;
 pub mod encoding;
 pub mod health;

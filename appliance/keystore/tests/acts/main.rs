@@ -15,6 +15,7 @@ mod support;
 
 mod accounts;
 mod backups;
+mod certificates;
 mod devices;
 mod house;
 mod keys;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let trials = [
         accounts::TRIALS,
         backups::TRIALS,
+        certificates::TRIALS,
         devices::TRIALS,
         keys::TRIALS,
         log::TRIALS,

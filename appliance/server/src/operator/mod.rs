@@ -4,6 +4,7 @@ pub(crate) mod audit_verify;
 mod background;
 pub(crate) mod backup;
 pub(crate) mod init;
+pub(crate) mod issue;
 pub(crate) mod openapi;
 mod progress;
 pub(crate) mod restore;

@@ -260,7 +260,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 48);
+        assert_eq!(identifiers.len(), 52);
         let expected = [
             "get /metrics",
             "get /pair",
@@ -270,6 +270,7 @@ mod tests {
             "post /v1/enrolments/start",
             "post /v1/pairings",
             "post /v1/pairings/token",
+            "post /v1/sessions/certificate",
             "post /v1/sessions/finish",
             "post /v1/sessions/start",
         ];

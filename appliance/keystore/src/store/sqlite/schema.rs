@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_rotation.sql"),
     include_str!("schema/0006_devices.sql"),
+    include_str!("schema/0007_certificates.sql"),
 ];
 
 /// The newest schema that this version knows.
