@@ -8,6 +8,7 @@
 //! | [`protection`] | protecting and opening files and streams, each under a key of its own |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`accounts`] | managing accounts and the members of groups |
+//! | [`certificates`] | sign-in by client certificate, and which certificates stand for whom |
 //! | [`device`](mod@device) | a device or service that signs its requests with its secret, and is paired |
 //! | [`devices`] | looking after devices: import, fleets, pairing; the factory's side of an import |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
@@ -42,6 +43,7 @@
 pub mod accounts;
 pub mod api;
 pub mod audit;
+pub mod certificates;
 pub mod device;
 pub mod devices;
 pub mod error;
@@ -54,6 +56,7 @@ pub mod session;
 pub mod sign_in;
 
 pub use api::{Client, Roots};
+pub use certificates::Identity;
 pub use device::Device;
 pub use error::ClientError;
 pub use keys::Released;

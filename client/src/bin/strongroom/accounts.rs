@@ -1,5 +1,7 @@
 //! `accounts`.
 
+mod certificates;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use strongroom_client::sign_in::account_name;
@@ -10,9 +12,9 @@ use strongroom_wire::account::{
 };
 use strongroom_wire::problem::Code;
 
-use crate::Context;
 use crate::failure::{Failure, elsewhere};
 use crate::output::{facts, plain, spelling, spellings, spelt, table};
+use crate::{Context, devices};
 
 const HINT: &str = "accounts are managed at the appliance's administration address, and this home is signed in elsewhere: sign in \
                     there with strongroom login ACCOUNT --server URL, in another --home";
@@ -44,6 +46,14 @@ pub(crate) enum Command {
         /// The account's name or identifier.
         account: String,
     },
+    /// Make a secret for a service or device that has never signed in, and print it.
+    Secret {
+        /// The account's name or identifier.
+        account: String,
+    },
+    /// Look after the client certificates by which services and devices sign in.
+    #[command(subcommand)]
+    Certificates(certificates::Command),
     /// Give an account these roles and no others.
     Roles {
         /// The account's name or identifier.
@@ -127,6 +137,12 @@ impl Command {
                     roles: Some(roles),
                 },
             ),
+            Self::Secret { account } => {
+                let account = certificates::find_or_own(&session, &account)?;
+                let given = session.new_secret_of(account.id).map_err(here)?;
+                devices::print_secret(context, &account, given)
+            }
+            Self::Certificates(command) => command.run(context, &session),
             Self::Invite { account } => {
                 let account = find(&session, &account)?;
                 let created = session.invite_account(account.id).map_err(here)?;
