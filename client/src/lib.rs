@@ -11,6 +11,7 @@
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`policy`] | usage policies of the domain, of keys and of grants; what they would decide |
 //! | [`accounts`] | managing accounts and the members of groups |
+//! | [`certificates`] | sign-in by client certificate, and which certificates stand for whom |
 //! | [`device`](mod@device) | a device or service that signs its requests with its secret, and is paired |
 //! | [`devices`] | looking after devices: import, fleets, pairing; the factory's side of an import |
 //! | [`recovery`] | recovering accounts, and inviting addresses that have none |
@@ -46,6 +47,7 @@
 pub mod accounts;
 pub mod api;
 pub mod audit;
+pub mod certificates;
 pub mod credentials;
 pub mod device;
 pub mod devices;
@@ -62,6 +64,7 @@ pub mod session;
 pub mod sign_in;
 
 pub use api::{Client, Roots};
+pub use certificates::Identity;
 pub use device::Device;
 pub use error::ClientError;
 pub use keys::Released;

@@ -25,6 +25,7 @@
 //! | `session-use` | [`SessionRecord`](crate::store::SessionRecord), when it was last used | MAC |
 //! | `device` | [`DeviceRecord`](crate::store::DeviceRecord) | MAC |
 //! | `account-secret` | [`AccountSecretRecord`](crate::store::AccountSecretRecord) | associated data of the secret |
+//! | `certificate-name` | [`CertificateNameRecord`](crate::store::CertificateNameRecord) | MAC |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |

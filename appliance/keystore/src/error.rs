@@ -87,6 +87,11 @@ pub enum Error {
         "The request's signature was refused: the account or its secret is wrong, or the account may not sign requests."
     )]
     SignatureRefused,
+    /// The certificate is refused, for whatever reason: the caller learns no more.
+    #[error(
+        "The sign-in was refused: the certificate stands for no account that may sign in with one."
+    )]
+    CertificateRefused,
     /// The signed request is too old, or of the future.
     #[error(
         "The request was signed at another time than it is here: it is {0}. Set the clock and sign again."
@@ -167,6 +172,9 @@ pub enum Error {
     /// No device waits with this code.
     #[error("No device waits to be paired with this code, or the code has lapsed.")]
     PairingNotFound,
+    /// The account is not known by this name in certificates.
+    #[error("The account is not known by this name in certificates.")]
+    CertificateNotFound,
     /// The act would contradict the present state.
     #[error("{0}")]
     Conflict(String),
@@ -204,7 +212,9 @@ impl Error {
             Self::NotSignedIn => Code::NotSignedIn,
             Self::SessionElsewhere(..) => Code::SessionElsewhere,
             Self::StepUpRequired(_) => Code::StepUpRequired,
-            Self::SignInRefused | Self::SignatureRefused => Code::SignInRefused,
+            Self::SignInRefused | Self::SignatureRefused | Self::CertificateRefused => {
+                Code::SignInRefused
+            }
             Self::ClockSkew(_) => Code::ClockSkew,
             Self::Replayed => Code::Replayed,
             Self::EnrolmentRefused => Code::EnrolmentRefused,
@@ -225,6 +235,7 @@ impl Error {
             Self::AccountExists(_) => Code::AccountExists,
             Self::DeviceNotFound => Code::DeviceNotFound,
             Self::PairingNotFound => Code::PairingNotFound,
+            Self::CertificateNotFound => Code::CertificateNotFound,
             Self::Conflict(_) => Code::Conflict,
             Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,
             Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,

@@ -97,6 +97,10 @@ pub(crate) struct Tls {
     pub(crate) certificate: PathBuf,
     /// Its private key in PEM.
     pub(crate) key: PathBuf,
+    /// The certificates, in PEM, of the authorities that vouch for those of clients; empty: clients present none.
+    pub(crate) client_ca: PathBuf,
+    /// Their revocation lists in PEM; empty: none are asked for.
+    pub(crate) client_crl: PathBuf,
 }
 
 impl Default for Tls {
@@ -104,6 +108,8 @@ impl Default for Tls {
         Self {
             certificate: "tls/server.pem".into(),
             key: "tls/server.key".into(),
+            client_ca: PathBuf::new(),
+            client_crl: PathBuf::new(),
         }
     }
 }
@@ -339,6 +345,10 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         check_name(&self.name)?;
+        if self.tls.client_ca.as_os_str().is_empty() && !self.tls.client_crl.as_os_str().is_empty()
+        {
+            return Err("client_crl is given without client_ca".to_owned());
+        }
         if self.domain.is_empty() {
             return Err("domain is empty".to_owned());
         }
@@ -374,7 +384,12 @@ impl Config {
             // Without the "." that stands for the folder itself.
             *path = folder.join(&*path).components().collect();
         }
-        for path in [&mut self.audit.witness_file, &mut self.backup.folder] {
+        for path in [
+            &mut self.audit.witness_file,
+            &mut self.backup.folder,
+            &mut self.tls.client_ca,
+            &mut self.tls.client_crl,
+        ] {
             if !path.as_os_str().is_empty() {
                 *path = folder.join(&*path).components().collect();
             }

@@ -95,6 +95,8 @@ enum Command {
     Backup(operator::backup::Arguments),
     /// Make a data folder from a backup, once all of it has been verified.
     Restore(operator::restore::Arguments),
+    /// Issue a client certificate by the private authority that `init` made.
+    Issue(operator::issue::Arguments),
     /// Look into the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -137,6 +139,7 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Unseal(arguments) => operator::unseal::run(config, &arguments),
         Command::Backup(arguments) => operator::backup::run(config, &arguments),
         Command::Restore(arguments) => operator::restore::run(config, &arguments),
+        Command::Issue(arguments) => operator::issue::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {
             operator::audit_verify::run(config, &arguments)
         }

@@ -1,6 +1,7 @@
-//! TLS 1.3, and nothing older, for both listeners.
+//! TLS 1.3, and nothing older, for both listeners; certificates of clients on the one for them.
 
 pub(crate) mod authority;
+pub(crate) mod clients;
 
 use std::fs;
 use std::io;
@@ -9,10 +10,14 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ServerConfig, SupportedCipherSuite};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
+
+use self::clients::ClientCertificates;
 
 /// Key exchanges, the preferred first: the hybrid post-quantum one (draft-ietf-tls-ecdhe-mlkem), then those of RFC 8446.
 const KEY_EXCHANGES: [&dyn SupportedKxGroup; 4] = [
@@ -59,6 +64,14 @@ pub(crate) enum TlsError {
         /// What rustls says.
         source: rustls::Error,
     },
+    /// The authorities of client certificates are of no use.
+    #[error("the authorities of client certificates in {path} cannot be used: {reason}")]
+    Clients {
+        /// The file.
+        path: PathBuf,
+        /// What rustls says.
+        reason: String,
+    },
     /// The cryptographic library has none of what we ask for.
     #[error("TLS 1.3 cannot be set up: {0}")]
     Unavailable(rustls::Error),
@@ -75,8 +88,13 @@ pub(crate) enum TlsError {
     },
 }
 
-/// The TLS set-up of both listeners, with the certificate chain and private key in these PEM files.
-pub(crate) fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+/// The TLS set-up of a listener, with the certificate chain and private key in these PEM files; clients may present certificates
+/// where they are checked.
+pub(crate) fn server_config(
+    certificate: &Path,
+    key: &Path,
+    clients: Option<Arc<ClientCertificates>>,
+) -> Result<ServerConfig, TlsError> {
     let chain_pem = read("certificate", certificate)?;
     let key_pem = Zeroizing::new(read("private key", key)?);
     let malformed = |what, path: &Path| TlsError::Malformed {
@@ -91,10 +109,15 @@ pub(crate) fn server_config(certificate: &Path, key: &Path) -> Result<ServerConf
     let private =
         PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| malformed("private key", key))?;
 
+    let resumable = clients.is_none();
+    let clients: Arc<dyn ClientCertVerifier> = match clients {
+        Some(clients) => clients,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Unavailable)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain, private)
         .map_err(|source| TlsError::Mismatch {
             key: key.to_owned(),
@@ -102,6 +125,11 @@ pub(crate) fn server_config(certificate: &Path, key: &Path) -> Result<ServerConf
             source,
         })?;
     config.ignore_client_order = true;
+    if !resumable {
+        // A session that is resumed is not asked for its certificate again, which may have been revoked.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(config)
 }
 
@@ -162,7 +190,8 @@ mod tests {
     }
 
     fn server(folder: &Path) -> ServerConnection {
-        let config = server_config(&folder.join("server.pem"), &folder.join("server.key")).unwrap();
+        let config =
+            server_config(&folder.join("server.pem"), &folder.join("server.key"), None).unwrap();
         ServerConnection::new(Arc::new(config)).unwrap()
     }
 
@@ -275,7 +304,9 @@ mod tests {
             (&folder.path().join("no.pem"), &key, "no.pem"),
             (&certificate, &folder.path().join("ca.key"), "ca.key"),
         ] {
-            let error = server_config(certificate, key).unwrap_err().to_string();
+            let error = server_config(certificate, key, None)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

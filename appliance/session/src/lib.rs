@@ -6,6 +6,7 @@
 //! | [`opaque`] | the one OPAQUE (RFC 9807) cipher suite of Strongroom and its key stretching |
 //! | [`passkey`] | what a passkey signs, and the transport key of the session that it opens |
 //! | [`signature`] | requests that devices and services sign with their accounts' secrets: RFC 9421, `hmac-sha256` |
+//! | [`certificate`] | the transport key of a session that a client certificate opened |
 //! | [`factory`] | new devices' secrets, wrapped to the key of the factory that builds the devices: HPKE (RFC 9180) with X-Wing |
 //! | [`transport`] | the session's transport key and AES-KWP (RFC 5649) of material under it |
 //!
@@ -14,12 +15,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod factory;
 pub mod opaque;
 pub mod passkey;
 pub mod signature;
 pub mod transport;
 
+pub use certificate::{CertificateSignInKey, SealedForCertificate};
 pub use factory::{FactoryKey, FactoryPublicKey, WrappedFor};
 pub use opaque::Suite;
 /// The implementation of OPAQUE, in the version that [`Suite`] is for.

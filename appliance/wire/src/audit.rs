@@ -131,6 +131,10 @@ acts! {
     DeviceRevoke = 74, "device.revoke";
     /// A device that asked to be paired was approved or denied.
     DevicePair = 75, "device.pair";
+    /// A name in client certificates was registered for an account.
+    CertificateRegister = 76, "certificate.register";
+    /// A name in client certificates was removed from an account.
+    CertificateRemove = 77, "certificate.remove";
     /// An account got a credential beside those it had: the note says of what kind.
     CredentialAdd = 80, "credential.add";
     /// An account lost a credential: the note says of what kind.

@@ -10,6 +10,7 @@
 //! | [`recovery`] | recovering the account of somebody who has lost their password |
 //! | [`invitation`] | inviting an address that has no account, and the policy for that |
 //! | [`session`] | sign-in by OPAQUE (RFC 9807) and the sessions it opens |
+//! | [`certificate`] | sign-in by client certificate |
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants and rights |
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
@@ -28,6 +29,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod certificate;
 pub mod credential;
 pub mod device;
 pub mod encoding;

@@ -155,6 +155,8 @@ codes! {
     DeviceNotFound = "device-not-found", 404, "No such device";
     /// No device waits to be paired with this code, or it has lapsed.
     PairingNotFound = "pairing-not-found", 404, "No such pairing";
+    /// The account is not known by this name in certificates.
+    CertificateNotFound = "certificate-not-found", 404, "No such certificate";
     /// The act would contradict the present state, such as sharing twice with one account.
     Conflict = "conflict", 409, "This contradicts the present state";
     /// A stored record does not match its seal. The act was refused and logged.

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 pub use tls::Roots;
 
 use crate::ClientError;
+use crate::certificates::Identity;
 use crate::session::Token;
 
 /// How long the appliance has to accept a connection.
@@ -50,9 +51,29 @@ impl Client {
     /// # Errors
     /// [`ClientError::Setup`] when the address is not that of an HTTPS server, or has a path in it.
     pub fn new(server: &str, roots: &Roots) -> Result<Self, ClientError> {
+        Self::set_up(server, roots, None)
+    }
+
+    /// The same, with a certificate that it presents wherever it is asked for one.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_identity(
+        server: &str,
+        roots: &Roots,
+        identity: &Identity,
+    ) -> Result<Self, ClientError> {
+        Self::set_up(server, roots, Some(identity))
+    }
+
+    fn set_up(
+        server: &str,
+        roots: &Roots,
+        identity: Option<&Identity>,
+    ) -> Result<Self, ClientError> {
         let url = origin(server)?;
         let mut config = Agent::config_builder()
-            .tls_config(tls::config(roots))
+            .tls_config(tls::config(roots, identity))
             .https_only(true)
             .http_status_as_error(false)
             .max_redirects(0)
@@ -374,6 +395,12 @@ impl<'a> Call<'a> {
     pub(crate) fn posted(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
         self.method = Method::POST;
         self.with_text(content_type, body)
+    }
+
+    /// The same address by `DELETE`.
+    pub(crate) fn by_delete(mut self) -> Self {
+        self.method = Method::DELETE;
+        self
     }
 
     /// The method, in capitals.

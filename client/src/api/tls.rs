@@ -8,6 +8,7 @@ use rustls_pki_types::pem::PemObject;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use crate::ClientError;
+use crate::certificates::Identity;
 
 /// The certificates of the authorities that may vouch for the appliance. There are no built-in ones.
 #[derive(Clone)]
@@ -61,11 +62,12 @@ pub fn provider() -> CryptoProvider {
     }
 }
 
-pub(super) fn config(roots: &Roots) -> TlsConfig {
+pub(super) fn config(roots: &Roots, identity: Option<&Identity>) -> TlsConfig {
     TlsConfig::builder()
         .provider(TlsProvider::Rustls)
         .unversioned_rustls_crypto_provider(Arc::new(provider()))
         .root_certs(RootCerts::Specific(roots.0.clone()))
+        .client_cert(identity.map(|identity| identity.0.clone()))
         .build()
 }
 

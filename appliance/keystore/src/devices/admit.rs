@@ -172,13 +172,16 @@ fn signer(
         .ok_or(Error::SignatureRefused)
 }
 
-fn may_sign(account: &AccountRecord) -> bool {
+pub(super) fn may_sign(account: &AccountRecord) -> bool {
     matches!(account.kind, AccountKind::Device | AccountKind::Service)
         && matches!(account.state, AccountState::Pending | AccountState::Active)
 }
 
 /// The first request of a device or service shows that its secret has arrived: from now on it is its own.
-fn first_request(scope: &mut Scope<'_>, mut account: AccountRecord) -> Result<(), Error> {
+pub(super) fn first_request(
+    scope: &mut Scope<'_>,
+    mut account: AccountRecord,
+) -> Result<(), Error> {
     if let Some(mut device) = device_of(&scope.view(), account.id)?
         && device.admitted.is_none()
     {

@@ -206,6 +206,7 @@ fn change(
     if state == DeviceState::Revoked {
         record.revoked = Some(scope.now);
         scope.tx.forget_secrets_but(account.id, None)?;
+        scope.tx.forget_certificate_names(account.id)?;
         for kind in [CredentialKind::Opaque, CredentialKind::EnrolmentCode] {
             scope.tx.delete_credential(account.id, kind)?;
         }

@@ -3,6 +3,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `admit` | signed requests: whose they are, and that each is made once |
+//! | `certificates` | sign-in by client certificate |
 //! | `import` | many devices made in one call, their secrets wrapped to the factory's key |
 //! | `manage` | devices and fleets: shown, suspended, revoked, moved |
 //! | `pairing` | devices without a keyboard, paired by a person (RFC 8628) |
@@ -14,6 +15,7 @@
 //! gives whoever has it the device's keys.
 
 mod admit;
+mod certificates;
 mod import;
 mod manage;
 mod pairing;

@@ -89,7 +89,11 @@ impl Keystore {
 }
 
 /// Whether the caller may give this account a new secret: whoever has it can use the account's keys.
-fn may_issue(view: &View<'_>, caller: &Caller, account: &AccountRecord) -> Result<(), Error> {
+pub(super) fn may_issue(
+    view: &View<'_>,
+    caller: &Caller,
+    account: &AccountRecord,
+) -> Result<(), Error> {
     let device = device_of(view, account.id)?;
     let is_own = caller.account.id == account.id;
     let paired_it = device

@@ -32,9 +32,9 @@ use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
 use crate::sessions::Uses;
 use crate::store::{
-    AccountKekRecord, AccountRecord, CredentialRecord, DeviceRecord, DomainNumber, DomainRecord,
-    GrantRecord, KeyRecord, RecoveryBlobRecord, RecoveryKekRecord, RetiredMasterKekRecord,
-    SessionRecord, Snapshot,
+    AccountKekRecord, AccountRecord, CertificateNameRecord, CredentialRecord, DeviceRecord,
+    DomainNumber, DomainRecord, GrantRecord, KeyRecord, RecoveryBlobRecord, RecoveryKekRecord,
+    RetiredMasterKekRecord, SessionRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -364,6 +364,19 @@ impl Domain {
 
     pub(crate) fn authenticate_device(&self, device: &mut DeviceRecord) {
         device.mac = self.integrity.mac(&device.canonical());
+    }
+
+    pub(crate) fn check_certificate_name(
+        &self,
+        name: CertificateNameRecord,
+    ) -> Result<CertificateNameRecord, Error> {
+        self.integrity
+            .check(&name.canonical(), &name.mac, "certificate name")?;
+        Ok(name)
+    }
+
+    pub(crate) fn authenticate_certificate_name(&self, name: &mut CertificateNameRecord) {
+        name.mac = self.integrity.mac(&name.canonical());
     }
 
     pub(crate) fn check_key(&self, key: KeyRecord) -> Result<KeyRecord, Error> {

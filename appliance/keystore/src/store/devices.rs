@@ -1,9 +1,11 @@
 //! What devices, and the secrets of devices and services, need of a store.
 
+use strongroom_wire::certificate::CertificateName;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 
 use super::StoreError;
+use super::numbers::certificate_name_number;
 use super::records::{AccountRecord, DomainNumber};
 use crate::canonical::Canonical;
 
@@ -72,6 +74,35 @@ impl AccountSecretRecord {
     }
 }
 
+/// A name in client certificates by which an account is known.
+#[derive(Debug, Clone)]
+pub struct CertificateNameRecord {
+    /// The domain.
+    pub domain: DomainNumber,
+    /// The name; of each there is one in a domain.
+    pub name: CertificateName,
+    /// The account.
+    pub account: AccountId,
+    /// Since when.
+    pub created: Timestamp,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl CertificateNameRecord {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("certificate-name", 5)
+            .uint(self.domain.into())
+            .uint(certificate_name_number(self.name.kind).into())
+            .text(&self.name.value)
+            .bytes(self.account.as_bytes())
+            .time(self.created)
+            .finish()
+    }
+}
+
 /// Which devices to find.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceFilter {
@@ -103,6 +134,17 @@ pub trait ReadDevices {
     ) -> Result<Vec<DeviceRecord>, StoreError>;
     /// An account's secrets, the newest first.
     fn secrets_of(&self, account: AccountId) -> Result<Vec<AccountSecretRecord>, StoreError>;
+    /// What a name in certificates stands for.
+    fn certificate_name(
+        &self,
+        domain: DomainNumber,
+        name: &CertificateName,
+    ) -> Result<Option<CertificateNameRecord>, StoreError>;
+    /// The names in certificates by which an account is known, by kind and value.
+    fn certificate_names_of(
+        &self,
+        account: AccountId,
+    ) -> Result<Vec<CertificateNameRecord>, StoreError>;
     /// Secrets sealed under older versions of the account's KEK, by generation, after this one.
     fn older_secrets(
         &self,
@@ -130,6 +172,16 @@ pub trait WriteDevices {
         before: &[u8],
         secret: &AccountSecretRecord,
     ) -> Result<bool, StoreError>;
+    /// A new name in certificates.
+    fn add_certificate_name(&mut self, name: &CertificateNameRecord) -> Result<(), StoreError>;
+    /// A name in certificates stands for nobody any more.
+    fn remove_certificate_name(
+        &mut self,
+        domain: DomainNumber,
+        name: &CertificateName,
+    ) -> Result<(), StoreError>;
+    /// No name in certificates stands for the account any more.
+    fn forget_certificate_names(&mut self, account: AccountId) -> Result<(), StoreError>;
     /// A nonce of the account's is spent, to be remembered until `expires`; `false` where it was spent already.
     fn spend_nonce(
         &mut self,

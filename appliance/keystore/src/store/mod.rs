@@ -29,7 +29,10 @@ use strongroom_audit::tree::NodeReader;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 
-pub use devices::{AccountSecretRecord, DeviceFilter, DeviceRecord, ReadDevices, WriteDevices};
+pub use devices::{
+    AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord, ReadDevices,
+    WriteDevices,
+};
 pub(crate) use numbers::*;
 pub use people::{
     AccountRecoveryRecord, InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, WritePeople,

@@ -1,6 +1,7 @@
 //! The numbers by which enumerations stand in the canonical encoding and in the database. They are added, never changed.
 
 use strongroom_wire::account::{AccountKind, AccountState, Membership, Role};
+use strongroom_wire::certificate::CertificateNameKind;
 use strongroom_wire::key::{Algorithm, GrantState, KeyState, Right};
 use strongroom_wire::session::SignInStrength;
 
@@ -52,6 +53,13 @@ numbers!(
     Totp = 10,
     TotpPending = 11,
     RecoveryCodes = 12,
+);
+numbers!(
+    CertificateNameKind,
+    certificate_name_number,
+    certificate_name_from,
+    Fingerprint = 1,
+    Uri = 2
 );
 numbers!(
     Algorithm,

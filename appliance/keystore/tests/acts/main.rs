@@ -16,6 +16,7 @@ mod support;
 mod account_recovery;
 mod accounts;
 mod backups;
+mod certificates;
 mod devices;
 mod groups;
 mod house;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         account_recovery::TRIALS,
         accounts::TRIALS,
         backups::TRIALS,
+        certificates::TRIALS,
         groups::TRIALS,
         devices::TRIALS,
         keys::TRIALS,

@@ -6,6 +6,7 @@ pub(crate) mod ceremony;
 mod hsm_arguments;
 pub(crate) mod hsm_check;
 pub(crate) mod init;
+pub(crate) mod issue;
 pub(crate) mod openapi;
 mod pin_prompt;
 mod progress;

@@ -3,14 +3,16 @@
 //! The listeners are up at once. Whether requests reach the keystore, the gate says: it waits for the HSM, or for operators.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::Server;
 use actix_web::http::KeepAlive;
 use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, rt, web};
 use anyhow::Context as _;
 use clap::Args;
@@ -32,6 +34,7 @@ use crate::mail::Mailer;
 use crate::observe::observe;
 use crate::routes::health::NewestStorage;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
+use crate::tls::clients::{ClientCertificates, PresentedChain};
 use crate::{logging, metrics, tls};
 
 /// How long requests that are being answered may take once a stop was asked for, in seconds.
@@ -69,7 +72,10 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let folder = DataFolder::lock(&config.data)?;
     // What an appliance that was killed left.
     folder.withdraw();
-    let tls = tls::server_config(&config.tls.certificate, &config.tls.key)?;
+    let clients = client_certificates(&config)?;
+    let (certificate, key) = (&config.tls.certificate, &config.tls.key);
+    let tls = tls::server_config(certificate, key, None)?;
+    let client_tls = tls::server_config(certificate, key, clients.clone())?;
     let client = listen(arguments.client_listen.unwrap_or(config.listen.client))?;
     let admin = listen(arguments.admin_listen.unwrap_or(config.listen.admin))?;
     let addresses = Addresses {
@@ -98,8 +104,8 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
 
     let served = rt::System::new().block_on(async {
         let servers = [
-            server(Listener::Client, client, &tls, &shared)?,
-            server(Listener::Administration, admin, &tls, &shared)?,
+            server(Listener::Client, client, &client_tls, clients, &shared)?,
+            server(Listener::Administration, admin, &tls, None, &shared)?,
         ];
         // Before anybody is told that it listens, so that whoever asks it to stop at once is heard.
         let stops = [
@@ -119,6 +125,17 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     served.map(|()| ExitCode::SUCCESS)
 }
 
+/// What checks the certificates of clients, where the configuration names authorities for them.
+fn client_certificates(config: &Config) -> anyhow::Result<Option<Arc<ClientCertificates>>> {
+    let given = |path: &'_ PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
+    let Some(authorities) = given(&config.tls.client_ca) else {
+        return Ok(None);
+    };
+    let revoked = given(&config.tls.client_crl);
+    let clients = ClientCertificates::new(&authorities, revoked.as_deref())?;
+    Ok(Some(Arc::new(clients)))
+}
+
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address)
         .with_context(|| format!("the appliance cannot listen on {address}"))?;
@@ -132,6 +149,7 @@ fn server(
     listener: Listener,
     socket: TcpListener,
     tls: &ServerConfig,
+    clients: Option<Arc<ClientCertificates>>,
     shared: &Shared,
 ) -> anyhow::Result<Server> {
     let shared = shared.clone();
@@ -153,6 +171,13 @@ fn server(
             .wrap(from_fn(signed::admit))
             .wrap(from_fn(guard))
             .wrap(from_fn(observe))
+    })
+    .on_connect(move |connection, data| {
+        let connection = connection.downcast_ref::<TlsStream<TcpStream>>();
+        if let (Some(clients), Some(connection)) = (&clients, connection) {
+            let (_, tls) = connection.get_ref();
+            PresentedChain::new(tls.peer_certificates(), clients).map(|chain| data.insert(chain));
+        }
     })
     .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
     .shutdown_timeout(STOP_TIMEOUT)

@@ -263,7 +263,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 75);
+        assert_eq!(identifiers.len(), 79);
         let expected = [
             "get /metrics",
             "get /pair",
@@ -275,6 +275,7 @@ mod tests {
             "post /v1/pairings/token",
             "post /v1/recoveries/finish",
             "post /v1/recoveries/start",
+            "post /v1/sessions/certificate",
             "post /v1/sessions/finish",
             "post /v1/sessions/passkey/finish",
             "post /v1/sessions/passkey/start",

@@ -6,6 +6,7 @@
 mod accounts;
 mod audit;
 mod body;
+mod certificates;
 mod credentials;
 mod devices;
 pub(crate) mod document;
@@ -105,6 +106,9 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(devices::show)
         .service(devices::update)
         .service(devices::issue_secret)
+        .service(certificates::list)
+        .service(certificates::register)
+        .service(certificates::remove)
         .service(audit::records)
         .service(audit::checkpoint)
         .service(audit::proof)
@@ -131,6 +135,7 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         .service(groups::add)
         .service(recoveries::invite)
         .service(groups::remove)
+        .service(certificates::open)
         .service(pairings::start)
         // Before the one with the code, which would take it for one.
         .service(pairings::token)

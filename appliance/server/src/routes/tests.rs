@@ -132,6 +132,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
                 "/metrics",
                 "/v1/health",
                 "/v1/openapi.json",
+                "/v1/sessions/certificate",
                 "/v1/pairings",
                 "/v1/pairings/token",
                 "/pair",

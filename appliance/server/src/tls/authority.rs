@@ -1,4 +1,4 @@
-//! The private certificate authority (CA) that `init` makes, and the server certificate it issues.
+//! The private certificate authority (CA) that `init` makes, and the certificates it issues: the server's, and those of clients.
 //!
 //! A site that has its own CA names its certificate in the configuration instead.
 
@@ -6,16 +6,18 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    SanType,
 };
+use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-use super::TlsError;
+use super::{TlsError, read};
 
 /// How long the CA's certificate is valid.
 const CA_LIFETIME: Duration = Duration::days(3650);
@@ -60,6 +62,51 @@ pub(crate) fn create(folder: &Path, name: &str, names: &[String]) -> Result<(), 
     write("ca.pem", &authority.pem())?;
     write("server.key", &key_pem(&server_key))?;
     write("server.pem", &server.pem())
+}
+
+/// Issues a client certificate by the CA in `folder`, and writes it and its new key (P-256) beside `out`: with the extensions `pem` and `key`.
+/// Answers its fingerprint: the SHA-256 of the certificate in hexadecimal digits.
+pub(crate) fn issue(
+    folder: &Path,
+    name: &str,
+    uri: Option<&str>,
+    days: u16,
+    out: &Path,
+) -> Result<String, TlsError> {
+    let now = OffsetDateTime::now_utc();
+    let ca = read("certificate", &folder.join("ca.pem"))?;
+    let ca_key = Zeroizing::new(read("private key", &folder.join("ca.key"))?);
+    let text = |what, bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec()).map_err(|_| TlsError::Malformed {
+            what,
+            path: folder.to_owned(),
+        })
+    };
+    let ca_key = KeyPair::from_pem(&Zeroizing::new(text("private key", &ca_key)?))?;
+    let authority = Issuer::from_ca_cert_pem(&text("certificate", &ca)?, ca_key)?;
+
+    let mut client = CertificateParams::default();
+    client.not_before = now - CLOCK_SKEW;
+    client.not_after = now + Duration::days(days.into());
+    client.distinguished_name = common_name(name);
+    if let Some(uri) = uri {
+        client.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
+    }
+    client.use_authority_key_identifier_extension = true;
+    client.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = new_key()?;
+    let client = client.signed_by(&key, &authority)?;
+
+    let write = |extension: &str, content: &str| {
+        let mut path = out.as_os_str().to_owned();
+        path.push(extension);
+        let path = PathBuf::from(path);
+        write_new(&path, content).map_err(|source| TlsError::Unwritable { path, source })
+    };
+    write(".key", &Zeroizing::new(key.serialize_pem()))?;
+    write(".pem", &client.pem())?;
+    Ok(hex::encode(Sha256::digest(client.der())))
 }
 
 fn new_key() -> Result<KeyPair, rcgen::Error> {

@@ -1,5 +1,7 @@
 //! `accounts`.
 
+mod certificates;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use strongroom_client::sign_in::account_name;
@@ -12,7 +14,7 @@ use strongroom_wire::problem::Code;
 
 use crate::failure::{Failure, elsewhere};
 use crate::output::{facts, plain, spelling, spellings, spelt, table};
-use crate::{Context, recovery};
+use crate::{Context, devices, recovery};
 
 const HINT: &str = "accounts are managed at the appliance's administration address, and this home is signed in elsewhere: sign in \
                     there with strongroom login ACCOUNT --server URL, in another --home";
@@ -59,6 +61,14 @@ pub(crate) enum Command {
         /// The account's name or identifier.
         account: String,
     },
+    /// Make a secret for a service or device that has never signed in, and print it.
+    Secret {
+        /// The account's name or identifier.
+        account: String,
+    },
+    /// Look after the client certificates by which services and devices sign in.
+    #[command(subcommand)]
+    Certificates(certificates::Command),
     /// Give an account these roles and no others.
     Roles {
         /// The account's name or identifier.
@@ -163,6 +173,12 @@ impl Command {
                     format!("The recovery of {} is cancelled.", plain(&account.name))
                 })
             }
+            Self::Secret { account } => {
+                let account = certificates::find_or_own(&session, &account)?;
+                let given = session.new_secret_of(account.id).map_err(here)?;
+                devices::print_secret(context, &account, given)
+            }
+            Self::Certificates(command) => command.run(context, &session),
             Self::Invite { account } => {
                 let account = find(&session, &account)?;
                 let created = session.invite_account(account.id).map_err(here)?;

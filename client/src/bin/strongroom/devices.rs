@@ -3,6 +3,8 @@
 mod factory;
 mod import;
 
+pub(crate) use self::factory::print_secret;
+
 use clap::{Args, Subcommand};
 use strongroom_client::sign_in::account_name;
 use strongroom_client::{ClientError, Session};
@@ -148,7 +150,7 @@ impl Command {
             Self::RotateSecret { device } => {
                 let device = find(&session, &device)?;
                 let given = session.new_secret_of(device.account.id).map_err(here)?;
-                factory::print_secret(context, &device.account, given)
+                print_secret(context, &device.account, given)
             }
             Self::Pair(pair) => pair.run(context, &session),
         }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use strongroom_client::sign_in::{SignIn, account_name};
-use strongroom_client::{Client, ClientError, Session};
+use strongroom_client::{Client, ClientError, Identity, Roots, Session};
 use strongroom_wire::health::{Health, State, Status};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::home::{self, Profile};
@@ -90,21 +91,45 @@ pub(crate) struct Login {
     /// A recovery code in place of the second factor.
     #[arg(long, value_name = "CODE")]
     recovery_code: Option<String>,
+    /// Sign in by this client certificate (PEM, with its chain) and no password: services and devices.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "key",
+        conflicts_with = "password_file"
+    )]
+    certificate: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
 }
 
 impl Login {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
         let mut chosen = self.appliance.choose(context, self.account.as_deref())?;
-        let password = prompt::password(self.password_file.as_deref())?;
         let client = chosen.client()?;
-        let session = match client.begin_sign_in(&chosen.profile.account, password.as_bytes())? {
-            SignIn::Done(session) => *session,
-            SignIn::SecondFactor(waiting) => {
-                let given = Given {
-                    totp: self.totp,
-                    recovery_code: self.recovery_code,
-                };
-                second_factor::prove(waiting.needed(), given, |proof| waiting.prove(proof))?
+        let identity = match self.certificate.as_deref().zip(self.key.as_deref()) {
+            None => None,
+            Some((certificate, key)) => {
+                let key = Zeroizing::new(read(key)?);
+                Some(Identity::from_pem(&read(certificate)?, &key)?)
+            }
+        };
+        let session = if let Some(identity) = identity {
+            let roots = Roots::from_pem(&chosen.ca)?;
+            Client::with_identity(&chosen.profile.server, &roots, &identity)?
+                .sign_in_by_certificate()?
+        } else {
+            let password = prompt::password(self.password_file.as_deref())?;
+            match client.begin_sign_in(&chosen.profile.account, password.as_bytes())? {
+                SignIn::Done(session) => *session,
+                SignIn::SecondFactor(waiting) => {
+                    let given = Given {
+                        totp: self.totp,
+                        recovery_code: self.recovery_code,
+                    };
+                    second_factor::prove(waiting.needed(), given, |proof| waiting.prove(proof))?
+                }
             }
         };
         chosen.profile.account.clone_from(&session.account().name);
@@ -288,7 +313,7 @@ impl Appliance {
         let account = account.map(account_name);
         let account = account.or_else(|| profile.as_ref().map(|profile| profile.account.clone()));
         let ca = match &self.ca {
-            Some(file) => read_ca(file)?,
+            Some(file) => read(file)?,
             None if profile.is_some() => context.home.ca()?,
             None => return Err(missing("--ca")),
         };
@@ -307,7 +332,7 @@ impl Appliance {
     }
 }
 
-fn read_ca(file: &Path) -> Result<Vec<u8>, Failure> {
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(file)
         .map_err(|error| Failure::local(format!("{} cannot be read", file.display()), &error))
 }

@@ -1,17 +1,21 @@
 //! Devices, account secrets and spent nonces.
 
 use rusqlite::{Row, ToSql, params};
+use strongroom_wire::certificate::CertificateName;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 
-use super::rows::{Rows, all, array, millis, number, one, optional_time, time};
+use super::rows::{Rows, all, array, millis, number, numbered, one, optional_time, time};
 use crate::store::{
-    AccountRecord, AccountSecretRecord, DeviceFilter, DeviceRecord, DomainNumber, ReadDevices,
-    StoreError, WriteDevices,
+    AccountRecord, AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord,
+    DomainNumber, ReadDevices, StoreError, WriteDevices, certificate_name_from,
+    certificate_name_number,
 };
 
 const DEVICE: &str =
     "SELECT account, domain, serial, fleet, paired_by, admitted, revoked, mac FROM devices";
+const CERTIFICATE: &str =
+    "SELECT domain, kind, value, account, created, mac FROM certificate_names";
 const SECRET: &str =
     "SELECT account, generation, created, kek_version, sealed FROM account_secrets";
 
@@ -81,6 +85,33 @@ impl ReadDevices for Rows<'_> {
             ))?,
             [account.as_bytes()],
             secret,
+        )
+    }
+
+    fn certificate_name(
+        &self,
+        domain: DomainNumber,
+        name: &CertificateName,
+    ) -> Result<Option<CertificateNameRecord>, StoreError> {
+        one(
+            &mut self.connection().prepare_cached(&format!(
+                "{CERTIFICATE} WHERE domain = ?1 AND kind = ?2 AND value = ?3"
+            ))?,
+            params![domain, certificate_name_number(name.kind), name.value],
+            certificate_name,
+        )
+    }
+
+    fn certificate_names_of(
+        &self,
+        account: AccountId,
+    ) -> Result<Vec<CertificateNameRecord>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(&format!(
+                "{CERTIFICATE} WHERE account = ?1 ORDER BY kind, value"
+            ))?,
+            [account.as_bytes()],
+            certificate_name,
         )
     }
 
@@ -178,6 +209,47 @@ impl WriteDevices for Rows<'_> {
         Ok(changed == 1)
     }
 
+    fn add_certificate_name(&mut self, name: &CertificateNameRecord) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO certificate_names (domain, kind, value, account, created, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                name.domain,
+                certificate_name_number(name.name.kind),
+                name.name.value,
+                name.account.as_bytes(),
+                millis(name.created),
+                name.mac,
+            ])?;
+        Ok(())
+    }
+
+    fn remove_certificate_name(
+        &mut self,
+        domain: DomainNumber,
+        name: &CertificateName,
+    ) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "DELETE FROM certificate_names WHERE domain = ?1 AND kind = ?2 AND value = ?3",
+            )?
+            .execute(params![
+                domain,
+                certificate_name_number(name.kind),
+                name.value
+            ])?;
+        Ok(())
+    }
+
+    fn forget_certificate_names(&mut self, account: AccountId) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached("DELETE FROM certificate_names WHERE account = ?1")?
+            .execute([account.as_bytes()])?;
+        Ok(())
+    }
+
     fn spend_nonce(
         &mut self,
         account: AccountId,
@@ -228,5 +300,19 @@ fn secret(row: &Row<'_>) -> Result<AccountSecretRecord, StoreError> {
         created: time(row, "created", WHAT)?,
         kek_version: number(row, "kek_version", WHAT)?,
         sealed: row.get("sealed")?,
+    })
+}
+
+fn certificate_name(row: &Row<'_>) -> Result<CertificateNameRecord, StoreError> {
+    const WHAT: &str = "certificate name";
+    Ok(CertificateNameRecord {
+        domain: number(row, "domain", WHAT)?,
+        name: CertificateName {
+            kind: numbered(row, "kind", certificate_name_from, WHAT)?,
+            value: row.get("value")?,
+        },
+        account: AccountId::from_bytes(array(row, "account", WHAT)?),
+        created: time(row, "created", WHAT)?,
+        mac: array(row, "mac", WHAT)?,
     })
 }

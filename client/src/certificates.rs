@@ -1,0 +1,131 @@
+//! Services and devices that sign in by client certificate, and the names in certificates by which accounts are known.
+
+use aws_lc_rs::digest;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use strongroom_session::{CertificateSignInKey, SealedForCertificate};
+use strongroom_wire::account::Done;
+use strongroom_wire::certificate::{
+    CertificateName, CertificateNameKind, CertificateNames, OpenByCertificate,
+    SignedInByCertificate,
+};
+use strongroom_wire::id::AccountId;
+use ureq::tls::{Certificate, ClientCert, PrivateKey};
+use zeroize::Zeroizing;
+
+use crate::ClientError;
+use crate::api::{Call, Client};
+use crate::session::{Secrets, Session};
+
+/// A client certificate with its chain, and its private key.
+#[derive(Clone)]
+pub struct Identity(pub(crate) ClientCert);
+
+impl Identity {
+    /// The certificate, followed by those between it and the site's authority, and its private key; both in PEM.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when one of them is not there or cannot be read.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, ClientError> {
+        let unusable = |what: &str| {
+            ClientError::Setup(format!(
+                "the file of the client certificate holds no {what} in PEM"
+            ))
+        };
+        let chain = CertificateDer::pem_slice_iter(certificate)
+            .collect::<Result<Vec<_>, _>>()
+            .ok()
+            .filter(|chain| !chain.is_empty())
+            .ok_or_else(|| unusable("certificate"))?;
+        PrivateKeyDer::from_pem_slice(key).map_err(|_| unusable("private key"))?;
+        let key = PrivateKey::from_pem(key).map_err(|_| unusable("private key"))?;
+        let chain: Vec<_> = chain
+            .iter()
+            .map(|certificate| Certificate::from_der(certificate).to_owned())
+            .collect();
+        Ok(Self(ClientCert::new_with_certs(&chain, key)))
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity(hidden)")
+    }
+}
+
+/// The fingerprint of the first certificate in a PEM text: what of it can be registered.
+///
+/// # Errors
+/// [`ClientError::Setup`] when there is no certificate in it.
+pub fn fingerprint(pem: &[u8]) -> Result<CertificateName, ClientError> {
+    let certificate = CertificateDer::from_pem_slice(pem)
+        .map_err(|_| ClientError::Setup("the file holds no certificate in PEM".to_owned()))?;
+    let digest = digest::digest(&digest::SHA256, &certificate);
+    let value = hex::encode(digest);
+    Ok(CertificateName {
+        kind: CertificateNameKind::Fingerprint,
+        value,
+    })
+}
+
+impl Client {
+    /// Signs in by the certificate that this client was set up with ([`Client::with_identity`]).
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] when the certificate stands for no account; [`ClientError::AlteredMaterial`] when the transport key that came
+    /// is not for this client.
+    pub fn sign_in_by_certificate(&self) -> Result<Session, ClientError> {
+        let key = CertificateSignInKey::generate();
+        let request = OpenByCertificate {
+            wrapping_key: key.public().into(),
+        };
+        let answer: SignedInByCertificate = self.call(
+            &Call::post("/v1/sessions/certificate").with(&request)?,
+            None,
+        )?;
+        let signed_in = answer.signed_in;
+        let sealed = SealedForCertificate {
+            encapsulated: answer.encapsulated.0,
+            sealed: answer.sealed.0,
+        };
+        let transport_key = key
+            .open(signed_in.account.id, signed_in.session, &sealed)
+            .map_err(|_| ClientError::AlteredMaterial)?;
+        let token = Zeroizing::new(signed_in.token.0);
+        let secrets = Secrets::new(&token, transport_key)
+            .ok_or_else(|| self.unexpected("a token that is none"))?;
+        Ok(Session::resume(
+            self.clone(),
+            signed_in.session,
+            signed_in.account,
+            signed_in.expires,
+            secrets,
+        ))
+    }
+}
+
+impl Session {
+    /// The names in certificates by which an account is known.
+    pub fn certificate_names(&self, account: AccountId) -> Result<CertificateNames, ClientError> {
+        self.call(&Call::get(format!("/v1/accounts/{account}/certificates")))
+    }
+
+    /// Registers a name in certificates: for oneself, for a device that one paired or, before it first signs in, for any device or service.
+    pub fn register_certificate(
+        &self,
+        account: AccountId,
+        name: &CertificateName,
+    ) -> Result<Done, ClientError> {
+        self.call(&Call::post(format!("/v1/accounts/{account}/certificates")).with(name)?)
+    }
+
+    /// Removes a name in certificates.
+    pub fn remove_certificate(
+        &self,
+        account: AccountId,
+        name: &CertificateName,
+    ) -> Result<Done, ClientError> {
+        let path = format!("/v1/accounts/{account}/certificates");
+        self.call(&Call::find(&path, name).by_delete())
+    }
+}
