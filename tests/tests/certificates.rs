@@ -137,9 +137,9 @@ fn a_service_signs_in_by_the_enterprises_certificate_until_it_is_revoked() {
     let session = sign_in(&appliance, &identity).unwrap();
     assert_eq!(session.account().name, "payroll");
     let new = strongroom_tests::session::new_key("salaries", &[]);
-    let (created, released) = session.create_and_obtain(new).unwrap();
-    let again = session.obtain(created.key.id, None).unwrap();
-    assert_eq!(again.material().unwrap(), released.material());
+    let (created, mut released) = session.create_and_obtain(new).unwrap();
+    let mut again = session.obtain(created.key.id, None).unwrap();
+    assert_eq!(again.material().unwrap(), released.material().unwrap());
     // The next certificate with the name stands for it, too; another's does not.
     let next = authority.client(8, uri);
     let renewed = sign_in(&appliance, &next).unwrap();
