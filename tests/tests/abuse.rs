@@ -1,6 +1,6 @@
 //! What abuse of the interface comes to: guessing passwords across accounts, and bodies and queries that make no sense, at every route.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
 
@@ -102,7 +102,10 @@ impl Abuser {
         )
         .into_bytes();
         bytes.extend_from_slice(body);
-        self.api.connect(listener).unwrap().raw(&bytes).unwrap()
+        let mut connection = self.api.connect(listener).unwrap();
+        connection
+            .raw(&bytes)
+            .unwrap_or_else(|error| panic!("{request:?}, {header}: {error}"))
     }
 
     fn count(&mut self, response: &Response) -> Option<Code> {

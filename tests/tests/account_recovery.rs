@@ -94,7 +94,7 @@ fn a_recovery_is_seen_by_its_holder_and_takes_two_codes_and_time() {
     // Others' recoveries are nobody's business.
     let account = &session.account.id;
     let refused: Result<Done, Failed> = bob.delete(&format!("/v1/accounts/{account}/recovery"));
-    assert_eq!(refused.unwrap_err().code(), Code::NoSuchRoute);
+    assert_eq!(refused.unwrap_err().code(), Code::NotPermitted);
     let none: Result<Done, Failed> = bob.delete("/v1/accounts/me/recovery");
     assert_refused(none, Code::Conflict);
 

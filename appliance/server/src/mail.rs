@@ -2,6 +2,7 @@
 //!
 //! The keystore keeps what is to be sent; here it gets its words and goes to the relay. Nothing of it is logged but that it was sent.
 
+use std::error::Error as StdError;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -116,7 +117,7 @@ impl Mailer {
                 Unsent::for_good("the relay refuses it")
             } else if error.is_transient() {
                 Unsent::later("the relay does not take it now")
-            } else if error.is_tls() {
+            } else if error.is_tls() || is_tls(&error) {
                 Unsent::later("the relay cannot prove who it is")
             } else {
                 Unsent::later("the relay cannot be reached")
@@ -210,6 +211,21 @@ impl Unsent {
             reason,
         }
     }
+}
+
+/// Whether TLS failed: the handshake takes place while the relay's greeting is read, so that the error can be one of reading.
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        next = match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
+            Some(Some(inner)) => Some(inner),
+            _ => error.source(),
+        };
+    }
+    false
 }
 
 fn tls(settings: &config::Mail) -> Result<Tls, MailError> {

@@ -1,11 +1,15 @@
 //! JSON bodies of requests, of bounded size.
 
+use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::{JsonBody, Payload};
 use actix_web::{FromRequest, HttpRequest, web};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use crate::config::Limits;
 use crate::problems::Failure;
@@ -44,11 +48,35 @@ impl<T: DeserializeOwned + 'static, const LARGE: bool> FromRequest for Json<T, L
     type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = JsonBody::new(request, payload, None, true);
+        let body = JsonBody::<Object<T>>::new(request, payload, None, true);
         let limits = request.app_data::<web::Data<BodyLimits>>().cloned();
         Box::pin(async move {
             let limits = limits.ok_or_else(Failure::internal)?;
-            Ok(Self(body.limit(limits.of(LARGE)).await?))
+            Ok(Self(body.limit(limits.of(LARGE)).await?.0))
         })
+    }
+}
+
+/// What stands in a JSON object. By itself serde takes an array for a structure as well, member by member, and an empty one for a
+/// structure of which everything may be left out.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
     }
 }
