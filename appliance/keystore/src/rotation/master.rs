@@ -28,7 +28,7 @@ pub(super) struct Pass {
 }
 
 /// A version that was made, with its recovery blob.
-type Made = (u32, Option<RecoveryBlobRecord>);
+pub(crate) type Made = (u32, Option<RecoveryBlobRecord>);
 
 const OTHER_RECOVERY_KEK: &str = "The HSM does not hold the recovery KEK that the database names, so a new master KEK could not be recovered: \
                                   hold the ceremony again (strongroomd ceremony renew).";
@@ -236,7 +236,7 @@ impl Core {
     ///
     /// A recoverable version is used once the act has recorded its recovery blob. Where that fails it is held and wraps nothing. A version
     /// of a domain without a recovery KEK is in use at once; its leaf is then that of the rewrapping.
-    fn make_master_kek(&self) -> Result<Result<Made, String>, Error> {
+    pub(crate) fn make_master_kek(&self) -> Result<Result<Made, String>, Error> {
         let (domain, hsm) = (&self.domain, self.domain.hsm());
         let (keks, recovery) = {
             let snapshot = self.store.snapshot()?;
