@@ -41,7 +41,7 @@ const ROTATION_PAUSE: Duration = Duration::from_secs(5);
 
 /// Threads that do something again and again.
 #[derive(Default)]
-struct Threads(Vec<(Sender<()>, JoinHandle<()>)>);
+pub(crate) struct Threads(Vec<(Sender<()>, JoinHandle<()>)>);
 
 /// What goes on while the appliance serves.
 pub(crate) struct Background {
@@ -135,7 +135,7 @@ impl Background {
                 "the outbox is worked through again",
             );
             threads.every("mail", MAIL_EVERY, move || {
-                trouble.tell(&mailer.send_due(&posting));
+                trouble.tell(&mailer.send_due(&posting, None));
             })?;
         }
         if let Some(schedule) = Schedule::new(config, hsm, Arc::clone(&self.stopping)) {
@@ -217,7 +217,7 @@ fn rotation_step(rate: NonZeroU32) -> (Duration, u32) {
 }
 
 /// Moves at most so many records to rotated KEKs.
-fn rotate(keystore: &Keystore, records: u32) -> Result<(), strongroom_keystore::Error> {
+pub(crate) fn rotate(keystore: &Keystore, records: u32) -> Result<(), strongroom_keystore::Error> {
     let moved = keystore.rewrap_some(records)?;
     if moved < records {
         keystore.reseal_some(records - moved)?;
@@ -227,7 +227,7 @@ fn rotate(keystore: &Keystore, records: u32) -> Result<(), strongroom_keystore::
 
 impl Threads {
     /// A thread that does `work` again and again until they are stopped.
-    fn every(
+    pub(crate) fn every(
         &mut self,
         name: &str,
         interval: Duration,
@@ -241,7 +241,8 @@ impl Threads {
         Ok(())
     }
 
-    fn stop(self) {
+    /// Stops them, each after what it is doing.
+    pub(crate) fn stop(self) {
         let threads: Vec<_> = self.0.into_iter().map(|(_, thread)| thread).collect();
         for thread in threads {
             // Its work catches its own panics.
