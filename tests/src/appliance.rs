@@ -399,7 +399,38 @@ impl Appliance {
             admin,
             tls: http::tls(&self.ca(), &[&rustls::version::TLS13]),
             source: None,
+            domain: None,
         }
+    }
+
+    /// Runs `strongroomd domain` with these words and `--json`: what it printed, or the sentence with which it failed.
+    ///
+    /// # Errors
+    ///
+    /// The sentence.
+    pub fn domain(&self, words: &[&str]) -> Result<Value, String> {
+        let mut command = self.strongroomd();
+        let output = command.arg("domain").args(words).arg("--json").output();
+        let output = output.unwrap();
+        if output.status.success() {
+            Ok(serde_json::from_slice(&output.stdout).expect("it answers JSON"))
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// Makes a domain, enrols its first administrator, and signs them in.
+    #[must_use]
+    pub fn new_domain(&self, name: &str, words: &[&str]) -> Session {
+        let create = ["create", name, "--admin-account", ADMINISTRATOR];
+        let made = self.domain(&[&create[..], words].concat()).unwrap();
+        let code = made["enrolment_code"].as_str().expect("there is a code");
+        let password = self.password_of(ADMINISTRATOR);
+        let api = self.api().in_domain(name);
+        let enrolled = api.enrol(ADMINISTRATOR, code, &password);
+        enrolled.unwrap_or_else(|failed| panic!("{failed}"));
+        let session = api.sign_in(ADMINISTRATOR, &password);
+        session.unwrap_or_else(|failed| panic!("{failed}"))
     }
 
     /// The client listener's URL.
@@ -441,9 +472,16 @@ impl Appliance {
         let created = administrator.create_account(account, AccountKind::Person, &[], None);
         let created = created.unwrap_or_else(|failed| panic!("{failed}"));
         let code = created.enrolment_code.expect("a person has a code");
-        let enrolled = self.api().enrol(account, &code, &self.password_of(account));
+        let password = self.password_of(account);
+        // In the administrator's domain.
+        let api = Api {
+            source: None,
+            ..administrator.api().clone()
+        };
+        let enrolled = api.enrol(account, &code, &password);
         enrolled.unwrap_or_else(|failed| panic!("{failed}"));
-        self.sign_in(account)
+        let session = api.sign_in(account, &password);
+        session.unwrap_or_else(|failed| panic!("{account}: {failed}"))
     }
 
     /// Signs somebody in who has enrolled.

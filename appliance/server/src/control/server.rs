@@ -219,6 +219,8 @@ fn domains(what: DomainRequest, gate: &Gate, by: &str) -> Answer {
         DomainRequest::Quota { name, quotas } => domains.set_quotas(&name, quotas, by).map(one),
         DomainRequest::Hosts { name, hosts } => domains.set_hosts(&name, &hosts).map(one),
     };
+    // What operators looked at need not stay open.
+    domains.make_room();
     match answer {
         Ok(answer) => Answer::Domains(Box::new(answer)),
         Err(error) => Answer::Refused(format!("{error:#}")),

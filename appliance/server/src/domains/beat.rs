@@ -198,7 +198,7 @@ impl Beat {
 
     /// A turn of a closed domain, which is opened for it, and closed again unless somebody has come meanwhile.
     fn visit(&mut self, domain: &Arc<Domain>) {
-        let Ok(opened) = self.domains.open(domain, false) else {
+        let Ok(opened) = self.domains.open(domain) else {
             // It is counted as failing, and logged.
             return;
         };

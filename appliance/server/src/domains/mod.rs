@@ -36,8 +36,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use strongroom_keystore::Keystore;
 use strongroom_keystore::domains::Quotas;
+use strongroom_keystore::{Keystore, Refusal};
 use strongroom_wire::problem::{Code, Problem};
 
 pub(crate) use beat::Beats;
@@ -201,7 +201,7 @@ impl Domains {
             return Some(Err(unavailable()));
         }
         match &*lock(&domain.place) {
-            Place::Open(opened) => {
+            Place::Open(opened) if domain.served.load(Ordering::Relaxed) => {
                 self.touch(opened);
                 Some(opened.enter())
             }
@@ -220,10 +220,16 @@ impl Domains {
         if domain.refused.load(Ordering::Acquire) {
             return Err(unavailable());
         }
-        let opened = self.open(&domain, true)?;
+        let opened = self.open(&domain)?;
         if domain.refused.load(Ordering::Acquire) {
             // Its own record says so, or it was suspended meanwhile.
             return Err(unavailable());
+        }
+        if !domain.served.swap(true, Ordering::Relaxed)
+            && let Err(error) = opened.keystore.record_serve()
+        {
+            domain.served.store(false, Ordering::Relaxed);
+            return Err(Refusal::from(error).into());
         }
         self.touch(&opened);
         let entered = opened.enter();

@@ -20,8 +20,8 @@ use crate::witness::{self, Witness};
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 impl Domains {
-    /// Opens a domain that is closed; one thread does, and others wait for it. Where `serves`, a leaf says once that this process serves it.
-    pub(super) fn open(&self, domain: &Domain, serves: bool) -> Result<Arc<Opened>, Failure> {
+    /// Opens a domain that is closed; one thread does, and others wait for it.
+    pub(super) fn open(&self, domain: &Domain) -> Result<Arc<Opened>, Failure> {
         let deadline = Instant::now() + PATIENCE;
         let mut place = lock(&domain.place);
         loop {
@@ -47,7 +47,7 @@ impl Domains {
         *place = Place::Busy;
         drop(place);
 
-        let opened = self.open_now(domain, serves);
+        let opened = self.open_now(domain);
         let mut place = lock(&domain.place);
         let answer = match opened {
             Ok(opened) => {
@@ -73,7 +73,7 @@ impl Domains {
         answer
     }
 
-    fn open_now(&self, domain: &Domain, serves: bool) -> anyhow::Result<Opened> {
+    fn open_now(&self, domain: &Domain) -> anyhow::Result<Opened> {
         let entry = self
             .entry(&domain.name)
             .context("the domain is not in the registry any more")?;
@@ -86,16 +86,8 @@ impl Domains {
         let restored = witness::restored(&config, &*store)?;
         witness.check(&*store, &config.domain, restored.as_ref())?;
         let hsm = self.hsm_of(&entry)?;
-        let serves = serves && !entry.suspended && !domain.served.load(Ordering::Relaxed);
         let (clock, options) = (Arc::new(SystemClock), config.keystore_options());
-        let keystore = if serves {
-            Keystore::open(store, hsm, clock, options)?
-        } else {
-            Keystore::attend(store, hsm, clock, options)?
-        };
-        if serves {
-            domain.served.store(true, Ordering::Relaxed);
-        }
+        let keystore = Keystore::attend(store, hsm, clock, options)?;
         if let Some(restored) = restored {
             witness::record(&config, &keystore, &witness, &restored)?;
         }
@@ -122,7 +114,7 @@ impl Domains {
     }
 
     /// Closes the domains that were used longest ago until no more than the configuration says are open. Those in use stay.
-    pub(super) fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         let most = self.config.domains.open.get();
         let mut open: Vec<_> = self
             .all()

@@ -127,7 +127,8 @@ impl Domains {
         match self.make(&entry, new, hsm) {
             Ok(account) => {
                 tracing::info!(domain = entry.number, "a domain was made");
-                let report = self.show(&new.name)?;
+                let mut report = self.report(&self.entry(&new.name).unwrap_or(entry));
+                report.quotas = Some(new.quotas);
                 Ok(Created { report, account })
             }
             Err(error) => {
@@ -375,7 +376,7 @@ impl Domains {
 
     /// The domain open, whatever state it is in; as operators need it.
     fn opened(&self, domain: &Domain) -> anyhow::Result<Arc<Opened>> {
-        self.open(domain, false)
+        self.open(domain)
             .map_err(|failure| anyhow::anyhow!("{failure}"))
     }
 

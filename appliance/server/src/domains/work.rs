@@ -84,7 +84,7 @@ impl Domains {
         let domain = self.require(&entry.name)?;
         reopen(&domain)?;
         let opened = self
-            .open(&domain, false)
+            .open(&domain)
             .map_err(|failure| anyhow::anyhow!("{failure}"))?;
         let has_begun = !self
             .slots
@@ -100,7 +100,7 @@ impl Domains {
     fn go_on_moving(&self, entry: &Entry, to: &str) -> anyhow::Result<()> {
         let domain = self.require(&entry.name)?;
         let opened = self
-            .open(&domain, false)
+            .open(&domain)
             .map_err(|failure| anyhow::anyhow!("{failure}"))?;
         let to_hsm = self.slots.hsm(to)?;
         if to_hsm.master_kek_versions(&entry.name)?.is_empty() {
@@ -149,7 +149,7 @@ impl Domains {
     fn leave(&self, entry: &Entry, from: &str) -> anyhow::Result<()> {
         let domain = self.require(&entry.name)?;
         let opened = self
-            .open(&domain, false)
+            .open(&domain)
             .map_err(|failure| anyhow::anyhow!("{failure}"))?;
         let left = opened.keystore.statistics()?.rewraps_left;
         if left > 0 {
