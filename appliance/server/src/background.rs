@@ -179,7 +179,7 @@ impl Housekeeping {
 }
 
 /// What goes wrong again and again, told once, and once more when it is over.
-struct Trouble {
+pub(crate) struct Trouble {
     /// What does not work.
     failing: &'static str,
     /// That it does again.
@@ -188,7 +188,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn new(failing: &'static str, working: &'static str) -> Self {
+    pub(crate) fn new(failing: &'static str, working: &'static str) -> Self {
         Self {
             failing,
             working,
@@ -197,7 +197,7 @@ impl Trouble {
     }
 
     /// Takes how it went this time.
-    fn tell<T, E: Display>(&mut self, outcome: &Result<T, E>) {
+    pub(crate) fn tell<T, E: Display>(&mut self, outcome: &Result<T, E>) {
         let now = outcome.as_ref().err().map(ToString::to_string);
         match (&now, &self.told) {
             (Some(error), before) if before.as_ref() != Some(error) => {

@@ -25,7 +25,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 pub(crate) use server::Control;
 
 use crate::config::Place;
-use crate::domains::{DomainReport, NewDomain};
+use crate::domains::{DomainReport, NewDomain, Tally};
 use crate::gate::Sealed;
 
 /// The socket's name in the data folder.
@@ -172,7 +172,10 @@ pub(crate) struct Report {
     pub(crate) reason: Option<String>,
     /// Its HSMs, the primary first.
     pub(crate) hsms: Vec<HsmReport>,
-    /// Account KEKs in memory.
+    /// How many domains there are, the first one counted; unknown while it does not serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) domains: Option<Tally>,
+    /// Account KEKs in memory, of the first domain.
     pub(crate) cached_keks: u64,
     /// Its version.
     pub(crate) version: String,
@@ -184,6 +187,9 @@ pub(crate) struct Report {
 /// How an HSM is.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct HsmReport {
+    /// Its slot; absent for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) slot: Option<String>,
     /// Which one.
     pub(crate) hsm: Place,
     /// What and where it is.

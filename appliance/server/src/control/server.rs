@@ -25,6 +25,7 @@ use super::{
     Report, Request, SOCKET, reachable,
 };
 use crate::config::Member;
+use crate::domains::Domains;
 use crate::gate::{Gate, Sealed};
 
 /// How long a whole request may take to arrive.
@@ -233,11 +234,17 @@ fn done(gate: &Gate, sealed: Option<Sealed>) -> Answer {
     let hsms = hsms
         .iter()
         .map(|(member, status)| hsm_report(member, status.as_ref()));
+    let domains = gate.domains().ok();
+    let further: Vec<HsmReport> = domains
+        .iter()
+        .flat_map(|domains| further(domains))
+        .collect();
     Answer::Done(Box::new(Report {
         state: view.state,
         since: view.since,
         reason: view.reason,
-        hsms: hsms.collect(),
+        hsms: hsms.chain(further).collect(),
+        domains: domains.map(|domains| domains.tally()),
         cached_keks: gate
             .statistics()
             .map_or(0, |statistics| statistics.cached_keks),
@@ -246,8 +253,19 @@ fn done(gate: &Gate, sealed: Option<Sealed>) -> Answer {
     }))
 }
 
+/// The HSMs of the slots but the default one.
+fn further(domains: &Domains) -> Vec<HsmReport> {
+    let status = domains.slots().status().into_iter();
+    let reports = status.map(|(slot, member, status)| HsmReport {
+        slot: Some(slot.to_owned()),
+        ..hsm_report(member, Some(&status))
+    });
+    reports.collect()
+}
+
 fn hsm_report(member: &Member, status: Option<&MemberStatus>) -> HsmReport {
     let mut report = HsmReport {
+        slot: None,
         hsm: member.place,
         name: member.name(),
         pin: member.pin.to_string(),

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::registry::Entry;
+use super::registry::{Entry, Registry};
 use super::{Domain, Domains, Opened, Place, lock};
-use crate::background::{Threads, rotate};
+use crate::background::{Threads, Trouble, rotate};
 use crate::backups::{Schedule, make_folder_of};
 use crate::config::Config;
+use crate::device_log::Drain;
 use crate::mail::Mailer;
 
 /// How often an open domain has its turn.
@@ -67,10 +68,23 @@ impl Beats {
             self.threads
                 .every(&format!("domains-{slot}"), TURN_EVERY, move || beat.round())?;
         }
+        // The operators' log is the first domain's. The default slot's HSMs are looked after with that.
+        for (slot, hsm) in domains.slots.further() {
+            let keystore = Arc::clone(&domains.first.keystore);
+            let mut drain = Drain::new(Arc::clone(hsm), keystore);
+            let mut trouble = Trouble::new(
+                "the own log of a further slot's HSM cannot be recorded",
+                "the own logs of further slots' HSMs are recorded again",
+            );
+            let name = format!("device-logs-{slot}");
+            self.threads
+                .every(&name, TURN_EVERY, move || trouble.tell(&drain.run()))?;
+        }
         if !domains.config.backup.folder.as_os_str().is_empty() {
             let mut backups = Backups {
                 domains: Arc::clone(domains),
                 schedules: HashMap::new(),
+                kept: None,
                 stopping: Arc::clone(&self.stopping),
             };
             self.threads
@@ -230,6 +244,8 @@ impl Beat {
 struct Backups {
     domains: Arc<Domains>,
     schedules: HashMap<u32, (Entry, Schedule)>,
+    /// The registry that was backed up last.
+    kept: Option<Registry>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -280,9 +296,13 @@ impl Backups {
         Ok(Schedule::new(&config, hsm, Arc::clone(&self.stopping)))
     }
 
-    /// Which domains there are is backed up as well.
-    fn keep_registry(&self) -> anyhow::Result<()> {
+    /// Which domains there are is backed up as well, whenever that has changed.
+    fn keep_registry(&mut self) -> anyhow::Result<()> {
         let registry = lock(&self.domains.registry).clone();
-        registry.write(&self.domains.config.backup.folder)
+        if self.kept.as_ref() != Some(&registry) {
+            registry.write(&self.domains.config.backup.folder)?;
+            self.kept = Some(registry);
+        }
+        Ok(())
     }
 }

@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use serde::{Deserialize, Serialize};
 use strongroom_keystore::domains::Quotas;
 use strongroom_keystore::{Keystore, Refusal};
 use strongroom_wire::problem::{Code, Problem};
@@ -255,6 +256,11 @@ impl Domains {
         tally
     }
 
+    /// The HSM slots.
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
     /// The domain; none for the first.
     fn find(&self, wanted: Option<&Wanted>) -> Result<Option<Arc<Domain>>, Failure> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
@@ -311,10 +317,13 @@ impl Domains {
 }
 
 /// How many domains there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
+    /// All of them.
     pub(crate) domains: u64,
+    /// Those that are open.
     pub(crate) open: u64,
+    /// Those that could not be opened, or lack something in the background.
     pub(crate) failing: u64,
     /// Suspended, or being made or removed.
     pub(crate) suspended: u64,

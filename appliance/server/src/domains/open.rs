@@ -50,6 +50,12 @@ impl Domains {
         let opened = self.open_now(domain);
         let mut place = lock(&domain.place);
         let answer = match opened {
+            // Whoever closes all domains has passed this one: it was busy.
+            Ok(opened) if self.closing.load(Ordering::SeqCst) => {
+                close(domain, &opened);
+                *place = Place::Closed(None);
+                Err(busy().into())
+            }
             Ok(opened) => {
                 domain.failing.store(false, Ordering::Relaxed);
                 let opened = Arc::new(opened);
@@ -57,12 +63,14 @@ impl Domains {
                 Ok(opened)
             }
             Err(error) => {
-                domain.failing.store(true, Ordering::Relaxed);
-                tracing::error!(
-                    domain = domain.number,
-                    error = format!("{error:#}"),
-                    "a domain cannot be opened"
-                );
+                let failed_before = domain.failing.swap(true, Ordering::Relaxed);
+                if !failed_before {
+                    tracing::error!(
+                        domain = domain.number,
+                        error = format!("{error:#}"),
+                        "a domain cannot be opened"
+                    );
+                }
                 let problem = problem(&error);
                 *place = Place::Closed(Some((Instant::now(), Box::new(problem.clone()))));
                 Err(problem.into())
@@ -200,7 +208,8 @@ impl Domain {
                 Place::Open(opened) | Place::Draining(opened) => {
                     if !Opened::is_used(&opened) {
                         drop(place);
-                        close(self, opened);
+                        close(self, &opened);
+                        drop(opened);
                         return Some(Held(self));
                     }
                     *place = if Instant::now() < deadline {
@@ -233,12 +242,13 @@ impl Drop for Held<'_> {
 
 /// Closes a domain whose place is busy, and says that it is closed.
 fn shut(domain: &Domain, opened: Arc<Opened>) {
-    close(domain, opened);
+    close(domain, &opened);
+    drop(opened);
     drop(Held(domain));
 }
 
-/// Signs and keeps the last checkpoint, and drops what is open.
-fn close(domain: &Domain, opened: Arc<Opened>) {
+/// Signs and keeps the last checkpoint, and wipes what is open.
+fn close(domain: &Domain, opened: &Opened) {
     let signed = opened
         .keystore
         .sign_checkpoint()

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use strongroom_hsm::Hsm;
-use strongroom_hsm::supervised::Supervised;
+use strongroom_hsm::supervised::{MemberStatus, Supervised};
 
 use super::registry::DEFAULT_SLOT;
-use crate::config::Config;
+use crate::config::{Config, Member};
 use crate::estate::Estate;
 
 /// The HSMs of all slots.
 pub(crate) struct Slots {
     hsms: BTreeMap<String, Arc<Supervised>>,
+    /// Of all slots but the default one.
+    estates: BTreeMap<String, Estate>,
 }
 
 impl Slots {
@@ -22,6 +24,7 @@ impl Slots {
     /// # Errors
     /// When the system gives no thread.
     pub(crate) fn start(config: &Config, default: Arc<Supervised>) -> anyhow::Result<Self> {
+        let mut estates = BTreeMap::new();
         let mut hsms = BTreeMap::from([(DEFAULT_SLOT.to_owned(), default)]);
         for (name, settings) in &config.hsm.slots {
             let estate = Estate::new(settings)?;
@@ -29,8 +32,25 @@ impl Slots {
                 .start(Arc::new(|_| {}))
                 .with_context(|| format!("the HSM of slot {name} cannot be opened"))?;
             hsms.insert(name.clone(), Arc::new(hsm));
+            estates.insert(name.clone(), estate);
         }
-        Ok(Self { hsms })
+        Ok(Self { hsms, estates })
+    }
+
+    /// All slots but the default one.
+    pub(super) fn further(&self) -> impl Iterator<Item = (&String, &Arc<Supervised>)> {
+        self.hsms.iter().filter(|(name, _)| *name != DEFAULT_SLOT)
+    }
+
+    /// Each HSM of the slots but the default one, and what it is doing.
+    pub(crate) fn status(&self) -> Vec<(&str, &Member, MemberStatus)> {
+        let status = self.further().flat_map(|(name, hsm)| {
+            let members = self.estates.get(name).into_iter().flat_map(Estate::members);
+            members
+                .zip(hsm.status())
+                .map(|(member, status)| (name.as_str(), member, status))
+        });
+        status.collect()
     }
 
     /// The names, the default one's among them.
@@ -67,7 +87,7 @@ impl Slots {
 
     /// Closes all further slots. The default one is closed by whoever opened it.
     pub(crate) fn close(&self) {
-        for (_, hsm) in self.hsms.iter().filter(|(name, _)| *name != DEFAULT_SLOT) {
+        for (_, hsm) in self.further() {
             hsm.close();
         }
     }

@@ -44,7 +44,7 @@ impl Domains {
         let domain = self.require(&entry.name)?;
         let _held = domain.hold().context("the domain is still in use")?;
         destroy_keys(&*self.slots.hsm(&entry.slot)?, &entry.name)?;
-        self.delete_folder(&entry.name)?;
+        self.delete_files(entry)?;
         self.change(|registry| registry.forget(entry.number))?;
         tracing::warn!(
             domain = entry.number,
@@ -73,7 +73,7 @@ impl Domains {
             })?;
         }
         let all = destroy_keys(&*self.slots.hsm(&entry.slot)?, name)?;
-        self.delete_folder(name)?;
+        self.delete_files(entry)?;
         self.change(|registry| registry.remove(number, SystemClock.now()))?;
         tracing::warn!(domain = number, "a domain was removed");
         Ok(all)
@@ -168,10 +168,17 @@ impl Domains {
         Ok(())
     }
 
-    /// Deletes a domain's folder, durably.
-    fn delete_folder(&self, name: &str) -> anyhow::Result<()> {
-        let folder = self.config.data.join(FOLDER).join(name);
-        delete(&folder).with_context(|| format!("{} cannot be deleted", folder.display()))
+    /// Deletes a domain's folder, durably, and its witness file where that is elsewhere.
+    fn delete_files(&self, entry: &Entry) -> anyhow::Result<()> {
+        let folder = self.config.data.join(FOLDER).join(&entry.name);
+        delete(&folder).with_context(|| format!("{} cannot be deleted", folder.display()))?;
+        let witness = self.config.of_domain(entry)?.witness();
+        match fs::remove_file(&witness) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{} cannot be deleted", witness.display()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
