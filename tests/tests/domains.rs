@@ -349,6 +349,46 @@ fn quotas_bind_where_things_are_made() {
 }
 
 #[test]
+fn a_rotation_goes_on_in_a_domain_also_when_it_is_closed() {
+    let mut appliance = Appliance::new();
+    appliance.configure("[domains]\nopen = 1");
+    appliance.serve();
+    let mut admin = appliance.new_domain("acme", &[]);
+    let mut alice = appliance.person(&mut admin, "alice@example.com");
+    let key = alice.create_key("kept", &[]).unwrap().key.id;
+    let rotated: Value = admin
+        .ask("POST", "/v1/master-kek/rotate", &serde_json::json!({}))
+        .unwrap();
+    assert_eq!(rotated["version"], 2);
+    // Another takes its place in memory.
+    let _other = appliance.new_domain("brand", &[]);
+    let database = folder_of(&appliance, "acme").join("strongroom.db");
+    let started = Instant::now();
+    loop {
+        // The second to the fifth byte of what is wrapped is the version of the master KEK that wrapped it.
+        let database = rusqlite::Connection::open(&database).unwrap();
+        let old: u32 = database
+            .query_row(
+                "SELECT count(*) FROM account_keks WHERE substr(wrapped, 2, 4) < x'00000002'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        if old == 0 {
+            break;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "{}",
+            appliance.log()
+        );
+        thread::sleep(Duration::from_millis(200));
+    }
+    alice.release(key).unwrap();
+    appliance.stop();
+}
+
+#[test]
 fn a_domain_moves_to_another_slot_while_it_serves() {
     let mut appliance = Appliance::new();
     second_slot(&appliance);

@@ -254,6 +254,8 @@ impl Keystore {
     ///
     /// [`Error::Store`] when the store does not take it.
     pub fn record_serve(&self) -> Result<u64, Error> {
+        // A rotation may have been begun before, and not come to its first step.
+        self.core.rotation.forget_newest();
         self.core
             .act(Act::DomainServe, LOCALHOST, |scope| {
                 scope.detail = Detail::default();

@@ -217,7 +217,7 @@ fn rotation_step(rate: NonZeroU32) -> (Duration, u32) {
 }
 
 /// Moves at most so many records to rotated KEKs.
-pub(crate) fn rotate(keystore: &Keystore, records: u32) -> Result<(), strongroom_keystore::Error> {
+fn rotate(keystore: &Keystore, records: u32) -> Result<(), strongroom_keystore::Error> {
     let moved = keystore.rewrap_some(records)?;
     if moved < records {
         keystore.reseal_some(records - moved)?;

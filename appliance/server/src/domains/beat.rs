@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use strongroom_keystore::Keystore;
+
 use super::registry::{Entry, Registry};
 use super::{Domain, Domains, Opened, Place, lock};
-use crate::background::{Threads, Trouble, rotate};
+use crate::background::{Threads, Trouble};
 use crate::backups::{Schedule, make_folder_of};
 use crate::config::Config;
 use crate::device_log::Drain;
@@ -197,7 +199,7 @@ impl Beat {
         let keystore = &opened.keystore;
         keystore.sign_checkpoint()?;
         opened.witness.keep(keystore)?;
-        rotate(keystore, self.records.get())?;
+        rotate_one_of_many(keystore, self.records.get())?;
         self.post(domain, opened)?;
         let due = self
             .forgotten
@@ -220,7 +222,7 @@ impl Beat {
         if let Some(entry) = self.domains.entry(&name) {
             self.caught(&entry, |this, _| {
                 opened.keystore.forget_expired()?;
-                rotate(&opened.keystore, VISIT_RECORDS)?;
+                rotate_one_of_many(&opened.keystore, VISIT_RECORDS)?;
                 this.post(domain, &opened)
             });
         }
@@ -305,4 +307,14 @@ impl Backups {
         }
         Ok(())
     }
+}
+
+/// Moves at most so many records to rotated KEKs. An HSM with the keys of many domains takes long to tell which there are of one, so that it is asked
+/// only where a rotation may be under way.
+fn rotate_one_of_many(keystore: &Keystore, records: u32) -> Result<(), strongroom_keystore::Error> {
+    let moved = keystore.rewrap_some_if_rotating(records)?;
+    if moved < records {
+        keystore.reseal_some(records - moved)?;
+    }
+    Ok(())
 }

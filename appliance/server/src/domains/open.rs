@@ -249,6 +249,10 @@ fn shut(domain: &Domain, opened: Arc<Opened>) {
 
 /// Signs and keeps the last checkpoint, and wipes what is open.
 fn close(domain: &Domain, opened: &Opened) {
+    // Of a rotation that has just begun, the first step: from then on the records tell whoever opens it next.
+    if let Err(error) = opened.keystore.rewrap_some_if_rotating(1) {
+        tracing::warn!(domain = domain.number, %error, "a rotation makes no progress");
+    }
     let signed = opened
         .keystore
         .sign_checkpoint()

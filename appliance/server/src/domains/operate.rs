@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
-use strongroom_hsm::HsmError;
 use strongroom_keystore::domains::{DomainCounts, Quotas};
 use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{Clock as _, Keystore, NewDomain as NewKeystore, SystemClock};
@@ -105,16 +104,9 @@ impl Domains {
         let slot = new.slot.as_deref().unwrap_or(DEFAULT_SLOT);
         let hsm = self.slots.for_new_keys(slot)?;
         // What is there is not ours: to take a domain back that was not made to its end is to destroy its keys.
-        let label = strongroom_keystore::checkpoint_key_label(&new.name);
-        let free = hsm.master_kek_versions(&new.name)?.is_empty()
-            && hsm.recovery_kek_versions(&new.name)?.is_empty()
-            && matches!(
-                hsm.signing_public_key(&label),
-                Err(HsmError::KeyNotFound { .. })
-            );
-        if !free {
+        if !hsm.master_kek_versions(&new.name)?.is_empty() {
             bail!(
-                "the HSM of slot {slot} holds keys of a domain of this name, which are not this appliance's; choose another name"
+                "the HSM of slot {slot} holds a master KEK of a domain of this name, which is not this appliance's; choose another name"
             );
         }
         if self.config.data.join(FOLDER).join(&new.name).exists() {

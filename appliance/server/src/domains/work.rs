@@ -8,8 +8,9 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use strongroom_hsm::{Hsm, HsmError};
 use strongroom_keystore::domains::destroy_keys;
-use strongroom_keystore::{Clock as _, SystemClock};
+use strongroom_keystore::{Clock as _, SystemClock, checkpoint_key_label};
 use strongroom_wire::audit::Act;
 
 use super::registry::{Entry, FOLDER, Work};
@@ -86,11 +87,9 @@ impl Domains {
         let opened = self
             .open(&domain)
             .map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        let has_begun = !self
-            .slots
-            .hsm(to)?
-            .master_kek_versions(&entry.name)?
-            .is_empty();
+        let hsm = self.slots.hsm(to)?;
+        mend_signing_key(&*hsm, &entry.name)?;
+        let has_begun = !hsm.master_kek_versions(&entry.name)?.is_empty();
         opened
             .keystore
             .begin_move(&format!("to slot {to}"), has_begun)?;
@@ -108,6 +107,7 @@ impl Domains {
             drop(opened);
             return self.begin_move(entry, to);
         }
+        mend_signing_key(&*to_hsm, &entry.name)?;
         let keystore = &opened.keystore;
         // Idempotent: a move that was broken off between the master KEK and the checkpoint key.
         keystore.begin_move(&format!("to slot {to}"), true)?;
@@ -180,6 +180,25 @@ impl Domains {
             _ => Ok(()),
         }
     }
+}
+
+/// Destroys a checkpoint key of which there is only one half: its generation was broken off, and nothing was signed by it.
+fn mend_signing_key(hsm: &dyn Hsm, domain: &str) -> Result<(), HsmError> {
+    let label = checkpoint_key_label(domain);
+    let there = |outcome| match outcome {
+        Ok(()) => Ok(true),
+        Err(HsmError::KeyNotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    };
+    let public = there(hsm.signing_public_key(&label).map(drop))?;
+    let private = there(
+        hsm.sign(&label, b"strongroom: is this key whole?")
+            .map(drop),
+    )?;
+    if public != private {
+        there(hsm.destroy_signing_key(&label))?;
+    }
+    Ok(())
 }
 
 fn delete(folder: &Path) -> io::Result<()> {
