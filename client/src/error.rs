@@ -49,6 +49,14 @@ pub enum ClientError {
         /// What was wrong with it.
         what: String,
     },
+    /// The answer is of another domain of the appliance than this client is for. Nothing was proved to it.
+    #[error("what answers at {server} does so for another domain than {wanted}")]
+    OtherDomain {
+        /// The appliance's origin.
+        server: String,
+        /// The domain that this client is for.
+        wanted: String,
+    },
     /// The key material was altered on its way here, or is not that of the key asked for.
     #[error(
         "the key material that came is not what the appliance released: something between here and there altered it"
@@ -100,7 +108,11 @@ impl ClientError {
             Self::Unreachable { safe_to_retry, .. } => *safe_to_retry,
             Self::Refused(problem) => matches!(
                 problem.code,
-                Code::HsmUnavailable | Code::Sealed | Code::Unavailable | Code::TooManyAttempts
+                Code::HsmUnavailable
+                    | Code::Sealed
+                    | Code::Unavailable
+                    | Code::TooManyAttempts
+                    | Code::TooManyRequests
             ),
             _ => false,
         }

@@ -41,6 +41,7 @@ impl Client {
             })?,
             None,
         )?;
+        self.check_domain(&started.domain)?;
         let server = server_identity(&started.domain);
         let response = RegistrationResponse::deserialize(&started.response.0)
             .map_err(|_| self.unexpected("a registration response that is none"))?;

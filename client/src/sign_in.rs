@@ -47,6 +47,7 @@ impl Client {
             })?,
             None,
         )?;
+        self.check_domain(&started.domain)?;
         let server = server_identity(&started.domain);
         let response = RegistrationResponse::deserialize(&started.response.0)
             .map_err(|_| self.unexpected("a registration response that is none"))?;
@@ -134,6 +135,7 @@ impl Client {
     ) -> Result<(FinishSignIn, SessionKey), ClientError> {
         let login = ClientLogin::<Suite>::start(&mut OsRng, password).map_err(library)?;
         let started = start(Base64(login.message.serialize().to_vec()))?;
+        self.check_domain(&started.domain)?;
         let server = server_identity(&started.domain);
         let ke2 = CredentialResponse::deserialize(&started.ke2.0)
             .map_err(|_| self.unexpected("a sign-in message that is none"))?;

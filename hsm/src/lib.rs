@@ -137,6 +137,12 @@ pub trait Hsm: Send + Sync {
     /// [`HsmError::KeyExists`] when a signing key has that label; it is never replaced.
     fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError>;
 
+    /// Destroys the signing key `label`, both halves. What it signed stays verifiable by whoever knows the public half.
+    ///
+    /// # Errors
+    /// [`HsmError::KeyNotFound`] when the HSM does not hold it.
+    fn destroy_signing_key(&self, label: &str) -> Result<(), HsmError>;
+
     /// The public half of the signing key `label`.
     fn signing_public_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError>;
 

@@ -2,6 +2,7 @@
 
 use strongroom_wire::account::AccountKind;
 
+use crate::api::Api;
 use crate::appliance::Appliance;
 use crate::session::Session;
 
@@ -32,9 +33,16 @@ impl Appliance {
         let created = administrator.create_account(account, AccountKind::Person, &[], None);
         let created = created.unwrap_or_else(|failed| panic!("{failed}"));
         let code = created.enrolment_code.expect("a person has a code");
-        let enrolled = self.api().enrol(account, &code, &self.password_of(account));
+        let password = self.password_of(account);
+        // In the administrator's domain.
+        let api = Api {
+            source: None,
+            ..administrator.api().clone()
+        };
+        let enrolled = api.enrol(account, &code, &password);
         enrolled.unwrap_or_else(|failed| panic!("{failed}"));
-        self.sign_in(account)
+        let session = api.sign_in(account, &password);
+        session.unwrap_or_else(|failed| panic!("{account}: {failed}"))
     }
 
     /// Signs somebody in who has enrolled.

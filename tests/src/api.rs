@@ -100,6 +100,8 @@ pub struct Api {
     pub tls: Arc<ClientConfig>,
     /// The address to speak from; the system's choice where it is absent.
     pub source: Option<IpAddr>,
+    /// The domain that requests name; none where it is absent.
+    pub domain: Option<String>,
 }
 
 impl Api {
@@ -113,7 +115,18 @@ impl Api {
             Listener::Client => self.client,
             Listener::Administration => self.admin,
         };
-        Connection::open_from(self.source, address, &self.tls)
+        let mut connection = Connection::open_from(self.source, address, &self.tls)?;
+        connection.domain.clone_from(&self.domain);
+        Ok(connection)
+    }
+
+    /// The same for a domain of this name.
+    #[must_use]
+    pub fn in_domain(&self, name: &str) -> Self {
+        Self {
+            domain: Some(name.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The same, spoken with from this address.

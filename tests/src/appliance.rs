@@ -396,7 +396,38 @@ impl Appliance {
             admin,
             tls: http::tls(&self.ca(), &[&rustls::version::TLS13]),
             source: None,
+            domain: None,
         }
+    }
+
+    /// Runs `strongroomd domain` with these words and `--json`: what it printed, or the sentence with which it failed.
+    ///
+    /// # Errors
+    ///
+    /// The sentence.
+    pub fn domain(&self, words: &[&str]) -> Result<Value, String> {
+        let mut command = self.strongroomd();
+        let output = command.arg("domain").args(words).arg("--json").output();
+        let output = output.unwrap();
+        if output.status.success() {
+            Ok(serde_json::from_slice(&output.stdout).expect("it answers JSON"))
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// Makes a domain, enrols its first administrator, and signs them in.
+    #[must_use]
+    pub fn new_domain(&self, name: &str, words: &[&str]) -> Session {
+        let create = ["create", name, "--admin-account", ADMINISTRATOR];
+        let made = self.domain(&[&create[..], words].concat()).unwrap();
+        let code = made["enrolment_code"].as_str().expect("there is a code");
+        let password = self.password_of(ADMINISTRATOR);
+        let api = self.api().in_domain(name);
+        let enrolled = api.enrol(ADMINISTRATOR, code, &password);
+        enrolled.unwrap_or_else(|failed| panic!("{failed}"));
+        let session = api.sign_in(ADMINISTRATOR, &password);
+        session.unwrap_or_else(|failed| panic!("{failed}"))
     }
 
     /// The client listener's URL.

@@ -122,7 +122,13 @@ impl SignedRequest {
     /// Makes the request on a connection of its own.
     pub fn send(&self, api: &Api, listener: Listener) -> Response {
         let mut connection = api.connect(listener).unwrap();
-        connection.raw(&self.bytes()).unwrap()
+        let Some(domain) = &api.domain else {
+            return connection.raw(&self.bytes()).unwrap();
+        };
+        let text = String::from_utf8(self.bytes()).unwrap();
+        let named = format!("HTTP/1.1\r\nstrongroom-domain: {domain}\r\n");
+        let text = text.replacen("HTTP/1.1\r\n", &named, 1);
+        connection.raw(text.as_bytes()).unwrap()
     }
 }
 

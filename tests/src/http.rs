@@ -105,6 +105,8 @@ pub struct Connection {
     config: Arc<ClientConfig>,
     unread: Vec<u8>,
     closing: bool,
+    /// The domain that requests name, if they do.
+    pub(crate) domain: Option<String>,
 }
 
 impl Connection {
@@ -146,6 +148,7 @@ impl Connection {
             config: Arc::clone(tls),
             unread: Vec::new(),
             closing: false,
+            domain: None,
         })
     }
 
@@ -168,6 +171,8 @@ impl Connection {
         body: Option<&[u8]>,
     ) -> io::Result<Response> {
         let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+        let domain = self.domain.as_ref();
+        let domain = domain.map(|name| format!("strongroom-domain: {name}\r\n"));
         let length = body.map(|body| {
             format!(
                 "content-type: application/json\r\ncontent-length: {}\r\n",
@@ -175,8 +180,9 @@ impl Connection {
             )
         });
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{}{}\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{}{}{}\r\n",
             self.address,
+            domain.unwrap_or_default(),
             token.unwrap_or_default(),
             length.unwrap_or_default()
         );
@@ -192,7 +198,9 @@ impl Connection {
     /// As those of [`Connection::send`].
     pub fn raw(&mut self, request: &[u8]) -> io::Result<Response> {
         if self.closing {
+            let domain = self.domain.take();
             *self = Self::open_from(self.source, self.address, &self.config)?;
+            self.domain = domain;
         }
         self.stream.write_all(request)?;
         self.stream.flush()?;

@@ -103,6 +103,12 @@ impl Person {
     /// Runs `strongroom enrol` with this code.
     #[must_use]
     pub fn enrol(&self, code: &str) -> Outcome {
+        self.enrol_with(code, &[])
+    }
+
+    /// Runs `strongroom enrol` with this code, and these words besides the usual ones.
+    #[must_use]
+    pub fn enrol_with(&self, code: &str, more: &[&str]) -> Outcome {
         let mut words = vec![
             "enrol",
             &self.name,
@@ -113,6 +119,7 @@ impl Person {
         ];
         let (ca, password) = (path(&self.ca), path(&self.password_file()));
         words.extend(["--ca", &ca, "--password-file", &password]);
+        words.extend(more);
         self.run(&words)
     }
 

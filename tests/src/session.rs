@@ -63,6 +63,12 @@ impl Session {
         }
     }
 
+    /// Where it is used.
+    #[must_use]
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// The session's transport key.
     #[must_use]
     pub fn transport(&self) -> &TransportKey {

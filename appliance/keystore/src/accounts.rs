@@ -11,6 +11,7 @@ use strongroom_wire::id::AccountId;
 
 use crate::act::{Presented, Scope, View};
 use crate::credentials;
+use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::groups;
 use crate::hierarchy::Domain;
@@ -81,6 +82,8 @@ impl Keystore {
                     if scope.view().account_by_name(&account.name)?.is_some() {
                         return Err(Error::AccountExists(account.name.clone()));
                     }
+                    scope.require_room(Counted::Accounts, 1, true)?;
+                    scope.require_room(Counted::Bytes, 1, true)?;
                     scope.detail.subject = Some(account.id);
                     scope.tx.create_account(account, kek_record)?;
                     match code {

@@ -7,6 +7,7 @@ use strongroom_wire::key::KeyState;
 use strongroom_wire::policy::RuleName;
 use strongroom_wire::problem::{Code, Problem};
 
+use crate::domains::Quota;
 use crate::store::StoreError;
 
 /// The answer to an act: what it brought, or why it was refused.
@@ -175,6 +176,14 @@ pub enum Error {
     /// The account is not known by this name in certificates.
     #[error("The account is not known by this name in certificates.")]
     CertificateNotFound,
+    /// The domain has as much of something as its operators allow it. Only its administrators are told of what.
+    #[error("The domain's operators allow it {}, and it has.", if *.tell { .quota.to_string() } else { "no more".to_owned() })]
+    QuotaExceeded {
+        /// Which quota.
+        quota: Quota,
+        /// Whether the caller is told it.
+        tell: bool,
+    },
     /// The act would contradict the present state.
     #[error("{0}")]
     Conflict(String),
@@ -236,6 +245,7 @@ impl Error {
             Self::DeviceNotFound => Code::DeviceNotFound,
             Self::PairingNotFound => Code::PairingNotFound,
             Self::CertificateNotFound => Code::CertificateNotFound,
+            Self::QuotaExceeded { .. } => Code::QuotaExceeded,
             Self::Conflict(_) => Code::Conflict,
             Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,
             Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,
@@ -249,6 +259,7 @@ impl Error {
     pub(crate) fn note(&self) -> String {
         match self {
             Self::PolicyRefused { rule, .. } => format!("{} {rule}", self.code()),
+            Self::QuotaExceeded { quota, .. } => format!("{} {}", self.code(), quota.of.name()),
             _ => self.code().to_string(),
         }
     }

@@ -6,12 +6,14 @@ use strongroom_wire::id::{GrantId, KeyId};
 use strongroom_wire::key::{Grant, GrantState, Grants, Right, ShareKey, Shared, UsagePolicy};
 
 use crate::act::{Presented, View};
+use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::keys::RECIPIENT_RIGHTS;
 use crate::keys::access;
 use crate::keys::{give, seal_copy};
 use crate::keystore::Keystore;
 use crate::policy;
+use crate::roles::May;
 use crate::seal;
 use crate::store::{CopyRecord, GrantRecord, KeyRecord};
 
@@ -52,6 +54,7 @@ impl Keystore {
                     grantee.name
                 )));
             }
+            scope.require_room(Counted::Bytes, 1, caller.may(May::ManageAccounts))?;
             let policy = policy::checked(policy::strictest(&asked, &access.grant.policy))?;
             let view = scope.view();
             let versions = (1..=access.key.version)

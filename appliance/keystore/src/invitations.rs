@@ -8,9 +8,11 @@ use strongroom_wire::invitation::{AccountPolicy, Invite, Invited, fits};
 
 use crate::accounts::{check_name, code_lasting, new_account};
 use crate::act::{Caller, Presented, Scope, View};
+use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::mail::{self, MailContent};
+use crate::roles::May;
 use crate::store::{AccountRecord, InvitationRecord};
 
 /// What the number of invitations is counted over, in seconds.
@@ -54,6 +56,9 @@ impl Keystore {
                     account
                 }
                 (None, Some((account, kek))) => {
+                    let tell = caller.may(May::ManageAccounts);
+                    scope.require_room(Counted::Accounts, 1, tell)?;
+                    scope.require_room(Counted::Bytes, 1, tell)?;
                     scope.detail.subject = Some(account.id);
                     scope.tx.create_account(account, kek)?;
                     scope.record(Act::AccountCreate)?;

@@ -244,17 +244,27 @@ impl Keystore {
         options: Options,
     ) -> Result<Self, Error> {
         let keystore = Self::attend(store, hsm, clock, options)?;
-        keystore
-            .core
+        keystore.record_serve()?;
+        Ok(keystore)
+    }
+
+    /// Records that the appliance begins to serve the domain, as [`open`](Self::open) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the store does not take it.
+    pub fn record_serve(&self) -> Result<u64, Error> {
+        // A rotation may have been begun before, and not come to its first step.
+        self.core.rotation.forget_newest();
+        self.core
             .act(Act::DomainServe, LOCALHOST, |scope| {
                 scope.detail = Detail::default();
                 scope.record(Act::DomainServe)
             })
-            .map_err(|refusal| refusal.error)?;
-        Ok(keystore)
+            .map_err(|refusal| refusal.error)
     }
 
-    /// Opens the keystore as [`open`](Self::open) does, for operators who do not serve it: for a ceremony. It leaves no leaf.
+    /// Opens the keystore as [`open`](Self::open) does, for whoever does not serve it, such as a ceremony. It leaves no leaf.
     ///
     /// # Errors
     ///

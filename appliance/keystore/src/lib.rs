@@ -8,6 +8,7 @@
 //! | `roles` | what each role may do, and which exclude each other |
 //! | `credentials/` | enrolment, second factors, passkeys, recovery codes |
 //! | `sessions` | OPAQUE sign-in, sessions, their last use and stepping up |
+//! | [`domains`] | what operators do with a domain: suspend, quotas, moving to another HSM, counting |
 //! | [`devices`] | devices and the secrets of devices and services: import, fleets, pairing, signed requests |
 //! | `account_recovery` | recovering the account of somebody who has lost their password |
 //! | `invitations`, `mail` | pending accounts for addresses; mail that waits to be sent |
@@ -45,6 +46,7 @@ mod checkpoint_keys;
 mod clock;
 mod credentials;
 pub mod devices;
+pub mod domains;
 mod error;
 mod grants;
 mod groups;

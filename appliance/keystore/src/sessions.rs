@@ -31,8 +31,10 @@ pub(crate) use uses::{Uses, admit, keep_uses, last_use};
 use crate::accounts::{normal_name, to_wire};
 use crate::act::{Presented, Scope, SessionToken};
 use crate::credentials::{registration, second_factor, with_identifiers};
+use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::keystore::{Keystore, Options};
+use crate::roles::{self, May};
 use crate::seal;
 use crate::store::{AccountRecord, CredentialKind, CredentialRecord, SessionRecord, StoreError};
 
@@ -345,6 +347,8 @@ pub(crate) fn open(
 ) -> Result<SignedIn, Error> {
     scope.detail.actor = Some(account.id);
     scope.detail.subject = None;
+    let tell = roles::allow(&account.roles, May::ManageAccounts);
+    scope.require_room(Counted::Sessions, 1, tell)?;
     let kek = scope.keks.get(account.id, account.kek_version)?;
     let token = SessionToken::generate()?;
     let mut session = SessionRecord {

@@ -41,7 +41,7 @@ const ROTATION_PAUSE: Duration = Duration::from_secs(5);
 
 /// Threads that do something again and again.
 #[derive(Default)]
-struct Threads(Vec<(Sender<()>, JoinHandle<()>)>);
+pub(crate) struct Threads(Vec<(Sender<()>, JoinHandle<()>)>);
 
 /// What goes on while the appliance serves.
 pub(crate) struct Background {
@@ -135,7 +135,7 @@ impl Background {
                 "the outbox is worked through again",
             );
             threads.every("mail", MAIL_EVERY, move || {
-                trouble.tell(&mailer.send_due(&posting));
+                trouble.tell(&mailer.send_due(&posting, None));
             })?;
         }
         if let Some(schedule) = Schedule::new(config, hsm, Arc::clone(&self.stopping)) {
@@ -179,7 +179,7 @@ impl Housekeeping {
 }
 
 /// What goes wrong again and again, told once, and once more when it is over.
-struct Trouble {
+pub(crate) struct Trouble {
     /// What does not work.
     failing: &'static str,
     /// That it does again.
@@ -188,7 +188,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn new(failing: &'static str, working: &'static str) -> Self {
+    pub(crate) fn new(failing: &'static str, working: &'static str) -> Self {
         Self {
             failing,
             working,
@@ -197,7 +197,7 @@ impl Trouble {
     }
 
     /// Takes how it went this time.
-    fn tell<T, E: Display>(&mut self, outcome: &Result<T, E>) {
+    pub(crate) fn tell<T, E: Display>(&mut self, outcome: &Result<T, E>) {
         let now = outcome.as_ref().err().map(ToString::to_string);
         match (&now, &self.told) {
             (Some(error), before) if before.as_ref() != Some(error) => {
@@ -227,7 +227,7 @@ fn rotate(keystore: &Keystore, records: u32) -> Result<(), strongroom_keystore::
 
 impl Threads {
     /// A thread that does `work` again and again until they are stopped.
-    fn every(
+    pub(crate) fn every(
         &mut self,
         name: &str,
         interval: Duration,
@@ -241,7 +241,8 @@ impl Threads {
         Ok(())
     }
 
-    fn stop(self) {
+    /// Stops them, each after what it is doing.
+    pub(crate) fn stop(self) {
         let threads: Vec<_> = self.0.into_iter().map(|(_, thread)| thread).collect();
         for thread in threads {
             // Its work catches its own panics.

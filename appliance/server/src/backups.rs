@@ -23,6 +23,8 @@ const PARTIAL: &str = ".partial";
 const EXTENSION: &str = ".backup";
 /// How long the schedule waits after a failure.
 const TRY_AGAIN: Duration = Duration::from_mins(10);
+/// How often one of many domains is looked at: an hour is the shortest interval of backups.
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
 /// A backup is larger than its database by 16 bytes for each 16 KiB and its header.
 const OVERHEAD: u64 = 1024 * 1024;
 
@@ -73,6 +75,16 @@ pub(crate) fn make(
         length,
         manifest,
     })
+}
+
+/// Makes the folder for the scheduled backups of a domain other than the first.
+pub(crate) fn make_folder_of(config: &Config) -> anyhow::Result<()> {
+    let folder = &config.backup.folder;
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(folder)
+        .with_context(|| format!("the folder {} cannot be made", folder.display()))
 }
 
 /// Whether a backup could be made at `to`: nothing is there, and there is space for it and for the copy that it is made from.
@@ -188,6 +200,18 @@ impl Schedule {
             not_before: Mutex::default(),
             stop,
         })
+    }
+
+    /// As [`run`](Self::run), for one of many domains: between two looks into its folder some time passes.
+    pub(crate) fn run_one_of_many(&self) {
+        self.run();
+        let mut not_before = self
+            .not_before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if not_before.is_none_or(|moment| moment < Instant::now()) {
+            *not_before = Instant::now().checked_add(LOOK_AGAIN);
+        }
     }
 
     /// Makes a backup if one is due, and deletes those that are not to be kept.

@@ -12,11 +12,14 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use strongroom_keystore::Options;
 
 pub(crate) use hsm::{Device, Hsm, Member, Place};
 pub(crate) use people::{Mail, MailTls, Passkeys};
+
+use crate::domains::registry::{self, Entry, Registry};
 
 /// In the data folder: the database, and the witness file where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
@@ -25,6 +28,9 @@ pub(crate) const WITNESS: &str = "witness/checkpoint";
 /// What a budget of failures can be made of: their product has to be a time.
 const MOST_FAILURES: u32 = 100_000;
 const SECONDS_OF_A_DAY: u32 = 24 * 60 * 60;
+
+/// The least account KEKs in memory of a domain other than the first.
+const LEAST_KEKS: usize = 128;
 
 /// The whole configuration. Its paths are absolute or relative to the working folder once [`Config::load`] has resolved them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -65,6 +71,9 @@ pub(crate) struct Config {
     /// Scheduled backups.
     #[serde(default)]
     pub(crate) backup: Backup,
+    /// Domains beside the first.
+    #[serde(default)]
+    pub(crate) domains: Domains,
     /// The log.
     #[serde(default)]
     pub(crate) log: Log,
@@ -209,6 +218,22 @@ impl Default for Backup {
     }
 }
 
+/// Domains beside the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Domains {
+    /// How many are kept open at a time.
+    pub(crate) open: NonZeroUsize,
+}
+
+impl Default for Domains {
+    fn default() -> Self {
+        Self {
+            open: at_least_one(64),
+        }
+    }
+}
+
 /// The log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -309,6 +334,50 @@ impl Config {
         Ok(config)
     }
 
+    /// The same for the domain of this name, which need not be the first: its database, its witness, its backups and its HSM.
+    pub(crate) fn load_domain(path: &Path, domain: Option<&str>) -> anyhow::Result<Self> {
+        let config = Self::load(path)?;
+        let Some(name) = domain.filter(|name| *name != config.domain) else {
+            return Ok(config);
+        };
+        let registry = Registry::read(&config.data)?;
+        let entry = registry
+            .find(name)
+            .with_context(|| format!("this appliance has no domain {name:?}"))?;
+        config.of_domain(entry)
+    }
+
+    /// The configuration of a domain other than the first.
+    ///
+    /// # Errors
+    /// When its HSM slot is not configured.
+    pub(crate) fn of_domain(&self, entry: &Entry) -> anyhow::Result<Self> {
+        let mut config = self.clone();
+        let name = &entry.name;
+        name.clone_into(&mut config.domain);
+        config.data = self.data.join(registry::FOLDER).join(name);
+        if entry.slot != registry::DEFAULT_SLOT {
+            let slot = self.hsm.slots.get(&entry.slot);
+            let slot = slot
+                .with_context(|| format!("the configuration names no HSM slot {:?}", entry.slot))?;
+            config.hsm = slot.clone();
+        }
+        config.hsm.slots.clear();
+        if !self.audit.witness_file.as_os_str().is_empty() {
+            config.audit.witness_file = self.audit.witness_file.with_added_extension(name);
+        }
+        if !self.backup.folder.as_os_str().is_empty() {
+            config.backup.folder = self.backup.folder.join(name);
+        }
+        if let Some(host) = entry.hosts.first() {
+            config.passkeys = self.passkeys.at(host, &self.listen);
+        }
+        // Locked memory, which all domains share.
+        let share = self.keystore.kek_cache_size.get() / self.domains.open;
+        config.keystore.kek_cache_size = at_least_one(share.max(LEAST_KEKS));
+        Ok(config)
+    }
+
     /// The name under which the checkpoints of the domain's audit log are signed (C2SP `tlog-checkpoint`, "origin").
     pub(crate) fn origin(&self) -> String {
         origin(&self.name, &self.domain)
@@ -370,7 +439,7 @@ impl Config {
                 "the seconds after which there is one more try are more than a day".to_owned(),
             );
         }
-        self.hsm.members().map(drop)
+        self.hsm.check_slots()
     }
 
     fn resolve(&mut self, folder: &Path) {

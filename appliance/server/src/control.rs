@@ -17,6 +17,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use strongroom_hsm::HsmError;
 use strongroom_hsm::pkcs11::Pin;
+use strongroom_keystore::domains::Quotas;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::health::State;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
@@ -24,14 +25,15 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 pub(crate) use server::Control;
 
 use crate::config::Place;
+use crate::domains::{DomainReport, NewDomain, Tally};
 use crate::gate::Sealed;
 
 /// The socket's name in the data folder.
 const SOCKET: &str = "control";
 /// The longest request in bytes.
-const LONGEST_REQUEST: usize = 4096;
+const LONGEST_REQUEST: usize = 16 * 1024;
 /// The longest answer in bytes.
-const LONGEST_ANSWER: u64 = 256 * 1024;
+const LONGEST_ANSWER: u64 = 16 * 1024 * 1024;
 /// How long a command waits for its answer: longer than the appliance waits for the HSM.
 const ANSWER_PATIENCE: Duration = Duration::from_mins(1);
 
@@ -48,6 +50,72 @@ pub(crate) enum Request {
         /// The PINs.
         pins: Vec<GivenPin>,
     },
+    /// Something with its domains.
+    Domain {
+        /// What.
+        what: DomainRequest,
+    },
+}
+
+/// What a command asks of the appliance's domains.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum DomainRequest {
+    /// Make one.
+    Create(NewDomain),
+    /// Tell of all.
+    List,
+    /// Tell of this one.
+    Show(String),
+    /// Suspend this one.
+    Suspend(String),
+    /// Resume this one.
+    Resume(String),
+    /// Begin to move one to another HSM slot.
+    Move {
+        /// The domain.
+        name: String,
+        /// The slot.
+        to: String,
+    },
+    /// Remove this one, which is suspended.
+    Remove(String),
+    /// Set what one may have.
+    Quota {
+        /// The domain.
+        name: String,
+        /// All its quotas.
+        quotas: Quotas,
+    },
+    /// Set the host names by which clients ask for one.
+    Hosts {
+        /// The domain.
+        name: String,
+        /// All its host names.
+        hosts: Vec<String>,
+    },
+}
+
+/// What the appliance answers about its domains.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct DomainAnswer {
+    /// The domains that were asked for; none after a removal.
+    pub(crate) domains: Vec<DomainReport>,
+    /// The first administrator of a domain that was made, and the one-time code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) administrator: Option<FirstAdministrator>,
+    /// After a removal: whether the checkpoint key in the HSM went as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) all_keys: Option<bool>,
+}
+
+/// Who a new domain's first administrator is.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct FirstAdministrator {
+    /// The account's name.
+    pub(crate) account: String,
+    /// The one-time code with which its holder enrols.
+    pub(crate) enrolment_code: PinText,
 }
 
 /// A PIN for one of the HSMs.
@@ -70,6 +138,11 @@ impl PinText {
         Self(pin.to_owned())
     }
 
+    /// As it was typed.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// The PIN, if it can be one.
     pub(crate) fn read(&self) -> Result<Pin, HsmError> {
         Pin::new(self.0.clone())
@@ -77,11 +150,13 @@ impl PinText {
 }
 
 /// What the appliance answers.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Answer {
     /// It did that, and is so now.
     Done(Box<Report>),
+    /// It did that with its domains.
+    Domains(Box<DomainAnswer>),
     /// It did not: one sentence.
     Refused(String),
 }
@@ -97,7 +172,10 @@ pub(crate) struct Report {
     pub(crate) reason: Option<String>,
     /// Its HSMs, the primary first.
     pub(crate) hsms: Vec<HsmReport>,
-    /// Account KEKs in memory.
+    /// How many domains there are, the first one counted; unknown while it does not serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) domains: Option<Tally>,
+    /// Account KEKs in memory, of the first domain.
     pub(crate) cached_keks: u64,
     /// Its version.
     pub(crate) version: String,
@@ -109,6 +187,9 @@ pub(crate) struct Report {
 /// How an HSM is.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct HsmReport {
+    /// Its slot; absent for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) slot: Option<String>,
     /// Which one.
     pub(crate) hsm: Place,
     /// What and where it is.
@@ -138,6 +219,26 @@ pub(crate) struct HsmReport {
 /// # Errors
 /// When there is none, and with what it answers when it refuses.
 pub(crate) fn ask(data: &Path, request: &Request) -> anyhow::Result<Report> {
+    match send(data, request)? {
+        Answer::Done(report) => Ok(*report),
+        Answer::Domains(_) => bail!("the appliance answered something else"),
+        Answer::Refused(sentence) => bail!(sentence),
+    }
+}
+
+/// Asks the appliance that serves from this data folder about its domains.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn ask_domains(data: &Path, what: DomainRequest) -> anyhow::Result<DomainAnswer> {
+    match send(data, &Request::Domain { what })? {
+        Answer::Domains(answer) => Ok(*answer),
+        Answer::Done(_) => bail!("the appliance answered something else"),
+        Answer::Refused(sentence) => bail!(sentence),
+    }
+}
+
+fn send(data: &Path, request: &Request) -> anyhow::Result<Answer> {
     let shown = data.display();
     let mut stream = match connect(data) {
         Ok(stream) => stream,
@@ -159,12 +260,8 @@ pub(crate) fn ask(data: &Path, request: &Request) -> anyhow::Result<Report> {
                 .with_context(|| format!("the appliance in {shown} cannot be reached"));
         }
     };
-    let answer = exchange(&mut stream, request)
-        .with_context(|| format!("the appliance in {shown} did not answer"))?;
-    match answer {
-        Answer::Done(report) => Ok(*report),
-        Answer::Refused(sentence) => bail!(sentence),
-    }
+    exchange(&mut stream, request)
+        .with_context(|| format!("the appliance in {shown} did not answer"))
 }
 
 fn exchange(stream: &mut UnixStream, request: &Request) -> anyhow::Result<Answer> {

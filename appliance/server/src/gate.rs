@@ -26,11 +26,12 @@ use strongroom_wire::health::{Health, State, Status};
 use strongroom_wire::problem::{Code, Problem};
 use tokio::sync::oneshot;
 
-pub(crate) use guard::{OpenKeystore, guard};
+pub(crate) use guard::{DomainNumber, OpenKeystore, guard};
 pub(crate) use shutting::Sealed;
 
 use crate::background::Background;
 use crate::config::{Config, Member, Place};
+use crate::domains::{Beats, Domains, Slots, Tally};
 use crate::estate::Estate;
 use crate::problems::Failure;
 use crate::routes::health::NewestStorage;
@@ -81,9 +82,12 @@ enum Name {
 
 /// All that there is while the appliance serves.
 struct Serving {
+    /// The first domain's.
     keystore: Arc<Keystore>,
     hsm: Arc<Supervised>,
     background: Background,
+    domains: Arc<Domains>,
+    beats: Beats,
 }
 
 /// The gate at one moment, for operators.
@@ -175,13 +179,13 @@ impl Gate {
         Ok(self.view())
     }
 
-    /// The keystore, if the gate is open.
+    /// The domains, if the gate is open.
     ///
     /// # Errors
-    /// The problem that answers a request which needs it.
-    pub(crate) fn keystore(&self) -> Result<OpenKeystore, Failure> {
+    /// The problem that answers a request which needs one.
+    pub(crate) fn domains(&self) -> Result<Arc<Domains>, Failure> {
         let (code, detail, seconds) = match &self.lock().name {
-            Name::Serving(serving) => return Ok(OpenKeystore(Arc::clone(&serving.keystore))),
+            Name::Serving(serving) => return Ok(Arc::clone(&serving.domains)),
             Name::Sealed { .. } | Name::Closing => (
                 Code::Sealed,
                 "The appliance is sealed; its operators must unseal it first.",
@@ -201,17 +205,24 @@ impl Gate {
     /// Whether the appliance works.
     pub(crate) fn health(&self, storage: &NewestStorage) -> Health {
         let of = |works: bool| if works { Status::Ok } else { Status::Failing };
-        let (state, hsm) = {
+        let (state, hsm, domains) = {
             let phase = self.lock();
             let hsm = phase.hsm();
-            (phase.state(), of(hsm.is_some_and(|hsm| hsm.is_usable())))
+            let domains = match &phase.name {
+                Name::Serving(serving) => Some(Arc::clone(&serving.domains)),
+                _ => None,
+            };
+            let usable = of(hsm.is_some_and(|hsm| hsm.is_usable()));
+            (phase.state(), usable, domains)
         };
+        let tally = domains.map(|domains| domains.tally());
         let storage = storage.get(|| of(self.store.write(Box::new(|_| Ok(()))).is_ok()));
         Health {
             status: of(state == State::Serving && hsm == Status::Ok && storage == Status::Ok),
             state,
             hsm,
             storage,
+            failing_domains: tally.map_or(0, |tally| tally.failing),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -243,6 +254,11 @@ impl Gate {
             _ => return None,
         };
         keystore.statistics().ok()
+    }
+
+    /// How many domains there are; none while it does not serve.
+    pub(crate) fn tally(&self) -> Option<Tally> {
+        self.domains().ok().map(|domains| domains.tally())
     }
 
     /// Each HSM, and what it is doing; nothing is known of that while the appliance is sealed.
@@ -376,15 +392,27 @@ impl Gate {
 
     fn serve(&self, keystore: Keystore, hsm: &Arc<Supervised>) -> anyhow::Result<()> {
         let keystore = Arc::new(keystore);
+        let slots = Slots::start(&self.config, Arc::clone(hsm))?;
+        let witness = Arc::clone(&self.witness);
+        let domains = Domains::new(&self.config, slots, Arc::clone(&keystore), witness)?;
         let background = Background::start(
             &self.config,
             Arc::clone(&keystore),
             Arc::clone(hsm),
             Arc::clone(&self.witness),
         )?;
+        let beats = match Beats::start(&domains) {
+            Ok(beats) => beats,
+            Err(error) => {
+                background.stop();
+                return Err(error);
+            }
+        };
         let mut phase = self.lock();
         if !phase.is_opening(hsm) {
             drop(phase);
+            beats.stop();
+            domains.close_all(None);
             background.stop();
             return Ok(());
         }
@@ -392,6 +420,8 @@ impl Gate {
             keystore,
             hsm: Arc::clone(hsm),
             background,
+            domains,
+            beats,
         }));
         self.changed.notify_all();
         tracing::info!("serving");

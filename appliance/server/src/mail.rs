@@ -81,10 +81,14 @@ impl Mailer {
         }))
     }
 
-    /// Sends what is due.
-    pub(crate) fn send_due(&self, keystore: &Keystore) -> Result<(), strongroom_keystore::Error> {
+    /// Sends what is due; where it comes from another domain than the first, that is named.
+    pub(crate) fn send_due(
+        &self,
+        keystore: &Keystore,
+        domain: Option<&str>,
+    ) -> Result<(), strongroom_keystore::Error> {
         for mail in keystore.due_mail(BATCH)? {
-            match self.send(&mail) {
+            match self.send(&mail, domain) {
                 Ok(()) => {
                     keystore.mail_sent(mail.id)?;
                     tracing::info!(mail = %mail.id, "mail was handed to the relay");
@@ -98,12 +102,12 @@ impl Mailer {
         Ok(())
     }
 
-    fn send(&self, mail: &Mail) -> Result<(), Unsent> {
+    fn send(&self, mail: &Mail, domain: Option<&str>) -> Result<(), Unsent> {
         let to: Address = mail
             .to
             .parse()
             .map_err(|_| Unsent::for_good("no address"))?;
-        let (subject, text) = self.words(&mail.content);
+        let (subject, text) = self.words(&mail.content, domain);
         let message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
@@ -126,8 +130,10 @@ impl Mailer {
     }
 
     /// Subject and text.
-    fn words(&self, content: &MailContent) -> (String, String) {
+    fn words(&self, content: &MailContent, domain: Option<&str>) -> (String, String) {
         let name = &self.name;
+        let in_domain = domain.map(|domain| format!(" --domain {domain}"));
+        let in_domain = in_domain.unwrap_or_default();
         match content {
             MailContent::Invitation { by, code, expires } => (
                 format!("{by} wants to share keys with you"),
@@ -138,7 +144,7 @@ impl Mailer {
                      \n\
                      \x20   {code}\n\
                      \n\
-                     At the command line: strongroom enrol YOUR-ADDRESS --server {} --ca FILE\n\
+                     At the command line: strongroom enrol YOUR-ADDRESS --server {} --ca FILE{in_domain}\n\
                      where FILE holds the certificate that the people who run the appliance give you.\n\
                      \n\
                      Whoever has the code can enrol in your place: do not pass it on. If you do not know {by}, do nothing.\n",

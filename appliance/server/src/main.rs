@@ -7,6 +7,7 @@
 //! estate.rs      the HSMs that it names and their PINs; gate.rs: whether requests reach the keystore (sealed, opening, serving)
 //! control.rs     how operators' commands reach the appliance that serves
 //! background.rs  what goes on besides answering requests; device_log.rs: HSMs' own logs into the audit tree
+//! domains/       the domains beside the first: which there are, which are open, what operators do with them
 //! backups.rs     making backups, by hand or by the schedule; witness.rs: the checkpoint kept outside of the database
 //! folder.rs      the data folder: its lock, the file of addresses
 //! mail.rs        mail to account holders, through the site's relay
@@ -34,6 +35,7 @@ mod backups;
 mod config;
 mod control;
 mod device_log;
+mod domains;
 mod estate;
 mod folder;
 mod gate;
@@ -95,6 +97,9 @@ enum Command {
     Backup(operator::backup::Arguments),
     /// Make a data folder from a backup, once all of it has been verified.
     Restore(operator::restore::Arguments),
+    /// Look after the domains (tenants) of the appliance that serves.
+    #[command(subcommand)]
+    Domain(operator::domain::Command),
     /// Issue a client certificate by the private authority that `init` made.
     Issue(operator::issue::Arguments),
     /// Look into the audit log.
@@ -139,6 +144,7 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Unseal(arguments) => operator::unseal::run(config, &arguments),
         Command::Backup(arguments) => operator::backup::run(config, &arguments),
         Command::Restore(arguments) => operator::restore::run(config, &arguments),
+        Command::Domain(command) => command.run(config),
         Command::Issue(arguments) => operator::issue::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {
             operator::audit_verify::run(config, &arguments)

@@ -1,5 +1,5 @@
 //! What `/metrics` shows. Labels are of a fixed set: listeners, methods, route templates, statuses, problem codes, states, and which
-//! HSM it is (`primary`, `replica`); never a name or an identifier.
+//! HSM it is (`primary`, `replica`), numbers of domains up to a bound; never a name or an identifier.
 
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use strongroom_keystore::Statistics;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::health::{Health, State, Status};
 use strongroom_wire::problem::Code;
+
+use crate::domains::Tally;
 
 const REQUESTS: &str = "strongroom_requests_total";
 const REQUEST_SECONDS: &str = "strongroom_request_seconds";
@@ -34,12 +36,17 @@ const NEWEST_BACKUP: &str = "strongroom_newest_backup_timestamp_seconds";
 const QUEUED_ACTS: &str = "strongroom_queued_acts";
 const REWRAPS_LEFT: &str = "strongroom_rotation_rewraps_left";
 const RESEALS_LEFT: &str = "strongroom_rotation_reseals_left";
+const DOMAINS: &str = "strongroom_domains";
+const DOMAIN_REQUESTS: &str = "strongroom_domain_requests_total";
 const ROTATION_DAMAGE: &str = "strongroom_rotation_damaged_records";
 
 /// Upper bounds of the latency histogram in seconds: from a cached read to a request that waits for a slow disk.
 const LATENCIES: [f64; 14] = [
     0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 4.0, 16.0,
 ];
+
+/// The highest number of a domain that has a label of its own.
+const MOST_DOMAINS: u32 = 2000;
 
 /// Why there are no metrics.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +108,11 @@ fn describe() {
         RESEALS_LEFT,
         "Values sealed under older versions of rotated account KEKs."
     );
+    describe_gauge!(DOMAINS, "Domains, the first one counted.");
+    describe_counter!(
+        DOMAIN_REQUESTS,
+        "Requests answered, by the domain's number."
+    );
     describe_gauge!(
         ROTATION_DAMAGE,
         "Records that keep a rotation from ending because they do not match their seals."
@@ -121,6 +133,30 @@ pub(crate) fn request(
     counter!(REQUESTS, "listener" => listener, "method" => method, "route" => route.to_owned(), "status" => status)
         .increment(1);
     histogram!(REQUEST_SECONDS, "method" => method, "route" => route.to_owned()).record(took);
+}
+
+/// A request to a domain was answered.
+pub(crate) fn domain_request(number: u32) {
+    // No more labels than this, however many domains an appliance has had.
+    let domain = if number <= MOST_DOMAINS {
+        number.to_string()
+    } else {
+        "others".to_owned()
+    };
+    counter!(DOMAIN_REQUESTS, "domain" => domain).increment(1);
+}
+
+/// How many domains there are; none are known of while the appliance does not serve.
+pub(crate) fn domains(tally: Option<&Tally>) {
+    let tally = tally.copied().unwrap_or_default();
+    for (state, count) in [
+        ("all", tally.domains),
+        ("open", tally.open),
+        ("suspended", tally.suspended),
+        ("failing", tally.failing),
+    ] {
+        gauge!(DOMAINS, "state" => state).set(approximate(count));
+    }
 }
 
 /// A request was refused.
@@ -214,6 +250,7 @@ mod tests {
                 state: State::Serving,
                 hsm: Status::Failing,
                 storage: Status::Ok,
+                failing_domains: 0,
                 version: "1".to_owned(),
             };
             let statistics = Statistics {
@@ -244,6 +281,16 @@ mod tests {
             };
             hsm("primary", Some(&primary));
             hsm("replica", Some(&replica));
+            domain_request(1);
+            domain_request(7);
+            domain_request(MOST_DOMAINS + 1);
+            domain_request(MOST_DOMAINS + 2);
+            domains(Some(&Tally {
+                domains: 1000,
+                open: 64,
+                failing: 2,
+                suspended: 3,
+            }));
         });
         let text = shown.render();
         for line in [
@@ -261,6 +308,10 @@ mod tests {
             r#"strongroom_hsm_abandoned_calls{hsm="primary"} 2"#,
             r#"strongroom_hsm_timed_out_calls{hsm="primary"} 5"#,
             "strongroom_storage_up 1",
+            r#"strongroom_domain_requests_total{domain="7"} 1"#,
+            r#"strongroom_domain_requests_total{domain="others"} 2"#,
+            r#"strongroom_domains{state="all"} 1000"#,
+            r#"strongroom_domains{state="failing"} 2"#,
             "strongroom_tree_size 12",
             "strongroom_cached_keks 3",
             "strongroom_queued_acts 0",

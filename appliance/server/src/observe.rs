@@ -13,8 +13,9 @@ use actix_web::http::header::{
     CACHE_CONTROL, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponseBuilder, web};
+use actix_web::{Error, HttpMessage as _, HttpResponseBuilder, web};
 
+use crate::gate::DomainNumber;
 use crate::metrics;
 use crate::problems::{Failure, Refused};
 use crate::routes::{Leaf, Listener};
@@ -67,14 +68,26 @@ pub(crate) async fn observe(
     let route = route.as_deref().unwrap_or("(none)");
     metrics::request(listener, method, route, status, took);
 
+    let domain = response
+        .request()
+        .extensions()
+        .get::<DomainNumber>()
+        .copied();
+    let domain = domain.map(|DomainNumber(number)| number);
+    if let Some(number) = domain {
+        metrics::domain_request(number);
+    }
+
     let ms = (took.as_secs_f64() * 1e6).round() / 1e3;
     let extensions = response.response().extensions();
     if let Some(Refused { code, leaf }) = extensions.get().copied() {
         metrics::refusal(code);
-        tracing::info!(listener, method, route, status, ms, %code, leaf, "refused");
+        tracing::info!(listener, domain, method, route, status, ms, %code, leaf, "refused");
     } else {
         let leaf = extensions.get::<Leaf>().map(|leaf| leaf.0);
-        tracing::debug!(listener, method, route, status, ms, leaf, "answered");
+        tracing::debug!(
+            listener, domain, method, route, status, ms, leaf, "answered"
+        );
     }
     drop(extensions);
     Ok(response)

@@ -149,6 +149,18 @@ acts! {
     RecoveryFinish = 85, "account-recovery.finish";
     /// Mail was handed to the site's relay, or given up.
     MailSend = 86, "mail.send";
+    /// A domain was made on the appliance: in the log of its first domain, by number.
+    DomainCreate = 100, "domain.create";
+    /// An operator suspended the domain: its sessions ended, and nobody is answered until it is resumed.
+    DomainSuspend = 101, "domain.suspend";
+    /// An operator resumed the domain.
+    DomainResume = 102, "domain.resume";
+    /// The domain's master KEK moves to another HSM slot, or has: the note says which.
+    DomainMove = 103, "domain.move";
+    /// A domain is being removed from the appliance: in the log of its first domain, by number.
+    DomainRemove = 104, "domain.remove";
+    /// An operator set the domain's quotas.
+    DomainQuotas = 105, "domain.quotas";
 }
 
 impl fmt::Display for Act {

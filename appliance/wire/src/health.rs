@@ -36,6 +36,9 @@ pub struct Health {
     pub hsm: Status,
     /// Whether the database takes writes.
     pub storage: Status,
+    /// How many of its domains cannot be opened, or lack something in the background. The others are not concerned.
+    #[serde(default)]
+    pub failing_domains: u64,
     /// The appliance's version.
     pub version: String,
 }

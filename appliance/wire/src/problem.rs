@@ -157,6 +157,12 @@ codes! {
     PairingNotFound = "pairing-not-found", 404, "No such pairing";
     /// The account is not known by this name in certificates.
     CertificateNotFound = "certificate-not-found", 404, "No such certificate";
+    /// The appliance serves no such domain, or its operators have suspended it: which of the two, only they know.
+    DomainUnavailable = "domain-unavailable", 404, "The appliance does not serve this domain";
+    /// The domain has as much of something as its operators allow it.
+    QuotaExceeded = "quota-exceeded", 403, "A quota of the domain is used up";
+    /// The domain has made as many requests in this second as its operators allow it.
+    TooManyRequests = "too-many-requests", 429, "The domain makes too many requests";
     /// The act would contradict the present state, such as sharing twice with one account.
     Conflict = "conflict", 409, "This contradicts the present state";
     /// A stored record does not match its seal. The act was refused and logged.

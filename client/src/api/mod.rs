@@ -31,6 +31,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer that is read, in bytes.
 const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
+/// The header in which a request names its domain.
+const DOMAIN: &str = "strongroom-domain";
 /// Shorter than the appliance keeps an idle connection, so that no request goes into one that is being closed.
 const IDLE_CONNECTION: Duration = Duration::from_secs(3);
 
@@ -39,6 +41,7 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(3);
 pub struct Client {
     origin: String,
     also_known_as: Vec<String>,
+    domain: Option<String>,
     agent: Agent,
 }
 
@@ -89,6 +92,7 @@ impl Client {
         Ok(Self {
             origin: url.origin().ascii_serialization(),
             also_known_as: Vec::new(),
+            domain: None,
             agent: config.build().into(),
         })
     }
@@ -101,6 +105,38 @@ impl Client {
         self.also_known_as
             .push(origin(server)?.origin().ascii_serialization());
         Ok(self)
+    }
+
+    /// For this domain of the appliance, whose requests name it; without it, they are for the domain that the address stands for.
+    /// Whoever enrols or signs in does so in this domain and no other.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when it cannot be a domain's name.
+    pub fn in_domain(mut self, domain: &str) -> Result<Self, ClientError> {
+        if domain.is_empty() || !domain.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ClientError::Setup(format!(
+                "{domain:?} is no name of a domain"
+            )));
+        }
+        self.domain = Some(domain.to_owned());
+        Ok(self)
+    }
+
+    /// The domain that this client is for, if it names one.
+    #[must_use]
+    pub fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+
+    /// Refuses an answer of another domain than this client is for.
+    pub(crate) fn check_domain(&self, answered: &str) -> Result<(), ClientError> {
+        match &self.domain {
+            Some(wanted) if wanted != answered => Err(ClientError::OtherDomain {
+                server: self.origin.clone(),
+                wanted: wanted.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The appliance's origin (RFC 6454 section 6.2), such as `https://keys.example.com:8443`.
@@ -203,6 +239,9 @@ impl Client {
             .method(call.method.clone())
             .uri(format!("{}{}", self.origin, call.path))
             .header(header::ACCEPT, "application/json");
+        if let Some(domain) = &self.domain {
+            request = request.header(DOMAIN, domain);
+        }
         for (name, value) in headers {
             let mut value = HeaderValue::from_str(value).map_err(|_| ClientError::Library)?;
             value.set_sensitive(true);

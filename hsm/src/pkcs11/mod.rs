@@ -272,6 +272,16 @@ impl Hsm for Pkcs11Hsm {
         })
     }
 
+    fn destroy_signing_key(&self, label: &str) -> Result<(), HsmError> {
+        check_signing_label(label)?;
+        // The public half first: where that was all that an attempt before this got to, the private one is still found.
+        match self.destroy(Kind::SigningPublicKey, label) {
+            Err(HsmError::KeyNotFound { .. }) => {}
+            destroyed => destroyed?,
+        }
+        self.destroy(Kind::SigningKey, label)
+    }
+
     fn signing_public_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
         check_signing_label(label)?;
         self.pool.run(|session| {

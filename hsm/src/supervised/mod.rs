@@ -225,6 +225,36 @@ impl Supervised {
         member.call(function, self.deadline, move || act(hsm.as_ref()))
     }
 
+    /// Destroys a key in every HSM that holds it. All must be usable: otherwise one that is away would bring it back.
+    fn destroy_everywhere(
+        &self,
+        function: &'static str,
+        destroy: impl Fn(&dyn Hsm) -> Result<(), HsmError> + Clone + Send + Sync + 'static,
+    ) -> Result<(), HsmError> {
+        let usable: Option<Vec<_>> = self
+            .members
+            .iter()
+            .map(|member| Some((member, member.usable()?)))
+            .collect();
+        let usable = usable.ok_or_else(|| self.out_of_service())?;
+        let (mut destroyed, mut missing) = (false, None);
+        let mut time = Shares::new(self.deadline, usable.len());
+        for (member, hsm) in usable {
+            let destroy = destroy.clone();
+            match member.call(function, time.next(), move || destroy(hsm.as_ref())) {
+                Ok(()) => destroyed = true,
+                Err(error @ HsmError::KeyNotFound { .. }) => {
+                    missing.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match missing {
+            Some(error) if !destroyed => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn out_of_service(&self) -> HsmError {
         let reasons: Vec<String> = self
             .members
@@ -322,30 +352,8 @@ impl Hsm for Supervised {
     /// In every HSM, all of which must be usable: what is destroyed is to be gone everywhere. One that does not hold it any more is passed over, so
     /// that a call that failed half-way can be repeated.
     fn destroy_master_kek(&self, id: &MasterKekId) -> Result<(), HsmError> {
-        let usable: Option<Vec<_>> = self
-            .members
-            .iter()
-            .map(|member| Some((member, member.usable()?)))
-            .collect();
-        let usable = usable.ok_or_else(|| self.out_of_service())?;
-        let (mut destroyed, mut missing) = (false, None);
-        let mut time = Shares::new(self.deadline, usable.len());
-        for (member, hsm) in usable {
-            let id = id.clone();
-            match member.call("destroy_master_kek", time.next(), move || {
-                hsm.destroy_master_kek(&id)
-            }) {
-                Ok(()) => destroyed = true,
-                Err(error @ HsmError::KeyNotFound { .. }) => {
-                    missing.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        match missing {
-            Some(error) if !destroyed => Err(error),
-            _ => Ok(()),
-        }
+        let id = id.clone();
+        self.destroy_everywhere("destroy_master_kek", move |hsm| hsm.destroy_master_kek(&id))
     }
 
     fn wrap(&self, kek: &MasterKekId, key: &Aes256Key) -> Result<WrappedKey, HsmError> {
@@ -408,6 +416,13 @@ impl Hsm for Supervised {
         let label = label.to_owned();
         self.on_primary("generate_signing_key", move |hsm| {
             hsm.generate_signing_key(&label)
+        })
+    }
+
+    fn destroy_signing_key(&self, label: &str) -> Result<(), HsmError> {
+        let label = label.to_owned();
+        self.destroy_everywhere("destroy_signing_key", move |hsm| {
+            hsm.destroy_signing_key(&label)
         })
     }
 

@@ -282,6 +282,11 @@ impl Hsm for YubiHsm {
             .map_err(|failure| self.device.explain(failure))
     }
 
+    fn destroy_signing_key(&self, label: &str) -> Result<(), HsmError> {
+        check_signing_label(label)?;
+        self.destroy(Kind::SigningKey, label)
+    }
+
     fn signing_public_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
         check_signing_label(label)?;
         self.with_key(Kind::SigningKey, label, |id| self.public_key(id))

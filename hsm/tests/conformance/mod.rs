@@ -265,6 +265,15 @@ fn a_signing_key_is_generated_once(hsm: &dyn Hsm) {
     );
     assert_eq!(hsm.signing_public_key("checkpoint").unwrap(), public);
     assert_ne!(hsm.generate_signing_key("another").unwrap(), public);
+    // One that is destroyed signs no more, and its label is free again.
+    hsm.destroy_signing_key("another").unwrap();
+    for error in [
+        hsm.sign("another", b"m").unwrap_err(),
+        hsm.destroy_signing_key("another").unwrap_err(),
+    ] {
+        assert!(matches!(error, HsmError::KeyNotFound { .. }), "{error:?}");
+    }
+    hsm.generate_signing_key("another").unwrap();
 }
 
 fn signatures_verify_elsewhere(hsm: &dyn Hsm) {

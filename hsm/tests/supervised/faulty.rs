@@ -136,6 +136,11 @@ impl Hsm for Faulty {
         self.real.generate_signing_key(label)
     }
 
+    fn destroy_signing_key(&self, label: &str) -> Result<(), HsmError> {
+        self.pass()?;
+        self.real.destroy_signing_key(label)
+    }
+
     fn signing_public_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
         self.pass()?;
         self.real.signing_public_key(label)

@@ -110,6 +110,8 @@ impl World {
         };
         let path = "/v1/domain/policy";
         let _: ChangedDomainPolicy = world.admin.ask("PUT", path, &policy).unwrap();
+        let quota = ["quota", "default", "--accounts", "1000000"];
+        world.appliance.domain(&quota).unwrap();
         let mallorys = mallory.create_key("mallory's own", &[]).unwrap().key.id;
         world.keys.insert("mallorys", mallorys);
         let suspend = UpdateAccount {

@@ -16,6 +16,7 @@ use strongroom_wire::problem::Code;
 use super::{check_fleet, check_serial, seal_secret};
 use crate::accounts::{account_record, check_name, find, normal_name};
 use crate::act::{Presented, Scope, View};
+use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::hierarchy::hsm_random_keys;
 use crate::keystore::{Core, Keystore};
@@ -289,6 +290,8 @@ fn make(scope: &mut Scope<'_>, new: &New) -> Result<ImportLine, Error> {
             detail: Error::AccountExists(new.account.name.clone()).to_string(),
         });
     }
+    scope.require_room(Counted::Accounts, 1, true)?;
+    scope.require_room(Counted::Bytes, 1, true)?;
     scope.tx.create_account(&new.account, &new.kek)?;
     scope.tx.put_device(&new.device)?;
     scope.tx.add_secret(&new.secret)?;

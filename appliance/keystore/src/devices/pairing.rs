@@ -19,9 +19,11 @@ use strongroom_wire::id::AccountId;
 use super::{device_of, open_secret, seal_secret, shown};
 use crate::accounts::{account_record, check_name, find};
 use crate::act::Presented;
+use crate::domains::Counted;
 use crate::error::{Answer, Error, Refusal};
 use crate::hierarchy::hsm_random_key;
 use crate::keystore::Keystore;
+use crate::roles::May;
 use crate::seal;
 use crate::store::{DeviceRecord, StoreError};
 
@@ -291,6 +293,9 @@ impl Keystore {
             if scope.view().account_by_name(&name)?.is_some() {
                 return Err(Error::AccountExists(name.clone()));
             }
+            let tell = caller.may(May::ManageAccounts);
+            scope.require_room(Counted::Accounts, 1, tell)?;
+            scope.require_room(Counted::Bytes, 1, tell)?;
             let account = account_record(
                 scope.domain,
                 id,

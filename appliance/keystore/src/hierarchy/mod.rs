@@ -27,6 +27,7 @@ use strongroom_wire::policy::DomainPolicy;
 use self::cache::KekCache;
 pub(crate) use self::fetched::{Fetched, Keks};
 pub(crate) use self::versions::MasterKeks;
+use crate::domains::DomainSettings;
 use crate::error::Error;
 use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
@@ -94,6 +95,7 @@ impl Domain {
             checkpoint_key,
             created: now,
             policy: DomainPolicy::default(),
+            settings: DomainSettings::default(),
             mac: [0; 32],
         };
         let integrity = integrity_key(&domain_key);

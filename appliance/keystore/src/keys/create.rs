@@ -12,10 +12,12 @@ use strongroom_wire::key::{
 use super::access::{self, Standing};
 use super::{RECIPIENT_RIGHTS, generate_material, release, seal_copy, to_wire};
 use crate::act::{Caller, Presented, Scope};
+use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::policy;
 use crate::policy::decide::{Attempt, Policies, decide};
+use crate::roles::May;
 use crate::store::{AccountRecord, GrantRecord, KeyRecord};
 
 impl Keystore {
@@ -38,6 +40,9 @@ impl Keystore {
             {
                 allow(&caller, Right::Share, scope.now)?;
             }
+            let tell = caller.may(May::ManageAccounts);
+            scope.require_room(Counted::Keys, request.keys.len() as u64, tell)?;
+            scope.require_room(Counted::Bytes, 1, tell)?;
             let mut keys = Vec::with_capacity(request.keys.len());
             for (new, recipients) in request.keys.iter().zip(&recipients) {
                 let (key, leaf) = create(scope, &caller, new, recipients)?;

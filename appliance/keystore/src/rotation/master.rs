@@ -28,7 +28,7 @@ pub(super) struct Pass {
 }
 
 /// A version that was made, with its recovery blob.
-type Made = (u32, Option<RecoveryBlobRecord>);
+pub(crate) type Made = (u32, Option<RecoveryBlobRecord>);
 
 const OTHER_RECOVERY_KEK: &str = "The HSM does not hold the recovery KEK that the database names, so a new master KEK could not be recovered: \
                                   hold the ceremony again (strongroomd ceremony renew).";
@@ -147,6 +147,34 @@ impl Keystore {
         failure.map_or(Ok(dealt_with), Err)
     }
 
+    /// As [`rewrap_some`](Self::rewrap_some), for one of many keystores that share an HSM: unless a rotation may be under way, the HSM is not asked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`rewrap_some`](Self::rewrap_some).
+    pub fn rewrap_some_if_rotating(&self, limit: u32) -> Result<u32, Error> {
+        let core = &self.core;
+        let may_rotate = &core.rotation.may_rotate;
+        if !may_rotate.load(Ordering::Relaxed) {
+            // The domain key goes first: what is behind it is what a process that ended has left.
+            let version = {
+                let snapshot = core.store.snapshot()?;
+                core.domain.domain_key(&*snapshot)?.1.master_kek_version
+            };
+            if !core.is_wrapped_before(version)? {
+                return Ok(0);
+            }
+        }
+        may_rotate.store(false, Ordering::Relaxed);
+        let dealt_with = self.rewrap_some(limit).inspect_err(|_| {
+            may_rotate.store(true, Ordering::Relaxed);
+        })?;
+        if dealt_with > 0 {
+            may_rotate.store(true, Ordering::Relaxed);
+        }
+        Ok(dealt_with)
+    }
+
     /// Takes an older version of the master KEK out of use; administrators only. Refused while anything is wrapped by it. What
     /// somebody puts back that it wrapped is refused from then on.
     pub fn retire_master_kek(&self, caller: &Presented, version: u32) -> Answer<ChangedMasterKek> {
@@ -236,7 +264,7 @@ impl Core {
     ///
     /// A recoverable version is used once the act has recorded its recovery blob. Where that fails it is held and wraps nothing. A version
     /// of a domain without a recovery KEK is in use at once; its leaf is then that of the rewrapping.
-    fn make_master_kek(&self) -> Result<Result<Made, String>, Error> {
+    pub(crate) fn make_master_kek(&self) -> Result<Result<Made, String>, Error> {
         let (domain, hsm) = (&self.domain, self.domain.hsm());
         let (keks, recovery) = {
             let snapshot = self.store.snapshot()?;

@@ -20,7 +20,7 @@ mod status;
 
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,8 @@ pub(crate) struct Rotation {
     wrapping: RwLock<()>,
     /// The newest version of the master KEK, or [`NOT_ASKED`].
     newest: AtomicU32,
+    /// This process has begun a rotation of the master KEK, or has just begun to serve and does not know whether one is under way.
+    may_rotate: AtomicBool,
     master: Mutex<master::Pass>,
     account: Mutex<account::Passes>,
     /// How many account KEKs, and how many sealed values, did not match their seals when they were last tried.
@@ -71,6 +73,7 @@ impl Rotation {
 
     /// The newest master KEK may be another now.
     pub(crate) fn forget_newest(&self) {
+        self.may_rotate.store(true, Ordering::Relaxed);
         self.newest.store(NOT_ASKED, Ordering::Relaxed);
     }
 

@@ -9,6 +9,7 @@
 //! | [`records`] | the records and their canonical encodings |
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
+//! | `settings` | what operators have set for a domain, in its column and in the canonical encoding |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
@@ -20,6 +21,7 @@ mod policies;
 mod records;
 mod recovery;
 mod rotation;
+mod settings;
 pub mod sqlite;
 
 use std::ops::Range;
@@ -28,6 +30,8 @@ use strongroom_audit::Leaf;
 use strongroom_audit::tree::NodeReader;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
+
+use crate::domains::Counted;
 
 pub use devices::{
     AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord, ReadDevices,
@@ -130,6 +134,8 @@ pub trait ReadAccounts {
     fn memberships_of(&self, member: AccountId) -> Result<Vec<MembershipRecord>, StoreError>;
     /// The members of a group.
     fn members_of(&self, group: AccountId) -> Result<Vec<MembershipRecord>, StoreError>;
+    /// How much there is in the domain of what a quota counts.
+    fn count(&self, domain: DomainNumber, of: Counted) -> Result<u64, StoreError>;
 }
 
 /// Changing domains, accounts and groups.
@@ -138,6 +144,8 @@ pub trait WriteAccounts {
     fn create_domain(&mut self, domain: &DomainRecord) -> Result<(), StoreError>;
     /// A domain's policy, as it stands in the record. Answers whether there is such a domain.
     fn set_domain_policy(&mut self, domain: &DomainRecord) -> Result<bool, StoreError>;
+    /// What a domain's operators have set, as it stands in the record. Answers whether there is such a domain.
+    fn set_domain_settings(&mut self, domain: &DomainRecord) -> Result<bool, StoreError>;
     /// A new account with the first version of its KEK.
     fn create_account(
         &mut self,
@@ -184,6 +192,8 @@ pub trait WriteCredentials {
     fn end_session(&mut self, account: AccountId, session: SessionId) -> Result<(), StoreError>;
     /// Every session of an account is deleted.
     fn end_sessions(&mut self, account: AccountId) -> Result<(), StoreError>;
+    /// Every session of the domain's accounts is deleted; says how many.
+    fn end_all_sessions(&mut self, domain: DomainNumber) -> Result<u64, StoreError>;
     /// A session whose holder signed in again in it, sealed again.
     fn confirm_session(&mut self, session: &SessionRecord) -> Result<(), StoreError>;
     /// When and from where a session was last used, as it stands in the record.

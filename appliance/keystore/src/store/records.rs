@@ -14,8 +14,9 @@ use super::numbers::{
     account_state_number, algorithm_number, credential_number, grant_state_number,
     key_state_number, kind_number, membership_number, rights_bits, roles_bits, strength_number,
 };
-use super::policies;
+use super::{policies, settings};
 use crate::canonical::Canonical;
+use crate::domains::DomainSettings;
 
 /// The number of a domain in one store.
 pub type DomainNumber = u32;
@@ -39,16 +40,22 @@ pub struct DomainRecord {
     pub created: Timestamp,
     /// Its policy.
     pub policy: DomainPolicy,
+    /// What its operators have set.
+    pub settings: DomainSettings,
     /// HMAC over the rest.
     pub mac: [u8; 32],
 }
 
 impl DomainRecord {
-    /// What the MAC covers. A policy that restricts nothing is left out: so were the records of the schema that had none.
+    /// What the MAC covers. A policy that restricts nothing, and settings that are the usual ones, are left out: so were the records of
+    /// the schema that had none. Settings never stand without a policy before them, be it empty.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        let policy = policies::domain_policy(&self.policy);
-        Canonical::new("domain", 7 + u64::from(policy.is_some()))
+        let settings = settings::to_bytes(&self.settings);
+        let policy =
+            policies::domain_policy(&self.policy).or_else(|| settings.is_some().then(Vec::new));
+        let more = u64::from(policy.is_some()) + u64::from(settings.is_some());
+        Canonical::new("domain", 7 + more)
             .uint(self.number.into())
             .text(&self.name)
             .text(&self.origin)
@@ -57,6 +64,7 @@ impl DomainRecord {
             .bytes(&self.checkpoint_key)
             .time(self.created)
             .where_present(policy.as_deref())
+            .where_present(settings.as_deref())
             .finish()
     }
 }

@@ -282,6 +282,9 @@ impl Hsm for Lagging {
     fn generate_signing_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
         self.hsm.generate_signing_key(label)
     }
+    fn destroy_signing_key(&self, label: &str) -> Result<(), HsmError> {
+        self.hsm.destroy_signing_key(label)
+    }
     fn signing_public_key(&self, label: &str) -> Result<Ed25519PublicKey, HsmError> {
         self.hsm.signing_public_key(label)
     }

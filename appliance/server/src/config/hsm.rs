@@ -1,5 +1,6 @@
 //! The `[hsm]` table: one HSM behind a PKCS#11 module or one YubiHSM 2, and a replica of the same shape.
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -51,6 +52,9 @@ pub(crate) struct Hsm {
     /// A second HSM with the same keys, which takes over when the first is away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) replica: Option<Box<Hsm>>,
+    /// Further HSMs, by the names of their slots, for domains that operators put there.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) slots: BTreeMap<String, Hsm>,
 }
 
 /// One HSM, its settings complete and consistent.
@@ -122,8 +126,11 @@ impl Hsm {
     pub(crate) fn members(&self) -> Result<Vec<Member>, String> {
         let mut members = vec![self.member(Place::Primary)?];
         if let Some(replica) = &self.replica {
-            if replica.replica.is_some() || replica.deadline.is_some() {
-                return Err("deadline and replica stand in [hsm], not in [hsm.replica]".to_owned());
+            if replica.replica.is_some() || replica.deadline.is_some() || !replica.slots.is_empty()
+            {
+                return Err(
+                    "deadline, replica and slots stand in [hsm], not in [hsm.replica]".to_owned(),
+                );
             }
             let replica = replica.member(Place::Replica)?;
             if members
@@ -135,6 +142,37 @@ impl Hsm {
             members.push(replica);
         }
         Ok(members)
+    }
+
+    /// Whether the further slots can be what they are said to be.
+    ///
+    /// # Errors
+    /// One sentence where they cannot.
+    pub(crate) fn check_slots(&self) -> Result<(), String> {
+        let mut seen = self.members()?;
+        for (name, slot) in &self.slots {
+            let named = |sentence: String| format!("[hsm.slots.{name}]: {sentence}");
+            crate::domains::registry::check_name(name)
+                .map_err(|_| named("a slot's name is like a domain's".to_owned()))?;
+            if name == crate::domains::registry::DEFAULT_SLOT {
+                return Err(named("this is the name of [hsm] itself".to_owned()));
+            }
+            if !slot.slots.is_empty() {
+                return Err(named("a slot has no slots of its own".to_owned()));
+            }
+            for member in slot.members().map_err(named)? {
+                if member.pin == PinSource::Prompt {
+                    return Err(named(
+                        "the PIN of a further slot comes from a file, a credential or the environment".to_owned(),
+                    ));
+                }
+                if seen.iter().any(|other| other.device == member.device) {
+                    return Err(named("this HSM is named twice".to_owned()));
+                }
+                seen.push(member);
+            }
+        }
+        Ok(())
     }
 
     /// By when a call is answered.
@@ -155,6 +193,9 @@ impl Hsm {
         self.pin = Some(pin);
         if let Some(replica) = &mut self.replica {
             replica.resolve(folder);
+        }
+        for slot in self.slots.values_mut() {
+            slot.resolve(folder);
         }
     }
 

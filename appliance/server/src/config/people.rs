@@ -85,6 +85,19 @@ impl Passkeys {
         }
     }
 
+    /// The same for a domain that clients reach by this host name.
+    pub(super) fn at(&self, host: &str, listen: &Listen) -> Self {
+        let party = Self {
+            rp_id: self.rp_id.clone(),
+            origins: Vec::new(),
+        }
+        .party(host, listen);
+        Self {
+            rp_id: party.id,
+            origins: party.origins,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         let of_https = |origin: &String| {
             origin

@@ -20,8 +20,12 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::health::State;
 use zeroize::Zeroizing;
 
-use super::{Answer, HsmReport, LONGEST_REQUEST, Report, Request, SOCKET, reachable};
+use super::{
+    Answer, DomainAnswer, DomainRequest, FirstAdministrator, HsmReport, LONGEST_REQUEST, PinText,
+    Report, Request, SOCKET, reachable,
+};
 use crate::config::Member;
+use crate::domains::Domains;
 use crate::gate::{Gate, Sealed};
 
 /// How long a whole request may take to arrive.
@@ -151,6 +155,7 @@ fn carry_out(request: Request, gate: &Arc<Gate>, peer: Uid) -> Answer {
     let by = format!("an operator (uid {})", peer.as_raw());
     match request {
         Request::Status => done(gate, None),
+        Request::Domain { what } => domains(what, gate, &by),
         Request::Seal => {
             tracing::warn!(by, "sealing");
             done(gate, Some(gate.seal(&by)))
@@ -177,17 +182,69 @@ fn carry_out(request: Request, gate: &Arc<Gate>, peer: Uid) -> Answer {
     }
 }
 
+fn domains(what: DomainRequest, gate: &Gate, by: &str) -> Answer {
+    let domains = match gate.domains() {
+        Ok(domains) => domains,
+        Err(failure) => return Answer::Refused(failure.to_string()),
+    };
+    let one = |report| DomainAnswer {
+        domains: vec![report],
+        administrator: None,
+        all_keys: None,
+    };
+    let answer = match what {
+        DomainRequest::Create(new) => domains.create(&new).map(|created| DomainAnswer {
+            administrator: created.account.enrolment_code.map(|code| {
+                let code = Zeroizing::new(code);
+                FirstAdministrator {
+                    account: created.account.account.name,
+                    enrolment_code: PinText::new(&code),
+                }
+            }),
+            ..one(created.report)
+        }),
+        DomainRequest::List => Ok(DomainAnswer {
+            domains: domains.list(),
+            administrator: None,
+            all_keys: None,
+        }),
+        DomainRequest::Show(name) => domains.show(&name).map(one),
+        DomainRequest::Suspend(name) => domains.suspend(&name, by).map(one),
+        DomainRequest::Resume(name) => domains.resume(&name, by).map(one),
+        DomainRequest::Move { name, to } => domains.move_to(&name, &to, by).map(one),
+        DomainRequest::Remove(name) => domains.remove(&name, by).map(|all| DomainAnswer {
+            domains: Vec::new(),
+            administrator: None,
+            all_keys: Some(all),
+        }),
+        DomainRequest::Quota { name, quotas } => domains.set_quotas(&name, quotas, by).map(one),
+        DomainRequest::Hosts { name, hosts } => domains.set_hosts(&name, &hosts).map(one),
+    };
+    // What operators looked at need not stay open.
+    domains.make_room();
+    match answer {
+        Ok(answer) => Answer::Domains(Box::new(answer)),
+        Err(error) => Answer::Refused(format!("{error:#}")),
+    }
+}
+
 fn done(gate: &Gate, sealed: Option<Sealed>) -> Answer {
     let view = gate.view();
     let hsms = gate.hsms();
     let hsms = hsms
         .iter()
         .map(|(member, status)| hsm_report(member, status.as_ref()));
+    let domains = gate.domains().ok();
+    let further: Vec<HsmReport> = domains
+        .iter()
+        .flat_map(|domains| further(domains))
+        .collect();
     Answer::Done(Box::new(Report {
         state: view.state,
         since: view.since,
         reason: view.reason,
-        hsms: hsms.collect(),
+        hsms: hsms.chain(further).collect(),
+        domains: domains.map(|domains| domains.tally()),
         cached_keks: gate
             .statistics()
             .map_or(0, |statistics| statistics.cached_keks),
@@ -196,8 +253,19 @@ fn done(gate: &Gate, sealed: Option<Sealed>) -> Answer {
     }))
 }
 
+/// The HSMs of the slots but the default one.
+fn further(domains: &Domains) -> Vec<HsmReport> {
+    let status = domains.slots().status().into_iter();
+    let reports = status.map(|(slot, member, status)| HsmReport {
+        slot: Some(slot.to_owned()),
+        ..hsm_report(member, Some(&status))
+    });
+    reports.collect()
+}
+
 fn hsm_report(member: &Member, status: Option<&MemberStatus>) -> HsmReport {
     let mut report = HsmReport {
+        slot: None,
         hsm: member.place,
         name: member.name(),
         pin: member.pin.to_string(),

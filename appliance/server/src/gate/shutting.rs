@@ -6,7 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use strongroom_keystore::Keystore;
 use strongroom_wire::health::State;
 
 use super::{Gate, Name, Phase, Serving, lock};
@@ -53,6 +52,7 @@ impl Gate {
             Name::Serving(serving) => {
                 // Requests that are under way can still fetch a few: those go at the end.
                 serving.keystore.wipe();
+                serving.domains.close_all(Some(by));
                 match serving.keystore.record_seal(by) {
                     Ok(leaf) => sealed.leaf = Some(leaf),
                     Err(error) => {
@@ -111,7 +111,11 @@ impl Gate {
             keystore,
             hsm,
             background,
+            domains,
+            beats,
         } = serving;
+        domains.close_all(None);
+        beats.stop();
         let signed = keystore.sign_checkpoint().map_err(anyhow::Error::from);
         match signed.and_then(|_| self.witness.keep(&keystore)) {
             Ok(()) => outcome.checkpoint = true,
@@ -123,15 +127,17 @@ impl Gate {
         background.stop();
         drop(hsm);
         let deadline = Instant::now() + patience;
-        while Arc::strong_count(&keystore) > 1 && Instant::now() < deadline {
+        // Only requests still have them: one that waits for its domain to open has all of them.
+        while others(&keystore) + others(&domains) > 1 && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
-        outcome.requests_left = others(&keystore);
+        // The domains have the first one's keystore.
+        outcome.requests_left = others(&keystore).saturating_sub(1) + others(&domains);
         // What requests fetched until the HSM was closed. The domain's keys go with the keystore.
         keystore.wipe();
     }
 }
 
-fn others(keystore: &Arc<Keystore>) -> usize {
-    Arc::strong_count(keystore) - 1
+fn others<T>(shared: &Arc<T>) -> usize {
+    Arc::strong_count(shared) - 1
 }

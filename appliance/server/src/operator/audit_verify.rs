@@ -19,6 +19,9 @@ use crate::witness::Witness;
 /// What `audit verify` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
+    /// The domain; the first one unless it is said.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -49,7 +52,7 @@ struct VerifierKey<'a> {
 
 /// Verifies and reports. The exit status is 1 where anything does not match.
 pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_domain(config, arguments.domain.as_deref())?;
     let database = config.database();
     let store = SqliteStore::open(&database)
         .with_context(|| format!("the database {} cannot be opened", database.display()))?;

@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Check the HSM, the target and the space, and write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The domain; the first one unless it is said.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
     /// Print what was made as JSON.
     #[arg(long)]
     json: bool,
@@ -39,7 +42,7 @@ struct Report {
 }
 
 pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_domain(config, arguments.domain.as_deref())?;
     let created = SystemClock.now();
     let path = if arguments.to.is_dir() {
         arguments.to.join(name(&config.domain, created))

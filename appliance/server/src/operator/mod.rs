@@ -3,6 +3,7 @@
 pub(crate) mod audit_verify;
 pub(crate) mod backup;
 pub(crate) mod ceremony;
+pub(crate) mod domain;
 mod hsm_arguments;
 pub(crate) mod hsm_check;
 pub(crate) mod init;

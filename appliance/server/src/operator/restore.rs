@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// Verify everything and leave nothing behind.
     #[arg(long)]
     dry_run: bool,
+    /// The domain; the first one unless it is said.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
     /// Print what was restored as JSON.
     #[arg(long)]
     json: bool,
@@ -68,7 +71,7 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_domain(config, arguments.domain.as_deref())?;
     arguments.known.check()?;
     let data = absolute(&arguments.data).context("the data folder's path cannot be resolved")?;
     check_empty(&data)?;

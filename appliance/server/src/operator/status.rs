@@ -42,6 +42,12 @@ fn as_text(report: &Report) -> String {
     let reason = report.reason.iter();
     lines.extend(reason.map(|reason| format!("because:     {reason}")));
     lines.push(format!("cached KEKs: {}", report.cached_keks));
+    if let Some(tally) = report.domains {
+        lines.push(format!(
+            "domains:     {}, of which {} are open, {} are suspended and {} fail",
+            tally.domains, tally.open, tally.suspended, tally.failing
+        ));
+    }
     lines.extend(report.hsms.iter().flat_map(hsm_lines));
     lines.join("\n") + "\n"
 }
@@ -54,8 +60,9 @@ fn hsm_lines(hsm: &HsmReport) -> Vec<String> {
     } else {
         ""
     };
+    let slot = hsm.slot.iter().map(|slot| format!("slot {slot}: "));
     let mut lines = vec![
-        hsm.name.clone(),
+        slot.chain([hsm.name.clone()]).collect(),
         format!(
             "  {}{}{serving}{left_alone}",
             hsm.state,

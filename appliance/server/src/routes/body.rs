@@ -6,10 +6,13 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::{JsonBody, Payload};
+use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+
+use strongroom_wire::problem::Code;
 
 use crate::config::Limits;
 use crate::problems::Failure;
@@ -57,9 +60,40 @@ impl<T: DeserializeOwned + 'static, const LARGE: bool> FromRequest for Json<T, L
     }
 }
 
+/// The bytes of a body that is not JSON alone.
+///
+/// # Errors
+///
+/// It is larger than the limit, by what it announces or by what it is, or does not arrive whole.
+pub(crate) async fn bytes(
+    request: &HttpRequest,
+    body: web::Payload,
+    limit: usize,
+) -> Result<web::Bytes, Failure> {
+    let too_large = || {
+        Failure::new(
+            Code::TooLarge,
+            format!("The body is larger than the {limit} bytes that this address takes."),
+        )
+    };
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    match body.to_bytes_limited(limit).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(Failure::new(
+            Code::Malformed,
+            "The body did not arrive whole.",
+        )),
+        Err(_) => Err(too_large()),
+    }
+}
+
 /// What stands in a JSON object. By itself serde takes an array for a structure as well, member by member, and an empty one for a
 /// structure of which everything may be left out.
-struct Object<T>(T);
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -162,22 +162,7 @@ pub(super) async fn import(
     limits: web::Data<BodyLimits>,
     keystore: OpenKeystore,
 ) -> Answer {
-    let limit = limits.of(true);
-    let body = match body.to_bytes_limited(limit).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            return Err(Failure::new(
-                Code::Malformed,
-                "The body did not arrive whole.",
-            ));
-        }
-        Err(_) => {
-            return Err(Failure::new(
-                Code::TooLarge,
-                format!("The body is larger than the {limit} bytes that this address takes."),
-            ));
-        }
-    };
+    let body = bytes(&request, body, limits.of(true)).await?;
     let manifest = read_manifest(&request, &body)?;
     let shared = keystore.clone();
     let devices = ask(keystore, move |keystore| {
@@ -279,6 +264,7 @@ fn read_manifest(request: &HttpRequest, body: &[u8]) -> Result<ImportDevices, Fa
             })
         }
         Some(json) if json == ContentType::json().to_string() => serde_json::from_slice(body)
+            .map(|Object(manifest)| manifest)
             .map_err(|error| {
                 actix_web::error::JsonPayloadError::Deserialize(serde_json::Error::custom(error))
                     .into()

@@ -6,9 +6,12 @@ use actix_web::App;
 use strongroom_wire::audit::Act;
 use strongroom_wire::problem::{Code, MEDIA_TYPE, Problem};
 use utoipa::openapi::extensions::Extensions;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder, Schema, SecurityRequirement};
+use utoipa::openapi::{
+    Content, OpenApi, Ref, RefOr, Required, ResponseBuilder, Schema, SecurityRequirement,
+};
 use utoipa::{OpenApi as _, PartialSchema as _, ToSchema as _};
 use utoipa_actix_web::AppExt as _;
 
@@ -145,6 +148,20 @@ fn complete(operation: &mut Operation) {
         .build();
     let responses = &mut operation.responses.responses;
     responses.insert("default".to_owned(), problem.into());
+    let parameters = operation.parameters.get_or_insert_default();
+    parameters.push(RefOr::T(
+        ParameterBuilder::new()
+            .name("Strongroom-Domain")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "The domain that the request is for; without it, the one that the host name stands for, or else the appliance's first.",
+            ))
+            .schema(Some(
+                ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)),
+            ))
+            .build(),
+    ));
 }
 
 fn on_listener(operation: &mut Operation, listener: Listener) {

@@ -74,6 +74,7 @@ pub(super) async fn limited<T: Send + 'static>(
     source: IpAddr,
     call: impl FnOnce(&Keystore) -> KeystoreAnswer<T> + Send + 'static,
 ) -> Result<T, Failure> {
+    let account = keystore.budget(&account);
     limits.admit(&account, source)?;
     let answer = ask(keystore, call).await;
     if answer.as_ref().err().is_none_or(Failure::is_fault) {

@@ -28,6 +28,7 @@ pub(super) async fn show(
 ) -> Answer {
     let text = wait_for(move || {
         metrics::state(&gate.health(&storage), gate.statistics().as_ref());
+        metrics::domains(gate.tally().as_ref());
         for (member, status) in gate.hsms() {
             metrics::hsm(member.place.name(), status.as_ref());
         }

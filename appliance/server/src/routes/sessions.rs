@@ -36,7 +36,7 @@ pub(super) async fn start(
     Json(request): Json<StartSignIn>,
     keystore: OpenKeystore,
 ) -> Answer {
-    let account = request.account.clone();
+    let account = keystore.budget(&request.account);
     limits.admit(&account, source)?;
     let answer = ask(keystore, move |keystore| {
         keystore.start_sign_in(source, request)
@@ -67,6 +67,7 @@ pub(super) async fn finish(
     let limited = web::Data::clone(&limits);
     let (account, answer) = wait_for(move || {
         let account = keystore.account_of_sign_in(request.sign_in);
+        let account = account.map(|account| keystore.budget(&account));
         if account.is_none() {
             // Its start has not been counted, as there was none.
             limited.admit_source(source)?;
@@ -106,6 +107,7 @@ pub(super) async fn second_factor(
 ) -> Answer {
     let signed_in = wait_for(move || {
         let account = keystore.account_of_sign_in(request.sign_in);
+        let account = account.map(|account| keystore.budget(&account));
         match &account {
             Some(account) => limits.admit(account, source)?,
             None => limits.admit_source(source)?,
@@ -203,7 +205,7 @@ pub(super) async fn start_step_up(
 ) -> Answer {
     let started = wait_for(move || {
         // Whoever holds the token alone guesses the password here as they would at a sign-in.
-        let account = keystore.own_account(&caller)?.name;
+        let account = keystore.budget(&keystore.own_account(&caller)?.name);
         limits.admit(&account, caller.source)?;
         let answer = keystore.start_step_up(&caller, request);
         let answer = answer.map_err(Failure::from);
@@ -234,6 +236,7 @@ pub(super) async fn finish_step_up(
 ) -> Answer {
     let stepped = wait_for(move || {
         let account = keystore.account_of_sign_in(request.sign_in);
+        let account = account.map(|account| keystore.budget(&account));
         if account.is_none() {
             // Its start has not been counted, as there was none.
             limits.admit_source(caller.source)?;
@@ -285,7 +288,7 @@ pub(super) async fn finish_second_factor_step_up(
     keystore: OpenKeystore,
 ) -> Answer {
     let stepped = wait_for(move || {
-        let account = keystore.own_account(&caller)?.name;
+        let account = keystore.budget(&keystore.own_account(&caller)?.name);
         limits.admit(&account, caller.source)?;
         let answer = keystore.finish_second_factor_step_up(&caller, request);
         let answer = answer.map_err(Failure::from);

@@ -27,6 +27,9 @@ pub(crate) struct Home {
 pub(crate) struct Profile {
     /// The appliance's origin.
     pub(crate) server: String,
+    /// The domain of the appliance; absent: the one that the address stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) domain: Option<String>,
     /// The account's name.
     pub(crate) account: String,
     /// The verifier keys of the appliance's audit log: the one that this device saw first, and those that its user has trusted since.
@@ -147,6 +150,9 @@ fn to_toml(profile: &Profile) -> Result<String, Failure> {
 /// The profile's appliance, vouched for by these certificates.
 pub(crate) fn client(profile: &Profile, ca: &[u8]) -> Result<Client, Failure> {
     let mut client = Client::new(&profile.server, &Roots::from_pem(ca)?)?;
+    if let Some(domain) = &profile.domain {
+        client = client.in_domain(domain)?;
+    }
     for other in &profile.also_known_as {
         client = client.also_known_as(other)?;
     }
@@ -187,6 +193,7 @@ mod tests {
         let profile = Profile {
             verifier_keys: vec!["strongroom.example/default+1234+AAAA".to_owned()],
             server: "https://keys.example.com:8443".to_owned(),
+            domain: Some("acme".to_owned()),
             account: "alice@example.com".to_owned(),
             also_known_as: vec!["https://10.0.0.5:8443".to_owned()],
         };

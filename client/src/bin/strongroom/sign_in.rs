@@ -22,6 +22,9 @@ pub(crate) struct Appliance {
     /// The appliance's address, such as <https://keys.example.com:8443> [default: the profile's].
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    /// The domain of the appliance [default: the profile's, or the one that the address stands for].
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
     /// The certificates of the authority that vouches for it, in PEM [default: the profile's].
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -117,8 +120,11 @@ impl Login {
         };
         let session = if let Some(identity) = identity {
             let roots = Roots::from_pem(&chosen.ca)?;
-            Client::with_identity(&chosen.profile.server, &roots, &identity)?
-                .sign_in_by_certificate()?
+            let mut client = Client::with_identity(&chosen.profile.server, &roots, &identity)?;
+            if let Some(domain) = &chosen.profile.domain {
+                client = client.in_domain(domain)?;
+            }
+            client.sign_in_by_certificate()?
         } else {
             let password = prompt::password(self.password_file.as_deref())?;
             match client.begin_sign_in(&chosen.profile.account, password.as_bytes())? {
@@ -214,6 +220,7 @@ pub(crate) fn status(context: &Context) -> Result<(), Failure> {
     let answer = json!({
         "signed_in": true,
         "server": session.client().origin(),
+        "domain": session.client().domain(),
         "account": account,
         "session": session.id(),
         "expires": session.expires(),
@@ -318,11 +325,14 @@ impl Appliance {
             None => return Err(missing("--ca")),
         };
         let account = account.ok_or_else(|| missing("the account's name"))?;
-        let same = profile.filter(|profile| profile.server == server);
+        let same = profile.filter(|profile| {
+            profile.server == server && (self.domain.is_none() || self.domain == profile.domain)
+        });
         let profile = match same {
             Some(profile) => Profile { account, ..profile },
             None => Profile {
                 server,
+                domain: self.domain.clone(),
                 account,
                 verifier_keys: Vec::new(),
                 also_known_as: Vec::new(),
@@ -354,6 +364,7 @@ mod tests {
         };
         let nothing = Appliance {
             server: None,
+            domain: None,
             ca: None,
         };
         let failure = nothing.choose(&context, Some("alice")).err().unwrap();
@@ -363,10 +374,12 @@ mod tests {
         fs::write(&ca, "one").unwrap();
         let given = Appliance {
             server: Some("https://keys.example.com:8443".to_owned()),
+            domain: Some("acme".to_owned()),
             ca: Some(ca),
         };
         let chosen = given.choose(&context, Some(" Alice@Example.com ")).unwrap();
         assert_eq!(chosen.profile.account, "alice@example.com");
+        assert_eq!(chosen.profile.domain.as_deref(), Some("acme"));
         assert_eq!(chosen.ca, b"one");
 
         let mut profile = chosen.profile;
@@ -378,10 +391,12 @@ mod tests {
 
         let elsewhere = Appliance {
             server: Some("https://other.example.com".to_owned()),
+            domain: None,
             ca: None,
         };
         let chosen = elsewhere.choose(&context, Some("bob")).unwrap();
         assert_eq!(chosen.profile.account, "bob");
+        assert_eq!(chosen.profile.domain, None);
         assert!(chosen.profile.also_known_as.is_empty());
     }
 
@@ -392,6 +407,7 @@ mod tests {
             state: State::Serving,
             hsm,
             storage,
+            failing_domains: 0,
             version: "0.1.0".to_owned(),
         };
         assert_eq!(

@@ -3,11 +3,13 @@
 use rusqlite::{Row, named_params, params};
 use strongroom_wire::id::AccountId;
 
+use super::counts;
 use super::rows::{Rows, all, array, millis, number, numbered, one, optional_bytes, time};
+use crate::domains::Counted;
 use crate::store::{
     AccountKekRecord, AccountRecord, DomainNumber, DomainRecord, MembershipRecord, ReadAccounts,
     StoreError, WriteAccounts, account_state_from, account_state_number, kind_from, kind_number,
-    membership_from, membership_number, policies, roles_bits, roles_from,
+    membership_from, membership_number, policies, roles_bits, roles_from, settings,
 };
 
 pub(super) const ACCOUNT: &str = "SELECT id, domain, name, kind, state, roles, kek_version, oldest_kek_version, created, mac FROM accounts";
@@ -17,7 +19,7 @@ impl ReadAccounts for Rows<'_> {
     fn domain(&self, name: &str) -> Result<Option<DomainRecord>, StoreError> {
         one(
             &mut self.connection().prepare_cached(
-                "SELECT number, name, origin, domain_key, opaque_setup, checkpoint_key, created, policy, mac
+                "SELECT number, name, origin, domain_key, opaque_setup, checkpoint_key, created, policy, settings, mac
                  FROM domains WHERE name = ?1",
             )?,
             [name],
@@ -31,6 +33,8 @@ impl ReadAccounts for Rows<'_> {
                     checkpoint_key: array(row, "checkpoint_key", "domain")?,
                     created: time(row, "created", "domain")?,
                     policy: policies::domain_policy_from(optional_bytes(row, "policy", "domain")?)
+                        .ok_or(StoreError::MalformedRow("domain"))?,
+                    settings: settings::from_bytes(optional_bytes(row, "settings", "domain")?)
                         .ok_or(StoreError::MalformedRow("domain"))?,
                     mac: array(row, "mac", "domain")?,
                 })
@@ -121,6 +125,10 @@ impl ReadAccounts for Rows<'_> {
             membership,
         )
     }
+
+    fn count(&self, domain: DomainNumber, of: Counted) -> Result<u64, StoreError> {
+        counts::count(self.connection(), domain, of)
+    }
 }
 
 impl WriteAccounts for Rows<'_> {
@@ -128,8 +136,8 @@ impl WriteAccounts for Rows<'_> {
         self.connection()
             .prepare_cached(
                 "INSERT INTO domains
-                 (number, name, origin, domain_key, opaque_setup, checkpoint_key, created, policy, mac)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 (number, name, origin, domain_key, opaque_setup, checkpoint_key, created, policy, settings, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 domain.number,
@@ -140,6 +148,7 @@ impl WriteAccounts for Rows<'_> {
                 domain.checkpoint_key,
                 millis(domain.created),
                 policies::domain_policy(&domain.policy),
+                settings::to_bytes(&domain.settings),
                 domain.mac,
             ])?;
         Ok(())
@@ -152,6 +161,18 @@ impl WriteAccounts for Rows<'_> {
             .execute(params![
                 domain.number,
                 policies::domain_policy(&domain.policy),
+                domain.mac,
+            ])?;
+        Ok(changed == 1)
+    }
+
+    fn set_domain_settings(&mut self, domain: &DomainRecord) -> Result<bool, StoreError> {
+        let changed = self
+            .connection()
+            .prepare_cached("UPDATE domains SET settings = ?2, mac = ?3 WHERE number = ?1")?
+            .execute(params![
+                domain.number,
+                settings::to_bytes(&domain.settings),
                 domain.mac,
             ])?;
         Ok(changed == 1)

@@ -37,6 +37,7 @@ const COLUMNS: &[(&str, &str, Column)] = &[
     ("domains", "checkpoint_key", Covered),
     ("domains", "created", Covered),
     ("domains", "policy", Covered),
+    ("domains", "settings", Covered),
     ("domains", "mac", Proof),
     ("accounts", "id", Covered),
     ("accounts", "domain", Covered),

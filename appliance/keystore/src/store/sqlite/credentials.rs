@@ -6,8 +6,8 @@ use strongroom_wire::id::{AccountId, SessionId};
 
 use super::rows::{Rows, all, array, flag, millis, number, numbered, one, optional_time, time};
 use crate::store::{
-    CredentialKind, CredentialRecord, ReadCredentials, SessionRecord, StoreError, WriteCredentials,
-    credential_from, credential_number, strength_from, strength_number,
+    CredentialKind, CredentialRecord, DomainNumber, ReadCredentials, SessionRecord, StoreError,
+    WriteCredentials, credential_from, credential_number, strength_from, strength_number,
 };
 
 pub(super) const SESSION: &str = "SELECT token_hash, id, account, created, expires, source, strength, confirmed, kek_version, sealed, \
@@ -170,6 +170,16 @@ impl WriteCredentials for Rows<'_> {
             .prepare_cached("DELETE FROM sessions WHERE account = ?1")?
             .execute([account.as_bytes()])?;
         Ok(())
+    }
+
+    fn end_all_sessions(&mut self, domain: DomainNumber) -> Result<u64, StoreError> {
+        let ended = self
+            .connection()
+            .prepare_cached(
+                "DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE domain = ?1)",
+            )?
+            .execute([domain])?;
+        Ok(ended as u64)
     }
 
     fn forget_expired(&mut self, now: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError> {

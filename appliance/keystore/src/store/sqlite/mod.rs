@@ -6,11 +6,13 @@
 //! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
 //! | `accounts`, `credentials`, `people`, `keys`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
 //! | `copy` | a consistent copy of a database that is in use |
+//! | `counts` | how much there is in a database: for quotas, and for operators |
 //! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
 
 mod accounts;
 mod audit;
 mod copy;
+mod counts;
 #[cfg(test)]
 mod coverage;
 mod credentials;
@@ -31,6 +33,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 pub use self::copy::{check_database, copy_database};
+pub use self::counts::count_database;
 use self::rows::Rows;
 use self::writer::Writer;
 use super::{Act, Snapshot, Store, StoreError};

@@ -39,6 +39,9 @@ pub(crate) struct New {
 /// `ceremony renew`.
 #[derive(Debug, Args)]
 pub(crate) struct Renew {
+    /// The domain; the first one unless it is said.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
     #[command(flatten)]
     people: People,
     #[command(flatten)]
@@ -108,7 +111,7 @@ impl Attended for Ceremony<'_> {
 impl Renew {
     pub(super) fn run(&self, config: &Path) -> anyhow::Result<ExitCode> {
         let mut terminal = Terminal::open()?;
-        let appliance = Stopped::take(config)?;
+        let appliance = Stopped::take(config, self.domain.as_deref())?;
         let present = self.people.ask(&mut terminal)?;
         terminal.say(&plan(
             &present,

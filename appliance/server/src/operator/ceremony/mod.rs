@@ -72,9 +72,10 @@ struct Stopped {
 
 impl Stopped {
     /// Takes the appliance, unless it is running or its database is not as it should be.
-    fn take(config: &Path) -> anyhow::Result<Self> {
-        let config = Config::load(config)?;
-        let folder = DataFolder::lock(&config.data)?;
+    fn take(config: &Path, domain: Option<&str>) -> anyhow::Result<Self> {
+        let site = Config::load(config)?;
+        let folder = DataFolder::lock(&site.data)?;
+        let config = Config::load_domain(config, domain)?;
         let database = config.database();
         let store = SqliteStore::open(&database)
             .with_context(|| format!("the database {} cannot be opened", database.display()))?;

@@ -58,6 +58,9 @@ pub(crate) struct FromBackup {
 /// `ceremony recover folder`.
 #[derive(Debug, Args)]
 pub(crate) struct FromFolder {
+    /// The domain; the first one unless it is said.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
     #[command(flatten)]
     people: People,
     #[command(flatten)]
@@ -217,7 +220,7 @@ impl FromBackup {
 impl FromFolder {
     fn run(&self, config: &Path) -> anyhow::Result<ExitCode> {
         let mut terminal = Terminal::open()?;
-        let appliance = Stopped::take(config)?;
+        let appliance = Stopped::take(config, self.domain.as_deref())?;
         let domain = &appliance.config.domain;
         let recovery = read_recovery(&*appliance.store, domain)?;
         let operators = self.people.ask_operators(&mut terminal)?;

@@ -21,6 +21,9 @@ use crate::config::Place;
 /// `ceremony replicate`.
 #[derive(Debug, Args)]
 pub(crate) struct Replicate {
+    /// The domain; the first one unless it is said.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
     #[command(flatten)]
     people: People,
     #[command(flatten)]
@@ -30,7 +33,7 @@ pub(crate) struct Replicate {
 impl Replicate {
     pub(super) fn run(&self, config: &Path) -> anyhow::Result<ExitCode> {
         let mut terminal = Terminal::open()?;
-        let appliance = Stopped::take(config)?;
+        let appliance = Stopped::take(config, self.domain.as_deref())?;
         let domain = &appliance.config.domain;
         let recovery = read_recovery(&*appliance.store, domain)?;
         let operators = self.people.ask_operators(&mut terminal)?;
