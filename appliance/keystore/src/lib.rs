@@ -8,6 +8,7 @@
 //! | `roles` | what each role may do, and which exclude each other |
 //! | `credentials/` | enrolment, second factors, passkeys, recovery codes |
 //! | `sessions` | OPAQUE sign-in, sessions, their last use and stepping up |
+//! | [`identities`] | sign-in with an identity at an OpenID provider, links, and the memberships that a provider says |
 //! | [`devices`] | devices and the secrets of devices and services: import, fleets, pairing, signed requests |
 //! | `account_recovery` | recovering the account of somebody who has lost their password |
 //! | `invitations`, `mail` | pending accounts for addresses; mail that waits to be sent |
@@ -49,6 +50,7 @@ mod error;
 mod grants;
 mod groups;
 mod hierarchy;
+pub mod identities;
 mod invitations;
 mod keys;
 mod keystore;

@@ -157,12 +157,18 @@ codes! {
     PairingNotFound = "pairing-not-found", 404, "No such pairing";
     /// The account is not known by this name in certificates.
     CertificateNotFound = "certificate-not-found", 404, "No such certificate";
+    /// The account is linked with no such identity.
+    IdentityNotFound = "identity-not-found", 404, "No such identity";
+    /// There is no OpenID provider with this name.
+    ProviderNotFound = "provider-not-found", 404, "No such OpenID provider";
     /// The act would contradict the present state, such as sharing twice with one account.
     Conflict = "conflict", 409, "This contradicts the present state";
     /// A stored record does not match its seal. The act was refused and logged.
     IntegrityFailure = "integrity-failure", 500, "A stored record does not match its seal";
     /// The HSM cannot be reached; nothing was done.
     HsmUnavailable = "hsm-unavailable", 503, "The HSM cannot be reached";
+    /// The OpenID provider cannot be reached or does not answer as it should; nothing was done.
+    ProviderUnavailable = "provider-unavailable", 503, "The OpenID provider cannot be reached";
     /// The appliance is sealed: it answers nothing else until its operators unseal it.
     Sealed = "sealed", 503, "The appliance is sealed";
     /// The storage does not take writes, or the appliance is overloaded or stopping; nothing was done.

@@ -9,11 +9,13 @@
 //! | [`records`] | the records and their canonical encodings |
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
+//! | `identities` | identities at OpenID providers: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
 
 mod devices;
+mod identities;
 mod numbers;
 mod people;
 mod policies;
@@ -32,6 +34,9 @@ use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
 pub use devices::{
     AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord, ReadDevices,
     WriteDevices,
+};
+pub use identities::{
+    IdentityLinkRecord, IdentityMembershipRecord, ReadIdentities, WriteIdentities,
 };
 pub(crate) use numbers::*;
 pub use people::{
@@ -71,6 +76,7 @@ pub trait Snapshot:
     + ReadCredentials
     + ReadDevices
     + ReadPeople
+    + ReadIdentities
     + ReadKeys
     + ReadGrants
     + ReadRotation
@@ -86,6 +92,7 @@ pub trait Transaction:
     + WriteCredentials
     + WriteDevices
     + WritePeople
+    + WriteIdentities
     + WriteKeys
     + WriteGrants
     + WriteRotation
