@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use strongroom_wire::account::{AccountKind, AccountState, Done};
 use strongroom_wire::audit::Act;
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::oidc::{Identities, Identity};
 
 use super::{Claimed, IdentityRules, NOT_LINKED, linked, log};
 use crate::accounts::{check_name, new_account};
-use crate::act::{Presented, Scope, View};
+use crate::act::{Caller, Presented, Scope, View};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, IdentityLinkRecord};
@@ -40,18 +41,21 @@ impl Keystore {
         })
     }
 
+    /// The caller's account, if it may be linked with an identity: what is asked before its holder is sent to a provider.
+    pub fn begin_identity_link(&self, caller: &Presented) -> Answer<AccountId> {
+        self.core.look(caller, |view, caller, _| {
+            may_link(caller, view.now)?;
+            Ok(caller.account.id)
+        })
+    }
+
     /// Links the caller's account with an identity, with which it can be signed in from then on.
     pub fn link_identity(&self, caller: &Presented, claimed: Claimed) -> Answer<Done> {
         let presented = caller.clone();
         self.core
             .act(Act::IdentityLink, caller.source, move |scope| {
                 let caller = scope.authenticate(&presented)?;
-                caller.require_recent(scope.now)?;
-                if caller.account.kind != AccountKind::Person {
-                    return Err(Error::Invalid(
-                        "Only people sign in at an OpenID provider.".to_owned(),
-                    ));
-                }
+                may_link(&caller, scope.now)?;
                 if linked(scope, &claimed)?.is_some() {
                     return Err(Error::Conflict(
                         "An account is linked with this identity already.".to_owned(),
@@ -173,6 +177,15 @@ impl Keystore {
         })
         .inspect_err(|refusal| log(&refusal.error))
     }
+}
+
+fn may_link(caller: &Caller, now: Timestamp) -> Result<(), Error> {
+    if caller.account.kind != AccountKind::Person {
+        return Err(Error::Invalid(
+            "Only people sign in at an OpenID provider.".to_owned(),
+        ));
+    }
+    caller.require_recent(now)
 }
 
 /// Makes an account for an identity.
