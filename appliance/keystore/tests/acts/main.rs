@@ -20,6 +20,7 @@ mod certificates;
 mod devices;
 mod groups;
 mod house;
+mod identities;
 mod keys;
 mod log;
 mod policies;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         backups::TRIALS,
         certificates::TRIALS,
         groups::TRIALS,
+        identities::TRIALS,
         devices::TRIALS,
         keys::TRIALS,
         log::TRIALS,

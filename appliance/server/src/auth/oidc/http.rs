@@ -14,8 +14,6 @@ use rustls_pki_types::pem::PemObject as _;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
-/// How long one request may take, from looking up the name to the answer's last byte.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// How much of an answer is read, in bytes.
 const LONGEST_ANSWER: u64 = 1024 * 1024;
 
@@ -39,8 +37,9 @@ pub(super) enum AuthoritiesError {
 pub(super) struct NoAnswer(#[from] ureq::Error);
 
 impl Http {
-    /// Trusts the authorities in this file, in PEM, and no others.
-    pub(super) fn new(authorities: &Path) -> Result<Self, AuthoritiesError> {
+    /// Trusts the authorities in this file, in PEM, and no others. One request may take so long, from looking up the name to the answer's
+    /// last byte.
+    pub(super) fn new(authorities: &Path, deadline: Duration) -> Result<Self, AuthoritiesError> {
         let pem = fs::read(authorities)?;
         let mut known = RootCertStore::empty();
         let mut roots = Vec::new();
@@ -66,7 +65,7 @@ impl Http {
             // A provider that redirects the appliance could make it ask anything of anybody.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_global(Some(DEADLINE))
+            .timeout_global(Some(deadline))
             .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")))
             .build();
         Ok(Self(agent.into()))

@@ -43,6 +43,8 @@ pub(crate) use self::provider::SetupError;
 
 /// How long a sign-in waits for its end: people look for their second factor in the meantime.
 const LIFETIME: Duration = Duration::from_mins(10);
+/// How long a provider may take to answer one request.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// The most sign-ins that are under way at once.
 const MOST: usize = 10_000;
 /// After how many seconds it makes sense to ask a provider again that did not answer.
@@ -91,7 +93,13 @@ pub(crate) enum Unproved {
 impl Oidc {
     /// The providers that the configuration names.
     pub(crate) fn new(settings: &[config::OidcProvider]) -> Result<Self, SetupError> {
-        let providers = settings.iter().map(Provider::new);
+        Self::within(settings, DEADLINE)
+    }
+
+    fn within(settings: &[config::OidcProvider], deadline: Duration) -> Result<Self, SetupError> {
+        let providers = settings
+            .iter()
+            .map(|settings| Provider::new(settings, deadline));
         Ok(Self {
             providers: providers.collect::<Result<_, _>>()?,
             pending: Mutex::default(),

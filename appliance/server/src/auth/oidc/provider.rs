@@ -149,7 +149,10 @@ pub(super) enum ProviderError {
 }
 
 impl Provider {
-    pub(super) fn new(settings: &config::OidcProvider) -> Result<Self, SetupError> {
+    pub(super) fn new(
+        settings: &config::OidcProvider,
+        deadline: Duration,
+    ) -> Result<Self, SetupError> {
         let failed = |problem| SetupError {
             provider: settings.name.clone(),
             problem,
@@ -168,7 +171,7 @@ impl Provider {
             issuer: IssuerUrl::new(settings.issuer.clone())
                 .map_err(|_| failed(SetupProblem::Issuer))?,
             secret,
-            http: Http::new(ca)
+            http: Http::new(ca, deadline)
                 .map_err(|error| failed(SetupProblem::Authorities(ca.clone(), error)))?,
             settings: settings.clone(),
             known: Mutex::default(),
