@@ -43,7 +43,12 @@ impl Core {
                 }
                 None => Ok(Vec::new()),
             }
-        })?;
+        });
+        let removed = match removed {
+            // The act meets it as well, and records it.
+            Err(error) if error.is_tampering() => Vec::new(),
+            removed => removed?,
+        };
         removed
             .into_iter()
             .filter_map(|group| Some((group.id, group.kek_version.checked_add(1)?)))
@@ -89,6 +94,7 @@ pub(super) fn bring_in_line(
         scope.tx.remove_member(group.id, account.id)?;
         record(scope, account.id, group.id, Act::IdentityGroupRemove)?;
         begin_kek_rotation(scope, group, kek)?;
+        scope.detail.note = None;
     }
     Ok(())
 }

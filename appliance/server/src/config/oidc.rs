@@ -31,6 +31,9 @@ pub(crate) struct OidcProvider {
     /// The claim that is the account's name.
     #[serde(default = "default_name_claim")]
     pub(crate) name_claim: String,
+    /// Patterns of the names that it may give accounts by, such as `*@example.com`.
+    #[serde(default = "default_names")]
+    pub(crate) names: Vec<String>,
     /// The claim with the groups.
     #[serde(default = "default_groups_claim")]
     pub(crate) groups_claim: String,
@@ -165,6 +168,10 @@ fn default_scopes() -> Vec<String> {
 
 fn default_name_claim() -> String {
     "preferred_username".to_owned()
+}
+
+fn default_names() -> Vec<String> {
+    vec!["*".to_owned()]
 }
 
 fn default_groups_claim() -> String {

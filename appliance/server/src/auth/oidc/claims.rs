@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use strongroom_keystore::identities::{Claimed, ClaimedGroups};
 use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::invitation::fits;
 use strongroom_wire::session::SignInStrength;
 
 use crate::config;
@@ -41,7 +42,10 @@ pub(super) fn claimed(
     Ok(Claimed {
         issuer: settings.issuer.clone(),
         subject: subject.to_owned(),
-        name: name(settings, claims),
+        name: name(settings, claims).filter(|name| {
+            let name = name.trim().to_lowercase();
+            settings.names.iter().any(|pattern| fits(pattern, &name))
+        }),
         groups: groups(settings, &claims.additional_claims().0),
         strength: strength(settings, claims),
         authenticated: authenticated.map(Timestamp::from_millis),

@@ -574,6 +574,11 @@ fn names_and_groups_count_as_the_settings_say() {
     });
     assert_eq!(own.unwrap().name.as_deref(), Some("alice@corp"));
 
+    for (names, given) in [("*@Example.com", true), ("*@example.org", false)] {
+        let claimed = claimed(&format!("names = [{names:?}]\n"), &|_| {}).unwrap();
+        assert_eq!(claimed.name.is_some(), given, "{names}");
+    }
+
     let groups = "groups_claim = \"roles\"\ngroups = { a = \"group-a\" }\n";
     let one = claimed(groups, &|claims| claims["roles"] = json!("a")).unwrap();
     assert_eq!(one.groups.unwrap().held, ["group-a"]);
