@@ -7,7 +7,7 @@
 //! # let client = strongroom_client::Client::new("https://keys.example.com:8443", &strongroom_client::Roots::from_pem(b"")?)?;
 //! # fn open_browser(_: &str) {}
 //! # fn wait_for_browser() -> String { String::new() }
-//! let waiting = client.begin_oidc_sign_in("corp", "http://127.0.0.1:49152/signed-in")?;
+//! let waiting = client.begin_oidc_sign_in("corp", "http://127.0.0.1:49152/signed-in", false)?;
 //! open_browser(waiting.authorization_url());
 //! let session = waiting.finish(&wait_for_browser())?;
 //! # Ok(())
@@ -49,7 +49,8 @@ impl Client {
     }
 
     /// Begins a sign-in at an OpenID provider. The browser comes back to `redirect_uri`: `http://127.0.0.1:PORT/PATH`, where the caller listens
-    /// (RFC 8252 section 7.3).
+    /// (RFC 8252 section 7.3). A `fresh` one makes the provider ask its user to sign in although they have done so already: for what needs a
+    /// recent sign-in.
     ///
     /// The nonce of the ID token commits to a key that this end has made for this sign-in, to which the appliance seals the session's
     /// transport key: a proxy between the two ends can neither read what is released in the session nor put its own key in.
@@ -62,9 +63,13 @@ impl Client {
         &self,
         provider: &str,
         redirect_uri: &str,
+        fresh: bool,
     ) -> Result<OidcSignIn, ClientError> {
         let key = EphemeralKey::generate();
-        let request = start(provider, &key, redirect_uri);
+        let request = StartOidc {
+            fresh,
+            ..start(provider, &key, redirect_uri)
+        };
         let started = self.call(&Call::post("/v1/sessions/oidc/start").with(&request)?, None)?;
         self.check_nonce(&started, &key)?;
         Ok(OidcSignIn {
@@ -220,6 +225,7 @@ fn start(provider: &str, key: &EphemeralKey, redirect_uri: &str) -> StartOidc {
         provider: provider.to_owned(),
         client_key: Base64(key.public().to_vec()),
         redirect_uri: redirect_uri.to_owned(),
+        fresh: false,
     }
 }
 

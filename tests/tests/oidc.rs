@@ -109,13 +109,25 @@ fn people_sign_in_at_their_enterprises_provider() {
         .enrol("bob@example.com", &code, &password)
         .unwrap_err();
 
+    // A fresh sign-in is one at the provider, too.
+    let port = provider.redirect_port.to_string();
+    let words = [
+        "--oidc",
+        "--fresh",
+        "--no-browser",
+        "--redirect-port",
+        &port,
+        "--json",
+    ];
+    let again = bob.login_at_provider(&words, browse(&provider, "bob"));
+    assert_eq!(again.success().json()["account"]["name"], "bob@example.com");
+
     // The provider's word alone is not enough for an account that somebody holds; its holder's is.
     let imposter = Person::new(&appliance, "carol@example.com");
     let refused = problem(login(&imposter, &provider, "carla"));
     assert_eq!(refused["code"], "sign-in-refused", "{refused}");
     assert!(refused["leaf"].is_u64());
     assert!(appliance.log().contains("its holder has not linked it"));
-    let port = provider.redirect_port.to_string();
     let link = [
         "oidc",
         "link",

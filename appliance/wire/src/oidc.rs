@@ -32,6 +32,9 @@ pub struct StartOidc {
     /// Where the provider sends the user's browser back to: `http://127.0.0.1:PORT/PATH` or `http://[::1]:PORT/PATH` (RFC 8252 section
     /// 7.3), or an address that the site's configuration allows.
     pub redirect_uri: String,
+    /// Whether the provider shall ask its user to sign in although they have done so already: for acts that need a recent sign-in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
 /// The answer to [`StartOidc`].

@@ -125,13 +125,13 @@ impl Command {
 /// Signs in at a provider; an empty name stands for the only one.
 pub(crate) fn sign_in(
     client: &Client,
-    provider: &str,
+    (provider, fresh): (&str, bool),
     browser: &Browser,
     output: Output,
 ) -> Result<Session, Failure> {
     let provider = chosen(client, provider)?;
     let door = Door::open(browser)?;
-    let waiting = client.begin_oidc_sign_in(&provider, &door.address)?;
+    let waiting = client.begin_oidc_sign_in(&provider, &door.address, fresh)?;
     let came_back_to = door.send(
         browser,
         output,

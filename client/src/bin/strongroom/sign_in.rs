@@ -112,6 +112,9 @@ pub(crate) struct Login {
         conflicts_with_all = ["account", "password_file", "certificate", "totp", "recovery_code"]
     )]
     oidc: Option<String>,
+    /// Have the provider ask to sign in although one has: for what needs a recent sign-in.
+    #[arg(long, requires = "oidc")]
+    fresh: bool,
     #[command(flatten)]
     browser: Browser,
 }
@@ -137,7 +140,12 @@ impl Login {
             Client::with_identity(&chosen.profile.server, &roots, &identity)?
                 .sign_in_by_certificate()?
         } else if let Some(provider) = &self.oidc {
-            oidc::sign_in(&client, provider, &self.browser, context.output)?
+            oidc::sign_in(
+                &client,
+                (provider, self.fresh),
+                &self.browser,
+                context.output,
+            )?
         } else {
             let password = prompt::password(self.password_file.as_deref())?;
             match client.begin_sign_in(&chosen.profile.account, password.as_bytes())? {

@@ -35,7 +35,7 @@ use strongroom_wire::problem::{Code, Problem};
 use subtle::ConstantTimeEq as _;
 use url::{Host, Url};
 
-use self::provider::{Provider, ProviderError};
+use self::provider::{Provider, ProviderError, Sent};
 use crate::config;
 use crate::problems::Failure;
 
@@ -67,6 +67,8 @@ struct Pending {
     verifier: PkceCodeVerifier,
     redirect_uri: String,
     client_key: Vec<u8>,
+    /// Whether its user was to sign in anew at the provider.
+    fresh: bool,
     /// The account that is to be linked, where no session is to be opened.
     link: Option<AccountId>,
     expires: Instant,
@@ -150,7 +152,7 @@ impl Oidc {
         fill_with_random(&mut random)?;
         let nonce = oidc::nonce(&random, &request.client_key.0);
         let asked = provider
-            .authorization_url(&request.redirect_uri, &nonce)
+            .authorization_url(&request.redirect_uri, &nonce, request.fresh)
             .map_err(|error| unavailable(&provider.settings.name, &error))?;
         let sign_in = SignInId::generate();
         let started = OidcStarted {
@@ -170,6 +172,7 @@ impl Oidc {
                 verifier: asked.verifier,
                 redirect_uri: request.redirect_uri,
                 client_key: request.client_key.0,
+                fresh: request.fresh,
                 link,
                 expires: Instant::now() + LIFETIME,
             },
@@ -215,8 +218,11 @@ impl Oidc {
             .redeem(
                 &request.code,
                 pending.verifier,
-                &pending.redirect_uri,
-                &pending.nonce,
+                &Sent {
+                    redirect_uri: &pending.redirect_uri,
+                    nonce: &pending.nonce,
+                    fresh: pending.fresh,
+                },
             )
             .map_err(|error| match error {
                 ProviderError::Refused(reason) => Unproved::Refused(reason),

@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::LIFETIME;
 use super::claims::{self, Extra};
 use super::http::{AuthoritiesError, Http, NoAnswer};
 use crate::config;
@@ -107,6 +108,14 @@ pub(super) struct Asked {
     pub(super) verifier: PkceCodeVerifier,
 }
 
+/// How a browser was sent to the provider.
+pub(super) struct Sent<'a> {
+    pub(super) redirect_uri: &'a str,
+    pub(super) nonce: &'a str,
+    /// Whether its user was to sign in anew.
+    pub(super) fresh: bool,
+}
+
 /// Why a provider cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("the OpenID provider {provider} cannot be used: {problem}")]
@@ -119,7 +128,7 @@ pub(crate) struct SetupError {
 enum SetupProblem {
     #[error("client_secret_file {0} cannot be read: {1}")]
     Secret(PathBuf, io::Error),
-    #[error("ca is {0}: {1}")]
+    #[error("ca {0}: {1}")]
     Authorities(PathBuf, AuthoritiesError),
     #[error("its issuer is no URL")]
     Issuer,
@@ -184,6 +193,7 @@ impl Provider {
         &self,
         redirect_uri: &str,
         nonce: &str,
+        fresh: bool,
     ) -> Result<Asked, ProviderError> {
         let _conversation = self.converse()?;
         let client = self.client(&*self.metadata()?, redirect_uri)?;
@@ -201,7 +211,11 @@ impl Provider {
                 request = request.add_scope(Scope::new(scope.clone()));
             }
         }
-        if self.settings.max_age > 0 {
+        if fresh {
+            request = request
+                .add_prompt(CoreAuthPrompt::Login)
+                .set_max_age(Duration::ZERO);
+        } else if self.settings.max_age > 0 {
             request = request.set_max_age(Duration::from_secs(self.settings.max_age.into()));
         }
         let (url, state, _) = request.url();
@@ -217,9 +231,9 @@ impl Provider {
         &self,
         code: &str,
         verifier: PkceCodeVerifier,
-        redirect_uri: &str,
-        nonce: &str,
+        sent: &Sent<'_>,
     ) -> Result<Claimed, ProviderError> {
+        let redirect_uri = sent.redirect_uri;
         let _conversation = self.converse()?;
         let metadata = self.metadata()?;
         let client = self.client(&metadata, redirect_uri)?;
@@ -232,7 +246,7 @@ impl Provider {
         let token = answer
             .id_token()
             .ok_or(ProviderError::Refused("the provider answered no ID token"))?;
-        let nonce = Nonce::new(nonce.to_owned());
+        let nonce = Nonce::new(sent.nonce.to_owned());
         let claims = match token.claims(&Self::verifier(&client), &nonce) {
             Err(ClaimsVerificationError::SignatureVerification(
                 SignatureVerificationError::NoMatchingKey,
@@ -248,17 +262,20 @@ impl Provider {
             tracing::info!(provider = self.settings.name, %error, "an ID token was refused");
             ProviderError::Refused(why(&error))
         })?;
-        self.check_further(claims)?;
+        self.check_further(claims, sent.fresh)?;
         claims::claimed(&self.settings, claims).map_err(ProviderError::Refused)
     }
 
     /// What the library leaves to its user: who the token is for, and how long ago its holder signed in (OpenID Connect Core section 3.1.3.7).
-    fn check_further(&self, claims: &Claims) -> Result<(), ProviderError> {
+    fn check_further(&self, claims: &Claims, fresh: bool) -> Result<(), ProviderError> {
         let party = claims.authorized_party();
         if party.is_some_and(|party| **party != self.settings.client_id) {
             return Err(ProviderError::Refused("the ID token is for another party"));
         }
-        let max_age = u64::from(self.settings.max_age);
+        let max_age = match u64::from(self.settings.max_age) {
+            _ if fresh => LIFETIME.as_secs(),
+            age => age,
+        };
         if max_age > 0 {
             let oldest = now_seconds().saturating_sub(max_age + CLOCK_AHEAD);
             let signed_in = claims

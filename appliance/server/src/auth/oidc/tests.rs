@@ -34,6 +34,8 @@ struct Provider {
     issuer: String,
     _folder: tempfile::TempDir,
     oidc: Oidc,
+    /// Whether sign-ins are to be fresh.
+    fresh: bool,
 }
 
 #[derive(Default)]
@@ -158,6 +160,7 @@ impl Provider {
             issuer,
             _folder: folder,
             oidc: Oidc::within(&[settings], Duration::from_secs(2)).unwrap(),
+            fresh: false,
         }
     }
 
@@ -170,6 +173,7 @@ impl Provider {
             provider: "corp".to_owned(),
             client_key: EphemeralKey::generate().public().into(),
             redirect_uri: "http://127.0.0.1:40000/signed-in".to_owned(),
+            fresh: self.fresh,
         };
         let started = self.oidc.start(request, None).unwrap();
         let url = Url::parse(&started.authorization_url).unwrap();
@@ -492,6 +496,7 @@ fn what_cannot_be_started_says_why() {
         provider: "corp".to_owned(),
         client_key: EphemeralKey::generate().public().into(),
         redirect_uri: redirect_uri.to_owned(),
+        fresh: false,
     };
     for good in [
         "http://127.0.0.1:1/",
@@ -532,6 +537,7 @@ fn a_provider_that_does_not_answer_is_waited_for_no_longer_than_its_time() {
         provider: "corp".to_owned(),
         client_key: EphemeralKey::generate().public().into(),
         redirect_uri: "http://127.0.0.1:1/".to_owned(),
+        fresh: false,
     };
     let since = Instant::now();
     let failure = provider.oidc.start(request(), None).unwrap_err();
@@ -547,6 +553,79 @@ fn a_provider_that_does_not_answer_is_waited_for_no_longer_than_its_time() {
     let failure = deceived.start(request(), None).unwrap_err();
     assert_eq!(failure.code(), Code::ProviderUnavailable);
     assert!(other.says().asked.is_empty());
+}
+
+#[test]
+fn a_fresh_sign_in_is_asked_for_and_has_to_be_one() {
+    let mut provider = Provider::new();
+    provider.fresh = true;
+    let key = Key::new();
+    provider.says().keys = vec![key.jwk("1")];
+    let (_, query) = provider.start();
+    assert_eq!(
+        (query["prompt"].as_str(), query["max_age"].as_str()),
+        ("login", "0")
+    );
+    let with = |ago: Option<i64>| {
+        provider.finish(|mut claims| {
+            if let Some(ago) = ago {
+                claims["auth_time"] = json!(claims["iat"].as_i64().unwrap() - ago);
+            }
+            key.sign("1", &claims)
+        })
+    };
+    with(Some(30)).unwrap();
+    assert!(reason(with(Some(3600))).contains("too long ago"));
+    assert!(reason(with(None)).contains("too long ago"));
+}
+
+#[test]
+fn a_slow_provider_takes_some_threads_and_no_more() {
+    let provider = Provider::new();
+    provider.says().hangs = true;
+    let start = || {
+        let request = StartOidc {
+            provider: "corp".to_owned(),
+            client_key: EphemeralKey::generate().public().into(),
+            redirect_uri: "http://127.0.0.1:1/".to_owned(),
+            fresh: false,
+        };
+        let since = Instant::now();
+        let failure = provider.oidc.start(request, None).unwrap_err();
+        assert_eq!(failure.code(), Code::ProviderUnavailable);
+        since.elapsed()
+    };
+    let waited: Vec<Duration> = thread::scope(|scope| {
+        let starts: Vec<_> = (0..20).map(|_| scope.spawn(start)).collect();
+        starts.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let patient = waited
+        .iter()
+        .filter(|waited| **waited > Duration::from_secs(1));
+    assert_eq!(patient.count(), 16, "{waited:?}");
+}
+
+#[test]
+fn files_that_are_not_there_are_named_at_start() {
+    let provider = Provider::new();
+    let good = &provider.oidc.providers[0].settings;
+    let mut no_secret = good.clone();
+    no_secret.client_secret_file = "/nonexistent/secret".into();
+    let mut no_ca = good.clone();
+    no_ca.ca = "/nonexistent/ca.pem".into();
+    let mut empty_ca = good.clone();
+    empty_ca.ca = good.client_secret_file.clone();
+    for (settings, said) in [
+        (
+            no_secret,
+            "corp cannot be used: client_secret_file /nonexistent/secret",
+        ),
+        (no_ca, "/nonexistent/ca.pem"),
+        (empty_ca, "does not hold certificates in PEM"),
+    ] {
+        let error = Oidc::new(&[settings]).err().unwrap().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }
 
 #[test]
