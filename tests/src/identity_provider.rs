@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,11 +27,13 @@ use url::Url;
 const PYTHON: &str = "STRONGROOM_TEST_PYTHON";
 /// How long the provider may take to start, before the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The provider makes the same access token for one person twice in one second, and then fails to keep it.
+const APART: Duration = Duration::from_millis(1500);
 /// How many pages there are at most between an address and the way back.
 const MOST_PAGES: usize = 12;
 
 /// The appliance's secret at the provider.
-const SECRET: &str = "a secret of the appliance and its provider";
+const SECRET: &str = "nT1_7dE0q-zYxW0uVfGhKJ3k";
 
 /// A provider that runs. Dropping it stops it and removes all that it left.
 pub struct IdentityProvider {
@@ -40,6 +42,8 @@ pub struct IdentityProvider {
     port: u16,
     /// The port of this machine that browsers come back to.
     pub redirect_port: u16,
+    /// When people last signed in.
+    last: Mutex<HashMap<String, Instant>>,
 }
 
 impl IdentityProvider {
@@ -55,6 +59,7 @@ impl IdentityProvider {
             process: None,
             port: free_port(),
             redirect_port: free_port(),
+            last: Mutex::default(),
         };
         provider.configure();
         provider.command(&["install"], "");
@@ -122,11 +127,19 @@ impl IdentityProvider {
     /// Does what somebody does with a browser who is sent to this address: answers where it is sent back to.
     #[must_use]
     pub fn sign_in(&self, address: &str, name: &str) -> String {
+        let last = self.last.lock().unwrap().get(name).copied();
+        if let Some(since) = last {
+            thread::sleep(APART.saturating_sub(since.elapsed()));
+        }
         let mut browser = self.browser();
         let mut page = browser.get(address);
         for _ in 0..MOST_PAGES {
             page = match page {
-                Page::Elsewhere(back) => return back,
+                Page::Elsewhere(back) => {
+                    let mut last = self.last.lock().unwrap();
+                    last.insert(name.to_owned(), Instant::now());
+                    return back;
+                }
                 Page::Here { url, text } => browser.submit(&url, &text, name),
             };
         }
@@ -266,6 +279,14 @@ impl IdentityProvider {
 impl Drop for IdentityProvider {
     fn drop(&mut self) {
         self.stop();
+        if thread::panicking() {
+            let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            let tail = lines[lines.len().saturating_sub(60)..].join("\n");
+            // For whoever looks into why the test failed; there is nobody else to tell.
+            let text = format!("the provider's last words:\n{tail}\n");
+            std::io::stderr().write_all(text.as_bytes()).ok();
+        }
     }
 }
 

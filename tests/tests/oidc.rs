@@ -175,7 +175,7 @@ fn people_sign_in_at_their_enterprises_provider() {
     appliance.stop();
     assert_eq!(appliance.verify_audit()["verified"], true);
     // Neither codes nor tokens are in the log.
-    for secret in ["code=", "eyJ", "id_token"] {
+    for secret in ["/signed-in?", "eyJ", "id_token"] {
         assert!(!appliance.log().contains(secret), "{secret}");
     }
 }

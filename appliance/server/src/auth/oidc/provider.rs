@@ -146,9 +146,9 @@ pub(super) enum ProviderError {
     /// What it says of itself cannot be used.
     #[error("what it says of itself cannot be used: {0}")]
     Metadata(String),
-    /// It does not take the appliance for its client.
-    #[error("it does not take the appliance's client_id and secret: {0}")]
-    Client(String),
+    /// It refuses to redeem codes, such as because it does not take the appliance for its client.
+    #[error("it redeems no code (invalid_client: client_id and its secret are wrong): {0}")]
+    Redeeming(String),
     /// Its answer to a code cannot be read.
     #[error("its answer to a code cannot be read")]
     Answer,
@@ -212,9 +212,10 @@ impl Provider {
             }
         }
         if fresh {
+            // The age makes the token say when it was. None at all would send some browsers round in circles.
             request = request
                 .add_prompt(CoreAuthPrompt::Login)
-                .set_max_age(Duration::ZERO);
+                .set_max_age(LIFETIME);
         } else if self.settings.max_age > 0 {
             request = request.set_max_age(Duration::from_secs(self.settings.max_age.into()));
         }
@@ -393,7 +394,7 @@ fn not_redeemed(
                 ProviderError::Refused("the provider does not take the code")
             }
             // The kind alone: a description may say more than belongs in a log.
-            kind => ProviderError::Client(kind.to_string()),
+            kind => ProviderError::Redeeming(kind.to_string()),
         },
         RequestTokenError::Request(error) => error.into(),
         // The answer holds tokens, so that it is not shown.

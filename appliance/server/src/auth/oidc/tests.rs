@@ -564,7 +564,7 @@ fn a_fresh_sign_in_is_asked_for_and_has_to_be_one() {
     let (_, query) = provider.start();
     assert_eq!(
         (query["prompt"].as_str(), query["max_age"].as_str()),
-        ("login", "0")
+        ("login", "600")
     );
     let with = |ago: Option<i64>| {
         provider.finish(|mut claims| {
