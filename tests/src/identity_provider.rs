@@ -94,11 +94,11 @@ impl IdentityProvider {
     #[must_use]
     pub fn settings(&self, more: &str) -> String {
         format!(
-            "[[oidc]]\nname = \"corp\"\nissuer = {:?}\nclient_id = \"strongroom\"\nclient_secret_file = {:?}\nca = {:?}\n\
+            "[[oidc]]\nname = \"corp\"\nissuer = {:?}\nclient_id = \"strongroom\"\nclient_secret_file = \"{}\"\nca = \"{}\"\n\
              scopes = [\"profile\", \"email\", \"groups\"]\n{more}",
             self.issuer(),
-            self.path("secret"),
-            self.path("certificate.pem"),
+            self.path("secret").display(),
+            self.path("certificate.pem").display(),
         )
     }
 
@@ -332,14 +332,13 @@ impl Browser {
             }
             let request = self.agent.get(url.as_str()).header("cookie", self.cookie());
             let mut response = request.call().unwrap();
-            match self.next(&url, &response) {
-                Some(next) => url = next,
-                None => {
-                    let text = response.body_mut().read_to_string().unwrap();
-                    assert_eq!(response.status(), 200, "{url}: {text}");
-                    return Page::Here { url, text };
-                }
+            if let Some(next) = self.next(&url, &response) {
+                url = next;
+                continue;
             }
+            let text = response.body_mut().read_to_string().unwrap();
+            assert_eq!(response.status(), 200, "{url}: {text}");
+            return Page::Here { url, text };
         }
         panic!("the provider sends the browser round in circles");
     }
