@@ -263,7 +263,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 86);
+        assert_eq!(identifiers.len(), 87);
         let expected = [
             "get /metrics",
             "get /pair",
