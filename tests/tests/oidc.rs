@@ -47,6 +47,34 @@ fn problem(outcome: Outcome) -> Value {
     serde_json::from_str(failed.stderr.lines().last().unwrap()).unwrap()
 }
 
+/// The provider's word alone is not enough for an account that somebody holds; its holder's is.
+fn held_accounts_are_linked_by_their_holders(
+    provider: &IdentityProvider,
+    appliance: &Appliance,
+    carol: &Person,
+    imposter: &Person,
+) {
+    let port = provider.redirect_port.to_string();
+    let refused = problem(login(imposter, provider, "carla"));
+    assert_eq!(refused["code"], "sign-in-refused", "{refused}");
+    assert!(refused["leaf"].is_u64());
+    assert!(appliance.log().contains("its holder has not linked it"));
+    let link = [
+        "oidc",
+        "link",
+        "--no-browser",
+        "--redirect-port",
+        &port,
+        "--json",
+    ];
+    let _ = carol.run_while(&link, browse(provider, "carla")).success();
+    let signed_in = login(imposter, provider, "carla").success().json();
+    assert_eq!(signed_in["account"]["name"], "carol@example.com");
+    let _ = carol.run(&["oidc", "unlink", &provider.issuer()]).success();
+    let refused = problem(login(imposter, provider, "carla"));
+    assert_eq!(refused["code"], "sign-in-refused", "{refused}");
+}
+
 #[test]
 fn people_sign_in_at_their_enterprises_provider() {
     let mut provider = IdentityProvider::start(
@@ -122,26 +150,8 @@ fn people_sign_in_at_their_enterprises_provider() {
     let again = bob.login_at_provider(&words, browse(&provider, "bob"));
     assert_eq!(again.success().json()["account"]["name"], "bob@example.com");
 
-    // The provider's word alone is not enough for an account that somebody holds; its holder's is.
     let imposter = Person::new(&appliance, "carol@example.com");
-    let refused = problem(login(&imposter, &provider, "carla"));
-    assert_eq!(refused["code"], "sign-in-refused", "{refused}");
-    assert!(refused["leaf"].is_u64());
-    assert!(appliance.log().contains("its holder has not linked it"));
-    let link = [
-        "oidc",
-        "link",
-        "--no-browser",
-        "--redirect-port",
-        &port,
-        "--json",
-    ];
-    let _ = carol.run_while(&link, browse(&provider, "carla")).success();
-    let signed_in = login(&imposter, &provider, "carla").success().json();
-    assert_eq!(signed_in["account"]["name"], "carol@example.com");
-    let _ = carol.run(&["oidc", "unlink", &provider.issuer()]).success();
-    let refused = problem(login(&imposter, &provider, "carla"));
-    assert_eq!(refused["code"], "sign-in-refused", "{refused}");
+    held_accounts_are_linked_by_their_holders(&provider, &appliance, &carol, &imposter);
 
     // Who is called otherwise at the provider stays who they are here.
     provider.rename("alice", "carol@example.com");
