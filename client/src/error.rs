@@ -19,6 +19,9 @@ pub enum ClientError {
     /// The password was right, and the account has a second factor that was not given.
     #[error("the account has a second factor: it takes that as well")]
     SecondFactorNeeded,
+    /// The OpenID provider signed nobody in, or the browser came back without what it takes.
+    #[error("the OpenID provider did not sign you in: {0}")]
+    ProviderRefused(String),
     /// The appliance refused. [`Problem::code`] says what to branch on.
     #[error("{}", .0.detail)]
     Refused(Box<Problem>),
@@ -109,6 +112,7 @@ impl ClientError {
             Self::Refused(problem) => matches!(
                 problem.code,
                 Code::HsmUnavailable
+                    | Code::ProviderUnavailable
                     | Code::Sealed
                     | Code::Unavailable
                     | Code::TooManyAttempts

@@ -7,6 +7,7 @@
 //! | [`session`] | the [`Session`] and its two secrets |
 //! | [`credentials`] | authenticator apps, passkeys and recovery codes of the caller's account |
 //! | [`passkeys`] | signing in with a passkey, and registering one |
+//! | [`oidc`] | signing in at the enterprise's OpenID provider, and linking one's account with an identity there |
 //! | [`protection`] | protecting and opening files and streams, each under a key of its own |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`policy`] | usage policies of the domain, of keys and of grants; what they would decide |
@@ -55,6 +56,7 @@ pub mod error;
 pub mod file;
 pub mod keys;
 pub mod object;
+pub mod oidc;
 pub mod passkeys;
 pub mod policy;
 pub mod protection;

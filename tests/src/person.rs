@@ -149,6 +149,21 @@ impl Person {
     /// Runs `strongroom` with these words.
     #[must_use]
     pub fn run(&self, words: &[&str]) -> Outcome {
+        self.run_while(words, |_| {})
+    }
+
+    /// Runs `strongroom login` at an OpenID provider with these words besides the usual ones, while `look` is shown again and again where the
+    /// standard error goes.
+    #[must_use]
+    pub fn login_at_provider(&self, words: &[&str], look: impl FnMut(&Path)) -> Outcome {
+        let ca = path(&self.ca);
+        let usual = ["login", "--server", &self.server, "--ca", &ca];
+        self.run_while(&[&usual[..], words].concat(), look)
+    }
+
+    /// Runs `strongroom` with these words, while `look` is shown again and again where the standard error goes.
+    #[must_use]
+    pub fn run_while(&self, words: &[&str], mut look: impl FnMut(&Path)) -> Outcome {
         let mut command = self.command(words);
         command
             // Files, not pipes: what the command leaves running in the background must not keep us waiting.
@@ -163,6 +178,7 @@ impl Person {
             if let Some(status) = child.try_wait().unwrap() {
                 break status;
             }
+            look(&self.folder.path().join("stderr"));
             if started.elapsed() > PATIENCE {
                 child.kill().ok();
                 child.wait().ok();

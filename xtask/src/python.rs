@@ -1,4 +1,5 @@
-//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against.
+//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, and with the OpenID
+//! provider that they sign in at.
 
 use std::{
     env,
@@ -16,9 +17,12 @@ use crate::{
 /// The first release with the C2SP chunked-encryption format.
 const CRYPTOGRAPHY: &str = "cryptography>=50";
 
-/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`] asks for.
-const HAS_CRYPTOGRAPHY: &str = "import cryptography, sys; \
-    sys.exit(int(cryptography.__version__.split('.')[0]) < 50)";
+/// An OpenID provider, for the tests of sign-in there; they know its pages.
+const CANAILLE: &str = "canaille[front,oidc,server,sqlite]==0.3.6";
+
+/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`] and [`CANAILLE`] ask for.
+const HAS_ALL: &str = "import cryptography, sys, hypercorn, sqlalchemy; from importlib.metadata import version; \
+    sys.exit(int(cryptography.__version__.split('.')[0]) < 50 or version('canaille') != '0.3.6')";
 
 /// Succeeds where Python is new enough and can make virtual environments.
 const CAN_MAKE_VENV: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))";
@@ -37,12 +41,12 @@ pub(crate) fn interpreter() -> Option<PathBuf> {
 /// The Python of the virtual environment in `folder`, which is made anew unless it is good already.
 pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
     let python = folder.join("bin/python");
-    if agrees(&python, HAS_CRYPTOGRAPHY) {
+    if agrees(&python, HAS_ALL) {
         return Ok(python);
     }
     let maker = interpreter().context("there is no Python 3.9 or newer with its venv module")?;
-    say!("Making a Python environment with {CRYPTOGRAPHY} for the tests.");
-    let _spinner = Spinner::start("installing cryptography");
+    say!("Making a Python environment with {CRYPTOGRAPHY} and {CANAILLE} for the tests.");
+    let _spinner = Spinner::start("installing cryptography and canaille");
     process::answer(
         Command::new(maker)
             .args(["-m", "venv", "--clear"])
@@ -55,6 +59,7 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         "--quiet",
         "--disable-pip-version-check",
         CRYPTOGRAPHY,
+        CANAILLE,
     ];
     process::answer(Command::new(&python).args(install))?;
     Ok(python)

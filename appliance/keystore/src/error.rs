@@ -93,6 +93,11 @@ pub enum Error {
         "The sign-in was refused: the certificate stands for no account that may sign in with one."
     )]
     CertificateRefused,
+    /// The sign-in at an OpenID provider is refused. Why is for the log and the leaf: the caller learns no more.
+    #[error(
+        "The sign-in was refused: the OpenID provider's answer does not hold, or no account that may sign in goes with it."
+    )]
+    IdentityRefused(&'static str),
     /// The signed request is too old, or of the future.
     #[error(
         "The request was signed at another time than it is here: it is {0}. Set the clock and sign again."
@@ -176,6 +181,9 @@ pub enum Error {
     /// The account is not known by this name in certificates.
     #[error("The account is not known by this name in certificates.")]
     CertificateNotFound,
+    /// The caller's account is linked with no such identity.
+    #[error("This account is linked with no identity of this issuer.")]
+    IdentityNotFound,
     /// The domain has as much of something as its operators allow it. Only its administrators are told of what.
     #[error("The domain's operators allow it {}, and it has.", if *.tell { .quota.to_string() } else { "no more".to_owned() })]
     QuotaExceeded {
@@ -221,9 +229,10 @@ impl Error {
             Self::NotSignedIn => Code::NotSignedIn,
             Self::SessionElsewhere(..) => Code::SessionElsewhere,
             Self::StepUpRequired(_) => Code::StepUpRequired,
-            Self::SignInRefused | Self::SignatureRefused | Self::CertificateRefused => {
-                Code::SignInRefused
-            }
+            Self::SignInRefused
+            | Self::SignatureRefused
+            | Self::CertificateRefused
+            | Self::IdentityRefused(_) => Code::SignInRefused,
             Self::ClockSkew(_) => Code::ClockSkew,
             Self::Replayed => Code::Replayed,
             Self::EnrolmentRefused => Code::EnrolmentRefused,
@@ -245,6 +254,7 @@ impl Error {
             Self::DeviceNotFound => Code::DeviceNotFound,
             Self::PairingNotFound => Code::PairingNotFound,
             Self::CertificateNotFound => Code::CertificateNotFound,
+            Self::IdentityNotFound => Code::IdentityNotFound,
             Self::QuotaExceeded { .. } => Code::QuotaExceeded,
             Self::Conflict(_) => Code::Conflict,
             Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,
@@ -255,10 +265,11 @@ impl Error {
         }
     }
 
-    /// What the leaf of the refusal says: the code, and the rule where a usage policy refused.
+    /// What the leaf of the refusal says: the code, and the rule where a usage policy refused, or what was wrong with an identity.
     pub(crate) fn note(&self) -> String {
         match self {
             Self::PolicyRefused { rule, .. } => format!("{} {rule}", self.code()),
+            Self::IdentityRefused(reason) => format!("{}: {reason}", self.code()),
             Self::QuotaExceeded { quota, .. } => format!("{} {}", self.code(), quota.of.name()),
             _ => self.code().to_string(),
         }

@@ -8,6 +8,7 @@
 //! | `roles` | what each role may do, and which exclude each other |
 //! | `credentials/` | enrolment, second factors, passkeys, recovery codes |
 //! | `sessions` | OPAQUE sign-in, sessions, their last use and stepping up |
+//! | [`identities`] | sign-in with an identity at an OpenID provider, links, and the memberships that a provider says |
 //! | [`domains`] | what operators do with a domain: suspend, quotas, moving to another HSM, counting |
 //! | [`devices`] | devices and the secrets of devices and services: import, fleets, pairing, signed requests |
 //! | `account_recovery` | recovering the account of somebody who has lost their password |
@@ -51,6 +52,7 @@ mod error;
 mod grants;
 mod groups;
 mod hierarchy;
+pub mod identities;
 mod invitations;
 mod keys;
 mod keystore;

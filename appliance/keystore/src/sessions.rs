@@ -345,6 +345,19 @@ pub(crate) fn open(
     source: IpAddr,
     options: &Options,
 ) -> Result<SignedIn, Error> {
+    let proved = (strength, scope.now);
+    open_proved(scope, account, transport, proved, source, options)
+}
+
+/// As [`open`], of an account whose holder has proved who they are so strongly, at that moment.
+pub(crate) fn open_proved(
+    scope: &mut Scope<'_>,
+    account: &AccountRecord,
+    transport: &TransportKey,
+    (strength, confirmed): (SignInStrength, Timestamp),
+    source: IpAddr,
+    options: &Options,
+) -> Result<SignedIn, Error> {
     scope.detail.actor = Some(account.id);
     scope.detail.subject = None;
     let tell = roles::allow(&account.roles, May::ManageAccounts);
@@ -359,7 +372,7 @@ pub(crate) fn open(
         expires: scope.now.plus_seconds(options.session_lifetime.as_secs()),
         source: source.to_string(),
         strength,
-        confirmed: scope.now,
+        confirmed,
         kek_version: account.kek_version,
         sealed: Vec::new(),
         seen: scope.now,

@@ -3,6 +3,7 @@
 //! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
 
 mod hsm;
+mod oidc;
 mod people;
 
 use std::fs;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_keystore::Options;
 
 pub(crate) use hsm::{Device, Hsm, Member, Place};
+pub(crate) use oidc::OidcProvider;
 pub(crate) use people::{Mail, MailTls, Passkeys};
 
 use crate::domains::registry::{self, Entry, Registry};
@@ -65,6 +67,9 @@ pub(crate) struct Config {
     /// The site's mail relay.
     #[serde(default)]
     pub(crate) mail: Mail,
+    /// The OpenID providers at which people sign in.
+    #[serde(default)]
+    pub(crate) oidc: Vec<OidcProvider>,
     /// The audit log.
     #[serde(default)]
     pub(crate) audit: Audit,
@@ -426,6 +431,7 @@ impl Config {
         }
         self.passkeys.check()?;
         self.mail.check()?;
+        oidc::check(&self.oidc)?;
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
             return Err("a limit of request bodies is below 1024 bytes".to_owned());
         }
@@ -458,7 +464,10 @@ impl Config {
             &mut self.backup.folder,
             &mut self.tls.client_ca,
             &mut self.tls.client_crl,
-        ] {
+        ]
+        .into_iter()
+        .chain(self.oidc.iter_mut().flat_map(OidcProvider::paths))
+        {
             if !path.as_os_str().is_empty() {
                 *path = folder.join(&*path).components().collect();
             }

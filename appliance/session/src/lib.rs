@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`opaque`] | the one OPAQUE (RFC 9807) cipher suite of Strongroom and its key stretching |
 //! | [`passkey`] | what a passkey signs, and the transport key of the session that it opens |
+//! | [`oidc`] | what an ID token's nonce commits to, and the transport key of the session that it opens |
 //! | [`signature`] | requests that devices and services sign with their accounts' secrets: RFC 9421, `hmac-sha256` |
 //! | [`certificate`] | the transport key of a session that a client certificate opened |
 //! | [`factory`] | new devices' secrets, wrapped to the key of the factory that builds the devices: HPKE (RFC 9180) with X-Wing |
@@ -17,6 +18,7 @@
 
 pub mod certificate;
 pub mod factory;
+pub mod oidc;
 pub mod opaque;
 pub mod passkey;
 pub mod signature;

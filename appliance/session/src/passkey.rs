@@ -75,13 +75,24 @@ impl EphemeralKey {
         session: SessionId,
         sealed: &SealedTransportKey,
     ) -> Result<TransportKey, SealError> {
+        self.open_with(INFO, sign_in, session, sealed)
+    }
+
+    /// As [`Self::open`], for the kind of sign-in that `info` names.
+    pub(crate) fn open_with(
+        &self,
+        info: &[u8],
+        sign_in: SignInId,
+        session: SessionId,
+        sealed: &SealedTransportKey,
+    ) -> Result<TransportKey, SealError> {
         let encapsulated =
             <XWing as Kem>::EncappedKey::from_bytes(&sealed.encapsulated).map_err(|_| SealError)?;
         let opened = hpke::single_shot_open::<AesGcm256, HkdfSha512, XWing>(
             &OpModeR::Base,
             &self.private,
             &encapsulated,
-            INFO,
+            info,
             &sealed.ciphertext,
             &associated_data(sign_in, session),
         )
@@ -118,11 +129,22 @@ pub fn seal(
     session: SessionId,
     key: &TransportKey,
 ) -> Result<SealedTransportKey, SealError> {
+    seal_with(INFO, public, sign_in, session, key)
+}
+
+/// As [`seal`], for the kind of sign-in that `info` names.
+pub(crate) fn seal_with(
+    info: &[u8],
+    public: &[u8],
+    sign_in: SignInId,
+    session: SessionId,
+    key: &TransportKey,
+) -> Result<SealedTransportKey, SealError> {
     let public = <XWing as Kem>::PublicKey::from_bytes(public).map_err(|_| SealError)?;
     let (encapsulated, ciphertext) = hpke::single_shot_seal::<AesGcm256, HkdfSha512, XWing>(
         &OpModeS::Base,
         &public,
-        INFO,
+        info,
         key.as_bytes(),
         &associated_data(sign_in, session),
     )

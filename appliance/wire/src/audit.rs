@@ -149,6 +149,16 @@ acts! {
     RecoveryFinish = 85, "account-recovery.finish";
     /// Mail was handed to the site's relay, or given up.
     MailSend = 86, "mail.send";
+    /// An account was linked with an identity at an OpenID provider.
+    IdentityLink = 90, "identity.link";
+    /// The link of an account with an identity was removed.
+    IdentityUnlink = 91, "identity.unlink";
+    /// An account was created for an identity that signed in for the first time.
+    IdentityCreate = 92, "identity.create";
+    /// A group got a member because an OpenID provider says so.
+    IdentityGroupAdd = 93, "identity.group-add";
+    /// A group lost a member because an OpenID provider does not say so any more.
+    IdentityGroupRemove = 94, "identity.group-remove";
     /// A domain was made on the appliance: in the log of its first domain, by number.
     DomainCreate = 100, "domain.create";
     /// An operator suspended the domain: its sessions ended, and nobody is answered until it is resumed.

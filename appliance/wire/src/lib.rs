@@ -11,6 +11,7 @@
 //! | [`invitation`] | inviting an address that has no account, and the policy for that |
 //! | [`session`] | sign-in by OPAQUE (RFC 9807) and the sessions it opens |
 //! | [`certificate`] | sign-in by client certificate |
+//! | [`oidc`] | sign-in at the enterprise's OpenID provider, and the identities that accounts are linked with |
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants and rights |
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
@@ -37,6 +38,7 @@ pub mod health;
 pub mod id;
 pub mod invitation;
 pub mod key;
+pub mod oidc;
 pub mod policy;
 pub mod problem;
 pub mod recovery;

@@ -157,6 +157,10 @@ codes! {
     PairingNotFound = "pairing-not-found", 404, "No such pairing";
     /// The account is not known by this name in certificates.
     CertificateNotFound = "certificate-not-found", 404, "No such certificate";
+    /// The account is linked with no such identity.
+    IdentityNotFound = "identity-not-found", 404, "No such identity";
+    /// There is no OpenID provider with this name.
+    ProviderNotFound = "provider-not-found", 404, "No such OpenID provider";
     /// The appliance serves no such domain, or its operators have suspended it: which of the two, only they know.
     DomainUnavailable = "domain-unavailable", 404, "The appliance does not serve this domain";
     /// The domain has as much of something as its operators allow it.
@@ -169,6 +173,8 @@ codes! {
     IntegrityFailure = "integrity-failure", 500, "A stored record does not match its seal";
     /// The HSM cannot be reached; nothing was done.
     HsmUnavailable = "hsm-unavailable", 503, "The HSM cannot be reached";
+    /// The OpenID provider cannot be reached or does not answer as it should; nothing was done.
+    ProviderUnavailable = "provider-unavailable", 503, "The OpenID provider cannot be reached";
     /// The appliance is sealed: it answers nothing else until its operators unseal it.
     Sealed = "sealed", 503, "The appliance is sealed";
     /// The storage does not take writes, or the appliance is overloaded or stopping; nothing was done.

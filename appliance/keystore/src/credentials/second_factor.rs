@@ -117,7 +117,7 @@ impl Factors {
     }
 
     /// Whether there is one that a password shall not be enough without.
-    fn are_any(&self) -> bool {
+    pub(crate) fn are_any(&self) -> bool {
         self.totp.is_some() || !self.passkeys.is_empty()
     }
 

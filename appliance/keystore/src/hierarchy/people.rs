@@ -5,7 +5,10 @@ use zeroize::Zeroizing;
 use super::Domain;
 use crate::error::Error;
 use crate::seal;
-use crate::store::{AccountRecoveryRecord, InvitationRecord, PasskeyRecord};
+use crate::store::{
+    AccountRecoveryRecord, IdentityLinkRecord, IdentityMembershipRecord, InvitationRecord,
+    PasskeyRecord,
+};
 
 impl Domain {
     /// How the appliance calls itself to authenticator apps.
@@ -63,6 +66,38 @@ impl Domain {
         self.integrity
             .check(&invitation.canonical(), &invitation.mac, "invitation")?;
         Ok(invitation)
+    }
+
+    pub(crate) fn check_identity_link(
+        &self,
+        link: IdentityLinkRecord,
+    ) -> Result<IdentityLinkRecord, Error> {
+        self.integrity
+            .check(&link.canonical(), &link.mac, "identity")?;
+        Ok(link)
+    }
+
+    pub(crate) fn authenticate_identity_link(&self, link: &mut IdentityLinkRecord) {
+        link.mac = self.integrity.mac(&link.canonical());
+    }
+
+    pub(crate) fn check_identity_membership(
+        &self,
+        membership: IdentityMembershipRecord,
+    ) -> Result<IdentityMembershipRecord, Error> {
+        self.integrity.check(
+            &membership.canonical(),
+            &membership.mac,
+            "identity's membership",
+        )?;
+        Ok(membership)
+    }
+
+    pub(crate) fn authenticate_identity_membership(
+        &self,
+        membership: &mut IdentityMembershipRecord,
+    ) {
+        membership.mac = self.integrity.mac(&membership.canonical());
     }
 
     pub(crate) fn authenticate_invitation(&self, invitation: &mut InvitationRecord) {

@@ -10,11 +10,13 @@
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `settings` | what operators have set for a domain, in its column and in the canonical encoding |
+//! | `identities` | identities at OpenID providers: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
 
 mod devices;
+mod identities;
 mod numbers;
 mod people;
 mod policies;
@@ -36,6 +38,9 @@ use crate::domains::Counted;
 pub use devices::{
     AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord, ReadDevices,
     WriteDevices,
+};
+pub use identities::{
+    IdentityLinkRecord, IdentityMembershipRecord, ReadIdentities, WriteIdentities,
 };
 pub(crate) use numbers::*;
 pub use people::{
@@ -75,6 +80,7 @@ pub trait Snapshot:
     + ReadCredentials
     + ReadDevices
     + ReadPeople
+    + ReadIdentities
     + ReadKeys
     + ReadGrants
     + ReadRotation
@@ -90,6 +96,7 @@ pub trait Transaction:
     + WriteCredentials
     + WriteDevices
     + WritePeople
+    + WriteIdentities
     + WriteKeys
     + WriteGrants
     + WriteRotation

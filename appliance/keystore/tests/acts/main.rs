@@ -21,6 +21,7 @@ mod certificates;
 mod devices;
 mod groups;
 mod house;
+mod identities;
 mod keys;
 mod log;
 mod pairing;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         backups::TRIALS,
         certificates::TRIALS,
         groups::TRIALS,
+        identities::TRIALS,
         devices::TRIALS,
         keys::TRIALS,
         log::TRIALS,

@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use utoipa_actix_web::AppExt as _;
 
 use crate::auth::limits::SignInLimits;
+use crate::auth::oidc::Oidc;
 use crate::auth::signed;
 use crate::background::Housekeeping;
 use crate::config::Config;
@@ -60,6 +61,7 @@ pub(crate) struct Arguments {
 struct Shared {
     gate: web::Data<Gate>,
     limits: web::Data<SignInLimits>,
+    oidc: web::Data<Oidc>,
     body_limits: web::Data<BodyLimits>,
     storage: web::Data<NewestStorage>,
     metrics: web::Data<PrometheusHandle>,
@@ -91,6 +93,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let shared = Shared {
         gate: web::Data::from(Arc::clone(&gate)),
         limits: web::Data::new(SignInLimits::new(&config.limits)),
+        oidc: web::Data::new(Oidc::new(&config.oidc)?),
         body_limits: web::Data::new(BodyLimits::from(&config.limits)),
         storage: web::Data::default(),
         metrics: web::Data::new(metrics::start()?),
@@ -160,6 +163,7 @@ fn server(
             .app_data(web::Data::clone(&table))
             .app_data(web::Data::clone(&shared.gate))
             .app_data(web::Data::clone(&shared.limits))
+            .app_data(web::Data::clone(&shared.oidc))
             .app_data(web::Data::clone(&shared.body_limits))
             .app_data(web::Data::clone(&shared.storage))
             .app_data(web::Data::clone(&shared.metrics))

@@ -19,7 +19,7 @@ use strongroom_wire::id::AccountId;
 use strongroom_wire::problem::Code;
 use tokio::sync::mpsc;
 
-use super::body::Json;
+use super::body::{self, Json, Object};
 use super::{Answer, BodyLimits, acted, ask, shown};
 use crate::auth::Caller;
 use crate::gate::OpenKeystore;
@@ -162,7 +162,7 @@ pub(super) async fn import(
     limits: web::Data<BodyLimits>,
     keystore: OpenKeystore,
 ) -> Answer {
-    let body = bytes(&request, body, limits.of(true)).await?;
+    let body = body::bytes(&request, body, limits.of(true)).await?;
     let manifest = read_manifest(&request, &body)?;
     let shared = keystore.clone();
     let devices = ask(keystore, move |keystore| {

@@ -280,11 +280,12 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 80);
+        assert_eq!(identifiers.len(), 87);
         let expected = [
             "get /metrics",
             "get /pair",
             "get /v1/health",
+            "get /v1/oidc",
             "get /v1/openapi.json",
             "post /v1/enrolments/finish",
             "post /v1/enrolments/start",
@@ -294,6 +295,8 @@ mod tests {
             "post /v1/recoveries/start",
             "post /v1/sessions/certificate",
             "post /v1/sessions/finish",
+            "post /v1/sessions/oidc/finish",
+            "post /v1/sessions/oidc/start",
             "post /v1/sessions/passkey/finish",
             "post /v1/sessions/passkey/start",
             "post /v1/sessions/second-factor",

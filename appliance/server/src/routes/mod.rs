@@ -16,6 +16,7 @@ mod groups;
 pub(crate) mod health;
 mod keys;
 mod metrics;
+mod oidc;
 mod openapi;
 mod pairings;
 mod policies;
@@ -91,6 +92,13 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(sessions::end_current)
         .service(sessions::end)
         .service(accounts::own)
+        .service(oidc::providers)
+        .service(oidc::start)
+        .service(oidc::finish)
+        .service(oidc::identities)
+        .service(oidc::start_link)
+        .service(oidc::finish_link)
+        .service(oidc::unlink)
         .service(credentials::list)
         .service(credentials::remove)
         .service(credentials::start_totp)

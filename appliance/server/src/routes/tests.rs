@@ -34,6 +34,7 @@ async fn send(listener: Listener, request: TestRequest) -> (HeaderMap, Problem) 
         .app_data(web::Data::new(listener))
         .app_data(web::Data::new(RouteTable::new(listener)))
         .app_data(web::Data::new(SignInLimits::new(&limits)))
+        .app_data(web::Data::new(crate::auth::oidc::Oidc::default()))
         .app_data(web::Data::new(BodyLimits::from(&limits)))
         .configure(extractor_settings)
         .into_utoipa_app()
@@ -132,6 +133,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
                 "/metrics",
                 "/v1/health",
                 "/v1/openapi.json",
+                "/v1/oidc",
                 "/v1/sessions/certificate",
                 "/v1/sessions/start",
                 "/v1/sessions/finish",
@@ -144,6 +146,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
                 || path.starts_with("/v1/enrolments/")
                 || path.starts_with("/v1/recoveries/")
                 || path.starts_with("/v1/sessions/passkey/")
+                || path.starts_with("/v1/sessions/oidc/")
             {
                 continue;
             }
@@ -160,7 +163,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
             }
         }
     }
-    assert_eq!(asked, 91);
+    assert_eq!(asked, 99);
 }
 
 #[actix_web::test]

@@ -77,6 +77,7 @@ impl Failure {
             Self::Client(
                 ClientError::Refused(_)
                 | ClientError::WrongPassword
+                | ClientError::ProviderRefused(_)
                 | ClientError::SecondFactorNeeded,
             ) => 3,
             Self::NotSignedIn(_) | Self::Client(ClientError::NotSignedIn) => 4,

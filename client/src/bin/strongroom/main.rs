@@ -3,6 +3,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
+//! | `oidc` | `login --oidc`, `oidc` |
 //! | `objects` | `protect` and `open` |
 //! | `recovery` | `recover`, `recovery` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
@@ -31,6 +32,7 @@ mod interrupt;
 mod keys;
 mod moment;
 mod objects;
+mod oidc;
 mod output;
 mod policy;
 mod prompt;
@@ -129,6 +131,9 @@ enum Command {
     /// Look after one's passkeys. They are added with a browser.
     #[command(subcommand)]
     Passkeys(second_factor::Passkeys),
+    /// Look after the identities at OpenID providers that one signs in with.
+    #[command(subcommand)]
+    Oidc(oidc::Command),
     /// See and cancel the recovery of one's own account.
     #[command(subcommand)]
     Recovery(recovery::Command),
@@ -229,6 +234,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::SecondFactor(command) => command.run(&context),
         Command::RecoveryCodes(command) => command.run(&context),
         Command::Passkeys(command) => command.run(&context),
+        Command::Oidc(command) => command.run(&context),
         Command::Groups(command) => command.run(&context),
         Command::Accounts(command) => command.run(&context),
         Command::Domain(command) => command.run(&context),

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::home::{self, Profile};
+use crate::oidc::{self, Browser};
 use crate::output::{complain, facts, plain, spelling, spellings};
 use crate::second_factor::{self, Given};
 use crate::{Context, agent, prompt};
@@ -105,11 +106,30 @@ pub(crate) struct Login {
     /// The certificate's private key, in PEM.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
+    /// Sign in at this OpenID provider, with a browser and no password; without a name, at the only one there is.
+    #[arg(
+        long,
+        value_name = "PROVIDER",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["account", "password_file", "certificate", "totp", "recovery_code"]
+    )]
+    oidc: Option<String>,
+    /// Have the provider ask to sign in although one has: for what needs a recent sign-in.
+    #[arg(long, requires = "oidc")]
+    fresh: bool,
+    #[command(flatten)]
+    browser: Browser,
 }
 
 impl Login {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
-        let mut chosen = self.appliance.choose(context, self.account.as_deref())?;
+        // At a provider, who somebody is turns out at the end.
+        let account = self
+            .oidc
+            .as_ref()
+            .map_or(self.account.as_deref(), |_| Some(""));
+        let mut chosen = self.appliance.choose(context, account)?;
         let client = chosen.client()?;
         let identity = match self.certificate.as_deref().zip(self.key.as_deref()) {
             None => None,
@@ -125,6 +145,13 @@ impl Login {
                 client = client.in_domain(domain)?;
             }
             client.sign_in_by_certificate()?
+        } else if let Some(provider) = &self.oidc {
+            oidc::sign_in(
+                &client,
+                (provider, self.fresh),
+                &self.browser,
+                context.output,
+            )?
         } else {
             let password = prompt::password(self.password_file.as_deref())?;
             match client.begin_sign_in(&chosen.profile.account, password.as_bytes())? {

@@ -240,6 +240,9 @@ impl WriteAccounts for Rows<'_> {
         self.connection()
             .prepare_cached("DELETE FROM memberships WHERE group_id = ?1 AND member = ?2")?
             .execute(params![group.as_bytes(), member.as_bytes()])?;
+        self.connection()
+            .prepare_cached("DELETE FROM identity_memberships WHERE group_id = ?1 AND member = ?2")?
+            .execute(params![group.as_bytes(), member.as_bytes()])?;
         Ok(())
     }
 }

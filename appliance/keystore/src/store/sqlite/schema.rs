@@ -13,7 +13,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0005_devices.sql"),
     include_str!("schema/0006_people.sql"),
     include_str!("schema/0007_certificates.sql"),
-    include_str!("schema/0010_domains.sql"),
+    include_str!("schema/0008_oidc.sql"),
+    include_str!("schema/0009_domains.sql"),
 ];
 
 /// The newest schema that this version knows.

@@ -1,0 +1,193 @@
+//! Sign-in at the enterprise's OpenID providers, and the identities there that accounts are linked with.
+
+use actix_web::http::StatusCode;
+use actix_web::{delete, get, post, web};
+use strongroom_keystore::Keystore;
+use strongroom_wire::account::Done;
+use strongroom_wire::oidc::{
+    FinishOidc, Identities, IdentityName, OidcProviders, OidcSignedIn, OidcStarted, StartOidc,
+};
+
+use super::body::Json;
+use super::{Answer, acted, ask, shown, wait_for};
+use crate::auth::limits::SignInLimits;
+use crate::auth::oidc::{Oidc, Proved, Unproved};
+use crate::auth::{Caller, Source};
+use crate::gate::OpenKeystore;
+use crate::problems::Failure;
+
+/// List the OpenID providers at which one can sign in.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "list_oidc_providers",
+    security(()),
+    responses((status = 200, description = "Their names.", body = OidcProviders)),
+)]
+#[get("/v1/oidc")]
+pub(super) async fn providers(oidc: web::Data<Oidc>) -> Answer {
+    Ok(shown(&oidc.names()))
+}
+
+/// Start a sign-in at an OpenID provider.
+///
+/// The client sends its user's browser to the address in the answer, once it has seen that the nonce in it is that of its own key.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "start_oidc_sign_in",
+    security(()),
+    request_body = StartOidc,
+    responses((status = 200, description = "Where to send the browser.", body = OidcStarted)),
+)]
+#[post("/v1/sessions/oidc/start")]
+pub(super) async fn start(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    oidc: web::Data<Oidc>,
+    Json(request): Json<StartOidc>,
+    _: OpenKeystore,
+) -> Answer {
+    limits.admit_source(source)?;
+    let answer = wait_for(move || oidc.start(request, None)).await?;
+    // A start that worked stays counted until its finish, so that nobody fills the memory with starts.
+    if answer.as_ref().is_err_and(Failure::is_fault) {
+        limits.give_back_source(source);
+    }
+    Ok(shown(&answer?))
+}
+
+/// Finish a sign-in at an OpenID provider and open a session.
+///
+/// With what the browser came back with.
+#[utoipa::path(
+    tag = "sessions",
+    operation_id = "finish_oidc_sign_in",
+    security(()),
+    request_body = FinishOidc,
+    responses((status = 200, description = "The session, its token and its sealed transport key.", body = OidcSignedIn)),
+)]
+#[post("/v1/sessions/oidc/finish")]
+pub(super) async fn finish(
+    Source(source): Source,
+    limits: web::Data<SignInLimits>,
+    oidc: web::Data<Oidc>,
+    Json(request): Json<FinishOidc>,
+    keystore: OpenKeystore,
+) -> Answer {
+    limits.admit_source(source)?;
+    let answer = wait_for(move || {
+        let sign_in = request.sign_in;
+        let Proved {
+            client_key,
+            claimed,
+            rules,
+        } = oidc
+            .finish(&request, None)
+            .map_err(|unproved| refuse(&keystore, source, unproved))?;
+        let opened = keystore.open_by_identity(source, sign_in, client_key, claimed, rules);
+        opened.map_err(Failure::from)
+    })
+    .await?;
+    // Both its own place and its start's, unless it was refused.
+    if answer.as_ref().err().is_none_or(Failure::is_fault) {
+        limits.give_back_source(source);
+        limits.give_back_source(source);
+    }
+    let signed_in = answer?;
+    Ok(acted(StatusCode::OK, &signed_in, signed_in.signed_in.leaf))
+}
+
+/// List the identities at OpenID providers that the caller's account is linked with.
+#[utoipa::path(
+    tag = "accounts",
+    operation_id = "list_identities",
+    responses((status = 200, description = "The identities.", body = Identities)),
+)]
+#[get("/v1/accounts/me/identities")]
+pub(super) async fn identities(caller: Caller, keystore: OpenKeystore) -> Answer {
+    let identities = ask(keystore, move |keystore| keystore.identities(&caller)).await?;
+    Ok(shown(&identities))
+}
+
+/// Start to link the caller's account with an identity at an OpenID provider.
+///
+/// As starting a sign-in there.
+#[utoipa::path(
+    tag = "accounts",
+    operation_id = "start_identity_link",
+    request_body = StartOidc,
+    responses((status = 200, description = "Where to send the browser.", body = OidcStarted)),
+)]
+#[post("/v1/accounts/me/identities/start")]
+pub(super) async fn start_link(
+    caller: Caller,
+    oidc: web::Data<Oidc>,
+    Json(request): Json<StartOidc>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let started = wait_for(move || {
+        let account = keystore.begin_identity_link(&caller)?;
+        oidc.start(request, Some(account))
+    })
+    .await??;
+    Ok(shown(&started))
+}
+
+/// Finish to link the caller's account with an identity at an OpenID provider.
+///
+/// From then on, whoever signs in there with that identity signs in to the account.
+#[utoipa::path(
+    tag = "accounts",
+    operation_id = "finish_identity_link",
+    request_body = FinishOidc,
+    responses((status = 200, description = "The account is linked.", body = Done)),
+)]
+#[post("/v1/accounts/me/identities/finish")]
+pub(super) async fn finish_link(
+    caller: Caller,
+    oidc: web::Data<Oidc>,
+    Json(request): Json<FinishOidc>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let done = wait_for(move || {
+        let account = keystore.own_account(&caller)?.id;
+        let proved = oidc
+            .finish(&request, Some(account))
+            .map_err(|unproved| refuse(&keystore, caller.source, unproved))?;
+        let linked = keystore.link_identity(&caller, proved.claimed);
+        linked.map_err(Failure::from)
+    })
+    .await??;
+    Ok(acted(StatusCode::OK, &done, done.leaf))
+}
+
+/// Remove the link of the caller's account with an identity.
+#[utoipa::path(
+    tag = "accounts",
+    operation_id = "remove_identity",
+    params(IdentityName),
+    responses((status = 200, description = "The link is removed.", body = Done)),
+)]
+#[delete("/v1/accounts/me/identities")]
+pub(super) async fn unlink(
+    caller: Caller,
+    name: web::Query<IdentityName>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let issuer = name.into_inner().issuer;
+    let done = ask(keystore, move |keystore| {
+        keystore.unlink_identity(&caller, issuer)
+    })
+    .await?;
+    Ok(acted(StatusCode::OK, &done, done.leaf))
+}
+
+/// The answer where a provider's word does not hold, once that is recorded.
+fn refuse(keystore: &Keystore, source: std::net::IpAddr, unproved: Unproved) -> Failure {
+    match unproved {
+        Unproved::Failure(failure) => failure,
+        Unproved::Refused(reason) => match keystore.refuse_identity::<()>(source, reason) {
+            Err(refusal) => refusal.into(),
+            Ok(()) => Failure::internal(),
+        },
+    }
+}
