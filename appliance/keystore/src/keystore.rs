@@ -377,6 +377,7 @@ impl Keystore {
                     scope.record_refused(Act::SessionOpen)?;
                 }
                 scope.tx.forget_nonces(scope.now)?;
+                scope.tx.forget_requests(scope.now)?;
                 // Whatever was used since is not forgotten.
                 let uses = scope.domain.uses.unkept();
                 sessions::keep_uses(scope, &uses)?;

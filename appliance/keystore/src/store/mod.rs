@@ -8,12 +8,14 @@
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
+//! | `idempotency` | requests that are remembered: their record and part of the traits |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
 
 mod devices;
+mod idempotency;
 mod numbers;
 mod people;
 mod policies;
@@ -33,6 +35,7 @@ pub use devices::{
     AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord, ReadDevices,
     WriteDevices,
 };
+pub use idempotency::{CreatedThen, ReadRequests, RequestRecord, WriteRequests};
 pub(crate) use numbers::*;
 pub use people::{
     AccountRecoveryRecord, InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, WritePeople,
@@ -72,6 +75,7 @@ pub trait Snapshot:
     + ReadDevices
     + ReadPeople
     + ReadKeys
+    + ReadRequests
     + ReadGrants
     + ReadRotation
     + ReadRecovery
@@ -87,6 +91,7 @@ pub trait Transaction:
     + WriteDevices
     + WritePeople
     + WriteKeys
+    + WriteRequests
     + WriteGrants
     + WriteRotation
     + WriteRecovery

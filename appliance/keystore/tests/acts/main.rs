@@ -16,6 +16,7 @@ mod support;
 mod account_recovery;
 mod accounts;
 mod backups;
+mod batch;
 mod certificates;
 mod devices;
 mod groups;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         account_recovery::TRIALS,
         accounts::TRIALS,
         backups::TRIALS,
+        batch::TRIALS,
         certificates::TRIALS,
         groups::TRIALS,
         devices::TRIALS,

@@ -263,7 +263,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 79);
+        assert_eq!(identifiers.len(), 80);
         let expected = [
             "get /metrics",
             "get /pair",

@@ -16,6 +16,7 @@ mod coverage;
 mod credentials;
 mod devices;
 mod grants;
+mod idempotency;
 mod keys;
 mod people;
 mod recovery;
