@@ -1,16 +1,24 @@
 //! Protecting and opening with the appliance's keys: one key for each object, made and kept by the appliance.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{Algorithm, Key, KeyState, NewKey, UsagePolicy};
+use strongroom_wire::key::{Algorithm, ChangedKey, Key, KeyState, KeyVersion, NewKey, UsagePolicy};
 
 use crate::ClientError;
+use crate::api::Call;
+use crate::device::Device;
 use crate::file::NewFile;
-use crate::keys::{Keep, Released};
-use crate::object::{self, CobblestoneError, DecryptReader, Header, ObjectError};
+use crate::held::Keeping;
+use crate::keys::{self, Keep, Released};
+use crate::message::{self, Metadata, Opened, Outgoing, Sealed};
+use crate::object::{
+    self, CobblestoneError, DecryptReader, DecryptReaderAt, EncryptWriter, Header, ObjectError,
+    RangeReader, RangeSource,
+};
+use crate::requester::Requester;
 use crate::session::Session;
 use crate::sign_in::account_name;
 
@@ -57,16 +65,159 @@ pub struct Protected {
     pub length: u64,
 }
 
-impl Session {
+/// Protecting and opening, by a signed-in [`Session`] or by a [`Device`] that signs its requests.
+///
+/// Messages fit into memory and into one envelope ([`crate::message`]); objects are streams of any length ([`crate::object`]). Each has a key
+/// of its own, made and kept by the appliance.
+#[expect(
+    private_bounds,
+    reason = "sealed: how requests are made is this crate's own affair"
+)]
+pub trait Protect: Requester + Sized {
+    /// Seals a message for the accounts with these names, and for oneself.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::{Metadata, Protect};
+    ///
+    /// let sealed = session.seal_message(b"at noon", &["bob@example.com"], &Metadata::new("meeting"))?;
+    /// let opened = session.open_message(&sealed.bytes)?; // as bob does, in his session
+    /// assert_eq!(*opened.plaintext, b"at noon");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Message`] when it is too long or its content type is none; [`ClientError::Refused`] when the appliance makes no key
+    /// for it, such as for a recipient that it does not know.
+    fn seal_message(
+        &self,
+        plaintext: &[u8],
+        recipients: &[&str],
+        metadata: &Metadata,
+    ) -> Result<Sealed, ClientError> {
+        let message = Outgoing {
+            plaintext,
+            recipients,
+            metadata,
+        };
+        let sealed = message::seal(self, &[message])?.pop();
+        sealed.ok_or(ClientError::Library)
+    }
+
+    /// Seals many messages, each under a key of its own, in few requests: a thousand take one.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::message::Outgoing;
+    /// use strongroom_client::{Metadata, Protect};
+    ///
+    /// let readings: Vec<String> = (0..1000).map(|number| format!("{number} W")).collect();
+    /// let metadata = Metadata::new("meter reading");
+    /// let outgoing: Vec<_> = readings
+    ///     .iter()
+    ///     .map(|reading| Outgoing {
+    ///         plaintext: reading.as_bytes(),
+    ///         recipients: &["meters@example.com"],
+    ///         metadata: &metadata,
+    ///     })
+    ///     .collect();
+    /// assert_eq!(session.seal_messages(&outgoing)?.len(), 1000);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::seal_message`], for all of them together. Where they took more than one request and a later one failed, the keys of the
+    /// earlier ones stay, and protect nothing.
+    fn seal_messages(&self, messages: &[Outgoing<'_>]) -> Result<Vec<Sealed>, ClientError> {
+        message::seal(self, messages)
+    }
+
+    /// Opens a message: reads its envelope, obtains its key, and authenticates it.
+    ///
+    /// # Errors
+    /// [`ClientError::Message`] when it is no message, or not what was sealed; [`ClientError::OtherServer`] when its key is elsewhere;
+    /// [`ClientError::Refused`] when the appliance does not release its key, with the reason.
+    fn open_message(&self, bytes: &[u8]) -> Result<Opened, ClientError> {
+        message::open_one(self, bytes)
+    }
+
+    /// Opens many messages in few requests: a thousand take one. That one of them is refused stops no other.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, inbox: &[Vec<u8>]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Protect;
+    ///
+    /// for opened in session.open_messages(inbox)? {
+    ///     match opened {
+    ///         Ok(message) => println!("{} bytes from {}", message.plaintext.len(), message.header.sender),
+    ///         Err(error) => println!("not opened: {error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the appliance refuses a request as a whole. What is wrong with one message stands in its place.
+    fn open_messages<B: AsRef<[u8]>>(
+        &self,
+        messages: &[B],
+    ) -> Result<Vec<Result<Opened, ClientError>>, ClientError> {
+        message::open(self, messages)
+    }
+
     /// Protects all that `reader` yields under a new key, and writes the object to `writer`.
     ///
-    /// On an error, what was written is no object and is to be discarded; the key, if it was made, is destroyed again.
-    pub fn protect(
+    /// # Errors
+    /// As [`Self::writer`], and when reading or writing fails. What was written is then no object and is to be discarded; the key, if it was
+    /// made, is destroyed again.
+    fn protect(
         &self,
         protection: &Protection,
         reader: &mut impl Read,
         writer: &mut impl Write,
     ) -> Result<Protected, ClientError> {
+        let mut object = self.writer(protection, writer)?;
+        let key = object.key().clone();
+        let written = object.copy_from(reader).and_then(|length| {
+            object.finish()?;
+            Ok(length)
+        });
+        match written {
+            Ok(length) => Ok(Protected { key, length }),
+            Err(error) => {
+                // It protects nothing. That it cannot be destroyed changes nothing about what went wrong.
+                let destroy = Call::delete(format!("/v1/keys/{}", key.id));
+                let _ = self.request::<ChangedKey>(&destroy);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a key and writes the header of an object under it: what is written to the answer is encrypted into `writer`.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io::Write;
+    /// use strongroom_client::{Protect, Protection};
+    ///
+    /// let file = std::fs::File::create("log.sealed")?;
+    /// let mut object = session.writer(&Protection::default().to("auditor@example.com"), file)?;
+    /// writeln!(object, "started")?;
+    /// object.finish()?; // without this it is truncated
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Object`] when the content type is none or writing fails; [`ClientError::Refused`] when the appliance makes no key.
+    fn writer<W: Write>(
+        &self,
+        protection: &Protection,
+        writer: W,
+    ) -> Result<ObjectWriter<W>, ClientError> {
         let header = |key, version| {
             let content_type = protection.content_type.as_deref();
             Header::new(key, version, self.client().origin(), content_type)
@@ -74,33 +225,28 @@ impl Session {
         // Before a key is made for it.
         header(KeyId::from_bytes([0; 16]), 1)?;
         let recipients = protection.recipients.iter();
-        let (created, mut released) = self.create_and_obtain(NewKey {
+        let new = NewKey {
             algorithm: Algorithm::Aes256,
             label: protection.label.clone(),
             content_type: protection.content_type.clone(),
             recipients: recipients.map(|name| account_name(name)).collect(),
             policy: protection.policy.clone(),
             state: KeyState::Active,
-        })?;
-        let written = released.object_key().and_then(|key| {
-            let header = header(created.key.id, released.version())?;
-            Ok(object::protect(&key, &header, reader, writer)?)
-        });
-        match written {
-            Ok(length) => Ok(Protected {
-                key: created.key,
-                length,
-            }),
-            Err(error) => {
-                // It protects nothing. That it cannot be destroyed changes nothing about what went wrong.
-                let _ = self.destroy(created.key.id);
-                Err(error)
-            }
-        }
+        };
+        let (created, mut released) = keys::create_and_obtain_one(self, new)?;
+        let header = header(created.key.id, released.version())?;
+        let stream = object::encrypt(&released.object_key()?, &header, writer)?;
+        Ok(ObjectWriter {
+            key: created.key,
+            stream,
+        })
     }
 
     /// Protects a file. The object appears under the name `to` when it is complete, and replaces no file.
-    pub fn protect_file(
+    ///
+    /// # Errors
+    /// As [`Self::protect`].
+    fn protect_file(
         &self,
         from: &Path,
         to: &Path,
@@ -114,7 +260,10 @@ impl Session {
     }
 
     /// Opens an object: reads its header, obtains its key, and gives the reader of its content.
-    pub fn open<R: Read>(&self, reader: R) -> Result<OpenObject<R>, ClientError> {
+    ///
+    /// # Errors
+    /// [`ClientError::Object`] when it is no object or its header was altered; else as [`Self::obtain_for`].
+    fn open<R: Read>(&self, reader: R) -> Result<OpenObject<R>, ClientError> {
         let object = object::open(reader)?;
         let header = object.header().clone();
         let mut released = self.obtain_for(&header)?;
@@ -126,9 +275,45 @@ impl Session {
         })
     }
 
+    /// Opens an object whose bytes come in ranges: a file, or somebody's cloud storage. Any part of its content is read without what stands
+    /// before it.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, roots: &strongroom_client::Roots) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io::{Read, Seek, SeekFrom};
+    /// use strongroom_client::object::HttpRange;
+    /// use strongroom_client::Protect;
+    ///
+    /// let stored = HttpRange::new("https://storage.example/film.mp4.sealed", roots)?;
+    /// let mut film = session.open_at(stored)?;
+    /// film.seek(SeekFrom::Start(1_000_000_000))?;
+    /// let mut scene = vec![0; 65536];
+    /// film.read_exact(&mut scene)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when the object's length is not authentic.
+    fn open_at<S: RangeSource>(&self, source: S) -> Result<ObjectAt<S>, ClientError> {
+        let reader = RangeReader::new(source).map_err(CobblestoneError::Read)?;
+        let object = object::open(reader)?;
+        let header = object.header().clone();
+        let mut released = self.obtain_for(&header)?;
+        Ok(ObjectAt {
+            reader: Some(object.with_key_at(&released.object_key()?)?),
+            keep: released.keep(),
+            leaf: released.leaf(),
+            header,
+        })
+    }
+
     /// Opens an object into a file, which only its owner may read. It appears under the name `to` when the whole
     /// object has been authenticated, and replaces no file.
-    pub fn open_file(&self, from: &Path, to: &Path) -> Result<u64, ClientError> {
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when a part of the object was refused.
+    fn open_file(&self, from: &Path, to: &Path) -> Result<u64, ClientError> {
         let reader = File::open(from).map_err(CobblestoneError::Read)?;
         let mut object = self.open(BufReader::new(reader))?;
         let mut writer = NewFile::private(to, false).map_err(CobblestoneError::Write)?;
@@ -141,15 +326,87 @@ impl Session {
     ///
     /// # Errors
     /// [`ClientError::OtherServer`] when the header names an appliance this client was not set up with: it is not
-    /// authentic yet, and no request is made because of it.
-    pub fn obtain_for(&self, header: &Header) -> Result<Released, ClientError> {
-        if !self.client().is_known(header.server()) {
-            return Err(ClientError::OtherServer {
-                named: header.server().to_owned(),
-                known: self.client().origin().to_owned(),
-            });
-        }
-        self.obtain(header.key(), Some(header.key_version()))
+    /// authentic yet, and no request is made because of it. [`ClientError::Refused`] when the appliance does not release the key.
+    fn obtain_for(&self, header: &Header) -> Result<Released, ClientError> {
+        self.client().require_known(header.server())?;
+        let wanted = KeyVersion {
+            key: header.key(),
+            version: Some(header.key_version()),
+        };
+        keys::obtain_one(self, wanted)
+    }
+
+    /// Changes for how long obtained keys are held for further use, from now on.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) {
+    /// use std::time::Duration;
+    /// use strongroom_client::{Keeping, Protect};
+    ///
+    /// session.keep_keys(Keeping {
+    ///     fresh_for: Duration::from_mins(5),
+    ///     at_most: Duration::from_hours(8),
+    /// });
+    /// # }
+    /// ```
+    fn keep_keys(&self, keeping: Keeping) {
+        self.held().keep(keeping);
+    }
+
+    /// Overwrites every key that is held, and the material of every [`Released`] that came from here. What is being read or written right now
+    /// goes on.
+    fn forget(&self) {
+        self.held().forget_all();
+    }
+
+    /// The same for one key.
+    fn forget_key(&self, key: KeyId) {
+        self.held().forget(key);
+    }
+}
+
+impl Protect for Session {}
+
+impl Protect for Device {}
+
+/// An object that is being written: what is written to it is encrypted, in chunks. [`finish`](Self::finish) must be called.
+#[must_use = "an object without its last chunk is refused: call finish()"]
+pub struct ObjectWriter<W: Write> {
+    key: Key,
+    stream: EncryptWriter<W>,
+}
+
+impl<W: Write> ObjectWriter<W> {
+    /// The object's key, as the appliance has it.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Encrypts all that `reader` yields; answers the number of bytes.
+    ///
+    /// # Errors
+    /// [`ClientError::Object`] when reading or writing fails.
+    pub fn copy_from(&mut self, reader: &mut impl Read) -> Result<u64, ClientError> {
+        Ok(self.stream.copy_from(reader)?)
+    }
+
+    /// Writes the last chunk and gives the inner writer back.
+    ///
+    /// # Errors
+    /// [`ClientError::Object`] when writing fails, or has failed before.
+    pub fn finish(self) -> Result<W, ClientError> {
+        Ok(self.stream.finish()?)
+    }
+}
+
+impl<W: Write> Write for ObjectWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 
@@ -206,6 +463,72 @@ impl<R: Read> Read for OpenObject<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let reader = self.reader().map_err(io_error)?;
         reader.read(out)
+    }
+}
+
+/// An object of which any part can be read. Only authenticated plaintext is handed out, and its length is authentic. Where the usage policy
+/// sets a moment, the key is forgotten then and reading fails.
+pub struct ObjectAt<S: RangeSource> {
+    header: Header,
+    leaf: u64,
+    keep: Keep,
+    /// None once the key had to be forgotten.
+    reader: Option<DecryptReaderAt<RangeReader<S>>>,
+}
+
+impl<S: RangeSource> ObjectAt<S> {
+    /// The object's header, authentic.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The index of the release's leaf in the audit log.
+    #[must_use]
+    pub fn leaf(&self) -> u64 {
+        self.leaf
+    }
+
+    /// The length of the content in bytes.
+    ///
+    /// # Errors
+    /// [`ClientError::MaterialExpired`] when the key may not be kept any more.
+    pub fn length(&mut self) -> Result<u64, ClientError> {
+        Ok(self.reader()?.len())
+    }
+
+    /// Reads content from `offset` on until `out` is full or the content ends; answers the number of bytes.
+    ///
+    /// # Errors
+    /// [`ClientError::Object`] when the source fails or a chunk is refused; [`ClientError::MaterialExpired`] when the key may not be kept any
+    /// more.
+    pub fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<usize, ClientError> {
+        let reader = self.reader()?;
+        let mut filled = 0;
+        while filled < out.len() {
+            match reader.read_at(offset + filled as u64, &mut out[filled..])? {
+                0 => break,
+                length => filled += length,
+            }
+        }
+        Ok(filled)
+    }
+
+    fn reader(&mut self) -> Result<&mut DecryptReaderAt<RangeReader<S>>, ClientError> {
+        self.keep.check().inspect_err(|_| self.reader = None)?;
+        self.reader.as_mut().ok_or(ClientError::Library)
+    }
+}
+
+impl<S: RangeSource> Read for ObjectAt<S> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.reader().map_err(io_error)?.read(out)
+    }
+}
+
+impl<S: RangeSource> Seek for ObjectAt<S> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.reader().map_err(io_error)?.seek(to)
     }
 }
 
