@@ -10,15 +10,16 @@ use std::{env, fs};
 
 use strongroom_client::{Client, ClientError, Protect as _, Roots, Session};
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{
-    Algorithm, KeyQuery, KeyState, NewKey, Right, ShareKey, UsagePolicy,
-};
+use strongroom_wire::key::{Algorithm, KeyQuery, KeyState, NewKey, Right, ShareKey, UsagePolicy};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let roots = Roots::from_pem(&fs::read(env::var("STRONGROOM_CA")?)?)?;
     let client = Client::new(&env::var("STRONGROOM_SERVER")?, &roots)?;
     let password = fs::read_to_string(env::var("STRONGROOM_PASSWORD_FILE")?)?;
-    let session = client.sign_in(&env::var("STRONGROOM_ACCOUNT")?, password.trim_end().as_bytes())?;
+    let session = client.sign_in(
+        &env::var("STRONGROOM_ACCOUNT")?,
+        password.trim_end().as_bytes(),
+    )?;
     let colleague = env::args().nth(1).ok_or("an account's name is needed")?;
     let key = life_of_a_key(&session, &colleague)?;
     writeln!(io::stdout(), "{key} lived and is destroyed")?;

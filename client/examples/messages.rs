@@ -31,13 +31,18 @@ fn sign_in() -> Result<Session, Box<dyn Error>> {
     let roots = Roots::from_pem(&fs::read(env::var("STRONGROOM_CA")?)?)?;
     let client = Client::new(&env::var("STRONGROOM_SERVER")?, &roots)?;
     let password = fs::read_to_string(env::var("STRONGROOM_PASSWORD_FILE")?)?;
-    Ok(client.sign_in(&env::var("STRONGROOM_ACCOUNT")?, password.trim_end().as_bytes())?)
+    Ok(client.sign_in(
+        &env::var("STRONGROOM_ACCOUNT")?,
+        password.trim_end().as_bytes(),
+    )?)
 }
 
 /// Seals a text for one recipient: this is all it takes.
 pub(crate) fn seal(session: &Session, recipient: &str, text: &str) -> Result<Vec<u8>, ClientError> {
     let metadata = Metadata::new("a note").of_type("text/plain");
-    Ok(session.seal_message(text.as_bytes(), &[recipient], &metadata)?.bytes)
+    Ok(session
+        .seal_message(text.as_bytes(), &[recipient], &metadata)?
+        .bytes)
 }
 
 /// Opens an envelope, or says what to do about it.

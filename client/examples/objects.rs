@@ -15,7 +15,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let roots = Roots::from_pem(&fs::read(env::var("STRONGROOM_CA")?)?)?;
     let client = Client::new(&env::var("STRONGROOM_SERVER")?, &roots)?;
     let password = fs::read_to_string(env::var("STRONGROOM_PASSWORD_FILE")?)?;
-    let session = client.sign_in(&env::var("STRONGROOM_ACCOUNT")?, password.trim_end().as_bytes())?;
+    let session = client.sign_in(
+        &env::var("STRONGROOM_ACCOUNT")?,
+        password.trim_end().as_bytes(),
+    )?;
 
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [url, offset, length] = arguments.as_slice() else {

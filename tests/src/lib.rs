@@ -15,6 +15,8 @@
 //! | [`relay`] | a site's mail relay |
 //! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
 //! | [`device`] | a device that signs its requests with its secret |
+//! | [`storage`] | a store that can read nothing |
+//! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
 //! | [`scan`] | looking for secrets where none may be |
 //!
 //! The stories themselves are in `tests/`, one file each; the benchmark is `src/bin/bench.rs`.
@@ -45,7 +47,9 @@ pub mod programs;
 pub mod relay;
 pub mod scan;
 pub mod session;
+pub mod storage;
 pub mod tokens;
+pub mod wire_cutter;
 
 pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;
