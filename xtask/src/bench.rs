@@ -16,6 +16,9 @@ pub(crate) struct Options {
     /// Measure instead whether the time of a sign-in tells which accounts exist.
     #[arg(long, conflicts_with = "seconds")]
     sign_in_timing: bool,
+    /// Measure instead how fast objects are protected and opened, side by side with `openssl speed`.
+    #[arg(long, conflicts_with = "sign_in_timing")]
+    throughput: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -27,6 +30,11 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     packages::ensure(packages::BUILD.iter().chain([&packages::SOFTHSM]))?;
+    if options.throughput {
+        let [throughput] = workspace.build(["throughput"])?;
+        let status = process::status(Command::new(throughput).args(arguments(options)))?;
+        return Ok(process::exit_code(status));
+    }
     let program = if options.sign_in_timing {
         "sign_in_timing"
     } else {
@@ -59,6 +67,7 @@ mod tests {
         let options = Options {
             seconds: Some(3),
             sign_in_timing: false,
+            throughput: false,
             json: true,
             arguments: vec!["release".to_owned()],
         };
