@@ -324,7 +324,13 @@ impl MessageHeader {
                         .map(|name| name.as_text().map(str::to_owned))
                         .collect();
                 }
-                (Label::Int(TIME), Value::Integer(n)) => time = u64::try_from(*n).ok(),
+                (Label::Int(TIME), Value::Integer(n)) => {
+                    // Past the last moment that there is a text for, it would be another.
+                    let millis = u64::try_from(*n).ok();
+                    time = millis
+                        .map(Timestamp::from_millis)
+                        .filter(|time| Some(time.as_millis()) == millis);
+                }
                 (Label::Int(KEY_VERSION | SERVER | SENDER | RECIPIENTS | TIME), _) => {}
                 _ => return Err(MessageError::UnknownParameter),
             }
@@ -338,7 +344,7 @@ impl MessageHeader {
             content_type,
             sender: sender.map(AccountId::from_bytes).ok_or(invalid("sender"))?,
             recipients: recipients.ok_or(invalid("recipients"))?,
-            time: time.map(Timestamp::from_millis).ok_or(invalid("time"))?,
+            time: time.ok_or(invalid("time"))?,
         };
         header.check()?;
         let iv = parameters.iv.as_slice().try_into();
