@@ -5,6 +5,7 @@
 //! $ export STRONGROOM_ACCOUNT=alice@example.com STRONGROOM_PASSWORD_FILE=password
 //! $ cargo run --example messages -- bob@example.com "at noon" > message
 //! $ cargo run --example messages < message        # as bob
+//! $ cargo run --example messages -- --readings    # a hundred at once, to oneself
 //! ```
 
 use std::error::Error;
@@ -16,13 +17,18 @@ use strongroom_client::{Client, ClientError, ErrorKind, Metadata, Protect as _, 
 
 fn main() -> Result<(), Box<dyn Error>> {
     let session = sign_in()?;
-    let mut arguments = env::args().skip(1);
-    if let (Some(recipient), Some(text)) = (arguments.next(), arguments.next()) {
-        io::stdout().write_all(&seal(&session, &recipient, &text)?)?;
-    } else {
-        let mut envelope = Vec::new();
-        io::stdin().read_to_end(&mut envelope)?;
-        writeln!(io::stdout(), "{}", open(&session, &envelope))?;
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--readings"] => {
+            let readings = readings(&session, &session)?;
+            writeln!(io::stdout(), "{}", readings.join("\n"))?;
+        }
+        [recipient, text] => io::stdout().write_all(&seal(&session, recipient, text)?)?,
+        _ => {
+            let mut envelope = Vec::new();
+            io::stdin().read_to_end(&mut envelope)?;
+            writeln!(io::stdout(), "{}", open(&session, &envelope))?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Protects a stream, and reads the middle of the object from a store that can read nothing.
 //!
 //! ```console
+//! $ cargo run --example objects -- bob@example.com log.sealed                          # writes an object
 //! $ cargo run --example objects -- https://storage.example/film.sealed 1000000 100     # 100 bytes from the millionth on
 //! ```
 
@@ -21,13 +22,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
 
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [url, offset, length] = arguments.as_slice() else {
-        return Err("an address, an offset and a length are needed".into());
-    };
-    let storage = Roots::from_pem(&fs::read("/etc/ssl/certs/ca-certificates.crt")?)?;
-    let stored = HttpRange::new(url, &storage)?;
-    let part = middle(&session, stored, offset.parse()?, length.parse()?)?;
-    io::stdout().write_all(&part)?;
+    match arguments.as_slice() {
+        [reader, file] => {
+            protect_log(&session, reader, 1000, fs::File::create_new(file)?)?;
+        }
+        [url, offset, length] => {
+            let storage = Roots::from_pem(&fs::read("/etc/ssl/certs/ca-certificates.crt")?)?;
+            let stored = HttpRange::new(url, &storage)?;
+            let part = middle(&session, stored, offset.parse()?, length.parse()?)?;
+            io::stdout().write_all(&part)?;
+        }
+        _ => return Err("a reader and a file, or an address, an offset and a length".into()),
+    }
     Ok(())
 }
 

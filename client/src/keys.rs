@@ -77,6 +77,15 @@ pub(crate) fn now() -> Timestamp {
 /// A key's material, released by the appliance for use on this device: an envelope key for an application that does its own encryption, or
 /// what this library opens with.
 ///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+/// let mut released = session.obtain(key, None)?;
+/// let material = released.material()?; // 32 bytes; gone when this copy and the handle are dropped
+/// # assert_eq!(material.len(), 32);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// It is held in locked memory, and overwritten when it is dropped, when usage policies do not allow to keep it any more, and by
 /// [`Protect::forget`](crate::Protect::forget).
 pub struct Released {
@@ -216,6 +225,17 @@ impl Session {
     }
 
     /// Obtains many keys in few requests, each as [`Self::obtain`] does: that one is refused stops no other.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, keys: &[strongroom_wire::id::KeyId]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::KeyVersion;
+    ///
+    /// let newest: Vec<_> = keys.iter().map(|&key| KeyVersion { key, version: None }).collect();
+    /// let obtained = session.obtain_keys(&newest)?;
+    /// println!("{} of {}", obtained.iter().flatten().count(), keys.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When a request as a whole fails.

@@ -1,7 +1,9 @@
 //! Protecting and opening with the appliance's keys: one key for each object, made and kept by the appliance.
 
+mod handles;
+
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use strongroom_wire::id::KeyId;
@@ -12,15 +14,14 @@ use crate::api::Call;
 use crate::device::Device;
 use crate::file::NewFile;
 use crate::held::Keeping;
-use crate::keys::{self, Keep, Released};
+use crate::keys::{self, Released};
 use crate::message::{self, Metadata, Opened, Outgoing, Sealed};
-use crate::object::{
-    self, CobblestoneError, DecryptReader, DecryptReaderAt, EncryptWriter, Header, ObjectError,
-    RangeReader, RangeSource,
-};
+use crate::object::{self, CobblestoneError, Header, RangeReader, RangeSource};
 use crate::requester::Requester;
 use crate::session::Session;
 use crate::sign_in::account_name;
+
+pub use handles::{ObjectAt, ObjectWriter, OpenObject};
 
 /// Who may open an object and when, and what people know it by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,7 +89,7 @@ pub trait Protect: Requester + Sized {
     /// ```
     ///
     /// # Errors
-    /// [`ClientError::Message`] when it is too long or its content type is none; [`ClientError::Refused`] when the appliance makes no key
+    /// [`ClientError::Message`] when it is too long; [`ClientError::Setup`] when its content type is none; [`ClientError::Refused`] when the appliance makes no key
     /// for it, such as for a recipient that it does not know.
     fn seal_message(
         &self,
@@ -212,7 +213,7 @@ pub trait Protect: Requester + Sized {
     /// ```
     ///
     /// # Errors
-    /// [`ClientError::Object`] when the content type is none or writing fails; [`ClientError::Refused`] when the appliance makes no key.
+    /// [`ClientError::Setup`] when the content type is none; [`ClientError::Object`] when writing fails; [`ClientError::Refused`] when the appliance makes no key.
     fn writer<W: Write>(
         &self,
         protection: &Protection,
@@ -221,6 +222,7 @@ pub trait Protect: Requester + Sized {
         let header = |key, version| {
             let content_type = protection.content_type.as_deref();
             Header::new(key, version, self.client().origin(), content_type)
+                .map_err(|error| ClientError::Setup(error.to_string()))
         };
         // Before a key is made for it.
         header(KeyId::from_bytes([0; 16]), 1)?;
@@ -244,6 +246,18 @@ pub trait Protect: Requester + Sized {
 
     /// Protects a file. The object appears under the name `to` when it is complete, and replaces no file.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use std::path::Path;
+    /// use strongroom_client::{Protect, Protection};
+    ///
+    /// let report = Path::new("report.pdf");
+    /// let protection = Protection::of_file(report).to("bob@example.com");
+    /// session.protect_file(report, Path::new("report.pdf.sealed"), &protection)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Self::protect`].
     fn protect_file(
@@ -260,6 +274,17 @@ pub trait Protect: Requester + Sized {
     }
 
     /// Opens an object: reads its header, obtains its key, and gives the reader of its content.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::Protect;
+    ///
+    /// let mut object = session.open(std::fs::File::open("report.pdf.sealed")?)?;
+    /// println!("{:?}", object.header().content_type());
+    /// object.copy_to(&mut std::io::sink())?; // an error: discard what was written
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Object`] when it is no object or its header was altered; else as [`Self::obtain_for`].
@@ -369,176 +394,6 @@ impl Protect for Session {}
 
 impl Protect for Device {}
 
-/// An object that is being written: what is written to it is encrypted, in chunks. [`finish`](Self::finish) must be called.
-#[must_use = "an object without its last chunk is refused: call finish()"]
-pub struct ObjectWriter<W: Write> {
-    key: Key,
-    stream: EncryptWriter<W>,
-}
-
-impl<W: Write> ObjectWriter<W> {
-    /// The object's key, as the appliance has it.
-    #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.key
-    }
-
-    /// Encrypts all that `reader` yields; answers the number of bytes.
-    ///
-    /// # Errors
-    /// [`ClientError::Object`] when reading or writing fails.
-    pub fn copy_from(&mut self, reader: &mut impl Read) -> Result<u64, ClientError> {
-        Ok(self.stream.copy_from(reader)?)
-    }
-
-    /// Writes the last chunk and gives the inner writer back.
-    ///
-    /// # Errors
-    /// [`ClientError::Object`] when writing fails, or has failed before.
-    pub fn finish(self) -> Result<W, ClientError> {
-        Ok(self.stream.finish()?)
-    }
-}
-
-impl<W: Write> Write for ObjectWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-/// An object whose key was obtained. Read it, or copy it at once with [`Self::copy_to`].
-///
-/// Only authenticated plaintext is handed out; whoever stores it must discard it when a later read fails.
-/// Where the usage policy sets a moment, the key is forgotten then and reading fails.
-pub struct OpenObject<R: Read> {
-    header: Header,
-    leaf: u64,
-    keep: Keep,
-    /// None once the key had to be forgotten.
-    reader: Option<DecryptReader<R>>,
-}
-
-impl<R: Read> OpenObject<R> {
-    /// The object's header, authentic.
-    #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// The index of the release's leaf in the audit log.
-    #[must_use]
-    pub fn leaf(&self) -> u64 {
-        self.leaf
-    }
-
-    /// Decrypts all that remains into `writer`; returns the number of bytes.
-    pub fn copy_to(&mut self, writer: &mut impl Write) -> Result<u64, ClientError> {
-        let mut total = 0;
-        loop {
-            let reader = self.reader()?;
-            let plaintext = reader.next_plaintext()?;
-            if plaintext.is_empty() {
-                return Ok(total);
-            }
-            writer
-                .write_all(plaintext)
-                .map_err(CobblestoneError::Write)?;
-            let length = plaintext.len();
-            io::BufRead::consume(reader, length);
-            total += length as u64;
-        }
-    }
-
-    fn reader(&mut self) -> Result<&mut DecryptReader<R>, ClientError> {
-        self.keep.check().inspect_err(|_| self.reader = None)?;
-        self.reader.as_mut().ok_or(ClientError::Library)
-    }
-}
-
-impl<R: Read> Read for OpenObject<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let reader = self.reader().map_err(io_error)?;
-        reader.read(out)
-    }
-}
-
-/// An object of which any part can be read. Only authenticated plaintext is handed out, and its length is authentic. Where the usage policy
-/// sets a moment, the key is forgotten then and reading fails.
-pub struct ObjectAt<S: RangeSource> {
-    header: Header,
-    leaf: u64,
-    keep: Keep,
-    /// None once the key had to be forgotten.
-    reader: Option<DecryptReaderAt<RangeReader<S>>>,
-}
-
-impl<S: RangeSource> ObjectAt<S> {
-    /// The object's header, authentic.
-    #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// The index of the release's leaf in the audit log.
-    #[must_use]
-    pub fn leaf(&self) -> u64 {
-        self.leaf
-    }
-
-    /// The length of the content in bytes.
-    ///
-    /// # Errors
-    /// [`ClientError::MaterialExpired`] when the key may not be kept any more.
-    pub fn length(&mut self) -> Result<u64, ClientError> {
-        Ok(self.reader()?.len())
-    }
-
-    /// Reads content from `offset` on until `out` is full or the content ends; answers the number of bytes.
-    ///
-    /// # Errors
-    /// [`ClientError::Object`] when the source fails or a chunk is refused; [`ClientError::MaterialExpired`] when the key may not be kept any
-    /// more.
-    pub fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<usize, ClientError> {
-        let reader = self.reader()?;
-        let mut filled = 0;
-        while filled < out.len() {
-            match reader.read_at(offset + filled as u64, &mut out[filled..])? {
-                0 => break,
-                length => filled += length,
-            }
-        }
-        Ok(filled)
-    }
-
-    fn reader(&mut self) -> Result<&mut DecryptReaderAt<RangeReader<S>>, ClientError> {
-        self.keep.check().inspect_err(|_| self.reader = None)?;
-        self.reader.as_mut().ok_or(ClientError::Library)
-    }
-}
-
-impl<S: RangeSource> Read for ObjectAt<S> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.reader().map_err(io_error)?.read(out)
-    }
-}
-
-impl<S: RangeSource> Seek for ObjectAt<S> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.reader().map_err(io_error)?.seek(to)
-    }
-}
-
-fn io_error(error: ClientError) -> io::Error {
-    match error {
-        ClientError::Object(ObjectError::Stream(error)) => error.into(),
-        other => io::Error::new(io::ErrorKind::PermissionDenied, other),
-    }
-}
-
 /// The media type that goes with the ending of a file's name, of those that people protect most.
 fn content_type(name: &str) -> Option<&'static str> {
     let (_, ending) = name.rsplit_once('.')?;
@@ -574,63 +429,7 @@ fn content_type(name: &str) -> Option<&'static str> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use strongroom_wire::encoding::Timestamp;
-
     use super::*;
-    use crate::keys::now;
-    use crate::object::ObjectKey;
-
-    /// An open object with three chunks of content, whose key is to be forgotten at this moment.
-    fn open_until(keep: Keep) -> OpenObject<io::Cursor<Vec<u8>>> {
-        let key = ObjectKey::from_slice(&[7; 32]).unwrap();
-        let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None).unwrap();
-        let mut sealed = Vec::new();
-        object::protect(&key, &header, &mut vec![5; 40_000].as_slice(), &mut sealed).unwrap();
-        let object = object::open(io::Cursor::new(sealed)).unwrap();
-        OpenObject {
-            header,
-            leaf: 41,
-            keep,
-            reader: Some(object.with_key(&key).unwrap()),
-        }
-    }
-
-    fn until(not_after: Timestamp) -> Keep {
-        Keep::new(Some(not_after), None)
-    }
-
-    #[test]
-    fn a_key_is_forgotten_when_the_policy_says_so() {
-        let mut object = open_until(until(Timestamp::from_millis(now().as_millis() - 1)));
-        let error = object.copy_to(&mut Vec::new()).unwrap_err();
-        assert!(
-            matches!(error, ClientError::MaterialExpired(_)),
-            "{error:?}"
-        );
-        assert!(object.reader.is_none());
-        let error = object.read(&mut [0; 10]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-
-        let mut object = open_until(until(now().plus_seconds(3600)));
-        let mut beginning = [0; 10];
-        object.read_exact(&mut beginning).unwrap();
-        object.keep = until(now());
-        assert!(object.read(&mut beginning).is_err());
-    }
-
-    #[test]
-    fn reading_and_copying_give_the_content() {
-        let mut copied = Vec::new();
-        assert_eq!(
-            open_until(Keep::default()).copy_to(&mut copied).unwrap(),
-            40_000
-        );
-        assert_eq!(copied, vec![5; 40_000]);
-        let mut read = Vec::new();
-        let mut object = open_until(until(now().plus_seconds(3600)));
-        assert_eq!(object.read_to_end(&mut read).unwrap(), 40_000);
-        assert_eq!(read, copied);
-    }
 
     #[test]
     fn a_file_is_labelled_and_typed_by_its_name() {

@@ -75,6 +75,7 @@ mod tests {
         let options = Options {
             seconds: None,
             sign_in_timing: true,
+            throughput: false,
             json: false,
             arguments: Vec::new(),
         };

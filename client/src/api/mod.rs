@@ -122,6 +122,17 @@ impl Client {
     /// A further address at which the same appliance, or another that serves the same domain, is reached: they are tried in turn, and the one
     /// that answered last comes first. Objects that name it are opened here too.
     ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::{Client, Retries};
+    ///
+    /// let client = Client::new("https://keys.example.com:8443", roots)?
+    ///     .or_at("https://keys-2.example.com:8443")?
+    ///     .retries(Retries::default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Self::new`].
     pub fn or_at(mut self, server: &str) -> Result<Self, ClientError> {

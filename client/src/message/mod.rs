@@ -114,7 +114,11 @@ pub(crate) fn seal(
             .collect();
         recipients.sort_unstable();
         recipients.dedup();
-        header(requester, message, recipients.clone()).check()?;
+        // What the caller gave is of no use; nothing that came from elsewhere was altered.
+        let unusable = |error: MessageError| ClientError::Setup(error.to_string());
+        header(requester, message, recipients.clone())
+            .check()
+            .map_err(unusable)?;
         if message.plaintext.len() > MAX_PLAINTEXT_LEN {
             return Err(MessageError::TooLong.into());
         }
