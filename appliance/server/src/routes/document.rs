@@ -263,7 +263,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 80);
+        assert_eq!(identifiers.len(), 81);
         let expected = [
             "get /metrics",
             "get /pair",
