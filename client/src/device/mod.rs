@@ -91,6 +91,17 @@ impl Device {
         keys::obtain_one(self, KeyVersion { key, version })
     }
 
+    /// Obtains many keys in few requests. As [`Session::obtain_keys`](crate::Session::obtain_keys).
+    ///
+    /// # Errors
+    /// When a request as a whole fails.
+    pub fn obtain_keys(
+        &self,
+        keys: &[KeyVersion],
+    ) -> Result<Vec<Result<Released, ClientError>>, ClientError> {
+        keys::obtain(self, keys)
+    }
+
     /// Has the appliance make a key and release it in the same answer. As
     /// [`Session::create_and_obtain`](crate::Session::create_and_obtain).
     pub fn create_and_obtain(&self, key: NewKey) -> Result<(CreatedKey, Released), ClientError> {
