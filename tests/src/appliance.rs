@@ -1,11 +1,11 @@
 //! A real appliance of one's own: `strongroomd` as a child process, on a `SoftHSM` token in its own temporary folder.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,16 +14,13 @@ use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde_json::Value;
-use strongroom_wire::account::AccountKind;
 use strongroom_wire::health::State;
 use tempfile::TempDir;
 
+use crate::accounts::ADMINISTRATOR;
 use crate::api::{Api, Listener};
-use crate::session::Session;
+use crate::folders::{copy_folder, make_folder, read_text};
 use crate::{http, programs};
-
-/// The name of every appliance's first administrator.
-pub const ADMINISTRATOR: &str = "admin@example.com";
 
 /// How long an appliance may take to serve or to stop, before the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -36,7 +33,7 @@ pub struct Appliance {
     environment: Vec<(String, String)>,
     code: String,
     /// Makes the passwords of this appliance's people different from all others.
-    salt: String,
+    pub(crate) salt: String,
 }
 
 /// How an appliance ended that should have served.
@@ -420,39 +417,6 @@ impl Appliance {
         &self.code
     }
 
-    /// The password of one of this appliance's people.
-    #[must_use]
-    pub fn password_of(&self, account: &str) -> String {
-        format!("{account} {}", self.salt)
-    }
-
-    /// Enrols the first administrator and signs them in; once only.
-    #[must_use]
-    pub fn administrator(&self) -> Session {
-        let password = self.password_of(ADMINISTRATOR);
-        let enrolled = self.api().enrol(ADMINISTRATOR, &self.code, &password);
-        enrolled.unwrap_or_else(|failed| panic!("{failed}"));
-        self.sign_in(ADMINISTRATOR)
-    }
-
-    /// Creates a person's account, enrols them and signs them in.
-    #[must_use]
-    pub fn person(&self, administrator: &mut Session, account: &str) -> Session {
-        let created = administrator.create_account(account, AccountKind::Person, &[], None);
-        let created = created.unwrap_or_else(|failed| panic!("{failed}"));
-        let code = created.enrolment_code.expect("a person has a code");
-        let enrolled = self.api().enrol(account, &code, &self.password_of(account));
-        enrolled.unwrap_or_else(|failed| panic!("{failed}"));
-        self.sign_in(account)
-    }
-
-    /// Signs somebody in who has enrolled.
-    #[must_use]
-    pub fn sign_in(&self, account: &str) -> Session {
-        let session = self.api().sign_in(account, &self.password_of(account));
-        session.unwrap_or_else(|failed| panic!("{account}: {failed}"))
-    }
-
     /// The data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {
@@ -523,34 +487,6 @@ impl Drop for Appliance {
                 format!("the appliance's last words:\n{tail}\n").as_bytes(),
             )
             .ok();
-        }
-    }
-}
-
-pub(crate) fn make_folder(path: &Path) {
-    fs::DirBuilder::new().mode(0o700).create(path).unwrap();
-}
-
-fn read_text(path: &Path) -> String {
-    let mut bytes = Vec::new();
-    if let Ok(mut file) = File::open(path) {
-        file.read_to_end(&mut bytes).unwrap();
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Copies all files of a folder into another that is there, with their modes. Sockets are left where they are.
-pub(crate) fn copy_folder(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            if !target.exists() {
-                make_folder(&target);
-            }
-            copy_folder(&entry.path(), &target);
-        } else if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), target).unwrap();
         }
     }
 }

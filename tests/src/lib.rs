@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`programs`] | where the built `strongroomd` and `strongroom` are |
 //! | [`appliance`] | a `strongroomd` of one's own on a SoftHSM of its own: initialised, started, stopped, killed, copied, edited |
+//! | [`accounts`] | its people, enrolled and signed in |
 //! | `making` | the commands that make an appliance |
 //! | [`console`] | a program at a terminal of its own, and people who type there |
 //! | [`person`] | somebody with a device: the `strongroom` command line with a home folder of its own |
@@ -17,6 +18,7 @@
 //! | [`device`] | a device that signs its requests with its secret |
 //! | [`storage`] | a store that can read nothing |
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
+//! | `folders` | making, reading and copying them |
 //! | [`scan`] | looking for secrets where none may be |
 //!
 //! The stories themselves are in `tests/`, one file each; the benchmark is `src/bin/bench.rs`.
@@ -34,11 +36,13 @@
     reason = "a harness for tests: what does not work here fails the test"
 )]
 
+pub mod accounts;
 pub mod api;
 pub mod appliance;
 pub mod authenticator_app;
 pub mod console;
 pub mod device;
+mod folders;
 pub mod http;
 mod making;
 pub mod passkey;

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::appliance::{ADMINISTRATOR, Appliance};
+use crate::accounts::ADMINISTRATOR;
+use crate::appliance::Appliance;
 use crate::programs;
 
 impl Appliance {

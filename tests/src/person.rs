@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::appliance::{ADMINISTRATOR, Appliance};
+use crate::accounts::ADMINISTRATOR;
+use crate::appliance::Appliance;
 use crate::{programs, scan};
 
 /// How long a command may take before the test fails.

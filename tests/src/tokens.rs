@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::appliance::{Appliance, copy_folder, make_folder};
+use crate::appliance::Appliance;
+use crate::folders::{copy_folder, make_folder};
 
 /// A token label in a token's file: padded with spaces to 32 bytes.
 const LABEL: usize = 32;

@@ -241,7 +241,7 @@ fn the_built_in_authority_issues_certificates_known_by_their_fingerprint() {
         "--server",
         &server,
         "--ca",
-        &appliance.ca().to_str().unwrap().to_owned(),
+        appliance.ca().to_str().unwrap(),
         "--certificate",
         "payroll.pem",
         "--key",

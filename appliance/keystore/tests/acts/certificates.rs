@@ -8,8 +8,8 @@ use strongroom_wire::certificate::{CertificateName, CertificateNameKind, OpenByC
 use strongroom_wire::device::{DeviceState, UpdateDevice};
 use strongroom_wire::id::AccountId;
 
-use crate::devices::devices;
 use crate::house::{House, Person, SOURCE};
+use crate::signers::devices;
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
     (

@@ -14,6 +14,7 @@ mod softhsm_child;
 mod support;
 
 mod account_recovery;
+mod account_secrets;
 mod accounts;
 mod backups;
 mod batch;
@@ -23,13 +24,16 @@ mod groups;
 mod house;
 mod keys;
 mod log;
+mod pairing;
 mod policies;
+mod previews;
 mod recovery;
 mod recovery_rotation;
 mod rotation;
 mod rotation_replay;
 mod second_factor;
 mod sessions;
+mod signers;
 
 use std::process::ExitCode;
 
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
     }
     let trials = [
         account_recovery::TRIALS,
+        account_secrets::TRIALS,
         accounts::TRIALS,
         backups::TRIALS,
         batch::TRIALS,
@@ -51,7 +56,9 @@ fn main() -> ExitCode {
         devices::TRIALS,
         keys::TRIALS,
         log::TRIALS,
+        pairing::TRIALS,
         policies::TRIALS,
+        previews::TRIALS,
         recovery::TRIALS,
         recovery_rotation::TRIALS,
         rotation::TRIALS,

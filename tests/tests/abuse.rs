@@ -1,0 +1,266 @@
+//! What abuse of the interface comes to: guessing passwords across accounts, and bodies and queries that make no sense, at every route.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use strongroom_tests::Appliance;
+use strongroom_tests::api::{Api, Listener};
+use strongroom_tests::http::Response;
+use strongroom_wire::health::{Health, Status};
+use strongroom_wire::problem::{Code, MEDIA_TYPE};
+
+/// An identifier that is none of anything.
+const NOBODY: &str = "01934c1e-7d5a-7cc0-8f3e-0123456789ab";
+
+/// The value of a counter of the appliance, 0 where it has not counted yet.
+fn counted(appliance: &Appliance, counter: &str) -> u64 {
+    let metrics = appliance.metrics();
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(counter)?.strip_prefix(' '));
+    line.map_or(0, |value| value.parse().unwrap())
+}
+
+fn refusals(appliance: &Appliance, code: Code) -> u64 {
+    let counter = format!("strongroom_refusals_total{{code=\"{code}\"}}");
+    counted(appliance, &counter)
+}
+
+#[test]
+fn credential_stuffing_slows_its_address_down_and_nobody_else() {
+    const BUDGET: usize = 12;
+    let appliance = Appliance::start_with(&format!(
+        "[limits]\naddress_failures = {BUDGET}\naddress_failure_seconds = 600"
+    ));
+    let mut admin = appliance.administrator();
+    let _ = appliance.person(&mut admin, "alice@example.com");
+    let home = appliance.api();
+    // One password for each of many accounts, one of which exists: no account is tried twice, so only the address can give it away.
+    let bot = home.from("127.0.0.77".parse().unwrap());
+    let mut codes = BTreeMap::<String, usize>::new();
+    for number in 0..3 * BUDGET {
+        let name = match number {
+            4 => "alice@example.com".to_owned(),
+            _ => format!("leaked-{number}@example.com"),
+        };
+        let refused = bot.sign_in(&name, "hunter2").map(drop).unwrap_err();
+        *codes.entry(refused.code().to_string()).or_default() += 1;
+    }
+    assert_eq!(codes["sign-in-refused"], BUDGET, "{codes:?}");
+    assert_eq!(codes["too-many-attempts"], 2 * BUDGET, "{codes:?}");
+    // A right password from there is not looked at either; from elsewhere it opens, for the account that was tried, too.
+    let password = appliance.password_of("alice@example.com");
+    let late = bot.sign_in("alice@example.com", &password).map(drop);
+    let problem = late.unwrap_err().problem();
+    assert_eq!(problem.code, Code::TooManyAttempts);
+    assert!(problem.retry_after.unwrap() > 60);
+    let _ = appliance.sign_in("alice@example.com");
+    assert_eq!(
+        refusals(&appliance, Code::TooManyAttempts),
+        2 * u64::try_from(BUDGET).unwrap() + 1
+    );
+    let log = appliance.log();
+    assert!(log.contains("too-many-attempts"), "{log}");
+    assert!(!log.contains("hunter2"));
+}
+
+/// The largest body that the appliance of these tests takes, in bytes.
+const LIMIT: usize = 4096;
+
+/// A request in a session, or of a stranger.
+#[derive(Debug, Clone, Copy)]
+struct Request<'a> {
+    listener: Listener,
+    method: &'a str,
+    path: &'a str,
+    token: &'a str,
+    content_type: &'a str,
+}
+
+/// Whoever tries it all, and what it came to.
+struct Abuser {
+    api: Api,
+    refusals: BTreeMap<&'static str, u64>,
+    bodies: usize,
+    queries: usize,
+}
+
+impl Abuser {
+    /// Sends a request with this header beside the usual ones, and this body.
+    fn send(&self, request: Request<'_>, header: &str, body: &[u8]) -> Response {
+        let Request {
+            listener,
+            method,
+            path,
+            token,
+            content_type,
+        } = request;
+        let mut bytes = format!(
+            "{method} {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-type: {content_type}\r\n{header}\r\n\r\n"
+        )
+        .into_bytes();
+        bytes.extend_from_slice(body);
+        self.api.connect(listener).unwrap().raw(&bytes).unwrap()
+    }
+
+    fn count(&mut self, response: &Response) -> Option<Code> {
+        if response.header("content-type") != Some(MEDIA_TYPE) {
+            return None;
+        }
+        let code = response.problem().code;
+        *self.refusals.entry(code.as_str()).or_default() += 1;
+        Some(code)
+    }
+
+    /// Counts a response, which has to be one of these refusals.
+    #[track_caller]
+    fn refused(&mut self, response: &Response, expected: &[Code], what: &str) {
+        let text = response.text();
+        if let Some(code) = self.count(response) {
+            assert!(expected.contains(&code), "{what}: {code}, {text}");
+        } else {
+            // RFC 6749 and RFC 8628 have answers of their own for pairing.
+            assert_eq!(response.status, 400, "{what}: {text}");
+            let body: Value = serde_json::from_str(&text).unwrap();
+            assert!(body["error"].is_string(), "{what}: {text}");
+        }
+    }
+
+    /// Whether an address is at this listener. A stranger asks, so that nothing comes of what needs no body.
+    fn is_here(&mut self, request: Request<'_>) -> bool {
+        let stranger = Request {
+            token: "nobody's",
+            ..request
+        };
+        let response = self.send(stranger, "x: y", b"");
+        let code = self.count(&response);
+        ![Some(Code::NoSuchRoute), Some(Code::MethodNotAllowed)].contains(&code)
+    }
+
+    fn try_bodies(&mut self, request: Request<'_>) {
+        let nested = b"[".repeat(LIMIT);
+        let malformed: [(&str, &[u8]); 9] = [
+            ("nothing", b""),
+            ("half an object", b"{"),
+            ("nothing but null", b"null"),
+            ("an array", b"[]"),
+            ("a number beyond all numbers", b"1e999999"),
+            ("no UTF-8", b"{\"\xff\xfe\": 1}"),
+            ("a NUL", b"\0"),
+            ("nesting", &nested),
+            (
+                "unknown members",
+                b"{\"__proto__\": {\"role\": \"administrator\"}}",
+            ),
+        ];
+        self.bodies += 1;
+        for (kind, body) in malformed {
+            let what = format!("{request:?}, {kind}");
+            let length = format!("content-length: {}", body.len());
+            let response = self.send(request, &length, body);
+            self.refused(&response, &[Code::Malformed, Code::Invalid], &what);
+        }
+        let what = format!("{request:?}, too large");
+        let announced = format!("content-length: {}", LIMIT + 1);
+        let response = self.send(request, &announced, b"");
+        self.refused(&response, &[Code::TooLarge], &what);
+        let mut chunks = format!("{:x}\r\n", LIMIT + 1).into_bytes();
+        chunks.extend([b' '; LIMIT + 1]);
+        chunks.extend_from_slice(b"\r\n0\r\n\r\n");
+        let response = self.send(request, "transfer-encoding: chunked", &chunks);
+        self.refused(&response, &[Code::TooLarge], &what);
+    }
+
+    fn try_queries(&mut self, request: Request<'_>, parameter: &str) {
+        self.queries += 1;
+        for value in ["%00", "%ff%fe", "-1", "99999999999999999999999", "%7B%22"] {
+            let path = format!("{}?{parameter}={value}", request.path);
+            let request = Request {
+                path: &path,
+                ..request
+            };
+            let response = self.send(request, "x: y", b"");
+            assert!(response.status < 500, "{request:?}: {response:?}");
+            if response.status >= 400 {
+                let expected = [
+                    Code::Malformed,
+                    Code::Invalid,
+                    Code::KeyNotFound,
+                    Code::AccountNotFound,
+                    Code::NotPermitted,
+                ];
+                self.refused(&response, &expected, &path);
+            }
+        }
+    }
+}
+
+#[test]
+fn bodies_and_queries_that_make_no_sense_are_refused_at_every_route() {
+    let appliance = Appliance::start_with(&format!(
+        "[limits]\nbody = {LIMIT}\nkeys_body = {LIMIT}\naddress_failures = 100000\naccount_failures = 100000"
+    ));
+    let mut admin = appliance.administrator();
+    let document: Value = admin.get("/v1/openapi.json").unwrap();
+    let token = admin.token.to_text();
+    let mut abuser = Abuser {
+        api: appliance.api(),
+        refusals: BTreeMap::new(),
+        bodies: 0,
+        queries: 0,
+    };
+    for (template, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array();
+            let named = |place: &'static str| {
+                let parameters = parameters.into_iter().flatten();
+                parameters
+                    .filter(move |parameter| parameter["in"] == place)
+                    .map(|parameter| parameter["name"].as_str().unwrap())
+            };
+            let path = named("path").fold(template.clone(), |path, name| {
+                let value = match name {
+                    "index" | "version" => "0",
+                    "code" => "WDJB-MJHT",
+                    _ => NOBODY,
+                };
+                path.replace(&format!("{{{name}}}"), value)
+            });
+            for listener in [Listener::Client, Listener::Administration] {
+                let request = Request {
+                    listener,
+                    method: &method.to_uppercase(),
+                    path: &path,
+                    token: &token,
+                    content_type: "text/plain",
+                };
+                if !abuser.is_here(request) {
+                    continue;
+                }
+                let types = operation["requestBody"]["content"].as_object();
+                for content_type in types.into_iter().flat_map(|types| types.keys()) {
+                    abuser.try_bodies(Request {
+                        content_type,
+                        ..request
+                    });
+                }
+                for parameter in named("query") {
+                    abuser.try_queries(request, parameter);
+                }
+            }
+        }
+    }
+    let (bodies, queries) = (abuser.bodies, abuser.queries);
+    assert!(bodies > 30, "only {bodies} bodies were tried");
+    assert!(queries > 20, "only {queries} queries were tried");
+    // Each was counted, and the appliance serves on, in the same session.
+    for code in [Code::Malformed, Code::TooLarge] {
+        let counted = refusals(&appliance, code);
+        assert_eq!(counted, abuser.refusals[code.as_str()], "{code}");
+    }
+    assert_eq!(counted(&appliance, "strongroom_panics_total"), 0);
+    let health: Health = admin.get("/v1/health").unwrap();
+    assert_eq!(health.status, Status::Ok);
+}
