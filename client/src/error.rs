@@ -4,7 +4,8 @@ use strongroom_session::UnwrapError;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::problem::{Code, Problem};
 
-use crate::object::{CobblestoneError, HeaderError, ObjectError};
+use crate::message::MessageError;
+use crate::object::{CobblestoneError, HeaderError, ObjectError, Refusal};
 
 /// Why something could not be done with the appliance. No variant carries a secret.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,9 @@ pub enum ClientError {
     /// A protected object could not be written or read, or was refused.
     #[error(transparent)]
     Object(#[from] ObjectError),
+    /// A message could not be sealed, or was refused.
+    #[error(transparent)]
+    Message(#[from] MessageError),
     /// What was given to set the client up is of no use.
     #[error("{0}")]
     Setup(String),
@@ -94,6 +98,63 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// What kind of failure it is: what a caller branches on.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotSignedIn => ErrorKind::NotSignedIn,
+            Self::WrongPassword | Self::SecondFactorNeeded | Self::ProviderRefused(_) => {
+                ErrorKind::SignInRefused
+            }
+            Self::Refused(problem) => kind_of(problem.code),
+            Self::Unreachable { .. } => ErrorKind::Unreachable,
+            Self::NotTrusted { .. } => ErrorKind::NotTrusted,
+            Self::UnexpectedAnswer { .. } | Self::Library => ErrorKind::Failed,
+            Self::AlteredMaterial | Self::NotProved(_) => ErrorKind::Altered,
+            Self::MaterialExpired(_) => ErrorKind::Expired,
+            Self::OtherServer { .. } | Self::OtherDomain { .. } => ErrorKind::OtherAppliance,
+            Self::NoGrantTo(_) => ErrorKind::NotFound,
+            Self::Object(error) => kind_of_object(error),
+            Self::Message(error) => kind_of_message(error),
+            Self::Setup(_) => ErrorKind::Invalid,
+        }
+    }
+
+    /// The rule of a usage policy that refused, such as `policy:key:not-after`: where one did, and the appliance says which. It tells the key's
+    /// owner; others learn the [problem code](Self::code).
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::Refused(problem) => problem.rule.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the appliance is away: it cannot be reached, or cannot answer now.
+    pub(crate) fn is_away(&self) -> bool {
+        self.kind() == ErrorKind::Unreachable
+    }
+
+    /// The same once more, for errors that come from requests for keys.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::NotSignedIn => Self::NotSignedIn,
+            Self::Refused(problem) => Self::Refused(problem.clone()),
+            Self::Unreachable {
+                server,
+                reason,
+                safe_to_retry,
+            } => Self::Unreachable {
+                server: server.clone(),
+                reason: reason.clone(),
+                safe_to_retry: *safe_to_retry,
+            },
+            Self::AlteredMaterial => Self::AlteredMaterial,
+            Self::MaterialExpired(end) => Self::MaterialExpired(*end),
+            _ => Self::Library,
+        }
+    }
+
     /// The problem code, if the appliance refused.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
@@ -120,6 +181,148 @@ impl ClientError {
             ),
             _ => false,
         }
+    }
+}
+
+/// What kind of failure a [`ClientError`] is.
+///
+/// ```
+/// use strongroom_client::{ClientError, ErrorKind};
+///
+/// fn advice(error: &ClientError) -> &'static str {
+///     match error.kind() {
+///         ErrorKind::NotSignedIn => "sign in again",
+///         ErrorKind::Revoked | ErrorKind::Destroyed => "ask the sender",
+///         ErrorKind::Altered | ErrorKind::Truncated => "fetch it again",
+///         ErrorKind::Unreachable if error.safe_to_retry() => "try again later",
+///         _ => "see the log",
+///     }
+/// }
+/// assert_eq!(advice(&ClientError::NotSignedIn), "sign in again");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// There is no session, or it has ended: sign in.
+    NotSignedIn,
+    /// The sign-in itself was refused.
+    SignInRefused,
+    /// The act needs a more recent sign-in: sign in again in the session.
+    StepUpRequired,
+    /// A usage policy does not allow it; [`ClientError::rule`] says by which rule, where one may know.
+    RefusedByPolicy,
+    /// The account may not do that.
+    NotPermitted,
+    /// There is no such thing that the account may know of.
+    NotFound,
+    /// The account's grant to the key was revoked.
+    Revoked,
+    /// The key is destroyed: what it protects can be opened by nobody.
+    Destroyed,
+    /// The present state, such as a key's, does not allow it.
+    StateForbids,
+    /// Key material may not be kept any more: obtain the key again.
+    Expired,
+    /// What came, or was stored, is not what was made: it was altered.
+    Altered,
+    /// What was stored ends before its end.
+    Truncated,
+    /// It is no object or message, or one of a version that this library cannot read.
+    NotReadable,
+    /// Its key is kept at an appliance that this client was not set up with.
+    OtherAppliance,
+    /// The appliance cannot be reached, or cannot answer now; [`ClientError::safe_to_retry`] says whether nothing was done.
+    Unreachable,
+    /// What answers cannot prove to be the appliance.
+    NotTrusted,
+    /// Too many attempts have failed, or the domain makes too many requests: wait.
+    TooManyAttempts,
+    /// What was asked for cannot be.
+    Invalid,
+    /// Reading or writing on this device failed.
+    Device,
+    /// A fault of the appliance or of this library.
+    Failed,
+}
+
+fn kind_of(code: Code) -> ErrorKind {
+    match code {
+        Code::NotSignedIn | Code::SessionElsewhere => ErrorKind::NotSignedIn,
+        Code::SignInRefused
+        | Code::EnrolmentRefused
+        | Code::SecondFactorRefused
+        | Code::RecoveryRefused
+        | Code::RecoveryTooEarly
+        | Code::ClockSkew
+        | Code::Replayed => ErrorKind::SignInRefused,
+        Code::StepUpRequired => ErrorKind::StepUpRequired,
+        Code::PolicyNotYetValid
+        | Code::PolicyExpired
+        | Code::PolicyReleasesUsedUp
+        | Code::PolicyRefused => ErrorKind::RefusedByPolicy,
+        Code::NotPermitted | Code::InvitationsUsedUp | Code::QuotaExceeded => {
+            ErrorKind::NotPermitted
+        }
+        Code::KeyNotFound
+        | Code::GrantNotFound
+        | Code::AccountNotFound
+        | Code::CredentialNotFound
+        | Code::DeviceNotFound
+        | Code::PairingNotFound
+        | Code::CertificateNotFound
+        | Code::IdentityNotFound
+        | Code::ProviderNotFound
+        | Code::DomainUnavailable => ErrorKind::NotFound,
+        Code::GrantRevoked => ErrorKind::Revoked,
+        Code::KeyDestroyed => ErrorKind::Destroyed,
+        Code::KeyStateForbids
+        | Code::Conflict
+        | Code::AccountExists
+        | Code::IdempotencyKeyReused => ErrorKind::StateForbids,
+        Code::TooManyAttempts | Code::TooManyRequests => ErrorKind::TooManyAttempts,
+        Code::Invalid | Code::TooLarge => ErrorKind::Invalid,
+        Code::HsmUnavailable | Code::ProviderUnavailable | Code::Sealed | Code::Unavailable => {
+            ErrorKind::Unreachable
+        }
+        _ => ErrorKind::Failed,
+    }
+}
+
+fn kind_of_object(error: &ObjectError) -> ErrorKind {
+    match error {
+        ObjectError::Header(error) => match error {
+            HeaderError::Read(_) => ErrorKind::Device,
+            HeaderError::Truncated => ErrorKind::Truncated,
+            HeaderError::NotAnObject
+            | HeaderError::UnknownVersion
+            | HeaderError::UnknownAlgorithm
+            | HeaderError::UnknownParameter => ErrorKind::NotReadable,
+            _ => ErrorKind::Altered,
+        },
+        ObjectError::Stream(error) => match error {
+            CobblestoneError::Read(_) | CobblestoneError::Write(_) => ErrorKind::Device,
+            CobblestoneError::Refused(Refusal::NoStart | Refusal::Truncated { .. }) => {
+                ErrorKind::Truncated
+            }
+            CobblestoneError::Refused(_) => ErrorKind::Altered,
+            CobblestoneError::InputTooLong => ErrorKind::Invalid,
+            _ => ErrorKind::Failed,
+        },
+    }
+}
+
+fn kind_of_message(error: &MessageError) -> ErrorKind {
+    match error {
+        MessageError::Truncated => ErrorKind::Truncated,
+        MessageError::NotAMessage
+        | MessageError::UnknownAlgorithm
+        | MessageError::UnknownParameter => ErrorKind::NotReadable,
+        MessageError::TooLong => ErrorKind::Invalid,
+        MessageError::Library => ErrorKind::Failed,
+        MessageError::NotDeterministic
+        | MessageError::Invalid(_)
+        | MessageError::Altered
+        | MessageError::WrongSender => ErrorKind::Altered,
     }
 }
 

@@ -1,22 +1,28 @@
 //! What an account does with its keys: create, obtain, find, share, revoke, rotate, change state, destroy.
 
+mod many;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use strongroom_session::TransportKey;
 use strongroom_wire::account::Done;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::{GrantId, KeyId};
+use strongroom_wire::id::{AccountId, GrantId, KeyId};
 use strongroom_wire::key::{
-    Algorithm, ChangeState, ChangedKey, CreateKeys, CreatedKey, CreatedKeys, Grant, Grants, Key,
-    KeyPage, KeyQuery, KeyState, Material, NewKey, ReleaseKey, ShareKey, Shared,
+    Algorithm, ChangeState, ChangedKey, CreatedKey, Grant, Grants, Key, KeyPage, KeyQuery,
+    KeyState, KeyVersion, Material, NewKey, ShareKey, Shared,
 };
 use zeroize::Zeroizing;
 
 use crate::ClientError;
 use crate::api::Call;
 use crate::object::ObjectKey;
+use crate::secret::Secret;
 use crate::session::Session;
+
+pub(crate) use many::{create_and_obtain, create_and_obtain_one, obtain, obtain_one};
 
 /// Until when released material may be kept: a moment by the clocks of the world, and a span by this device's own, which no setting of a clock
 /// lengthens.
@@ -40,6 +46,16 @@ impl Keep {
         self.not_after
     }
 
+    /// When it ends by this device's own clock, if it does.
+    pub(crate) fn end(self) -> Option<Instant> {
+        let left = self.not_after.map(|moment| {
+            let left = moment.as_millis().saturating_sub(now().as_millis());
+            Duration::from_millis(left)
+        });
+        let moment = left.and_then(|left| Instant::now().checked_add(left));
+        [moment, self.deadline].into_iter().flatten().min()
+    }
+
     /// Refuses material that may not be kept any more: whoever holds it drops it then.
     pub(crate) fn check(self) -> Result<(), ClientError> {
         let now = now();
@@ -58,13 +74,26 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// A key's material, released by the appliance for use on this device. Zeroised when dropped, and when it is asked for after it may not be kept
-/// any more.
+/// A key's material, released by the appliance for use on this device: an envelope key for an application that does its own encryption, or
+/// what this library opens with.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+/// let mut released = session.obtain(key, None)?;
+/// let material = released.material()?; // 32 bytes; gone when this copy and the handle are dropped
+/// # assert_eq!(material.len(), 32);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It is held in locked memory, and overwritten when it is dropped, when usage policies do not allow to keep it any more, and by
+/// [`Protect::forget`](crate::Protect::forget).
 pub struct Released {
     key: KeyId,
     version: u32,
     algorithm: Algorithm,
-    material: Zeroizing<Vec<u8>>,
+    sender: AccountId,
+    secret: Arc<Secret>,
     keep: Keep,
     leaf: u64,
 }
@@ -88,18 +117,25 @@ impl Released {
         self.algorithm
     }
 
-    /// The material itself: 32 bytes for either algorithm.
-    ///
-    /// # Errors
-    /// [`ClientError::MaterialExpired`] when usage policies do not allow to keep it any more: it has been forgotten.
-    pub fn material(&mut self) -> Result<&[u8], ClientError> {
-        self.keep
-            .check()
-            .inspect_err(|_| self.material = Zeroizing::default())?;
-        Ok(&self.material)
+    /// Who created the key, as the appliance has it.
+    #[must_use]
+    pub fn sender(&self) -> AccountId {
+        self.sender
     }
 
-    /// The material as the key of protected objects.
+    /// A copy of the material: 32 bytes for either algorithm. Drop it when it has been used.
+    ///
+    /// # Errors
+    /// [`ClientError::MaterialExpired`] when usage policies do not allow to keep it any more, or it was forgotten.
+    pub fn material(&mut self) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+        self.keep.check().inspect_err(|_| self.wipe())?;
+        self.secret.copy().ok_or_else(|| {
+            let end = self.keep.not_after();
+            ClientError::MaterialExpired(end.unwrap_or_else(now))
+        })
+    }
+
+    /// The material as the key of protected objects and messages.
     ///
     /// # Errors
     /// [`ClientError::AlteredMaterial`] when the key is for something else; else as [`Self::material`].
@@ -107,7 +143,7 @@ impl Released {
         if self.algorithm != Algorithm::Aes256 {
             return Err(ClientError::AlteredMaterial);
         }
-        ObjectKey::from_slice(self.material()?).map_err(|_| ClientError::AlteredMaterial)
+        ObjectKey::from_slice(&self.material()?).map_err(|_| ClientError::AlteredMaterial)
     }
 
     /// When the material must be forgotten, if there is such a moment: whoever holds a copy of it must drop it then.
@@ -125,6 +161,28 @@ impl Released {
     pub fn leaf(&self) -> u64 {
         self.leaf
     }
+
+    /// Another handle of the same material.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            secret: Arc::clone(&self.secret),
+            ..*self
+        }
+    }
+
+    /// Whether its time is not over.
+    pub(crate) fn may_be_used(&self) -> bool {
+        self.keep.check().is_ok()
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        self.secret.is_locked()
+    }
+
+    /// Overwrites the material, for all handles of it.
+    pub(crate) fn wipe(&self) {
+        self.secret.wipe();
+    }
 }
 
 impl fmt::Debug for Released {
@@ -139,42 +197,53 @@ impl fmt::Debug for Released {
 
 impl Session {
     /// Has the appliance make keys. All are created or none.
+    ///
+    /// Where the answer is lost the request is made again and makes no other keys.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] when the appliance does not make them, with the reason.
     pub fn create_keys(&self, keys: Vec<NewKey>) -> Result<Vec<CreatedKey>, ClientError> {
-        let asked = keys.len();
-        let created = self.create(keys, false)?;
-        if created.len() != asked {
-            return Err(self.client().unexpected("another number of keys"));
-        }
-        Ok(created)
+        many::create(self, &keys)
     }
 
     /// Has the appliance make a key and release it in the same answer.
+    ///
+    /// # Errors
+    /// As [`Self::create_keys`]; [`ClientError::AlteredMaterial`] when what came is not what it released.
     pub fn create_and_obtain(&self, key: NewKey) -> Result<(CreatedKey, Released), ClientError> {
-        let algorithm = key.algorithm;
-        let mut created = self.create(vec![key], true)?;
-        let (Some(mut created), true) = (created.pop(), created.is_empty()) else {
-            return Err(self.client().unexpected("another number of keys"));
-        };
-        let material = created
-            .material
-            .take()
-            .ok_or_else(|| self.client().unexpected("a key without its material"))?;
-        let released = self.unwrap(material, created.key.id, Some(created.key.version))?;
-        if released.algorithm != algorithm {
-            return Err(ClientError::AlteredMaterial);
-        }
-        Ok((created, released))
+        many::create_and_obtain_one(self, key)
     }
 
-    /// Obtains a key: this version of it, or the newest.
+    /// Obtains a key: this version of it, or the newest. While the appliance is away, a key that was obtained before is used as long as usage
+    /// policies and [`Keeping`](crate::Keeping) allow it.
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the appliance does not release it, with the reason;
     /// [`ClientError::AlteredMaterial`] when what came is not what it released.
     pub fn obtain(&self, key: KeyId, version: Option<u32>) -> Result<Released, ClientError> {
-        let call = Call::post(format!("/v1/keys/{key}/release")).with(&ReleaseKey { version })?;
-        let material: Material = self.call(&call)?;
-        self.unwrap(material, key, version)
+        many::obtain_one(self, KeyVersion { key, version })
+    }
+
+    /// Obtains many keys in few requests, each as [`Self::obtain`] does: that one is refused stops no other.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, keys: &[strongroom_wire::id::KeyId]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::KeyVersion;
+    ///
+    /// let newest: Vec<_> = keys.iter().map(|&key| KeyVersion { key, version: None }).collect();
+    /// let obtained = session.obtain_keys(&newest)?;
+    /// println!("{} of {}", obtained.iter().flatten().count(), keys.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When a request as a whole fails.
+    pub fn obtain_keys(
+        &self,
+        keys: &[KeyVersion],
+    ) -> Result<Vec<Result<Released, ClientError>>, ClientError> {
+        many::obtain(self, keys)
     }
 
     /// What the caller may know of a key.
@@ -245,21 +314,6 @@ impl Session {
     pub fn destroy(&self, key: KeyId) -> Result<ChangedKey, ClientError> {
         self.call(&Call::delete(format!("/v1/keys/{key}")))
     }
-
-    fn create(&self, keys: Vec<NewKey>, release: bool) -> Result<Vec<CreatedKey>, ClientError> {
-        let created: CreatedKeys =
-            self.call(&Call::post("/v1/keys").with(&CreateKeys { keys, release })?)?;
-        Ok(created.keys)
-    }
-
-    fn unwrap(
-        &self,
-        material: Material,
-        key: KeyId,
-        version: Option<u32>,
-    ) -> Result<Released, ClientError> {
-        unwrap(self.transport_key(), material, key, version)
-    }
 }
 
 /// Opens what came under the transport key, and holds it against what was asked for.
@@ -272,18 +326,21 @@ pub(crate) fn unwrap(
     if material.key != key || version.is_some_and(|version| version != material.version) {
         return Err(ClientError::AlteredMaterial);
     }
+    let keep = Keep::new(material.not_after, material.keep_for);
+    let unwrapped = transport_key.unwrap(key, material.version, &material.wrapped.0)?;
     Ok(Released {
         key,
         version: material.version,
         algorithm: material.algorithm,
-        material: transport_key.unwrap(key, material.version, &material.wrapped.0)?,
-        keep: Keep::new(material.not_after, material.keep_for),
+        sender: material.sender,
+        secret: Secret::new(&unwrapped, keep.end()),
+        keep,
         leaf: material.leaf,
     })
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use strongroom_wire::encoding::Base64;
@@ -296,9 +353,33 @@ mod tests {
             key,
             version: 3,
             algorithm: Algorithm::Aes256,
+            sender: session.account().id,
             wrapped: Base64(session.transport_key().wrap(key, 3, &[7; 32]).unwrap()),
             not_after: None,
             keep_for: None,
+            leaf: 41,
+        }
+    }
+
+    fn unwrap_in(
+        session: &Session,
+        material: Material,
+        key: KeyId,
+        version: Option<u32>,
+    ) -> Result<Released, ClientError> {
+        unwrap(session.transport_key(), material, key, version)
+    }
+
+    /// Material of a key that may be kept for so many seconds.
+    pub(crate) fn released(key: KeyId, version: u32, keep_for: Option<u32>) -> Released {
+        let keep = Keep::new(None, keep_for);
+        Released {
+            key,
+            version,
+            algorithm: Algorithm::Aes256,
+            sender: AccountId::generate(),
+            secret: Secret::new(&[7; 32], keep.end()),
+            keep,
             leaf: 41,
         }
     }
@@ -307,10 +388,8 @@ mod tests {
     fn material_that_was_asked_for_is_unwrapped() {
         let (session, key) = (session(), KeyId::generate());
         for version in [None, Some(3)] {
-            let mut released = session
-                .unwrap(material(key, &session), key, version)
-                .unwrap();
-            assert_eq!(released.material().unwrap(), [7; 32]);
+            let mut released = unwrap_in(&session, material(key, &session), key, version).unwrap();
+            assert_eq!(*released.material().unwrap(), [7; 32]);
             assert_eq!((released.version(), released.leaf()), (3, 41));
             assert!(released.object_key().is_ok());
             assert!(!format!("{released:?}").contains("7, 7"));
@@ -332,23 +411,23 @@ mod tests {
         ] {
             let mut kept = material(key, &session);
             (kept.not_after, kept.keep_for) = (not_after, keep_for);
-            let mut released = session.unwrap(kept, key, None).unwrap();
+            let mut released = unwrap_in(&session, kept, key, None).unwrap();
             let error = released.material().unwrap_err();
             assert!(matches!(error, ClientError::MaterialExpired(_)));
-            assert!(released.material.is_empty());
+            assert!(released.secret.copy().is_none());
             assert!(released.object_key().is_err());
         }
         let mut kept = material(key, &session);
         (kept.not_after, kept.keep_for) = (Some(now().plus_seconds(60)), Some(60));
-        let mut released = session.unwrap(kept, key, None).unwrap();
-        assert_eq!(released.material().unwrap(), [7; 32]);
+        let mut released = unwrap_in(&session, kept, key, None).unwrap();
+        assert_eq!(*released.material().unwrap(), [7; 32]);
     }
 
     #[test]
     fn material_of_anything_else_is_refused() {
         let (session, key) = (session(), KeyId::generate());
         let refused = |material: Material, key, version| {
-            let error = session.unwrap(material, key, version).unwrap_err();
+            let error = unwrap_in(&session, material, key, version).unwrap_err();
             assert!(matches!(error, ClientError::AlteredMaterial), "{error:?}");
         };
         refused(material(KeyId::generate(), &session), key, None);
@@ -371,11 +450,11 @@ mod tests {
         let (session, key) = (session(), KeyId::generate());
         let mut other = material(key, &session);
         other.algorithm = Algorithm::HmacSha256;
-        let mut released = session.unwrap(other, key, None).unwrap();
+        let mut released = unwrap_in(&session, other, key, None).unwrap();
         assert!(released.object_key().is_err());
         let mut short = material(key, &session);
         short.wrapped.0 = session.transport_key().wrap(key, 3, &[7; 16]).unwrap();
-        let mut released = session.unwrap(short, key, None).unwrap();
+        let mut released = unwrap_in(&session, short, key, None).unwrap();
         assert!(released.object_key().is_err());
     }
 }

@@ -8,8 +8,12 @@
 //! | [`credentials`] | authenticator apps, passkeys and recovery codes of the caller's account |
 //! | [`passkeys`] | signing in with a passkey, and registering one |
 //! | [`oidc`] | signing in at the enterprise's OpenID provider, and linking one's account with an identity there |
-//! | [`protection`] | protecting and opening files and streams, each under a key of its own |
+//! | [`protection`] | [`Protect`]: protecting and opening messages, files and streams, each under a key of its own |
+//! | [`message`] | sealed messages: one COSE envelope each |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
+//! | [`held`] | keys that were obtained and may be used again |
+//! | `secret` | key material in locked memory, overwritten at its end |
+//! | `requester` | what messages, objects and keys need of a session or a device |
 //! | [`policy`] | usage policies of the domain, of keys and of grants; what they would decide |
 //! | [`accounts`] | managing accounts and the members of groups |
 //! | [`certificates`] | sign-in by client certificate, and which certificates stand for whom |
@@ -25,10 +29,13 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::path::Path;
-//! use strongroom_client::{Client, Protection, Roots};
+//! use strongroom_client::{Client, Metadata, Protect, Protection, Roots};
 //!
 //! let client = Client::new("https://keys.example.com:8443", &Roots::from_pem(&std::fs::read("ca.pem")?)?)?;
 //! let session = client.sign_in("alice@example.com", b"correct horse battery staple")?;
+//!
+//! let sealed = session.seal_message(b"at noon", &["bob@example.com"], &Metadata::new("meeting"))?;
+//! let opened = session.open_message(&sealed.bytes)?;
 //!
 //! let report = Path::new("report.pdf");
 //! session.protect_file(report, Path::new("report.pdf.sealed"), &Protection::of_file(report).to("bob@example.com"))?;
@@ -54,23 +61,29 @@ pub mod device;
 pub mod devices;
 pub mod error;
 pub mod file;
+pub mod held;
 pub mod keys;
+pub mod message;
 pub mod object;
 pub mod oidc;
 pub mod passkeys;
 pub mod policy;
 pub mod protection;
 pub mod recovery;
+mod requester;
 pub mod rotation;
+mod secret;
 pub mod session;
 pub mod sign_in;
 
-pub use api::{Client, Roots};
+pub use api::{Client, Retries, Roots};
 pub use certificates::Identity;
 pub use device::Device;
-pub use error::ClientError;
+pub use error::{ClientError, ErrorKind};
+pub use held::Keeping;
 pub use keys::Released;
-pub use protection::{OpenObject, Protected, Protection};
+pub use message::Metadata;
+pub use protection::{ObjectAt, ObjectWriter, OpenObject, Protect, Protected, Protection};
 pub use session::{Secrets, Session};
 
 /// The examples of the guide compile.

@@ -1,18 +1,27 @@
 //! Protecting and opening with the appliance's keys: one key for each object, made and kept by the appliance.
 
+mod handles;
+
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{Algorithm, Key, KeyState, NewKey, UsagePolicy};
+use strongroom_wire::key::{Algorithm, ChangedKey, Key, KeyState, KeyVersion, NewKey, UsagePolicy};
 
 use crate::ClientError;
+use crate::api::Call;
+use crate::device::Device;
 use crate::file::NewFile;
-use crate::keys::{Keep, Released};
-use crate::object::{self, CobblestoneError, DecryptReader, Header, ObjectError};
+use crate::held::Keeping;
+use crate::keys::{self, Released};
+use crate::message::{self, Metadata, Opened, Outgoing, Sealed};
+use crate::object::{self, CobblestoneError, Header, RangeReader, RangeSource};
+use crate::requester::Requester;
 use crate::session::Session;
 use crate::sign_in::account_name;
+
+pub use handles::{ObjectAt, ObjectWriter, OpenObject};
 
 /// Who may open an object and when, and what people know it by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,50 +66,201 @@ pub struct Protected {
     pub length: u64,
 }
 
-impl Session {
+/// Protecting and opening, by a signed-in [`Session`] or by a [`Device`] that signs its requests.
+///
+/// Messages fit into memory and into one envelope ([`crate::message`]); objects are streams of any length ([`crate::object`]). Each has a key
+/// of its own, made and kept by the appliance.
+#[expect(
+    private_bounds,
+    reason = "sealed: how requests are made is this crate's own affair"
+)]
+pub trait Protect: Requester + Sized {
+    /// Seals a message for the accounts with these names, and for oneself.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::{Metadata, Protect};
+    ///
+    /// let sealed = session.seal_message(b"at noon", &["bob@example.com"], &Metadata::new("meeting"))?;
+    /// let opened = session.open_message(&sealed.bytes)?; // as bob does, in his session
+    /// assert_eq!(*opened.plaintext, b"at noon");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Message`] when it is too long; [`ClientError::Setup`] when its content type is none; [`ClientError::Refused`] when the appliance makes no key
+    /// for it, such as for a recipient that it does not know.
+    fn seal_message(
+        &self,
+        plaintext: &[u8],
+        recipients: &[&str],
+        metadata: &Metadata,
+    ) -> Result<Sealed, ClientError> {
+        let message = Outgoing {
+            plaintext,
+            recipients,
+            metadata,
+        };
+        let sealed = message::seal(self, &[message])?.pop();
+        sealed.ok_or(ClientError::Library)
+    }
+
+    /// Seals many messages, each under a key of its own, in few requests: a thousand take one.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::message::Outgoing;
+    /// use strongroom_client::{Metadata, Protect};
+    ///
+    /// let readings: Vec<String> = (0..1000).map(|number| format!("{number} W")).collect();
+    /// let metadata = Metadata::new("meter reading");
+    /// let outgoing: Vec<_> = readings
+    ///     .iter()
+    ///     .map(|reading| Outgoing {
+    ///         plaintext: reading.as_bytes(),
+    ///         recipients: &["meters@example.com"],
+    ///         metadata: &metadata,
+    ///     })
+    ///     .collect();
+    /// assert_eq!(session.seal_messages(&outgoing)?.len(), 1000);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::seal_message`], for all of them together. Where they took more than one request and a later one failed, the keys of the
+    /// earlier ones stay, and protect nothing.
+    fn seal_messages(&self, messages: &[Outgoing<'_>]) -> Result<Vec<Sealed>, ClientError> {
+        message::seal(self, messages)
+    }
+
+    /// Opens a message: reads its envelope, obtains its key, and authenticates it.
+    ///
+    /// # Errors
+    /// [`ClientError::Message`] when it is no message, or not what was sealed; [`ClientError::OtherServer`] when its key is elsewhere;
+    /// [`ClientError::Refused`] when the appliance does not release its key, with the reason.
+    fn open_message(&self, bytes: &[u8]) -> Result<Opened, ClientError> {
+        message::open_one(self, bytes)
+    }
+
+    /// Opens many messages in few requests: a thousand take one. That one of them is refused stops no other.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, inbox: &[Vec<u8>]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Protect;
+    ///
+    /// for opened in session.open_messages(inbox)? {
+    ///     match opened {
+    ///         Ok(message) => println!("{} bytes from {}", message.plaintext.len(), message.header.sender),
+    ///         Err(error) => println!("not opened: {error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the appliance refuses a request as a whole. What is wrong with one message stands in its place.
+    fn open_messages<B: AsRef<[u8]>>(
+        &self,
+        messages: &[B],
+    ) -> Result<Vec<Result<Opened, ClientError>>, ClientError> {
+        message::open(self, messages)
+    }
+
     /// Protects all that `reader` yields under a new key, and writes the object to `writer`.
     ///
-    /// On an error, what was written is no object and is to be discarded; the key, if it was made, is destroyed again.
-    pub fn protect(
+    /// # Errors
+    /// As [`Self::writer`], and when reading or writing fails. What was written is then no object and is to be discarded; the key, if it was
+    /// made, is destroyed again.
+    fn protect(
         &self,
         protection: &Protection,
         reader: &mut impl Read,
         writer: &mut impl Write,
     ) -> Result<Protected, ClientError> {
+        let mut object = self.writer(protection, writer)?;
+        let key = object.key().clone();
+        let written = object.copy_from(reader).and_then(|length| {
+            object.finish()?;
+            Ok(length)
+        });
+        match written {
+            Ok(length) => Ok(Protected { key, length }),
+            Err(error) => {
+                // It protects nothing. That it cannot be destroyed changes nothing about what went wrong.
+                let destroy = Call::delete(format!("/v1/keys/{}", key.id));
+                let _ = self.request::<ChangedKey>(&destroy);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a key and writes the header of an object under it: what is written to the answer is encrypted into `writer`.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io::Write;
+    /// use strongroom_client::{Protect, Protection};
+    ///
+    /// let file = std::fs::File::create("log.sealed")?;
+    /// let mut object = session.writer(&Protection::default().to("auditor@example.com"), file)?;
+    /// writeln!(object, "started")?;
+    /// object.finish()?; // without this it is truncated
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when the content type is none; [`ClientError::Object`] when writing fails; [`ClientError::Refused`] when the appliance makes no key.
+    fn writer<W: Write>(
+        &self,
+        protection: &Protection,
+        writer: W,
+    ) -> Result<ObjectWriter<W>, ClientError> {
         let header = |key, version| {
             let content_type = protection.content_type.as_deref();
             Header::new(key, version, self.client().origin(), content_type)
+                .map_err(|error| ClientError::Setup(error.to_string()))
         };
         // Before a key is made for it.
         header(KeyId::from_bytes([0; 16]), 1)?;
         let recipients = protection.recipients.iter();
-        let (created, mut released) = self.create_and_obtain(NewKey {
+        let new = NewKey {
             algorithm: Algorithm::Aes256,
             label: protection.label.clone(),
             content_type: protection.content_type.clone(),
             recipients: recipients.map(|name| account_name(name)).collect(),
             policy: protection.policy.clone(),
             state: KeyState::Active,
-        })?;
-        let written = released.object_key().and_then(|key| {
-            let header = header(created.key.id, released.version())?;
-            Ok(object::protect(&key, &header, reader, writer)?)
-        });
-        match written {
-            Ok(length) => Ok(Protected {
-                key: created.key,
-                length,
-            }),
-            Err(error) => {
-                // It protects nothing. That it cannot be destroyed changes nothing about what went wrong.
-                let _ = self.destroy(created.key.id);
-                Err(error)
-            }
-        }
+        };
+        let (created, mut released) = keys::create_and_obtain_one(self, new)?;
+        let header = header(created.key.id, released.version())?;
+        let stream = object::encrypt(&released.object_key()?, &header, writer)?;
+        Ok(ObjectWriter {
+            key: created.key,
+            stream,
+        })
     }
 
     /// Protects a file. The object appears under the name `to` when it is complete, and replaces no file.
-    pub fn protect_file(
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use std::path::Path;
+    /// use strongroom_client::{Protect, Protection};
+    ///
+    /// let report = Path::new("report.pdf");
+    /// let protection = Protection::of_file(report).to("bob@example.com");
+    /// session.protect_file(report, Path::new("report.pdf.sealed"), &protection)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::protect`].
+    fn protect_file(
         &self,
         from: &Path,
         to: &Path,
@@ -114,7 +274,21 @@ impl Session {
     }
 
     /// Opens an object: reads its header, obtains its key, and gives the reader of its content.
-    pub fn open<R: Read>(&self, reader: R) -> Result<OpenObject<R>, ClientError> {
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::Protect;
+    ///
+    /// let mut object = session.open(std::fs::File::open("report.pdf.sealed")?)?;
+    /// println!("{:?}", object.header().content_type());
+    /// object.copy_to(&mut std::io::sink())?; // an error: discard what was written
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Object`] when it is no object or its header was altered; else as [`Self::obtain_for`].
+    fn open<R: Read>(&self, reader: R) -> Result<OpenObject<R>, ClientError> {
         let object = object::open(reader)?;
         let header = object.header().clone();
         let mut released = self.obtain_for(&header)?;
@@ -126,9 +300,45 @@ impl Session {
         })
     }
 
+    /// Opens an object whose bytes come in ranges: a file, or somebody's cloud storage. Any part of its content is read without what stands
+    /// before it.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, roots: &strongroom_client::Roots) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io::{Read, Seek, SeekFrom};
+    /// use strongroom_client::object::HttpRange;
+    /// use strongroom_client::Protect;
+    ///
+    /// let stored = HttpRange::new("https://storage.example/film.mp4.sealed", roots)?;
+    /// let mut film = session.open_at(stored)?;
+    /// film.seek(SeekFrom::Start(1_000_000_000))?;
+    /// let mut scene = vec![0; 65536];
+    /// film.read_exact(&mut scene)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when the object's length is not authentic.
+    fn open_at<S: RangeSource>(&self, source: S) -> Result<ObjectAt<S>, ClientError> {
+        let reader = RangeReader::new(source).map_err(CobblestoneError::Read)?;
+        let object = object::open(reader)?;
+        let header = object.header().clone();
+        let mut released = self.obtain_for(&header)?;
+        Ok(ObjectAt {
+            reader: Some(object.with_key_at(&released.object_key()?)?),
+            keep: released.keep(),
+            leaf: released.leaf(),
+            header,
+        })
+    }
+
     /// Opens an object into a file, which only its owner may read. It appears under the name `to` when the whole
     /// object has been authenticated, and replaces no file.
-    pub fn open_file(&self, from: &Path, to: &Path) -> Result<u64, ClientError> {
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when a part of the object was refused.
+    fn open_file(&self, from: &Path, to: &Path) -> Result<u64, ClientError> {
         let reader = File::open(from).map_err(CobblestoneError::Read)?;
         let mut object = self.open(BufReader::new(reader))?;
         let mut writer = NewFile::private(to, false).map_err(CobblestoneError::Write)?;
@@ -141,80 +351,48 @@ impl Session {
     ///
     /// # Errors
     /// [`ClientError::OtherServer`] when the header names an appliance this client was not set up with: it is not
-    /// authentic yet, and no request is made because of it.
-    pub fn obtain_for(&self, header: &Header) -> Result<Released, ClientError> {
-        if !self.client().is_known(header.server()) {
-            return Err(ClientError::OtherServer {
-                named: header.server().to_owned(),
-                known: self.client().origin().to_owned(),
-            });
-        }
-        self.obtain(header.key(), Some(header.key_version()))
+    /// authentic yet, and no request is made because of it. [`ClientError::Refused`] when the appliance does not release the key.
+    fn obtain_for(&self, header: &Header) -> Result<Released, ClientError> {
+        self.client().require_known(header.server())?;
+        let wanted = KeyVersion {
+            key: header.key(),
+            version: Some(header.key_version()),
+        };
+        keys::obtain_one(self, wanted)
+    }
+
+    /// Changes for how long obtained keys are held for further use, from now on.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) {
+    /// use std::time::Duration;
+    /// use strongroom_client::{Keeping, Protect};
+    ///
+    /// session.keep_keys(Keeping {
+    ///     fresh_for: Duration::from_mins(5),
+    ///     at_most: Duration::from_hours(8),
+    /// });
+    /// # }
+    /// ```
+    fn keep_keys(&self, keeping: Keeping) {
+        self.held().keep(keeping);
+    }
+
+    /// Overwrites every key that is held, and the material of every [`Released`] that came from here. What is being read or written right now
+    /// goes on.
+    fn forget(&self) {
+        self.held().forget_all();
+    }
+
+    /// The same for one key.
+    fn forget_key(&self, key: KeyId) {
+        self.held().forget(key);
     }
 }
 
-/// An object whose key was obtained. Read it, or copy it at once with [`Self::copy_to`].
-///
-/// Only authenticated plaintext is handed out; whoever stores it must discard it when a later read fails.
-/// Where the usage policy sets a moment, the key is forgotten then and reading fails.
-pub struct OpenObject<R: Read> {
-    header: Header,
-    leaf: u64,
-    keep: Keep,
-    /// None once the key had to be forgotten.
-    reader: Option<DecryptReader<R>>,
-}
+impl Protect for Session {}
 
-impl<R: Read> OpenObject<R> {
-    /// The object's header, authentic.
-    #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// The index of the release's leaf in the audit log.
-    #[must_use]
-    pub fn leaf(&self) -> u64 {
-        self.leaf
-    }
-
-    /// Decrypts all that remains into `writer`; returns the number of bytes.
-    pub fn copy_to(&mut self, writer: &mut impl Write) -> Result<u64, ClientError> {
-        let mut total = 0;
-        loop {
-            let reader = self.reader()?;
-            let plaintext = reader.next_plaintext()?;
-            if plaintext.is_empty() {
-                return Ok(total);
-            }
-            writer
-                .write_all(plaintext)
-                .map_err(CobblestoneError::Write)?;
-            let length = plaintext.len();
-            io::BufRead::consume(reader, length);
-            total += length as u64;
-        }
-    }
-
-    fn reader(&mut self) -> Result<&mut DecryptReader<R>, ClientError> {
-        self.keep.check().inspect_err(|_| self.reader = None)?;
-        self.reader.as_mut().ok_or(ClientError::Library)
-    }
-}
-
-impl<R: Read> Read for OpenObject<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let reader = self.reader().map_err(io_error)?;
-        reader.read(out)
-    }
-}
-
-fn io_error(error: ClientError) -> io::Error {
-    match error {
-        ClientError::Object(ObjectError::Stream(error)) => error.into(),
-        other => io::Error::new(io::ErrorKind::PermissionDenied, other),
-    }
-}
+impl Protect for Device {}
 
 /// The media type that goes with the ending of a file's name, of those that people protect most.
 fn content_type(name: &str) -> Option<&'static str> {
@@ -251,63 +429,7 @@ fn content_type(name: &str) -> Option<&'static str> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use strongroom_wire::encoding::Timestamp;
-
     use super::*;
-    use crate::keys::now;
-    use crate::object::ObjectKey;
-
-    /// An open object with three chunks of content, whose key is to be forgotten at this moment.
-    fn open_until(keep: Keep) -> OpenObject<io::Cursor<Vec<u8>>> {
-        let key = ObjectKey::from_slice(&[7; 32]).unwrap();
-        let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None).unwrap();
-        let mut sealed = Vec::new();
-        object::protect(&key, &header, &mut vec![5; 40_000].as_slice(), &mut sealed).unwrap();
-        let object = object::open(io::Cursor::new(sealed)).unwrap();
-        OpenObject {
-            header,
-            leaf: 41,
-            keep,
-            reader: Some(object.with_key(&key).unwrap()),
-        }
-    }
-
-    fn until(not_after: Timestamp) -> Keep {
-        Keep::new(Some(not_after), None)
-    }
-
-    #[test]
-    fn a_key_is_forgotten_when_the_policy_says_so() {
-        let mut object = open_until(until(Timestamp::from_millis(now().as_millis() - 1)));
-        let error = object.copy_to(&mut Vec::new()).unwrap_err();
-        assert!(
-            matches!(error, ClientError::MaterialExpired(_)),
-            "{error:?}"
-        );
-        assert!(object.reader.is_none());
-        let error = object.read(&mut [0; 10]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-
-        let mut object = open_until(until(now().plus_seconds(3600)));
-        let mut beginning = [0; 10];
-        object.read_exact(&mut beginning).unwrap();
-        object.keep = until(now());
-        assert!(object.read(&mut beginning).is_err());
-    }
-
-    #[test]
-    fn reading_and_copying_give_the_content() {
-        let mut copied = Vec::new();
-        assert_eq!(
-            open_until(Keep::default()).copy_to(&mut copied).unwrap(),
-            40_000
-        );
-        assert_eq!(copied, vec![5; 40_000]);
-        let mut read = Vec::new();
-        let mut object = open_until(until(now().plus_seconds(3600)));
-        assert_eq!(object.read_to_end(&mut read).unwrap(), 40_000);
-        assert_eq!(read, copied);
-    }
 
     #[test]
     fn a_file_is_labelled_and_typed_by_its_name() {

@@ -6,12 +6,14 @@ use serde::de::DeserializeOwned;
 use strongroom_session::TransportKey;
 use strongroom_wire::account::{Account, Done};
 use strongroom_wire::encoding::{Base64, Timestamp};
-use strongroom_wire::id::SessionId;
+use strongroom_wire::id::{AccountId, SessionId};
 use strongroom_wire::session::Sessions;
 use zeroize::Zeroizing;
 
 use crate::ClientError;
 use crate::api::{Call, Client};
+use crate::held::HeldKeys;
+use crate::requester::Requester;
 
 /// The length of a session's token, in bytes.
 const TOKEN_LEN: usize = 32;
@@ -26,6 +28,7 @@ pub struct Session {
     account: Account,
     expires: Timestamp,
     secrets: Secrets,
+    held: HeldKeys,
 }
 
 impl Session {
@@ -45,6 +48,7 @@ impl Session {
             account,
             expires,
             secrets,
+            held: HeldKeys::default(),
         }
     }
 
@@ -107,6 +111,27 @@ impl Session {
 
     pub(crate) fn call<A: DeserializeOwned>(&self, call: &Call<'_>) -> Result<A, ClientError> {
         self.client.call(call, Some(&self.secrets.token))
+    }
+}
+
+impl Requester for Session {
+    fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn account_id(&self) -> AccountId {
+        self.account.id
+    }
+
+    fn held(&self) -> &HeldKeys {
+        &self.held
+    }
+
+    fn request<A: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<(A, TransportKey), ClientError> {
+        Ok((self.call(call)?, self.secrets.transport_key.clone()))
     }
 }
 

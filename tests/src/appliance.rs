@@ -416,20 +416,6 @@ impl Appliance {
         }
     }
 
-    /// Makes a domain, enrols its first administrator, and signs them in.
-    #[must_use]
-    pub fn new_domain(&self, name: &str, words: &[&str]) -> Session {
-        let create = ["create", name, "--admin-account", ADMINISTRATOR];
-        let made = self.domain(&[&create[..], words].concat()).unwrap();
-        let code = made["enrolment_code"].as_str().expect("there is a code");
-        let password = self.password_of(ADMINISTRATOR);
-        let api = self.api().in_domain(name);
-        let enrolled = api.enrol(ADMINISTRATOR, code, &password);
-        enrolled.unwrap_or_else(|failed| panic!("{failed}"));
-        let session = api.sign_in(ADMINISTRATOR, &password);
-        session.unwrap_or_else(|failed| panic!("{failed}"))
-    }
-
     /// The client listener's URL.
     #[must_use]
     pub fn client_url(&self) -> String {

@@ -17,6 +17,8 @@
 //! | [`identity_provider`] | an OpenID provider of one's own, and a browser for it |
 //! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
 //! | [`device`] | a device that signs its requests with its secret |
+//! | [`storage`] | a store that can read nothing |
+//! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
 //! | `folders` | making, reading and copying them |
 //! | [`scan`] | looking for secrets where none may be |
 //!
@@ -51,7 +53,9 @@ pub mod programs;
 pub mod relay;
 pub mod scan;
 pub mod session;
+pub mod storage;
 pub mod tokens;
+pub mod wire_cutter;
 
 pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;

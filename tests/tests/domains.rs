@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::api::Listener;
-use strongroom_tests::appliance::ADMINISTRATOR;
 use strongroom_tests::{Api, Appliance, Person, Session, programs};
 use strongroom_wire::account::{Account, AccountKind};
 use strongroom_wire::audit::{Act, Record};

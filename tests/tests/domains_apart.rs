@@ -15,8 +15,8 @@ use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
 use strongroom_client::{Client, ClientError, Identity, Roots};
+use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::api::Listener;
-use strongroom_tests::appliance::ADMINISTRATOR;
 use strongroom_tests::{Api, Appliance, Device, Session, http};
 use strongroom_wire::account::{AccountKind, Role};
 use strongroom_wire::device::{DecidedPairing, IssuedSecret, PairingStarted};
@@ -198,6 +198,7 @@ fn body_of(operation: &str) -> Option<&'static str> {
         "add_group_member" => r#"{"account":"{account_name}","membership":"member"}"#,
         "share_key" => r#"{"grantee":"{account_name}"}"#,
         "set_grant_policy" | "set_key_policy" | "release_key" => "{}",
+        "release_keys" => r#"{"keys":[{"key":"{key}"}]}"#,
         "decide_pairing" => r#"{"approve":true}"#,
         "create_keys" => {
             r#"{"keys":[{"algorithm":"aes-256","label":"x","recipients":["{account_name}"]}]}"#

@@ -6,7 +6,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use strongroom_tests::appliance::ADMINISTRATOR;
+use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::{Appliance, long};
 use strongroom_wire::account::Account;
 

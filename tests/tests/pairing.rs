@@ -189,7 +189,7 @@ fn the_client_library_is_a_device() {
     let mut again = device.obtain(created.key.id, Some(1)).unwrap();
     assert_eq!(again.material().unwrap(), released.material().unwrap());
     let (_, hers) = alice.release(created.key.id).unwrap();
-    assert_eq!(*hers, released.material().unwrap());
+    assert_eq!(hers, released.material().unwrap());
     let query = KeyQuery {
         label: Some("bright & ness?".to_owned()),
         ..KeyQuery::default()

@@ -16,6 +16,9 @@ pub(crate) struct Options {
     /// Measure instead whether the time of a sign-in tells which accounts exist.
     #[arg(long, conflicts_with = "seconds")]
     sign_in_timing: bool,
+    /// Measure instead how fast objects are protected and opened, side by side with `openssl speed`.
+    #[arg(long, conflicts_with = "sign_in_timing")]
+    throughput: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -26,6 +29,13 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
+    if options.throughput {
+        // The openssl program is among what the tests need.
+        packages::ensure(packages::BUILD.iter().chain(packages::TEST))?;
+        let [throughput] = workspace.build(["throughput"])?;
+        let status = process::status(Command::new(throughput).args(arguments(options)))?;
+        return Ok(process::exit_code(status));
+    }
     packages::ensure(packages::BUILD.iter().chain([&packages::SOFTHSM]))?;
     let program = if options.sign_in_timing {
         "sign_in_timing"
@@ -59,6 +69,7 @@ mod tests {
         let options = Options {
             seconds: Some(3),
             sign_in_timing: false,
+            throughput: false,
             json: true,
             arguments: vec!["release".to_owned()],
         };
@@ -66,6 +77,7 @@ mod tests {
         let options = Options {
             seconds: None,
             sign_in_timing: true,
+            throughput: false,
             json: false,
             arguments: Vec::new(),
         };

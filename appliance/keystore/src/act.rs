@@ -148,6 +148,25 @@ impl Scope<'_> {
     pub(crate) fn record_refused(&mut self, act: Act) -> Result<u64, Error> {
         append(self.tx, self.domain, self.now, act, false, &self.detail)
     }
+
+    /// Records that one of several things which an act does is refused; the others go on. An error that is no refusal is passed on.
+    pub(crate) fn refuse(&mut self, act: Act, error: Error) -> Result<Refusal, Error> {
+        if !leaves_leaf(&error, true) {
+            return Err(error);
+        }
+        let leaf = append_refusal(
+            self.tx,
+            self.domain,
+            self.now,
+            act,
+            &error,
+            &mut self.detail,
+        )?;
+        Ok(Refusal {
+            error,
+            leaf: Some(leaf),
+        })
+    }
 }
 
 fn append(
@@ -417,6 +436,18 @@ fn record_refusal(
     detail: &mut Detail,
 ) -> Result<u64, Error> {
     tx.start_over()?;
+    append_refusal(tx, domain, now, act, error, detail)
+}
+
+/// Appends the leaf of a refusal.
+fn append_refusal(
+    tx: &mut dyn Transaction,
+    domain: &Domain,
+    now: Timestamp,
+    act: Act,
+    error: &Error,
+    detail: &mut Detail,
+) -> Result<u64, Error> {
     if let (Some(key), None) = (detail.key, detail.owner) {
         // So that owners see who tried what with their keys, even when those who tried had nothing to do with them.
         // A record that cannot be read names nobody.

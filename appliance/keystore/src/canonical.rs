@@ -28,6 +28,7 @@
 //! | `certificate-name` | [`CertificateNameRecord`](crate::store::CertificateNameRecord) | MAC |
 //! | `identity-link` | [`IdentityLinkRecord`](crate::store::IdentityLinkRecord) | MAC |
 //! | `identity-membership` | [`IdentityMembershipRecord`](crate::store::IdentityMembershipRecord) | MAC |
+//! | `request` | [`RequestRecord`](crate::store::RequestRecord) | MAC |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |

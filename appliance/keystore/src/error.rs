@@ -47,6 +47,9 @@ impl Refusal {
         if let Error::ClockSkew(now) = self.error {
             problem.time = Some(now);
         }
+        if let Error::PolicyRefused { rule, tell: true } = &self.error {
+            problem.rule = Some(rule.to_string());
+        }
         problem.retry_after = match self.error {
             Error::SecondFactorLocked(seconds) => Some(seconds),
             _ => matches!(code, Code::HsmUnavailable | Code::Unavailable).then_some(5),
@@ -195,6 +198,11 @@ pub enum Error {
     /// The act would contradict the present state.
     #[error("{0}")]
     Conflict(String),
+    /// The idempotency key was used for another request.
+    #[error(
+        "This idempotency key was used for another request: each request needs one of its own."
+    )]
+    IdempotencyKeyReused,
     /// A value is not acceptable.
     #[error("{0}")]
     Invalid(String),
@@ -257,6 +265,7 @@ impl Error {
             Self::IdentityNotFound => Code::IdentityNotFound,
             Self::QuotaExceeded { .. } => Code::QuotaExceeded,
             Self::Conflict(_) => Code::Conflict,
+            Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,
             Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,
             Self::Hsm(_) => Code::HsmUnavailable,

@@ -301,6 +301,12 @@ impl Keystore {
         Ok(Self { core })
     }
 
+    /// The domain's name.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.core.domain.name
+    }
+
     /// Records that the appliance is being sealed; `by` says by whom. Needs no HSM.
     ///
     /// # Errors
@@ -387,6 +393,7 @@ impl Keystore {
                     scope.record_refused(Act::SessionOpen)?;
                 }
                 scope.tx.forget_nonces(scope.now)?;
+                scope.tx.forget_requests(scope.now)?;
                 // Whatever was used since is not forgotten.
                 let uses = scope.domain.uses.unkept();
                 sessions::keep_uses(scope, &uses)?;

@@ -472,6 +472,11 @@ impl Config {
                 *path = folder.join(&*path).components().collect();
             }
         }
+        for provider in &mut self.oidc {
+            if provider.domain.is_empty() {
+                provider.domain.clone_from(&self.domain);
+            }
+        }
         self.hsm.resolve(folder);
     }
 }

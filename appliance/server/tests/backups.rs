@@ -125,7 +125,7 @@ fn a_backup_made_under_load_brings_back_all_that_was_acknowledged() {
     let alice = appliance.sign_in("alice");
     for (key, material) in &before {
         let mut released = alice.obtain(*key, None).unwrap();
-        assert_eq!(released.material().unwrap(), material);
+        assert_eq!(*released.material().unwrap(), *material);
     }
     assert!(
         alice.obtain(late, None).is_err(),

@@ -88,6 +88,10 @@ identifier!(
     MailId
 );
 identifier!(
+    /// A client's own name of a request that it may have to make again.
+    IdempotencyKey
+);
+identifier!(
     /// A registration of a passkey that has been started and not finished.
     RegistrationId
 );

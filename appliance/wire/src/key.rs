@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::encoding::{Base64, Timestamp};
-use crate::id::{AccountId, GrantId, KeyId};
+use crate::id::{AccountId, GrantId, IdempotencyKey, KeyId};
 pub use crate::policy::UsagePolicy;
+use crate::problem::Problem;
 
-/// The most keys that one request creates.
+/// The most keys that one request creates or releases.
 pub const MOST_KEYS_A_REQUEST: usize = 1000;
+/// How long a request with an idempotency key is remembered, in seconds.
+pub const REMEMBERED_FOR: u64 = 3600;
 /// The longest label, in bytes of UTF-8.
 pub const LONGEST_LABEL: usize = 1024;
 /// The longest content type, in bytes.
@@ -131,6 +134,19 @@ pub struct CreateKeys {
     pub release: bool,
 }
 
+/// The query of `POST /v1/keys`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct CreateKeysQuery {
+    /// A UUID that the client made for this request. The same account's same request with it, made again within [`REMEMBERED_FOR`] seconds,
+    /// makes no other keys: it is answered with those that are there, which are released once more where that is asked for. Another request
+    /// with it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>, format = Uuid)]
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
 /// The answer to [`CreateKeys`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedKeys {
@@ -236,6 +252,42 @@ pub struct ReleaseKey {
     pub version: Option<u32>,
 }
 
+/// `POST /v1/keys/release`: the material of many keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseKeys {
+    /// 1 to [`MOST_KEYS_A_REQUEST`] keys.
+    pub keys: Vec<KeyVersion>,
+}
+
+/// One key of [`ReleaseKeys`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyVersion {
+    /// The key.
+    pub key: KeyId,
+    /// Which version; the newest where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+}
+
+/// The answer to [`ReleaseKeys`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReleasedKeys {
+    /// What became of each key, in the order asked for. That one is refused stops no other.
+    pub keys: Vec<KeyRelease>,
+}
+
+/// What became of one key of [`ReleaseKeys`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyRelease {
+    /// It was released.
+    Released(Box<Material>),
+    /// It was refused, as the release of it alone would have been.
+    Refused(Box<Problem>),
+}
+
 /// A key's material on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Material {
@@ -245,6 +297,8 @@ pub struct Material {
     pub version: u32,
     /// What it is for.
     pub algorithm: Algorithm,
+    /// Who created the key: the sender of what it protects.
+    pub sender: AccountId,
     /// AES-KWP (RFC 5649) of the material, under a key that follows from the session's transport key, the key's identifier and its
     /// version.
     pub wrapped: Base64,

@@ -27,6 +27,9 @@ pub struct Problem {
     /// The index of the audit leaf that records the refusal, where one was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaf: Option<u64>,
+    /// The rule that decided, such as `policy:key:not-after`, where a usage policy refuses and the caller may know by which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// Seconds after which trying again makes sense, where it does; also sent as `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -46,6 +49,7 @@ impl Problem {
             code,
             detail: detail.into(),
             leaf: None,
+            rule: None,
             retry_after: None,
             time: None,
         }
@@ -169,6 +173,8 @@ codes! {
     TooManyRequests = "too-many-requests", 429, "The domain makes too many requests";
     /// The act would contradict the present state, such as sharing twice with one account.
     Conflict = "conflict", 409, "This contradicts the present state";
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused = "idempotency-key-reused", 409, "The idempotency key was used for another request";
     /// A stored record does not match its seal. The act was refused and logged.
     IntegrityFailure = "integrity-failure", 500, "A stored record does not match its seal";
     /// The HSM cannot be reached; nothing was done.

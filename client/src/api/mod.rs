@@ -3,14 +3,19 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`tls`] | the TLS settings and the trusted authorities |
+//! | `call` | requests |
+//! | `attempts` | several addresses, and requests that are made again |
 
+mod attempts;
+mod call;
 pub mod tls;
 
 use std::fmt;
 use std::io::{self, BufRead as _};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_wire::health::Health;
 use strongroom_wire::problem::{Code, Problem};
@@ -19,7 +24,10 @@ use ureq::{Agent, AsSendBody, Body, Timeout};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
+pub use attempts::Retries;
 pub use tls::Roots;
+
+pub(crate) use call::Call;
 
 use crate::ClientError;
 use crate::certificates::Identity;
@@ -27,6 +35,8 @@ use crate::session::Token;
 
 /// How long the appliance has to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same, where another address can be tried.
+const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(3);
 /// How long a request may take in all.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer that is read, in bytes.
@@ -39,10 +49,14 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(3);
 /// An appliance this client is set up with. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    origin: String,
+    /// Where it is reached. The first is the appliance's origin.
+    addresses: Vec<String>,
     also_known_as: Vec<String>,
     domain: Option<String>,
     agent: Agent,
+    retries: Retries,
+    /// Which address answered last.
+    preferred: Arc<AtomicUsize>,
 }
 
 impl Client {
@@ -90,10 +104,12 @@ impl Client {
             config = config.proxy(None);
         }
         Ok(Self {
-            origin: url.origin().ascii_serialization(),
+            addresses: vec![url.origin().ascii_serialization()],
             also_known_as: Vec::new(),
             domain: None,
             agent: config.build().into(),
+            retries: Retries::default(),
+            preferred: Arc::default(),
         })
     }
 
@@ -132,34 +148,77 @@ impl Client {
     pub(crate) fn check_domain(&self, answered: &str) -> Result<(), ClientError> {
         match &self.domain {
             Some(wanted) if wanted != answered => Err(ClientError::OtherDomain {
-                server: self.origin.clone(),
+                server: self.origin().to_owned(),
                 wanted: wanted.clone(),
             }),
             _ => Ok(()),
         }
     }
 
+    /// A further address at which the same appliance, or another that serves the same domain, is reached: they are tried in turn, and the one
+    /// that answered last comes first. Objects that name it are opened here too.
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::{Client, Retries};
+    ///
+    /// let client = Client::new("https://keys.example.com:8443", roots)?
+    ///     .or_at("https://keys-2.example.com:8443")?
+    ///     .retries(Retries::default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn or_at(mut self, server: &str) -> Result<Self, ClientError> {
+        let url = origin(server)?;
+        self.addresses.push(url.origin().ascii_serialization());
+        Ok(self)
+    }
+
+    /// How often, and for how long, a request is made again that came to nothing.
+    #[must_use]
+    pub fn retries(mut self, retries: Retries) -> Self {
+        self.retries = retries;
+        self
+    }
+
     /// The appliance's origin (RFC 6454 section 6.2), such as `https://keys.example.com:8443`.
     #[must_use]
     pub fn origin(&self) -> &str {
-        &self.origin
+        self.addresses.first().map_or("", String::as_str)
     }
 
     /// Whether this is the origin of the appliance, or one it is also known as.
     #[must_use]
     pub fn is_known(&self, origin: &str) -> bool {
-        self.origin == origin || self.also_known_as.iter().any(|other| other == origin)
+        let mut known = self.addresses.iter().chain(&self.also_known_as);
+        known.any(|other| other == origin)
+    }
+
+    /// Refuses an appliance that this client was not set up with: what names it is not authentic yet, and no request is made because of it.
+    pub(crate) fn require_known(&self, origin: &str) -> Result<(), ClientError> {
+        if self.is_known(origin) {
+            return Ok(());
+        }
+        Err(ClientError::OtherServer {
+            named: origin.to_owned(),
+            known: self.origin().to_owned(),
+        })
     }
 
     /// How the appliance does. Needs no session.
     pub fn health(&self) -> Result<Health, ClientError> {
-        let (status, body) = self.send(&Call::get("/v1/health"), None)?;
-        match status {
-            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => {
-                serde_json::from_slice(&body).map_err(|_| self.unexpected("not a health report"))
+        let call = Call::get("/v1/health");
+        self.attempt(|address| {
+            let (status, body) = self.send(address, &call, None)?;
+            match status {
+                StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => serde_json::from_slice(&body)
+                    .map_err(|_| self.unexpected("not a health report")),
+                _ => Err(self.refusal(status, &body)),
             }
-            _ => Err(self.refusal(status, &body)),
-        }
+        })
     }
 
     /// Sends a request and reads the answer.
@@ -168,25 +227,29 @@ impl Client {
         call: &Call<'_>,
         token: Option<&Token>,
     ) -> Result<A, ClientError> {
-        let (status, body) = self.send(call, token)?;
-        if !status.is_success() {
-            return Err(self.refusal(status, &body));
-        }
-        // The error of serde_json can quote the answer, which can hold a token.
-        serde_json::from_slice(&body).map_err(|_| self.unexpected("an answer of an unknown form"))
+        self.attempt(|address| {
+            let (status, body) = self.send(address, call, token)?;
+            if !status.is_success() {
+                return Err(self.refusal(status, &body));
+            }
+            // The error of serde_json can quote the answer, which can hold a token.
+            serde_json::from_slice(&body)
+                .map_err(|_| self.unexpected("an answer of an unknown form"))
+        })
     }
 
-    /// Sends a request with these headers, which may be secrets, and reads the answer and the value of one of its headers.
+    /// Sends a request to one address with these headers, which may be secrets, and reads the answer and the value of one of its headers.
     pub(crate) fn call_with<A: DeserializeOwned>(
         &self,
+        address: &str,
         call: &Call<'_>,
         headers: &[(&'static str, String)],
         wanted: &str,
     ) -> Result<(A, Option<String>), ClientError> {
-        let mut response = self.begin(call, headers, false)?;
+        let mut response = self.begin(address, call, headers, false)?;
         let value = response.headers().get(wanted);
         let value = value.and_then(|value| value.to_str().ok().map(str::to_owned));
-        let (status, body) = self.read(&mut response, call)?;
+        let (status, body) = self.read(&mut response, address, call)?;
         if !status.is_success() {
             return Err(self.refusal(status, &body));
         }
@@ -201,43 +264,49 @@ impl Client {
         call: &Call<'_>,
         token: &Token,
     ) -> Result<impl Iterator<Item = Result<Vec<u8>, ClientError>> + use<>, ClientError> {
-        let mut response = self.begin(call, &authorization(token), true)?;
-        if !response.status().is_success() {
-            let (status, body) = self.read(&mut response, call)?;
-            return Err(self.refusal(status, &body));
-        }
+        let response = self.attempt(|address| {
+            let mut response = self.begin(address, call, &authorization(token), true)?;
+            if !response.status().is_success() {
+                let (status, body) = self.read(&mut response, address, call)?;
+                return Err(self.refusal(status, &body));
+            }
+            Ok(response)
+        })?;
         let lines = io::BufReader::new(response.into_body().into_reader()).split(b'\n');
         let client = self.clone();
         Ok(lines.map(move |line| {
             line.map_err(|error| ClientError::Unreachable {
-                server: client.origin.clone(),
+                server: client.origin().to_owned(),
                 reason: io_reason(&error).0,
                 safe_to_retry: false,
             })
         }))
     }
 
-    /// Sends a request and reads the answer, whatever its status.
+    /// Sends a request to one address and reads the answer, whatever its status.
     pub(crate) fn send(
         &self,
+        address: &str,
         call: &Call<'_>,
         token: Option<&Token>,
     ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ClientError> {
         let headers = token.map(authorization);
-        let mut response = self.begin(call, headers.as_ref().map_or(&[], |one| one), false)?;
-        self.read(&mut response, call)
+        let headers = headers.as_ref().map_or(&[][..], |one| one);
+        let mut response = self.begin(address, call, headers, false)?;
+        self.read(&mut response, address, call)
     }
 
     /// Sends a request and waits for the head of the answer.
     fn begin(
         &self,
+        address: &str,
         call: &Call<'_>,
         headers: &[(&'static str, String)],
         long: bool,
     ) -> Result<Response<Body>, ClientError> {
         let mut request = Request::builder()
             .method(call.method.clone())
-            .uri(format!("{}{}", self.origin, call.path))
+            .uri(format!("{address}{}", call.path))
             .header(header::ACCEPT, "application/json");
         if let Some(domain) = &self.domain {
             request = request.header(DOMAIN, domain);
@@ -259,7 +328,7 @@ impl Client {
             None => request.body(()).map(|request| self.run(request, long)),
         };
         sent.map_err(|_| ClientError::Setup("the request's address is of no use".to_owned()))?
-            .map_err(|error| self.failure(error, call))
+            .map_err(|error| self.failure(error, address, call))
     }
 
     fn run(
@@ -267,19 +336,22 @@ impl Client {
         request: Request<impl AsSendBody>,
         long: bool,
     ) -> Result<Response<Body>, ureq::Error> {
-        if !long {
-            return self.agent.run(request);
+        let mut request = self.agent.configure_request(request);
+        if self.addresses.len() > 1 {
+            request = request.timeout_connect(Some(CONNECT_TIMEOUT_OF_SEVERAL));
         }
-        let request = self.agent.configure_request(request);
-        let request = request
-            .timeout_global(None)
-            .timeout_recv_response(Some(REQUEST_TIMEOUT));
+        if long {
+            request = request
+                .timeout_global(None)
+                .timeout_recv_response(Some(REQUEST_TIMEOUT));
+        }
         self.agent.run(request.build())
     }
 
     fn read(
         &self,
         response: &mut Response<Body>,
+        address: &str,
         call: &Call<'_>,
     ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ClientError> {
         let status = response.status();
@@ -288,7 +360,7 @@ impl Client {
             .with_config()
             .limit(LARGEST_ANSWER)
             .read_to_vec()
-            .map_err(|error| self.failure(error, call))?;
+            .map_err(|error| self.failure(error, address, call))?;
         Ok((status, Zeroizing::new(body)))
     }
 
@@ -302,13 +374,13 @@ impl Client {
     }
 
     /// What it means that no answer came.
-    fn failure(&self, error: ureq::Error, call: &Call<'_>) -> ClientError {
-        let server = self.origin.clone();
+    fn failure(&self, error: ureq::Error, address: &str, call: &Call<'_>) -> ClientError {
+        let server = address.to_owned();
         let (reason, nothing_sent) = match error {
-            ureq::Error::Rustls(error) => return self.tls_failure(&error),
+            ureq::Error::Rustls(error) => return tls_failure(address, &error),
             ureq::Error::Io(error) => {
                 if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-                    return self.tls_failure(error);
+                    return tls_failure(address, error);
                 }
                 io_reason(&error)
             }
@@ -331,28 +403,13 @@ impl Client {
         ClientError::Unreachable {
             server,
             reason,
-            safe_to_retry: nothing_sent || call.method == Method::GET,
-        }
-    }
-
-    fn tls_failure(&self, error: &rustls::Error) -> ClientError {
-        let server = self.origin.clone();
-        match error {
-            rustls::Error::InvalidCertificate(_) => ClientError::NotTrusted {
-                server,
-                reason: error.to_string(),
-            },
-            _ => ClientError::Unreachable {
-                server,
-                reason: format!("no TLS connection can be made ({error})"),
-                safe_to_retry: true,
-            },
+            safe_to_retry: nothing_sent || call.is_repeatable(),
         }
     }
 
     pub(crate) fn unexpected(&self, what: &str) -> ClientError {
         ClientError::UnexpectedAnswer {
-            server: self.origin.clone(),
+            server: self.origin().to_owned(),
             what: what.to_owned(),
         }
     }
@@ -361,114 +418,28 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("origin", &self.origin)
+            .field("addresses", &self.addresses)
             .finish_non_exhaustive()
-    }
-}
-
-/// A request.
-pub(crate) struct Call<'a> {
-    method: Method,
-    path: std::borrow::Cow<'a, str>,
-    /// Zeroised: sign-in and enrolment messages stand in some.
-    body: Option<Zeroizing<Vec<u8>>>,
-    content_type: &'static str,
-}
-
-impl<'a> Call<'a> {
-    pub(crate) fn get(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    /// A `GET` whose query holds the members of `query` that are not absent.
-    pub(crate) fn find(path: &str, query: &impl Serialize) -> Self {
-        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-        if let Ok(serde_json::Value::Object(members)) = serde_json::to_value(query) {
-            for (name, value) in members {
-                match value {
-                    serde_json::Value::Null => {}
-                    serde_json::Value::String(text) => {
-                        pairs.append_pair(&name, &text);
-                    }
-                    other => {
-                        pairs.append_pair(&name, &other.to_string());
-                    }
-                }
-            }
-        }
-        let pairs = pairs.finish();
-        let separator = if pairs.is_empty() { "" } else { "?" };
-        Self::get(format!("{path}{separator}{pairs}"))
-    }
-
-    pub(crate) fn post(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
-        Self::new(Method::POST, path)
-    }
-
-    pub(crate) fn put(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
-        Self::new(Method::PUT, path)
-    }
-
-    pub(crate) fn patch(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
-        Self::new(Method::PATCH, path)
-    }
-
-    pub(crate) fn delete(path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
-        Self::new(Method::DELETE, path)
-    }
-
-    pub(crate) fn with(mut self, body: &impl Serialize) -> Result<Self, ClientError> {
-        let body = serde_json::to_vec(body).map_err(|_| ClientError::Library)?;
-        self.body = Some(Zeroizing::new(body));
-        Ok(self)
-    }
-
-    /// With a body that is no JSON of ours.
-    pub(crate) fn with_text(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
-        self.content_type = content_type;
-        self.body = Some(Zeroizing::new(body));
-        self
-    }
-
-    /// The same address by `POST`, with a body that is no JSON of ours.
-    pub(crate) fn posted(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
-        self.method = Method::POST;
-        self.with_text(content_type, body)
-    }
-
-    /// The same address by `DELETE`.
-    pub(crate) fn by_delete(mut self) -> Self {
-        self.method = Method::DELETE;
-        self
-    }
-
-    /// The method, in capitals.
-    pub(crate) fn method(&self) -> &str {
-        self.method.as_str()
-    }
-
-    /// The path, and the query without its question mark.
-    pub(crate) fn path_and_query(&self) -> (&str, &str) {
-        self.path.split_once('?').unwrap_or((&self.path, ""))
-    }
-
-    /// The body, empty where there is none.
-    pub(crate) fn body(&self) -> &[u8] {
-        self.body.as_ref().map_or(&[], |body| body.as_slice())
-    }
-
-    fn new(method: Method, path: impl Into<std::borrow::Cow<'a, str>>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            body: None,
-            content_type: "application/json",
-        }
     }
 }
 
 fn authorization(token: &Token) -> [(&'static str, String); 1] {
     [("authorization", token.header().to_string())]
+}
+
+fn tls_failure(address: &str, error: &rustls::Error) -> ClientError {
+    let server = address.to_owned();
+    match error {
+        rustls::Error::InvalidCertificate(_) => ClientError::NotTrusted {
+            server,
+            reason: error.to_string(),
+        },
+        _ => ClientError::Unreachable {
+            server,
+            reason: format!("no TLS connection can be made ({error})"),
+            safe_to_retry: true,
+        },
+    }
 }
 
 /// The reason in words, and whether nothing can have been sent.

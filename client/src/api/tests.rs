@@ -16,6 +16,7 @@ use strongroom_wire::key::{KeyQuery, KeyState};
 
 use super::*;
 use crate::device::{AccountSecret, Device};
+use crate::protection::Protect as _;
 use crate::session::Secrets;
 
 /// A server on this machine that answers one connection's requests, one after the other, with these texts, and gives back

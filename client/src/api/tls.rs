@@ -62,7 +62,7 @@ pub fn provider() -> CryptoProvider {
     }
 }
 
-pub(super) fn config(roots: &Roots, identity: Option<&Identity>) -> TlsConfig {
+pub(crate) fn config(roots: &Roots, identity: Option<&Identity>) -> TlsConfig {
     TlsConfig::builder()
         .provider(TlsProvider::Rustls)
         .unversioned_rustls_crypto_provider(Arc::new(provider()))

@@ -30,17 +30,17 @@ use strongroom_wire::account::Account;
 use strongroom_wire::device::IssuedSecret;
 use strongroom_wire::encoding::{Base64, Timestamp};
 use strongroom_wire::id::{AccountId, KeyId};
-use strongroom_wire::key::{
-    CreateKeys, CreatedKey, CreatedKeys, Key, KeyPage, KeyQuery, Material, NewKey, ReleaseKey,
-};
+use strongroom_wire::key::{CreatedKey, Key, KeyPage, KeyQuery, KeyVersion, NewKey};
 use strongroom_wire::problem::{Code, Problem};
 
 pub use pairing::{Paired, PairingCodes, PairingRefused};
 pub use strongroom_session::AccountSecret;
 
+use crate::ClientError;
 use crate::api::{Call, Client};
-use crate::keys::{Released, unwrap};
-use crate::{ClientError, keys};
+use crate::held::HeldKeys;
+use crate::keys::{self, Released};
+use crate::requester::Requester;
 
 /// A device or service that signs its requests.
 pub struct Device {
@@ -49,6 +49,7 @@ pub struct Device {
     secret: AccountSecret,
     /// By how many seconds the appliance's clock is ahead of this one's, as far as is known.
     clock_offset: AtomicI64,
+    held: HeldKeys,
 }
 
 /// A secret that takes the place of the one that asked for it.
@@ -70,6 +71,7 @@ impl Device {
             account,
             secret,
             clock_offset: AtomicI64::new(0),
+            held: HeldKeys::default(),
         }
     }
 
@@ -86,37 +88,24 @@ impl Device {
 
     /// Obtains a key: this version of it, or the newest. As [`Session::obtain`](crate::Session::obtain).
     pub fn obtain(&self, key: KeyId, version: Option<u32>) -> Result<Released, ClientError> {
-        let call = Call::post(format!("/v1/keys/{key}/release")).with(&ReleaseKey { version })?;
-        let (material, transport): (Material, _) = self.call(&call)?;
-        unwrap(&transport, material, key, version)
+        keys::obtain_one(self, KeyVersion { key, version })
     }
 
-    /// Has the appliance make a key and release it in the same answer.
+    /// Obtains many keys in few requests. As [`Session::obtain_keys`](crate::Session::obtain_keys).
+    ///
+    /// # Errors
+    /// When a request as a whole fails.
+    pub fn obtain_keys(
+        &self,
+        keys: &[KeyVersion],
+    ) -> Result<Vec<Result<Released, ClientError>>, ClientError> {
+        keys::obtain(self, keys)
+    }
+
+    /// Has the appliance make a key and release it in the same answer. As
+    /// [`Session::create_and_obtain`](crate::Session::create_and_obtain).
     pub fn create_and_obtain(&self, key: NewKey) -> Result<(CreatedKey, Released), ClientError> {
-        let algorithm = key.algorithm;
-        let request = CreateKeys {
-            keys: vec![key],
-            release: true,
-        };
-        let (mut created, transport): (CreatedKeys, _) =
-            self.call(&Call::post("/v1/keys").with(&request)?)?;
-        let (Some(mut created), true) = (created.keys.pop(), created.keys.is_empty()) else {
-            return Err(self.client.unexpected("another number of keys"));
-        };
-        let material = created
-            .material
-            .take()
-            .ok_or_else(|| self.client.unexpected("a key without its material"))?;
-        let released: keys::Released = unwrap(
-            &transport,
-            material,
-            created.key.id,
-            Some(created.key.version),
-        )?;
-        if released.algorithm() != algorithm {
-            return Err(ClientError::AlteredMaterial);
-        }
-        Ok((created, released))
+        keys::create_and_obtain_one(self, key)
     }
 
     /// What it may know of a key.
@@ -147,17 +136,20 @@ impl Device {
 
     /// Makes a signed request. Where this device's clock is wrong, it is made again by the appliance's, which is then known.
     fn call<A: DeserializeOwned>(&self, call: &Call<'_>) -> Result<(A, TransportKey), ClientError> {
-        match self.call_once(call) {
-            Err(ClientError::Refused(problem)) if problem.code == Code::ClockSkew => {
-                self.learn_time(&problem);
-                self.call_once(call)
-            }
-            answer => answer,
-        }
+        // Each attempt is signed by itself: a signature counts once.
+        self.client
+            .attempt(|address| match self.call_once(address, call) {
+                Err(ClientError::Refused(problem)) if problem.code == Code::ClockSkew => {
+                    self.learn_time(&problem);
+                    self.call_once(address, call)
+                }
+                answer => answer,
+            })
     }
 
     fn call_once<A: DeserializeOwned>(
         &self,
+        address: &str,
         call: &Call<'_>,
     ) -> Result<(A, TransportKey), ClientError> {
         let digest = content_digest(call.body());
@@ -177,7 +169,9 @@ impl Device {
             (SIGNATURE_INPUT, input),
             (SIGNATURE, signature),
         ];
-        let (answer, response_nonce) = self.client.call_with(call, &headers, RESPONSE_NONCE)?;
+        let (answer, response_nonce) =
+            self.client
+                .call_with(address, call, &headers, RESPONSE_NONCE)?;
         let response_nonce = response_nonce.ok_or_else(|| {
             self.client
                 .unexpected("an answer without the header strongroom-nonce")
@@ -196,6 +190,27 @@ impl Device {
             let offset = i64::try_from(offset).unwrap_or_default();
             self.clock_offset.store(offset, Ordering::Relaxed);
         }
+    }
+}
+
+impl Requester for Device {
+    fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn account_id(&self) -> AccountId {
+        self.account
+    }
+
+    fn held(&self) -> &HeldKeys {
+        &self.held
+    }
+
+    fn request<A: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<(A, TransportKey), ClientError> {
+        self.call(call)
     }
 }
 

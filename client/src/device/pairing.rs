@@ -51,7 +51,7 @@ impl Client {
     pub fn start_pairing(&self, client_id: &str) -> Result<PairingCodes, ClientError> {
         let form = form(&[("client_id", client_id)]);
         let call = Call::post("/v1/pairings").with_text(FORM, form);
-        let (status, body) = self.send(&call, None)?;
+        let (status, body) = self.attempt(|address| self.send(address, &call, None))?;
         if !status.is_success() {
             return Err(self.refusal(status, &body));
         }
@@ -77,7 +77,7 @@ impl Client {
         loop {
             thread::sleep(interval);
             let call = Call::post("/v1/pairings/token").with_text(FORM, form(&fields));
-            let (status, body) = match self.send(&call, None) {
+            let (status, body) = match self.attempt(|address| self.send(address, &call, None)) {
                 // RFC 8628 section 3.5: on a timeout it goes on, more slowly.
                 Err(ClientError::Unreachable { .. }) => {
                     interval *= 2;

@@ -295,13 +295,13 @@ pub(super) fn context(start: &[u8]) -> [u8; CONTEXT_LEN] {
     context
 }
 
-fn is_https_origin(text: &str) -> bool {
+pub(crate) fn is_https_origin(text: &str) -> bool {
     text.len() <= MAX_SERVER_LEN
         && Url::parse(text)
             .is_ok_and(|url| url.scheme() == "https" && url.origin().ascii_serialization() == text)
 }
 
-fn is_content_type(text: &str) -> bool {
+pub(crate) fn is_content_type(text: &str) -> bool {
     text.len() <= MAX_CONTENT_TYPE_LEN
         && text.bytes().all(|b| (b' '..=b'~').contains(&b))
         && text.trim() == text

@@ -3,6 +3,8 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`header`] | the COSE header: which key, which version, which appliance, which content type |
+//! | [`range`] | objects whose bytes come in ranges: the trait, files, the reader over them |
+//! | [`http`] | ranges over HTTP |
 //! | [`cobblestone`] | the encrypted stream behind it: C2SP chunked-encryption, Cobblestone-256 |
 //!
 //! The file format is specified in `client/FORMAT.md`.
@@ -33,6 +35,8 @@
 //! knows, never to learn of a new one.
 
 pub mod header;
+pub mod http;
+pub mod range;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +48,8 @@ pub use cobblestone::{
     CobblestoneError, DecryptReader, DecryptReaderAt, EncryptWriter, ObjectKey, Refusal,
 };
 pub use header::{Header, HeaderError};
+pub use http::HttpRange;
+pub use range::{RangeReader, RangeSource};
 
 /// Why an object could not be protected or opened.
 #[derive(Debug, thiserror::Error)]

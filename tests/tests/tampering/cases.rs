@@ -10,6 +10,8 @@ use super::world::Who::{self, Alice, Bob, Mallory, Suspended};
 #[derive(Debug)]
 pub(crate) enum Attempt {
     Release(Who, &'static str),
+    /// To make the request that alice made with an idempotency key again.
+    Repeat(Who),
     ReleaseVersion(Who, &'static str, u32),
     Show(Who, &'static str),
     List(Who, &'static str),
@@ -66,7 +68,7 @@ const fn case(name: &'static str, edit: &'static str, attempt: Attempt, outcome:
 
 use Attempt::{
     Accounts, AddMember, Audit, Destroy, Enrol, Grants, List, Members, Nothing, OwnAccount,
-    Release, ReleaseVersion, Rotate, Sessions, Share, Show, SignIn,
+    Release, ReleaseVersion, Repeat, Rotate, Sessions, Share, Show, SignIn,
 };
 use Outcome::{DoesNotServe, LeftOut, NothingMore, SignInRefused};
 
@@ -151,6 +153,14 @@ pub(crate) const CASES: &[Case] = &[
     case("key shared after an edit", "UPDATE keys SET label = 'other label' WHERE id = {key.other}", Share(Alice, "other", "mallory@example.com"), FOUND),
     case("key rotated after an edit", "UPDATE keys SET label = 'other label' WHERE id = {key.shared}", Rotate(Alice, "shared"), FOUND),
     case("key destroyed after an edit", "UPDATE keys SET owner = {bob} WHERE id = {key.shared}", Destroy(Alice, "shared"), FOUND),
+
+    // Remembered requests: what they created and for whom.
+    case("request.keys are another's", "UPDATE requests SET keys = CAST({key.other} || x'0000000000000000' AS BLOB)", Repeat(Alice), FOUND),
+    case("request.keys have no meaning", "UPDATE requests SET keys = substr(keys, 1, 7)", Repeat(Alice), FOUND),
+    case("request.account is mallory's", "UPDATE requests SET account = {mallory}", Repeat(Mallory), FOUND),
+    case("request.digest of another", "UPDATE requests SET digest = zeroblob(32)", Repeat(Alice), FOUND),
+    case("request.expires later", "UPDATE requests SET expires = expires + 31536000000", Repeat(Alice), FOUND),
+    case("request.mac of a key", "UPDATE requests SET mac = (SELECT mac FROM keys LIMIT 1)", Repeat(Alice), FOUND),
 
     // Accounts: roles, states, names, kinds.
     case("account.roles with administrator", "UPDATE accounts SET roles = 1 WHERE id = {mallory}", Accounts(Mallory), FOUND),

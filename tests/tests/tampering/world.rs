@@ -15,7 +15,9 @@ use strongroom_wire::account::{
 use strongroom_wire::audit::Record;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId};
-use strongroom_wire::key::{CreateKeys, KeyPage, KeyState, NewKey, ShareKey, Shared, UsagePolicy};
+use strongroom_wire::key::{
+    CreateKeys, CreatedKeys, KeyPage, KeyState, NewKey, ShareKey, Shared, UsagePolicy,
+};
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 use strongroom_wire::problem::{Code, Problem};
 use strongroom_wire::session::Sessions;
@@ -227,6 +229,7 @@ impl World {
             self.alice.revoke(key(name), grants[1].id).unwrap();
         }
         self.alice.destroy(key("destroyed")).unwrap();
+        repeat(&mut self.alice).unwrap();
         thread::sleep(Duration::from_millis(450));
     }
 
@@ -311,6 +314,7 @@ impl World {
         let key = |name: &str| self.keys[name];
         let outcome = match *attempt {
             Attempt::Release(who, name) => at(who).release(key(name)).map(drop),
+            Attempt::Repeat(who) => repeat(&mut at(who)).map(drop),
             Attempt::ReleaseVersion(who, name, version) => {
                 at(who).release_version(key(name), Some(version)).map(drop)
             }
@@ -348,6 +352,16 @@ impl World {
         };
         outcome.map_err(|failed| Box::new(failed.problem()))
     }
+}
+
+/// Makes a request with an idempotency key, always the same.
+fn repeat(session: &mut Session) -> Result<CreatedKeys, Failed> {
+    let request = CreateKeys {
+        keys: vec![new_key("made once", &[])],
+        release: true,
+    };
+    let path = "/v1/keys?idempotency_key=01934c1e-7d5a-7cc0-8f3e-0123456789ab";
+    session.ask("POST", path, &request)
 }
 
 /// Whether the key is in the list; that it is left out counts as a refusal.

@@ -35,7 +35,7 @@ use crate::sessions::Uses;
 use crate::store::{
     AccountKekRecord, AccountRecord, CertificateNameRecord, CredentialRecord, DeviceRecord,
     DomainNumber, DomainRecord, GrantRecord, KeyRecord, RecoveryBlobRecord, RecoveryKekRecord,
-    RetiredMasterKekRecord, SessionRecord, Snapshot,
+    RequestRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -388,6 +388,16 @@ impl Domain {
 
     pub(crate) fn authenticate_key(&self, key: &mut KeyRecord) {
         key.mac = self.integrity.mac(&key.canonical());
+    }
+
+    pub(crate) fn check_request(&self, request: RequestRecord) -> Result<RequestRecord, Error> {
+        self.integrity
+            .check(&request.canonical(), &request.mac, "request")?;
+        Ok(request)
+    }
+
+    pub(crate) fn authenticate_request(&self, request: &mut RequestRecord) {
+        request.mac = self.integrity.mac(&request.canonical());
     }
 
     pub(crate) fn check_grant(&self, grant: GrantRecord) -> Result<GrantRecord, Error> {

@@ -12,6 +12,7 @@ use strongroom_wire::oidc::{Identities, Identity};
 use super::{Claimed, IdentityRules, NOT_LINKED, linked, log};
 use crate::accounts::{check_name, new_account};
 use crate::act::{Caller, Presented, Scope, View};
+use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, IdentityLinkRecord};
@@ -194,6 +195,9 @@ fn create(
     (account, kek): &(AccountRecord, AccountKekRecord),
     claimed: &Claimed,
 ) -> Result<(), Error> {
+    // Whoever signs in for the first time manages nothing, and is not told which quota it is.
+    scope.require_room(Counted::Accounts, 1, false)?;
+    scope.require_room(Counted::Bytes, 1, false)?;
     scope.tx.create_account(account, kek)?;
     scope.detail.subject = Some(account.id);
     scope.detail.note = Some(claimed.issuer.clone());

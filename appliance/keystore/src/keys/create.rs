@@ -3,13 +3,14 @@
 use strongroom_hsm::Aes256Key;
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::{GrantId, KeyId};
+use strongroom_wire::id::{GrantId, IdempotencyKey, KeyId};
 use strongroom_wire::key::{
     CreateKeys, CreatedKey, CreatedKeys, GrantState, KeyState, LONGEST_CONTENT_TYPE, LONGEST_LABEL,
     MOST_KEYS_A_REQUEST, MOST_RECIPIENTS, NewKey, Right, UsagePolicy,
 };
 
 use super::access::{self, Standing};
+use super::once::Once;
 use super::{RECIPIENT_RIGHTS, generate_material, release, seal_copy, to_wire};
 use crate::act::{Caller, Presented, Scope};
 use crate::domains::Counted;
@@ -24,11 +25,37 @@ impl Keystore {
     /// Creates keys owned by the caller, shared with their recipients, and releases them to the caller if it asked for that: so that
     /// something can be protected now that is to be opened later, or once, such a release is held against the domain's policy only, and
     /// not counted. All are created or none.
-    pub fn create_keys(&self, caller: &Presented, mut request: CreateKeys) -> Answer<CreatedKeys> {
+    pub fn create_keys(&self, caller: &Presented, request: CreateKeys) -> Answer<CreatedKeys> {
+        self.create(caller, request, None)
+    }
+
+    /// The same, and when the request is made again with this idempotency key within [`REMEMBERED_FOR`](strongroom_wire::key::REMEMBERED_FOR)
+    /// seconds it makes no other keys.
+    pub fn create_keys_once(
+        &self,
+        caller: &Presented,
+        request: CreateKeys,
+        once: IdempotencyKey,
+    ) -> Answer<CreatedKeys> {
+        self.create(caller, request, Some(once))
+    }
+
+    fn create(
+        &self,
+        caller: &Presented,
+        mut request: CreateKeys,
+        once: Option<IdempotencyKey>,
+    ) -> Answer<CreatedKeys> {
         check(&mut request)?;
         let presented = caller.clone();
+        let once = once.map(|once| Once::new(once, &request)).transpose()?;
         self.core.act(Act::KeyCreate, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
+            if let Some(once) = &once
+                && let Some(keys) = once.repeat(scope, &caller, request.release)?
+            {
+                return Ok(CreatedKeys { keys });
+            }
             let recipients = recipients(scope, &caller, &request)?;
             if request.release {
                 allow(&caller, Right::Release, scope.now)?;
@@ -64,13 +91,16 @@ impl Keystore {
                     leaf,
                 });
             }
+            if let Some(once) = &once {
+                once.remember(scope, &caller, &keys)?;
+            }
             Ok(CreatedKeys { keys })
         })
     }
 }
 
 /// Refuses what comes with a new key and the domain's policy does not allow, whatever the key's own is to be.
-fn allow(caller: &Caller, right: Right, now: Timestamp) -> Result<(), Error> {
+pub(super) fn allow(caller: &Caller, right: Right, now: Timestamp) -> Result<(), Error> {
     let none = UsagePolicy::default();
     let policies = Policies {
         domain: &caller.policy.usage,

@@ -5,14 +5,18 @@
 //! | [`access`] | whether, and by which grant, an account may do something with a key: the one way to a key's material |
 //! | `create` | new keys |
 //! | `release` | a key's material goes to a client |
+//! | `batch` | the material of many keys goes to a client |
+//! | `once` | requests that create keys and are made again |
 //! | `preview` | what would be decided, and by which rule |
 //! | `find` | metadata: one key, or lists by label, sender, recipient, state and time |
 //! | `change` | rotation, states, usage policies and destruction |
 
 pub(crate) mod access;
+mod batch;
 mod change;
 mod create;
 mod find;
+mod once;
 mod preview;
 mod release;
 

@@ -17,18 +17,27 @@ impl Keystore {
         let presented = caller.clone();
         self.core.act(Act::KeyRelease, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
-            scope.detail.key = Some(key);
-            let access = access::require(&scope.view(), &caller, key, Right::Release)?;
-            let version = request.version.unwrap_or(access.key.version);
-            let mut access = access;
-            scope.detail.owner = Some(access.key.owner);
-            access.check_state(caller.account.id == access.key.owner)?;
-            access.allow(&caller, Right::Release, scope.now)?;
-            let material = release(scope, &caller, &access, version)?;
-            count(scope, &caller, &mut access)?;
-            Ok(material)
+            decide_and_release(scope, &caller, key, request.version)
         })
     }
+}
+
+/// Releases one version of a key, or the newest, if states, grants and usage policies allow it.
+pub(super) fn decide_and_release(
+    scope: &mut Scope<'_>,
+    caller: &Caller,
+    key: KeyId,
+    version: Option<u32>,
+) -> Result<Material, Error> {
+    scope.detail.key = Some(key);
+    let mut access = access::require(&scope.view(), caller, key, Right::Release)?;
+    let version = version.unwrap_or(access.key.version);
+    scope.detail.owner = Some(access.key.owner);
+    access.check_state(caller.account.id == access.key.owner)?;
+    access.allow(caller, Right::Release, scope.now)?;
+    let material = release(scope, caller, &access, version)?;
+    count(scope, caller, &mut access)?;
+    Ok(material)
 }
 
 /// Releases one version of a key by a grant that holds and has the right to it, whatever usage policies say: whoever calls this has held
@@ -63,6 +72,7 @@ pub(super) fn release(
         key: access.key.id,
         version,
         algorithm: access.key.algorithm,
+        sender: access.key.sender,
         wrapped: wrapped.into(),
         not_after: kept_until.into_iter().chain(strictest.not_after).min(),
         keep_for: strictest.keep_for,

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
+//! | `idempotency` | requests that are remembered: their record and part of the traits |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `settings` | what operators have set for a domain, in its column and in the canonical encoding |
 //! | `identities` | identities at OpenID providers: their records and part of the traits |
@@ -16,6 +17,7 @@
 //! | [`sqlite`] | the embedded engine |
 
 mod devices;
+mod idempotency;
 mod identities;
 mod numbers;
 mod people;
@@ -39,6 +41,7 @@ pub use devices::{
     AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord, ReadDevices,
     WriteDevices,
 };
+pub use idempotency::{CreatedThen, ReadRequests, RequestRecord, WriteRequests};
 pub use identities::{
     IdentityLinkRecord, IdentityMembershipRecord, ReadIdentities, WriteIdentities,
 };
@@ -82,6 +85,7 @@ pub trait Snapshot:
     + ReadPeople
     + ReadIdentities
     + ReadKeys
+    + ReadRequests
     + ReadGrants
     + ReadRotation
     + ReadRecovery
@@ -98,6 +102,7 @@ pub trait Transaction:
     + WritePeople
     + WriteIdentities
     + WriteKeys
+    + WriteRequests
     + WriteGrants
     + WriteRotation
     + WriteRecovery

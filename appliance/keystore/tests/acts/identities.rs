@@ -125,7 +125,7 @@ fn an_identity_opens_a_session_with_a_transport_key() {
         "held already",
     );
     let mut elsewhere = claimed("1", "alice@example.com");
-    elsewhere.issuer = "https://other.example.com".to_owned();
+    "https://other.example.com".clone_into(&mut elsewhere.issuer);
     assert_refused(open(&house, elsewhere, OPEN), "held already");
     let mut nameless = claimed("3", "");
     nameless.name = None;

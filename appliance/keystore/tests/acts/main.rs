@@ -17,6 +17,7 @@ mod account_recovery;
 mod account_secrets;
 mod accounts;
 mod backups;
+mod batch;
 mod certificates;
 mod devices;
 mod groups;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         account_secrets::TRIALS,
         accounts::TRIALS,
         backups::TRIALS,
+        batch::TRIALS,
         certificates::TRIALS,
         groups::TRIALS,
         identities::TRIALS,

@@ -103,8 +103,9 @@ async fn admitted(request: &mut ServiceRequest) -> Result<String, Failure> {
 
 async fn read_body(request: &mut ServiceRequest) -> Result<web::Bytes, Failure> {
     let limits = data::<BodyLimits>(request)?;
-    let creates_keys = *request.method() == Method::POST && request.path() == "/v1/keys";
-    let limit = limits.of(creates_keys);
+    let many_keys = *request.method() == Method::POST
+        && matches!(request.path(), "/v1/keys" | "/v1/keys/release");
+    let limit = limits.of(many_keys);
     let payload = request
         .extract::<web::Payload>()
         .await

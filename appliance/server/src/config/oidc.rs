@@ -16,6 +16,9 @@ const LONGEST_AGE: u32 = 30 * 24 * 3600;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OidcProvider {
+    /// The domain whose people sign in there; empty: the appliance's first.
+    #[serde(default)]
+    pub(crate) domain: String,
     /// What people call it.
     pub(crate) name: String,
     /// Its issuer identifier: a URL below which `/.well-known/openid-configuration` is.
@@ -152,7 +155,8 @@ pub(super) fn check(providers: &[OidcProvider]) -> Result<(), String> {
     let (mut names, mut issuers) = (BTreeSet::new(), BTreeSet::new());
     for provider in providers {
         provider.check()?;
-        if !names.insert(&provider.name) || !issuers.insert(&provider.issuer) {
+        let domain = &provider.domain;
+        if !names.insert((domain, &provider.name)) || !issuers.insert((domain, &provider.issuer)) {
             return Err(format!(
                 "the OpenID provider {} has the name or the issuer of another one",
                 provider.name

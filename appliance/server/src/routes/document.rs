@@ -280,7 +280,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 87);
+        assert_eq!(identifiers.len(), 88);
         let expected = [
             "get /metrics",
             "get /pair",

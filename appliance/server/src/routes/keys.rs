@@ -4,7 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::{delete, get, post, web};
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
-    ChangeState, ChangedKey, CreateKeys, CreatedKeys, Key, KeyPage, KeyQuery, Material, ReleaseKey,
+    ChangeState, ChangedKey, CreateKeys, CreateKeysQuery, CreatedKeys, Key, KeyPage, KeyQuery,
+    Material, ReleaseKey,
 };
 
 use super::body::{Json, LargeJson};
@@ -14,21 +15,25 @@ use crate::gate::OpenKeystore;
 
 /// Create keys.
 ///
-/// All are created or none. Each has a leaf of its own.
+/// All are created or none. Each has a leaf of its own. With an idempotency key the request can be made again without creating others.
 #[utoipa::path(
     tag = "keys",
     operation_id = "create_keys",
+    params(CreateKeysQuery),
     request_body = CreateKeys,
     responses((status = 201, description = "The keys, in the order asked for.", body = CreatedKeys)),
 )]
 #[post("/v1/keys")]
 pub(super) async fn create(
     caller: Caller,
+    query: web::Query<CreateKeysQuery>,
     Json(request): LargeJson<CreateKeys>,
     keystore: OpenKeystore,
 ) -> Answer {
-    let created = ask(keystore, move |keystore| {
-        keystore.create_keys(&caller, request)
+    let query = query.into_inner();
+    let created = ask(keystore, move |keystore| match query.idempotency_key {
+        Some(once) => keystore.create_keys_once(&caller, request, once),
+        None => keystore.create_keys(&caller, request),
     })
     .await?;
     let first = created.keys.first().map_or(0, |key| key.leaf);

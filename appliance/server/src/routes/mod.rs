@@ -5,6 +5,7 @@
 
 mod accounts;
 mod audit;
+mod batch;
 mod body;
 mod certificates;
 mod credentials;
@@ -128,6 +129,7 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
     services
         .service(keys::release)
         .service(keys::create)
+        .service(batch::release)
         .service(keys::list)
         .service(keys::show)
         .service(keys::destroy)

@@ -24,8 +24,8 @@ use crate::problems::Failure;
     responses((status = 200, description = "Their names.", body = OidcProviders)),
 )]
 #[get("/v1/oidc")]
-pub(super) async fn providers(oidc: web::Data<Oidc>) -> Answer {
-    Ok(shown(&oidc.names()))
+pub(super) async fn providers(oidc: web::Data<Oidc>, keystore: OpenKeystore) -> Answer {
+    Ok(shown(&oidc.names(keystore.domain())))
 }
 
 /// Start a sign-in at an OpenID provider.
@@ -44,10 +44,10 @@ pub(super) async fn start(
     limits: web::Data<SignInLimits>,
     oidc: web::Data<Oidc>,
     Json(request): Json<StartOidc>,
-    _: OpenKeystore,
+    keystore: OpenKeystore,
 ) -> Answer {
     limits.admit_source(source)?;
-    let answer = wait_for(move || oidc.start(request, None)).await?;
+    let answer = wait_for(move || oidc.start(keystore.domain(), request, None)).await?;
     // A start that worked stays counted until its finish, so that nobody fills the memory with starts.
     if answer.as_ref().is_err_and(Failure::is_fault) {
         limits.give_back_source(source);
@@ -81,7 +81,7 @@ pub(super) async fn finish(
             claimed,
             rules,
         } = oidc
-            .finish(&request, None)
+            .finish(keystore.domain(), &request, None)
             .map_err(|unproved| refuse(&keystore, source, unproved))?;
         let opened = keystore.open_by_identity(source, sign_in, client_key, claimed, rules);
         opened.map_err(Failure::from)
@@ -126,7 +126,7 @@ pub(super) async fn start_link(
 ) -> Answer {
     let started = wait_for(move || {
         let account = keystore.begin_identity_link(&caller)?;
-        oidc.start(request, Some(account))
+        oidc.start(keystore.domain(), request, Some(account))
     })
     .await??;
     Ok(shown(&started))
@@ -151,7 +151,7 @@ pub(super) async fn finish_link(
     let done = wait_for(move || {
         let account = keystore.own_account(&caller)?.id;
         let proved = oidc
-            .finish(&request, Some(account))
+            .finish(keystore.domain(), &request, Some(account))
             .map_err(|unproved| refuse(&keystore, caller.source, unproved))?;
         let linked = keystore.link_identity(&caller, proved.claimed);
         linked.map_err(Failure::from)

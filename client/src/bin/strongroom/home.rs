@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use strongroom_client::file::NewFile;
-use strongroom_client::{Client, Roots};
+use strongroom_client::{Client, Retries, Roots};
 
 use crate::failure::Failure;
 
@@ -149,7 +149,8 @@ fn to_toml(profile: &Profile) -> Result<String, Failure> {
 
 /// The profile's appliance, vouched for by these certificates.
 pub(crate) fn client(profile: &Profile, ca: &[u8]) -> Result<Client, Failure> {
-    let mut client = Client::new(&profile.server, &Roots::from_pem(ca)?)?;
+    // Whoever types commands makes them again, or does not.
+    let mut client = Client::new(&profile.server, &Roots::from_pem(ca)?)?.retries(Retries::none());
     if let Some(domain) = &profile.domain {
         client = client.in_domain(domain)?;
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use strongroom_client::file::NewFile;
-use strongroom_client::{ClientError, Protection};
+use strongroom_client::{ClientError, Protect as _, Protection};
 
 use crate::failure::Failure;
 use crate::output::{complain, output_failure, size};

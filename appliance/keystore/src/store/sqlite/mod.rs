@@ -18,6 +18,7 @@ mod coverage;
 mod credentials;
 mod devices;
 mod grants;
+mod idempotency;
 mod identities;
 mod keys;
 mod people;

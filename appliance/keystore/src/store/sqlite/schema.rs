@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0007_certificates.sql"),
     include_str!("schema/0008_oidc.sql"),
     include_str!("schema/0009_domains.sql"),
+    include_str!("schema/0010_idempotency.sql"),
 ];
 
 /// The newest schema that this version knows.

@@ -108,9 +108,13 @@ impl Oidc {
         })
     }
 
-    /// The providers' names.
-    pub(crate) fn names(&self) -> OidcProviders {
-        let names = self.providers.iter().map(|provider| OidcProvider {
+    /// The names of a domain's providers.
+    pub(crate) fn names(&self, domain: &str) -> OidcProviders {
+        let of_domain = self
+            .providers
+            .iter()
+            .filter(|provider| provider.settings.domain == domain);
+        let names = of_domain.map(|provider| OidcProvider {
             name: provider.settings.name.clone(),
         });
         OidcProviders {
@@ -121,13 +125,13 @@ impl Oidc {
     /// Starts a sign-in; or, with an account, to link that account. It may ask the provider what it says of itself.
     pub(crate) fn start(
         &self,
+        domain: &str,
         request: StartOidc,
         link: Option<AccountId>,
     ) -> Result<OidcStarted, Failure> {
-        let place = self
-            .providers
-            .iter()
-            .position(|provider| provider.settings.name == request.provider);
+        let place = self.providers.iter().position(|provider| {
+            provider.settings.domain == domain && provider.settings.name == request.provider
+        });
         let (place, provider) = place
             .and_then(|place| Some((place, self.providers.get(place)?)))
             .ok_or_else(|| {
@@ -183,6 +187,7 @@ impl Oidc {
     /// Redeems the code that the browser came back with. Each started sign-in is good for one try.
     pub(crate) fn finish(
         &self,
+        domain: &str,
         request: &FinishOidc,
         link: Option<AccountId>,
     ) -> Result<Proved, Unproved> {
@@ -204,6 +209,7 @@ impl Oidc {
         let provider = self
             .providers
             .get(pending.provider)
+            .filter(|provider| provider.settings.domain == domain)
             .ok_or(Unproved::Refused("no such provider"))?;
         if request
             .issuer

@@ -88,9 +88,9 @@ fn the_code_is_redeemed_with_the_verifier_and_the_secret() {
     assert_eq!(query["scope"], "openid profile email");
     assert_eq!(query["state"], started.state);
     provider.says().token = key.sign("1", &provider.claims(&query["nonce"]));
-    provider.oidc.finish(&finish(&started), None).unwrap();
+    provider.oidc.finish("", &finish(&started), None).unwrap();
     // Each is good for one try.
-    let again = provider.oidc.finish(&finish(&started), None);
+    let again = provider.oidc.finish("", &finish(&started), None);
     assert_eq!(reason(again), "no such sign-in is under way");
 
     let asked = provider.says().asked.pop().unwrap();
@@ -240,7 +240,7 @@ fn who_comes_back_otherwise_than_they_left_is_refused() {
         let (started, _) = provider.start();
         let mut request = finish(&started);
         change(&mut request);
-        reason(provider.oidc.finish(&request, None))
+        reason(provider.oidc.finish("", &request, None))
     };
     assert!(refused(&|request| request.state.push('x')).contains("state"));
     assert!(refused(&|request| request.sign_in = SignInId::generate()).contains("under way"));
@@ -249,7 +249,7 @@ fn who_comes_back_otherwise_than_they_left_is_refused() {
     // What was begun to open a session links no account.
     let (started, _) = provider.start();
     let account = Some(AccountId::generate());
-    let linked = provider.oidc.finish(&finish(&started), account);
+    let linked = provider.oidc.finish("", &finish(&started), account);
     assert!(reason(linked).contains("something else"));
     assert!(provider.says().asked.is_empty());
 }
@@ -268,7 +268,7 @@ fn what_cannot_be_started_says_why() {
         "http://[::1]:1/a",
         "https://keys.example.com/back",
     ] {
-        provider.oidc.start(request(good), None).unwrap();
+        provider.oidc.start("", request(good), None).unwrap();
     }
     for bad in [
         "https://keys.example.com/back?x=1",
@@ -281,16 +281,16 @@ fn what_cannot_be_started_says_why() {
         "javascript:alert(1)",
         "",
     ] {
-        let failure = provider.oidc.start(request(bad), None).unwrap_err();
+        let failure = provider.oidc.start("", request(bad), None).unwrap_err();
         assert_eq!(failure.code(), Code::Invalid, "{bad}");
     }
     let mut unknown = request("http://127.0.0.1:1/");
     unknown.provider = "nobody".to_owned();
-    let failure = provider.oidc.start(unknown, None).unwrap_err();
+    let failure = provider.oidc.start("", unknown, None).unwrap_err();
     assert_eq!(failure.code(), Code::ProviderNotFound);
     let mut no_key = request("http://127.0.0.1:1/");
     no_key.client_key.0.pop();
-    let failure = provider.oidc.start(no_key, None).unwrap_err();
+    let failure = provider.oidc.start("", no_key, None).unwrap_err();
     assert_eq!(failure.code(), Code::Invalid);
 }
 
@@ -305,7 +305,7 @@ fn a_provider_that_does_not_answer_is_waited_for_no_longer_than_its_time() {
         fresh: false,
     };
     let since = Instant::now();
-    let failure = provider.oidc.start(request(), None).unwrap_err();
+    let failure = provider.oidc.start("", request(), None).unwrap_err();
     assert_eq!(failure.code(), Code::ProviderUnavailable);
     assert!(failure.is_fault());
     assert!(since.elapsed() < Duration::from_secs(8));
@@ -315,7 +315,7 @@ fn a_provider_that_does_not_answer_is_waited_for_no_longer_than_its_time() {
     let mut settings = provider.oidc.providers[0].settings.clone();
     settings.issuer.clone_from(&other.issuer);
     let deceived = Oidc::within(&[settings], Duration::from_secs(2)).unwrap();
-    let failure = deceived.start(request(), None).unwrap_err();
+    let failure = deceived.start("", request(), None).unwrap_err();
     assert_eq!(failure.code(), Code::ProviderUnavailable);
     assert!(other.says().asked.is_empty());
 }
@@ -356,7 +356,7 @@ fn a_slow_provider_takes_some_threads_and_no_more() {
             fresh: false,
         };
         let since = Instant::now();
-        let failure = provider.oidc.start(request, None).unwrap_err();
+        let failure = provider.oidc.start("", request, None).unwrap_err();
         assert_eq!(failure.code(), Code::ProviderUnavailable);
         since.elapsed()
     };

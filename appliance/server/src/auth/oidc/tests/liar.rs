@@ -175,7 +175,7 @@ impl Provider {
             redirect_uri: "http://127.0.0.1:40000/signed-in".to_owned(),
             fresh: self.fresh,
         };
-        let started = self.oidc.start(request, None).unwrap();
+        let started = self.oidc.start("", request, None).unwrap();
         let url = Url::parse(&started.authorization_url).unwrap();
         let query = url.query_pairs().into_owned().collect();
         (started, query)
@@ -185,7 +185,7 @@ impl Provider {
     pub(super) fn finish(&self, make: impl FnOnce(Value) -> String) -> Result<Proved, Unproved> {
         let (started, query) = self.start();
         self.says().token = make(self.claims(&query["nonce"]));
-        self.oidc.finish(&finish(&started), None)
+        self.oidc.finish("", &finish(&started), None)
     }
 
     pub(super) fn claims(&self, nonce: &str) -> Value {

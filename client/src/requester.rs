@@ -1,0 +1,24 @@
+//! Whoever makes requests of an account: what messages, objects and keys need, of a session or a device that signs alike.
+
+use serde::de::DeserializeOwned;
+use strongroom_session::TransportKey;
+use strongroom_wire::id::AccountId;
+
+use crate::ClientError;
+use crate::api::{Call, Client};
+use crate::held::HeldKeys;
+
+/// A signed-in session, or a device that signs its requests.
+pub(crate) trait Requester {
+    /// The appliance.
+    fn client(&self) -> &Client;
+    /// The account.
+    fn account_id(&self) -> AccountId;
+    /// The keys that it holds.
+    fn held(&self) -> &HeldKeys;
+    /// Makes a request; answers the transport key of the answer, too.
+    fn request<A: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<(A, TransportKey), ClientError>;
+}

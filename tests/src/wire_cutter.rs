@@ -1,0 +1,70 @@
+//! A wire between client and appliance that breaks when it is told to.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// The wire. What goes over it is not looked at.
+pub struct WireCutter {
+    address: SocketAddr,
+    cuts: Arc<AtomicUsize>,
+}
+
+impl WireCutter {
+    /// A wire to the listener at `target`.
+    pub fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let this = Self {
+            address: listener.local_addr().unwrap(),
+            cuts: Arc::default(),
+        };
+        let cuts = Arc::clone(&this.cuts);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(target) else {
+                    continue;
+                };
+                let (to_server, from_client) =
+                    (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let cuts = Arc::clone(&cuts);
+                thread::spawn(move || pass_on(from_client, to_server, None));
+                thread::spawn(move || pass_on(server, client, Some(&cuts)));
+            }
+        });
+        this
+    }
+
+    /// The client's end, as a URL.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// The next so many times that the appliance answers something, the answer is lost and the connection breaks.
+    pub fn lose_answers(&self, count: usize) {
+        self.cuts.store(count, Ordering::SeqCst);
+    }
+
+    /// How many answers are still to be lost.
+    pub fn left(&self) -> usize {
+        self.cuts.load(Ordering::SeqCst)
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, cuts: Option<&AtomicUsize>) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let fewer = |left: usize| left.checked_sub(1);
+        let lost = cuts.is_some_and(|cuts| {
+            cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer)
+                .is_ok()
+        });
+        if lost || to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    // The other direction ends with this one, if it has not ended yet.
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
