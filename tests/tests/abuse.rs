@@ -192,6 +192,7 @@ impl Abuser {
                     Code::Invalid,
                     Code::KeyNotFound,
                     Code::AccountNotFound,
+                    Code::IdentityNotFound,
                     Code::NotPermitted,
                 ];
                 self.refused(&response, &expected, &path);

@@ -3,6 +3,8 @@
 //! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
 
 mod hsm;
+mod initial;
+mod limits;
 mod oidc;
 mod people;
 
@@ -14,10 +16,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use strongroom_keystore::Options;
 
 pub(crate) use hsm::{Device, Hsm, Member, Place};
+pub(crate) use initial::{InitialConfig, InitialListen};
+pub(crate) use limits::Limits;
 pub(crate) use oidc::OidcProvider;
 pub(crate) use people::{Mail, MailTls, Passkeys};
 
@@ -158,37 +162,6 @@ impl Default for Keystore {
             enrolment_lifetime: seconds(7 * 24 * 3600),
             clock_skew: seconds(300),
             rotation_rate: NonZeroU32::MIN.saturating_add(499),
-        }
-    }
-}
-
-/// What one request or one failing client may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Limits {
-    /// The largest request body in bytes.
-    pub(crate) body: usize,
-    /// The largest body of `POST /v1/keys` in bytes.
-    pub(crate) keys_body: usize,
-    /// Failures in a row before one account is slowed down.
-    pub(crate) account_failures: NonZeroU32,
-    /// Seconds after which a slowed account has one more try.
-    pub(crate) account_failure_seconds: NonZeroU32,
-    /// Failures in a row before one source address is slowed down.
-    pub(crate) address_failures: NonZeroU32,
-    /// Seconds after which a slowed address has one more try.
-    pub(crate) address_failure_seconds: NonZeroU32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body: 1024 * 1024,
-            keys_body: 4 * 1024 * 1024,
-            account_failures: NonZeroU32::MIN.saturating_add(9),
-            account_failure_seconds: NonZeroU32::MIN.saturating_add(5),
-            address_failures: NonZeroU32::MIN.saturating_add(49),
-            address_failure_seconds: NonZeroU32::MIN,
         }
     }
 }
@@ -479,23 +452,6 @@ impl Config {
         }
         self.hsm.resolve(folder);
     }
-}
-
-/// The few settings that `strongroomd init` writes; all others keep their defaults.
-#[derive(Debug, Serialize)]
-pub(crate) struct InitialConfig<'a> {
-    pub(crate) name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) domain: Option<&'a str>,
-    pub(crate) listen: InitialListen,
-    pub(crate) hsm: &'a Hsm,
-}
-
-/// See [`InitialConfig`].
-#[derive(Debug, Serialize)]
-pub(crate) struct InitialListen {
-    pub(crate) client: SocketAddr,
-    pub(crate) admin: SocketAddr,
 }
 
 /// The domain that there is where nothing else is said.

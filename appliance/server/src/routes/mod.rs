@@ -177,13 +177,15 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(metrics::show);
 }
 
+/// The largest form that is read, in bytes: two codes and the name of a grant.
+const LARGEST_FORM: usize = 4096;
+
 /// Settings of the extractors that handlers use.
 pub(crate) fn extractor_settings(services: &mut web::ServiceConfig) {
     services
         .app_data(web::PathConfig::default().error_handler(|error, _| Failure::from(error).into()))
-        .app_data(
-            web::QueryConfig::default().error_handler(|error, _| Failure::from(error).into()),
-        );
+        .app_data(web::QueryConfig::default().error_handler(|error, _| Failure::from(error).into()))
+        .app_data(web::FormConfig::default().limit(LARGEST_FORM));
 }
 
 /// The addresses of a listener and the methods that each takes: what tells a wrong method from a wrong address.
