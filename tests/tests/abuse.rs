@@ -110,6 +110,10 @@ impl Abuser {
 
     fn count(&mut self, response: &Response) -> Option<Code> {
         if response.header("content-type") != Some(MEDIA_TYPE) {
+            // Pairing has its own words for what is malformed; it is counted all the same.
+            if response.status == 400 {
+                *self.refusals.entry(Code::Malformed.as_str()).or_default() += 1;
+            }
             return None;
         }
         let code = response.problem().code;
