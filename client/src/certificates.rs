@@ -1,8 +1,8 @@
 //! Services and devices that sign in by client certificate, and the names in certificates by which accounts are known.
 
 use aws_lc_rs::digest;
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use strongroom_session::{CertificateSignInKey, SealedForCertificate};
 use strongroom_wire::account::Done;
 use strongroom_wire::certificate::{
@@ -10,48 +10,13 @@ use strongroom_wire::certificate::{
     SignedInByCertificate,
 };
 use strongroom_wire::id::AccountId;
-use ureq::tls::{Certificate, ClientCert, PrivateKey};
 use zeroize::Zeroizing;
+
+pub use crate::api::Identity;
 
 use crate::ClientError;
 use crate::api::{Call, Client};
 use crate::session::{Secrets, Session};
-
-/// A client certificate with its chain, and its private key.
-#[derive(Clone)]
-pub struct Identity(pub(crate) ClientCert);
-
-impl Identity {
-    /// The certificate, followed by those between it and the site's authority, and its private key; both in PEM.
-    ///
-    /// # Errors
-    /// [`ClientError::Setup`] when one of them is not there or cannot be read.
-    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, ClientError> {
-        let unusable = |what: &str| {
-            ClientError::Setup(format!(
-                "the file of the client certificate holds no {what} in PEM"
-            ))
-        };
-        let chain = CertificateDer::pem_slice_iter(certificate)
-            .collect::<Result<Vec<_>, _>>()
-            .ok()
-            .filter(|chain| !chain.is_empty())
-            .ok_or_else(|| unusable("certificate"))?;
-        PrivateKeyDer::from_pem_slice(key).map_err(|_| unusable("private key"))?;
-        let key = PrivateKey::from_pem(key).map_err(|_| unusable("private key"))?;
-        let chain: Vec<_> = chain
-            .iter()
-            .map(|certificate| Certificate::from_der(certificate).to_owned())
-            .collect();
-        Ok(Self(ClientCert::new_with_certs(&chain, key)))
-    }
-}
-
-impl std::fmt::Debug for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Identity(hidden)")
-    }
-}
 
 /// The fingerprint of the first certificate in a PEM text: what of it can be registered.
 ///

@@ -7,20 +7,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use strongroom_session::TransportKey;
-use strongroom_wire::account::Done;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::{AccountId, GrantId, KeyId};
-use strongroom_wire::key::{
-    Algorithm, ChangeState, ChangedKey, CreatedKey, Grant, Grants, Key, KeyPage, KeyQuery,
-    KeyState, KeyVersion, Material, NewKey, ShareKey, Shared,
+use strongroom_wire::id::{AccountId, KeyId};
+use strongroom_wire::key::{Algorithm, Material};
+#[cfg(feature = "sessions")]
+use strongroom_wire::{
+    account::Done,
+    id::GrantId,
+    key::{
+        ChangeState, ChangedKey, CreatedKey, Grant, Grants, Key, KeyPage, KeyQuery, KeyState,
+        KeyVersion, NewKey, ShareKey, Shared,
+    },
 };
 use zeroize::Zeroizing;
 
 use crate::ClientError;
-use crate::api::Call;
 use crate::object::ObjectKey;
 use crate::secret::Secret;
-use crate::session::Session;
+#[cfg(feature = "sessions")]
+use crate::{api::Call, session::Session};
 
 pub(crate) use many::{create_and_obtain, create_and_obtain_one, obtain, obtain_one};
 
@@ -195,6 +200,7 @@ impl fmt::Debug for Released {
     }
 }
 
+#[cfg(feature = "sessions")]
 impl Session {
     /// Has the appliance make keys. All are created or none.
     ///

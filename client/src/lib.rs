@@ -44,6 +44,9 @@
 //! # }
 //! ```
 //!
+//! Without the feature `sessions` (`default-features = false, features = ["device"]`) what remains is what a small device needs: it signs its requests
+//! ([`device`](mod@device)), and protects and opens.
+//!
 //! The command line `strongroom` lives in `src/bin/strongroom/`.
 //!
 //! Never in this crate: key material, a token or a password on disk, in a log or in an error; plaintext handed out
@@ -51,13 +54,22 @@
 //! to make.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "sessions"),
+    expect(dead_code, reason = "some requests are made in sessions alone")
+)]
 
+#[cfg(feature = "sessions")]
 pub mod accounts;
 pub mod api;
+#[cfg(feature = "sessions")]
 pub mod audit;
+#[cfg(feature = "sessions")]
 pub mod certificates;
+#[cfg(feature = "sessions")]
 pub mod credentials;
 pub mod device;
+#[cfg(feature = "sessions")]
 pub mod devices;
 pub mod error;
 pub mod file;
@@ -65,28 +77,36 @@ pub mod held;
 pub mod keys;
 pub mod message;
 pub mod object;
+#[cfg(feature = "sessions")]
 pub mod oidc;
+#[cfg(feature = "sessions")]
 pub mod passkeys;
+#[cfg(feature = "sessions")]
 pub mod policy;
 pub mod protection;
+#[cfg(feature = "sessions")]
 pub mod recovery;
 mod requester;
+#[cfg(feature = "sessions")]
 pub mod rotation;
 mod secret;
+#[cfg(feature = "sessions")]
 pub mod session;
+#[cfg(feature = "sessions")]
 pub mod sign_in;
 
-pub use api::{Client, Retries, Roots};
-pub use certificates::Identity;
+pub use api::{Client, Identity, Retries, Roots};
 pub use device::Device;
 pub use error::{ClientError, ErrorKind};
 pub use held::Keeping;
 pub use keys::Released;
 pub use message::Metadata;
 pub use protection::{ObjectAt, ObjectWriter, OpenObject, Protect, Protected, Protection};
+pub use requester::account_name;
+#[cfg(feature = "sessions")]
 pub use session::{Secrets, Session};
 
 /// The examples of the guide compile.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "sessions"))]
 #[doc = include_str!("../README.md")]
 struct Guide;

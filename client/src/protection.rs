@@ -17,9 +17,9 @@ use crate::held::Keeping;
 use crate::keys::{self, Released};
 use crate::message::{self, Metadata, Opened, Outgoing, Sealed};
 use crate::object::{self, CobblestoneError, Header, RangeReader, RangeSource};
-use crate::requester::Requester;
+use crate::requester::{Requester, account_name};
+#[cfg(feature = "sessions")]
 use crate::session::Session;
-use crate::sign_in::account_name;
 
 pub use handles::{ObjectAt, ObjectWriter, OpenObject};
 
@@ -390,6 +390,7 @@ pub trait Protect: Requester + Sized {
     }
 }
 
+#[cfg(feature = "sessions")]
 impl Protect for Session {}
 
 impl Protect for Device {}

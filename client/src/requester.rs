@@ -8,6 +8,12 @@ use crate::ClientError;
 use crate::api::{Call, Client};
 use crate::held::HeldKeys;
 
+/// An account's name as both ends write it: without surrounding space, in lower case.
+#[must_use]
+pub fn account_name(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
 /// A signed-in session, or a device that signs its requests.
 pub(crate) trait Requester {
     /// The appliance.

@@ -5,18 +5,15 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use strongroom_session::TransportKey;
 use strongroom_wire::account::{Account, Done};
-use strongroom_wire::encoding::{Base64, Timestamp};
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
 use strongroom_wire::session::Sessions;
 use zeroize::Zeroizing;
 
 use crate::ClientError;
-use crate::api::{Call, Client};
+use crate::api::{Call, Client, TOKEN_LEN, Token};
 use crate::held::HeldKeys;
 use crate::requester::Requester;
-
-/// The length of a session's token, in bytes.
-const TOKEN_LEN: usize = 32;
 
 /// An account signed in at an appliance. Made by [`Client::sign_in`].
 ///
@@ -163,7 +160,7 @@ impl Secrets {
         }
         copy.copy_from_slice(token);
         Some(Self {
-            token: Token(copy),
+            token: Token::from_bytes(copy),
             transport_key,
         })
     }
@@ -182,7 +179,7 @@ impl Secrets {
         let mut key = Zeroizing::new([0; 32]);
         key.copy_from_slice(key_bytes);
         Self {
-            token: Token(token),
+            token: Token::from_bytes(token),
             transport_key: TransportKey::from_bytes(*key),
         }
     }
@@ -192,7 +189,7 @@ impl Secrets {
     pub fn to_bytes(&self) -> Zeroizing<[u8; Self::LEN]> {
         let mut bytes = Zeroizing::new([0; Self::LEN]);
         let (token, key) = bytes.split_at_mut(TOKEN_LEN);
-        token.copy_from_slice(self.token.0.as_slice());
+        token.copy_from_slice(self.token.as_bytes());
         key.copy_from_slice(self.transport_key.as_bytes());
         bytes
     }
@@ -201,19 +198,6 @@ impl Secrets {
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secrets(hidden)")
-    }
-}
-
-/// What the appliance knows a session by.
-pub(crate) struct Token(Zeroizing<[u8; TOKEN_LEN]>);
-
-impl Token {
-    /// The value of the `Authorization` header (RFC 6750 section 2.1).
-    pub(crate) fn header(&self) -> Zeroizing<String> {
-        let bytes = Base64(self.0.to_vec());
-        let text = Zeroizing::new(bytes.to_text());
-        drop(Zeroizing::new(bytes.0));
-        Zeroizing::new(format!("Bearer {}", *text))
     }
 }
 

@@ -18,18 +18,14 @@ use strongroom_wire::session::{
 };
 use zeroize::Zeroizing;
 
+pub use crate::requester::account_name;
+
 use crate::ClientError;
 use crate::api::{Call, Client};
 use crate::session::{Secrets, Session};
 
 /// What OPAQUE gives both ends.
 type SessionKey = Zeroizing<Vec<u8>>;
-
-/// An account's name as both ends write it: without surrounding space, in lower case.
-#[must_use]
-pub fn account_name(text: &str) -> String {
-    text.trim().to_lowercase()
-}
 
 impl Client {
     /// Enrols the holder of `account` with the one-time code that the administrator handed out. From then on the

@@ -1,6 +1,7 @@
 //! A device that signs its requests with its account's secret, as bytes.
 
 use std::fs;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
@@ -51,6 +52,20 @@ pub fn now() -> u64 {
 }
 
 impl Device {
+    /// Puts what the client library's sample devices need into a folder of theirs.
+    pub fn keep_in(&self, folder: &Path, appliance: &Appliance) {
+        fs::create_dir(folder).unwrap();
+        fs::copy(appliance.ca(), folder.join("ca.pem")).unwrap();
+        let files = [
+            ("server", appliance.client_url()),
+            ("account", self.account.to_string()),
+            ("secret", self.secret.to_text().to_string()),
+        ];
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
     /// Signs a request as if it were made at this moment.
     pub fn sign_at(&self, created: u64, method: &str, target: &str, body: &str) -> SignedRequest {
         let mut nonce = [0; 16];

@@ -15,6 +15,12 @@ pub fn strongroom() -> PathBuf {
     program("strongroom")
 }
 
+/// One of the client library's sample programs.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    program(&format!("examples/{name}"))
+}
+
 /// `SoftHSM`'s PKCS#11 module: where Debian puts it, or where `STRONGROOM_TEST_PKCS11_MODULE` says.
 #[must_use]
 pub fn softhsm() -> PathBuf {
@@ -43,7 +49,7 @@ fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| {
         panic!(
             "the program {name} is not built: run `cargo xtask test`, or first \
-             `cargo build --release -p strongroomd -p strongroom-client`"
+             `cargo build --release -p strongroomd -p strongroom-client --bins --examples`"
         )
     })
 }

@@ -5,10 +5,11 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Args;
 
-use crate::{packages, process, workspace::Workspace};
+use crate::{packages, process, small_device, workspace::Workspace};
 
 /// The flags of `cargo xtask bench`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct Options {
     /// How long each of the measurements runs.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
@@ -19,6 +20,10 @@ pub(crate) struct Options {
     /// Measure instead how fast objects are protected and opened, side by side with `openssl speed`.
     #[arg(long, conflicts_with = "sign_in_timing")]
     throughput: bool,
+    /// Measure instead how small the client library is on a small device: fails when the sample sensor is larger than 3 MiB, or a run of it takes more
+    /// than 8 MiB of memory.
+    #[arg(long, conflicts_with_all = ["seconds", "sign_in_timing", "throughput"])]
+    device: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -37,6 +42,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(process::exit_code(status));
     }
     packages::ensure(packages::BUILD.iter().chain([&packages::SOFTHSM]))?;
+    if options.device {
+        let sensor = small_device::build_sensor(&workspace)?;
+        let [small_device, ..] = workspace.build(["small_device", "strongroomd", "strongroom"])?;
+        workspace.build_example("gateway")?;
+        let mut command = Command::new(small_device);
+        command.arg("--sensor").arg(sensor).args(arguments(options));
+        return Ok(process::exit_code(process::status(&mut command)?));
+    }
     let program = if options.sign_in_timing {
         "sign_in_timing"
     } else {
@@ -70,6 +83,7 @@ mod tests {
             seconds: Some(3),
             sign_in_timing: false,
             throughput: false,
+            device: false,
             json: true,
             arguments: vec!["release".to_owned()],
         };
@@ -78,6 +92,7 @@ mod tests {
             seconds: None,
             sign_in_timing: true,
             throughput: false,
+            device: false,
             json: false,
             arguments: Vec::new(),
         };

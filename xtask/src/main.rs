@@ -12,6 +12,7 @@
 //! | `test` | `test`: every test with every real part it needs, and where the time went |
 //! | `python` | the virtual environment with the other implementation that tests compare against |
 //! | `bench` | `bench`: the benchmarks |
+//! | `small_device` | the sample sensor, built as for a small device |
 //! | `packages` | system packages, by apt |
 //! | `workspace` | where the workspace is, and building it with cargo |
 //! | `process` | running a command and saying what went wrong in one sentence |
@@ -34,6 +35,7 @@ mod packages;
 mod process;
 mod python;
 mod run;
+mod small_device;
 mod state;
 mod story;
 mod terminal;

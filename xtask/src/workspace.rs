@@ -54,6 +54,13 @@ impl Workspace {
         cargo(&self.root)
     }
 
+    /// Builds one of the client library's sample programs.
+    pub(crate) fn build_example(&self, name: &str) -> Result<()> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--release", "--workspace", "--example", name]);
+        process::succeed(&mut cargo)
+    }
+
     /// Builds these programs, showing cargo's own progress, and says where they are.
     pub(crate) fn build<const N: usize>(&self, programs: [&str; N]) -> Result<[PathBuf; N]> {
         // The whole workspace is selected, so that features are resolved alike for every chore and no

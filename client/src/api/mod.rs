@@ -2,13 +2,15 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`tls`] | the TLS settings and the trusted authorities |
+//! | [`tls`] | the TLS settings, the trusted authorities, and client certificates |
+//! | `token` | what a session is known by |
 //! | `call` | requests |
 //! | `attempts` | several addresses, and requests that are made again |
 
 mod attempts;
 mod call;
 pub mod tls;
+mod token;
 
 use std::fmt;
 use std::io::{self, BufRead as _};
@@ -25,13 +27,14 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 pub use attempts::Retries;
-pub use tls::Roots;
+pub use tls::{Identity, Roots};
 
 pub(crate) use call::Call;
+#[cfg(feature = "sessions")]
+pub(crate) use token::TOKEN_LEN;
+pub(crate) use token::Token;
 
 use crate::ClientError;
-use crate::certificates::Identity;
-use crate::session::Token;
 
 /// How long the appliance has to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

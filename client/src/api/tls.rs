@@ -1,14 +1,14 @@
 //! TLS as this client speaks it, and whom it trusts.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
 use crate::ClientError;
-use crate::certificates::Identity;
 
 /// The certificates of the authorities that may vouch for the appliance. There are no built-in ones.
 #[derive(Clone)]
@@ -40,6 +40,42 @@ fn unusable() -> ClientError {
     ClientError::Setup(
         "a certificate in the file of the certificate authority cannot be read".to_owned(),
     )
+}
+
+/// A client certificate with its chain, and its private key.
+#[derive(Clone)]
+pub struct Identity(ClientCert);
+
+impl Identity {
+    /// The certificate, followed by those between it and the site's authority, and its private key; both in PEM.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when one of them is not there or cannot be read.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, ClientError> {
+        let unusable = |what: &str| {
+            ClientError::Setup(format!(
+                "the file of the client certificate holds no {what} in PEM"
+            ))
+        };
+        let chain = CertificateDer::pem_slice_iter(certificate)
+            .collect::<Result<Vec<_>, _>>()
+            .ok()
+            .filter(|chain| !chain.is_empty())
+            .ok_or_else(|| unusable("certificate"))?;
+        PrivateKeyDer::from_pem_slice(key).map_err(|_| unusable("private key"))?;
+        let key = PrivateKey::from_pem(key).map_err(|_| unusable("private key"))?;
+        let chain: Vec<_> = chain
+            .iter()
+            .map(|certificate| Certificate::from_der(certificate).to_owned())
+            .collect();
+        Ok(Self(ClientCert::new_with_certs(&chain, key)))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(hidden)")
+    }
 }
 
 /// TLS 1.3 alone, with the hybrid post-quantum key exchange X25519MLKEM768 offered first, then X25519 and the

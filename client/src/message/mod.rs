@@ -21,8 +21,7 @@ pub use envelope::{Envelope, MAX_PLAINTEXT_LEN, MessageError, MessageHeader};
 
 use crate::ClientError;
 use crate::keys::{self, Released};
-use crate::requester::Requester;
-use crate::sign_in::account_name;
+use crate::requester::{Requester, account_name};
 
 /// What people know a message by, and when it may be opened.
 ///
