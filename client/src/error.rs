@@ -89,6 +89,10 @@ pub enum ClientError {
     /// A message could not be sealed, or was refused.
     #[error(transparent)]
     Message(#[from] MessageError),
+    /// A message of mail has a form in which it cannot be sealed or opened.
+    #[cfg(feature = "mail")]
+    #[error(transparent)]
+    Mail(#[from] crate::mail::MailError),
     /// What was given to set the client up is of no use.
     #[error("{0}")]
     Setup(String),
@@ -116,6 +120,8 @@ impl ClientError {
             Self::NoGrantTo(_) => ErrorKind::NotFound,
             Self::Object(error) => kind_of_object(error),
             Self::Message(error) => kind_of_message(error),
+            #[cfg(feature = "mail")]
+            Self::Mail(error) => kind_of_mail(error),
             Self::Setup(_) => ErrorKind::Invalid,
         }
     }
@@ -323,6 +329,18 @@ fn kind_of_message(error: &MessageError) -> ErrorKind {
         | MessageError::Invalid(_)
         | MessageError::Altered
         | MessageError::WrongSender => ErrorKind::Altered,
+    }
+}
+
+#[cfg(feature = "mail")]
+fn kind_of_mail(error: &crate::mail::MailError) -> ErrorKind {
+    use crate::mail::MailError;
+
+    match error {
+        MailError::NotMail | MailError::NotSealed | MailError::SealedOther => {
+            ErrorKind::NotReadable
+        }
+        MailError::NoSender | MailError::Address(_) | MailError::NoAddressee => ErrorKind::Invalid,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`oidc`] | signing in at the enterprise's OpenID provider, and linking one's account with an identity there |
 //! | [`protection`] | [`Protect`]: protecting and opening messages, files and streams, each under a key of its own |
 //! | [`message`] | sealed messages: one COSE envelope each |
+//! | [`mail`] | mail: messages sealed for exactly their addressees, and back |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
 //! | [`held`] | keys that were obtained and may be used again |
 //! | `secret` | key material in locked memory, overwritten at its end |
@@ -75,6 +76,8 @@ pub mod error;
 pub mod file;
 pub mod held;
 pub mod keys;
+#[cfg(feature = "mail")]
+pub mod mail;
 pub mod message;
 pub mod object;
 #[cfg(feature = "sessions")]

@@ -24,7 +24,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use url::Url;
 
 /// The environment variable that names the Python of the environment with the provider.
-const PYTHON: &str = "STRONGROOM_TEST_PYTHON";
+pub(crate) const PYTHON: &str = "STRONGROOM_TEST_PYTHON";
 /// How long the provider may take to start, before the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The provider makes the same access token for one person twice in one second, and then fails to keep it.

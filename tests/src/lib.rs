@@ -14,6 +14,7 @@
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
 //! | [`relay`] | a site's mail relay |
+//! | [`mail_server`] | a mail server that keeps what it is handed, and its sendmail |
 //! | [`identity_provider`] | an OpenID provider of one's own, and a browser for it |
 //! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
 //! | [`device`] | a device that signs its requests with its secret |
@@ -46,6 +47,7 @@ pub mod device;
 mod folders;
 pub mod http;
 pub mod identity_provider;
+pub mod mail_server;
 mod making;
 pub mod passkey;
 pub mod person;

@@ -152,6 +152,38 @@ impl Person {
         self.run_while(words, |_| {})
     }
 
+    /// Runs `strongroom` with these words and this on standard input.
+    #[must_use]
+    pub fn pipe(&self, words: &[&str], input: &[u8]) -> Outcome {
+        // A file, so that no command waits for us to read what it writes.
+        let file = self.folder.path().join("stdin");
+        fs::write(&file, input).unwrap();
+        let mut command = self.command(words);
+        command.stdin(fs::File::open(file).unwrap());
+        self.run_command(command, words, |_| {})
+    }
+
+    /// Runs this line in a shell on the person's device, where `strongroom` is on the path.
+    #[must_use]
+    pub fn shell(&self, line: &str) -> Outcome {
+        let mut command = self.command(&[]);
+        let folder = programs::strongroom();
+        let path = format!("{}:/usr/bin:/bin", folder.parent().unwrap().display());
+        let environment: Vec<_> = command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .collect();
+        command = Command::new("/bin/sh");
+        command
+            .args(["-c", line])
+            .current_dir(self.device().join("files"))
+            .env_clear()
+            .envs(environment)
+            .env("PATH", path)
+            .stdin(Stdio::null());
+        self.run_command(command, &[line], |_| {})
+    }
+
     /// Runs `strongroom login` at an OpenID provider with these words besides the usual ones, while `look` is shown again and again where the
     /// standard error goes.
     #[must_use]
@@ -163,8 +195,16 @@ impl Person {
 
     /// Runs `strongroom` with these words, while `look` is shown again and again where the standard error goes.
     #[must_use]
-    pub fn run_while(&self, words: &[&str], mut look: impl FnMut(&Path)) -> Outcome {
-        let mut command = self.command(words);
+    pub fn run_while(&self, words: &[&str], look: impl FnMut(&Path)) -> Outcome {
+        self.run_command(self.command(words), words, look)
+    }
+
+    fn run_command(
+        &self,
+        mut command: Command,
+        words: &[&str],
+        mut look: impl FnMut(&Path),
+    ) -> Outcome {
         command
             // Files, not pipes: what the command leaves running in the background must not keep us waiting.
             .stdout(fs::File::create(self.folder.path().join("stdout")).unwrap())

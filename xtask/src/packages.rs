@@ -81,6 +81,11 @@ pub(crate) const TEST: &[Package] = &[
         sign: Sign::Command("openssl"),
     },
     Package {
+        purpose: "the tests that send mail",
+        debian: "mutt",
+        sign: Sign::Command("mutt"),
+    },
+    Package {
         purpose: "the tests that speak HTTPS as a stranger",
         debian: "curl",
         sign: Sign::Command("curl"),

@@ -1,5 +1,5 @@
-//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, and with the OpenID
-//! provider that they sign in at.
+//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, with the OpenID
+//! provider that they sign in at, and with the mail server that they send by.
 
 use std::{
     env,
@@ -20,8 +20,11 @@ const CRYPTOGRAPHY: &str = "cryptography>=50";
 /// An OpenID provider, for the tests of sign-in there; they know its pages.
 const CANAILLE: &str = "canaille[front,oidc,server,sqlite]==0.3.6";
 
-/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`] and [`CANAILLE`] ask for.
-const HAS_ALL: &str = "import cryptography, sys, hypercorn, sqlalchemy; from importlib.metadata import version; \
+/// A mail server.
+const AIOSMTPD: &str = "aiosmtpd==1.4.6";
+
+/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`], [`CANAILLE`] and [`AIOSMTPD`] ask for.
+const HAS_ALL: &str = "import aiosmtpd, cryptography, sys, hypercorn, sqlalchemy; from importlib.metadata import version; \
     sys.exit(int(cryptography.__version__.split('.')[0]) < 50 or version('canaille') != '0.3.6')";
 
 /// Succeeds where Python is new enough and can make virtual environments.
@@ -45,8 +48,10 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     let maker = interpreter().context("there is no Python 3.9 or newer with its venv module")?;
-    say!("Making a Python environment with {CRYPTOGRAPHY} and {CANAILLE} for the tests.");
-    let _spinner = Spinner::start("installing cryptography and canaille");
+    say!(
+        "Making a Python environment with {CRYPTOGRAPHY}, {CANAILLE} and {AIOSMTPD} for the tests."
+    );
+    let _spinner = Spinner::start("installing cryptography, canaille and aiosmtpd");
     process::answer(
         Command::new(maker)
             .args(["-m", "venv", "--clear"])
@@ -60,6 +65,7 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         "--disable-pip-version-check",
         CRYPTOGRAPHY,
         CANAILLE,
+        AIOSMTPD,
     ];
     process::answer(Command::new(&python).args(install))?;
     Ok(python)
