@@ -11,6 +11,7 @@ use strongroom_wire::id::AccountId;
 
 use crate::act::{Presented, Scope, View};
 use crate::credentials;
+use crate::directories;
 use crate::error::{Answer, Error};
 use crate::groups;
 use crate::hierarchy::Domain;
@@ -167,6 +168,9 @@ impl Keystore {
                 }
                 scope.domain.authenticate_account(&mut record);
                 scope.tx.update_account(&record)?;
+                if record.state != before.state {
+                    directories::decided_by_administrator(scope, account)?;
+                }
                 if record.state == AccountState::Suspended {
                     scope.tx.end_sessions(account)?;
                 }
@@ -385,7 +389,7 @@ fn another_administrator(view: &View<'_>, than: AccountId) -> Result<bool, Error
 }
 
 /// What an account was changed to, for the leaf.
-fn describe(account: &AccountRecord) -> String {
+pub(crate) fn describe(account: &AccountRecord) -> String {
     let state = match account.state {
         AccountState::Pending => "pending",
         AccountState::Active => "active",

@@ -26,6 +26,8 @@
 //! | `device` | [`DeviceRecord`](crate::store::DeviceRecord) | MAC |
 //! | `account-secret` | [`AccountSecretRecord`](crate::store::AccountSecretRecord) | associated data of the secret |
 //! | `certificate-name` | [`CertificateNameRecord`](crate::store::CertificateNameRecord) | MAC |
+//! | `directory` | [`DirectoryRecord`](crate::store::DirectoryRecord) | MAC |
+//! | `directory-account` | [`DirectoryAccountRecord`](crate::store::DirectoryAccountRecord) | MAC |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |

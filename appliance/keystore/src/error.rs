@@ -1,6 +1,7 @@
 //! Everything that an act can be refused for or fail at, and the problem code of each.
 
 use strongroom_hsm::HsmError;
+use strongroom_scim::ScimType;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
 use strongroom_wire::key::KeyState;
@@ -175,6 +176,18 @@ pub enum Error {
     /// The account is not known by this name in certificates.
     #[error("The account is not known by this name in certificates.")]
     CertificateNotFound,
+    /// There is no such directory, or it does not manage this account.
+    #[error("There is no such directory, or it does not manage this account.")]
+    DirectoryNotFound,
+    /// The directory's token has lapsed, or is presented from where it may not be used.
+    #[error("This directory's token has lapsed, or may not be used from this network.")]
+    DirectoryRefused,
+    /// The resource is not the one that the directory has seen.
+    #[error("The resource has changed since it was read: read it again.")]
+    ChangedMeanwhile,
+    /// A directory's request is refused by SCIM's own rules.
+    #[error(transparent)]
+    Scim(#[from] strongroom_scim::ScimError),
     /// The act would contradict the present state.
     #[error("{0}")]
     Conflict(String),
@@ -209,7 +222,7 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::NotSignedIn => Code::NotSignedIn,
+            Self::NotSignedIn | Self::DirectoryRefused => Code::NotSignedIn,
             Self::SessionElsewhere(..) => Code::SessionElsewhere,
             Self::StepUpRequired(_) => Code::StepUpRequired,
             Self::SignInRefused | Self::SignatureRefused | Self::CertificateRefused => {
@@ -236,6 +249,13 @@ impl Error {
             Self::DeviceNotFound => Code::DeviceNotFound,
             Self::PairingNotFound => Code::PairingNotFound,
             Self::CertificateNotFound => Code::CertificateNotFound,
+            Self::DirectoryNotFound => Code::DirectoryNotFound,
+            Self::ChangedMeanwhile => Code::ChangedMeanwhile,
+            Self::Scim(error) => match error.kind {
+                ScimType::Uniqueness => Code::Conflict,
+                ScimType::InvalidSyntax => Code::Malformed,
+                _ => Code::Invalid,
+            },
             Self::Conflict(_) => Code::Conflict,
             Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,
             Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,

@@ -8,6 +8,7 @@ use strongroom_wire::invitation::{AccountPolicy, Invite, Invited, fits};
 
 use crate::accounts::{check_name, code_lasting, new_account};
 use crate::act::{Caller, Presented, Scope, View};
+use crate::directories;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::mail::{self, MailContent};
@@ -100,7 +101,7 @@ impl View<'_> {
             self.domain.check_invitation(invitation)?;
             invited = true;
         }
-        Ok(invited)
+        Ok(invited || self.was_invited_by_directory(account)?)
     }
 }
 
@@ -145,6 +146,9 @@ pub(crate) fn remind(
     caller: &Caller,
     account: &AccountRecord,
 ) -> Result<strongroom_wire::encoding::Timestamp, Error> {
+    if let Some(expires) = directories::remind(scope, account)? {
+        return Ok(expires);
+    }
     let lifetime = caller.policy.accounts.invitation_lifetime;
     let (code, credential) = code_lasting(scope.domain, account.id, scope.now, lifetime.into())?;
     scope.tx.put_credential(&credential)?;

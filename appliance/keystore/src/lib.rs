@@ -45,6 +45,7 @@ mod checkpoint_keys;
 mod clock;
 mod credentials;
 pub mod devices;
+pub mod directories;
 mod error;
 mod grants;
 mod groups;

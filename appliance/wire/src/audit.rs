@@ -149,6 +149,16 @@ acts! {
     RecoveryFinish = 85, "account-recovery.finish";
     /// Mail was handed to the site's relay, or given up.
     MailSend = 86, "mail.send";
+    /// A directory was registered, or got a new token.
+    DirectoryAdd = 95, "directory.add";
+    /// A directory was removed.
+    DirectoryRemove = 96, "directory.remove";
+    /// A directory's token was presented after it lapsed, or from where it may not be used.
+    DirectoryUse = 97, "directory.use";
+    /// An account was put under a directory's management, or taken from it.
+    DirectoryAdopt = 98, "directory.adopt";
+    /// A directory changed what it says of an account, or tried to.
+    DirectoryWrite = 99, "directory.write";
 }
 
 impl fmt::Display for Act {

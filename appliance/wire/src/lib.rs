@@ -13,6 +13,7 @@
 //! | [`certificate`] | sign-in by client certificate |
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants and rights |
+//! | [`directory`] | directories that manage accounts by SCIM |
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
 //! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
@@ -32,6 +33,7 @@ pub mod audit;
 pub mod certificate;
 pub mod credential;
 pub mod device;
+pub mod directory;
 pub mod encoding;
 pub mod health;
 pub mod id;

@@ -157,6 +157,10 @@ codes! {
     PairingNotFound = "pairing-not-found", 404, "No such pairing";
     /// The account is not known by this name in certificates.
     CertificateNotFound = "certificate-not-found", 404, "No such certificate";
+    /// There is no directory with this identifier, or it does not manage this account.
+    DirectoryNotFound = "directory-not-found", 404, "No such directory";
+    /// The resource is not the one that the request's `If-Match` names any more.
+    ChangedMeanwhile = "changed-meanwhile", 412, "The resource has changed meanwhile";
     /// The act would contradict the present state, such as sharing twice with one account.
     Conflict = "conflict", 409, "This contradicts the present state";
     /// A stored record does not match its seal. The act was refused and logged.

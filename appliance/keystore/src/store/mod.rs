@@ -8,12 +8,14 @@
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
+//! | `directories` | directories and what they say of accounts: their records and part of the traits |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
 
 mod devices;
+mod directories;
 mod numbers;
 mod people;
 mod policies;
@@ -33,6 +35,7 @@ pub use devices::{
     AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord, ReadDevices,
     WriteDevices,
 };
+pub use directories::{DirectoryAccountRecord, DirectoryRecord, ReadDirectories, WriteDirectories};
 pub(crate) use numbers::*;
 pub use people::{
     AccountRecoveryRecord, InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, WritePeople,
@@ -70,6 +73,7 @@ pub trait Snapshot:
     ReadAccounts
     + ReadCredentials
     + ReadDevices
+    + ReadDirectories
     + ReadPeople
     + ReadKeys
     + ReadGrants
@@ -85,6 +89,7 @@ pub trait Transaction:
     + WriteAccounts
     + WriteCredentials
     + WriteDevices
+    + WriteDirectories
     + WritePeople
     + WriteKeys
     + WriteGrants

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`schema`] | numbered migrations, forward only |
 //! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
-//! | `accounts`, `credentials`, `people`, `keys`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
+//! | `accounts`, `credentials`, `people`, `directories`, `keys`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
 //! | `copy` | a consistent copy of a database that is in use |
 //! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
 
@@ -15,6 +15,7 @@ mod copy;
 mod coverage;
 mod credentials;
 mod devices;
+mod directories;
 mod grants;
 mod keys;
 mod people;

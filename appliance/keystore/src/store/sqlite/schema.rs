@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0005_devices.sql"),
     include_str!("schema/0006_people.sql"),
     include_str!("schema/0007_certificates.sql"),
+    include_str!("schema/0009_directories.sql"),
 ];
 
 /// The newest schema that this version knows.
