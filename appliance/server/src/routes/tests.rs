@@ -156,7 +156,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
             }
         }
     }
-    assert_eq!(asked, 58);
+    assert_eq!(asked, 64);
 }
 
 #[actix_web::test]
