@@ -159,7 +159,9 @@ pub(crate) fn chooses_value(
     match filter {
         ValFilter::Attr(expression) => {
             let part = find(attribute.parts(), &path_of(expression).name);
-            let Some(part) = part else { return Ok(false) };
+            let Some(part) = part else {
+                return Ok(of_nothing(expression));
+            };
             let found = value.get(part.name);
             compare_all(part, expression, values(found))
         }
@@ -170,6 +172,20 @@ pub(crate) fn chooses_value(
         ValFilter::Or(operands) => operands.iter().try_fold(false, |any, operand| {
             Ok(chooses_value(attribute, operand, value)? || any)
         }),
+    }
+}
+
+/// Whether a filter in brackets names nothing but these attributes.
+pub(crate) fn names_only(parts: &'static [Attribute], filter: &ValFilter) -> bool {
+    match filter {
+        ValFilter::Attr(expression) => {
+            let path = path_of(expression);
+            path.sub_attr.is_none() && find(parts, &path.name).is_some()
+        }
+        ValFilter::Not(inner) => names_only(parts, inner),
+        ValFilter::And(operands) | ValFilter::Or(operands) => {
+            operands.iter().all(|operand| names_only(parts, operand))
+        }
     }
 }
 
@@ -192,21 +208,23 @@ fn values(value: Option<&Value>) -> &[Value] {
     }
 }
 
+/// Whether it holds of an attribute that there is not, which has no value.
+const fn of_nothing(expression: &AttrExp) -> bool {
+    match expression {
+        AttrExp::Present(_) => false,
+        AttrExp::Comparison(_, operator, CompValue::Null) => matches!(operator, CompareOp::Eq),
+        AttrExp::Comparison(_, operator, _) => matches!(operator, CompareOp::Ne),
+    }
+}
+
 fn of_attribute(
     attribute: Option<&'static Attribute>,
     sub: Option<&str>,
     expression: &AttrExp,
     resource: &Resource,
 ) -> Result<bool, ScimError> {
-    // An attribute that there is not has no value.
-    let absent = || {
-        Ok(matches!(
-            expression,
-            AttrExp::Comparison(_, CompareOp::Ne, _)
-        ))
-    };
     let Some(attribute) = attribute else {
-        return absent();
+        return Ok(of_nothing(expression));
     };
     let found = values(resource.get(attribute.name));
     let part = match (sub, attribute.kind) {
@@ -219,7 +237,7 @@ fn of_attribute(
         (None, _) => return compare_all(attribute, expression, found),
     };
     let Some(part) = part else {
-        return absent();
+        return Ok(of_nothing(expression));
     };
     let within: Vec<Value> = found
         .iter()
@@ -324,3 +342,6 @@ fn ordered(operator: &CompareOp, order: Ordering) -> bool {
 fn moment(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::{Resource, ScimError, ScimType};
 /// The longest text of an attribute, in bytes.
 const LONGEST_TEXT: usize = 1024;
 /// The most values of an attribute other than a group's members.
-const MOST_VALUES: usize = 64;
+pub(crate) const MOST_VALUES: usize = 64;
 
 /// Reads the body of a POST or PUT: the attributes that a client sets, spelt as in the table. What the appliance alone sets, and
 /// what is not kept, is passed over.
@@ -304,3 +304,6 @@ fn plain(name: &str) -> String {
     }
     lower
 }
+
+#[cfg(test)]
+mod tests;

@@ -145,6 +145,10 @@ const META: &[Attribute] = &[
 
 /// What every resource has (RFC 7643 section 3.1). Not in the schemas that are published: those are of the rest.
 const COMMON: &[Attribute] = &[
+    multiple(read_only(exact(of(
+        text("schemas", "The schemas of what it says."),
+        Kind::Reference,
+    )))),
     read_only(exact(text("id", "The account's identifier."))),
     unique(exact(text(
         "externalId",
@@ -426,3 +430,6 @@ pub fn service_provider_config(base: &str, most: u64) -> Value {
         "meta": { "resourceType": "ServiceProviderConfig", "location": format!("{base}{BASE}/ServiceProviderConfig") },
     })
 }
+
+#[cfg(test)]
+mod tests;
