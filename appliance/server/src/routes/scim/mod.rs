@@ -1,36 +1,37 @@
 //! SCIM 2.0 (RFC 7644) for directories, on the administration listener under `/scim/v2`.
 //!
-//! SCIM describes itself (`/Schemas`, `/ResourceTypes`, `/ServiceProviderConfig`), so these routes stand in no OpenAPI document. Errors have
-//! SCIM's own form.
+//! SCIM describes itself (`/Schemas`, `/ResourceTypes`, `/ServiceProviderConfig`: `describe`), so these routes stand in no OpenAPI document.
+//! Errors have SCIM's own form (`failure`).
 
-use std::fmt;
+mod describe;
+mod failure;
+
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION,
-    RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use strongroom_keystore::directories::{Change, DirectoryCall, DirectoryToken, Find, Written};
-use strongroom_keystore::{Answer as KeystoreAnswer, Error, Keystore};
+use strongroom_keystore::{Answer as KeystoreAnswer, Keystore};
 use strongroom_scim::filter::Filter;
 use strongroom_scim::patch::Patch;
 use strongroom_scim::{
-    BASE, MEDIA_TYPE, Resource, ResourceType, ScimError, ScimType, Selection, error_body,
-    list_response, resource, schema,
+    BASE, MEDIA_TYPE, Resource, ResourceType, Selection, list_response, resource,
 };
 use strongroom_wire::id::AccountId;
 use strongroom_wire::problem::Code;
 
+use self::failure::ScimFailure;
 use super::{BodyLimits, Leaf, wait_for};
 use crate::auth::Source;
 use crate::auth::limits::SignInLimits;
 use crate::gate::OpenKeystore;
-use crate::problems::{Failure, Refused};
+use crate::problems::Failure;
 
 /// How many resources a page has where none is asked for, and at most.
 const PAGE: u64 = 100;
@@ -70,93 +71,16 @@ pub(super) fn routes(services: &mut web::ServiceConfig) {
         web::scope(BASE)
             .service(resources(ResourceType::User))
             .service(resources(ResourceType::Group))
-            .route("/ServiceProviderConfig", web::get().to(config))
-            .route("/ResourceTypes", web::get().to(resource_types))
-            .route("/ResourceTypes/{name}", web::get().to(resource_type))
-            .route("/Schemas", web::get().to(schemas))
-            .route("/Schemas/{id}", web::get().to(schema_with))
+            .route("/ServiceProviderConfig", web::get().to(describe::config))
+            .route("/ResourceTypes", web::get().to(describe::resource_types))
+            .route(
+                "/ResourceTypes/{name}",
+                web::get().to(describe::resource_type),
+            )
+            .route("/Schemas", web::get().to(describe::schemas))
+            .route("/Schemas/{id}", web::get().to(describe::schema_with))
             .default_service(web::to(nothing_here)),
     );
-}
-
-/// A failure in SCIM's form.
-#[derive(Debug)]
-struct ScimFailure {
-    failure: Failure,
-    status: u16,
-    kind: Option<ScimType>,
-}
-
-impl From<Failure> for ScimFailure {
-    fn from(failure: Failure) -> Self {
-        Self {
-            // What cannot be read or is not acceptable is one status in SCIM (RFC 7644 table 9).
-            status: match failure.code() {
-                Code::Invalid => 400,
-                code => code.status(),
-            },
-            kind: match failure.code() {
-                Code::Malformed => Some(ScimType::InvalidSyntax),
-                Code::Invalid => Some(ScimType::InvalidValue),
-                Code::AccountExists => Some(ScimType::Uniqueness),
-                _ => None,
-            },
-            failure,
-        }
-    }
-}
-
-impl From<ScimError> for ScimFailure {
-    fn from(error: ScimError) -> Self {
-        strongroom_keystore::Refusal::from(Error::from(error)).into()
-    }
-}
-
-impl From<strongroom_keystore::Refusal> for ScimFailure {
-    fn from(refusal: strongroom_keystore::Refusal) -> Self {
-        let kind = match &refusal.error {
-            Error::Scim(error) => Some(error.kind),
-            _ => None,
-        };
-        let failure = Self::from(Failure::from(refusal));
-        match kind {
-            Some(kind) => Self {
-                status: kind.status(),
-                kind: Some(kind),
-                ..failure
-            },
-            None => failure,
-        }
-    }
-}
-
-impl fmt::Display for ScimFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.failure.fmt(f)
-    }
-}
-
-impl ResponseError for ScimFailure {
-    fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let plain = self.failure.error_response();
-        let mut response = HttpResponse::build(self.status_code());
-        for name in [RETRY_AFTER, WWW_AUTHENTICATE] {
-            if let Some(value) = plain.headers().get(&name) {
-                response.insert_header((name, value.clone()));
-            }
-        }
-        let body = error_body(self.status, self.kind, &self.failure.to_string());
-        let mut response = response.content_type(MEDIA_TYPE).body(body.to_string());
-        let refused = plain.extensions().get::<Refused>().copied();
-        if let Some(refused) = refused {
-            response.extensions_mut().insert(refused);
-        }
-        response
-    }
 }
 
 /// A directory's request: `Authorization: Bearer` with its token (RFC 6750 section 2.1).
@@ -495,65 +419,6 @@ async fn delete(
     let mut response = HttpResponse::NoContent().finish();
     response.extensions_mut().insert(Leaf(leaf));
     Ok(response)
-}
-
-/// Answers a document that describes the service, to directories alone.
-async fn described(
-    directory: Directory,
-    limits: Limits,
-    keystore: OpenKeystore,
-    document: impl FnOnce(&str) -> Option<Value>,
-) -> Answer {
-    let call = directory.call.clone();
-    ask(keystore, limits, &directory.call, move |keystore| {
-        keystore.check_directory(&call)
-    })
-    .await?;
-    let document = document(&directory.base).ok_or_else(Failure::no_such_route)?;
-    Ok(answer(StatusCode::OK, &document))
-}
-
-async fn config(directory: Directory, limits: Limits, keystore: OpenKeystore) -> Answer {
-    let document = |base: &str| Some(schema::service_provider_config(base, LONGEST_PAGE));
-    described(directory, limits, keystore, document).await
-}
-
-async fn resource_types(directory: Directory, limits: Limits, keystore: OpenKeystore) -> Answer {
-    let all = |base: &str| {
-        let all = ResourceType::ALL.map(|of| schema::resource_type(of, base));
-        Some(list_response(2, 1, all.to_vec()))
-    };
-    described(directory, limits, keystore, all).await
-}
-
-async fn resource_type(
-    directory: Directory,
-    name: web::Path<String>,
-    limits: Limits,
-    keystore: OpenKeystore,
-) -> Answer {
-    let found = ResourceType::ALL.into_iter().find(|of| of.name() == *name);
-    let document = |base: &str| Some(schema::resource_type(found?, base));
-    described(directory, limits, keystore, document).await
-}
-
-async fn schemas(directory: Directory, limits: Limits, keystore: OpenKeystore) -> Answer {
-    let all = |base: &str| {
-        let all = ResourceType::ALL.map(|of| schema::schema(of, base));
-        Some(list_response(2, 1, all.to_vec()))
-    };
-    described(directory, limits, keystore, all).await
-}
-
-async fn schema_with(
-    directory: Directory,
-    id: web::Path<String>,
-    limits: Limits,
-    keystore: OpenKeystore,
-) -> Answer {
-    let found = ResourceType::ALL.into_iter().find(|of| of.schema() == *id);
-    let document = |base: &str| Some(schema::schema(found?, base));
-    described(directory, limits, keystore, document).await
 }
 
 async fn wrong_method() -> Answer {
