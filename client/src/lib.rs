@@ -19,6 +19,7 @@
 //! | [`certificates`] | sign-in by client certificate, and which certificates stand for whom |
 //! | [`device`](mod@device) | a device or service that signs its requests with its secret, and is paired |
 //! | [`devices`] | looking after devices: import, fleets, pairing; the factory's side of an import |
+//! | [`directories`] | registering directories that manage accounts by SCIM |
 //! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`audit`] | the audit log as the caller may see it |
@@ -59,6 +60,7 @@ pub mod certificates;
 pub mod credentials;
 pub mod device;
 pub mod devices;
+pub mod directories;
 pub mod error;
 pub mod file;
 pub mod held;

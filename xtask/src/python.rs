@@ -1,5 +1,5 @@
-//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, and with the OpenID
-//! provider that they sign in at.
+//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, with the OpenID provider
+//! that they sign in at, and with a checker of SCIM services.
 
 use std::{
     env,
@@ -20,9 +20,14 @@ const CRYPTOGRAPHY: &str = "cryptography>=50";
 /// An OpenID provider, for the tests of sign-in there; they know its pages.
 const CANAILLE: &str = "canaille[front,oidc,server,sqlite]==0.3.6";
 
-/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`] and [`CANAILLE`] ask for.
-const HAS_ALL: &str = "import cryptography, sys, hypercorn, sqlalchemy; from importlib.metadata import version; \
-    sys.exit(int(cryptography.__version__.split('.')[0]) < 50 or version('canaille') != '0.3.6')";
+/// A checker of SCIM services, and the client that it asks with.
+const SCIM: [&str; 2] = ["scim2-tester==0.5.2", "scim2-client[httpx2]==0.13.2"];
+
+/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`], [`CANAILLE`] and [`SCIM`] ask for.
+const HAS_ALL: &str = "import cryptography, sys, hypercorn, sqlalchemy, scim2_client.engines.httpx2; \
+    from importlib.metadata import version; \
+    sys.exit(int(cryptography.__version__.split('.')[0]) < 50 or version('canaille') != '0.3.6' \
+    or version('scim2-tester') != '0.5.2')";
 
 /// Succeeds where Python is new enough and can make virtual environments.
 const CAN_MAKE_VENV: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))";
@@ -45,8 +50,11 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     let maker = interpreter().context("there is no Python 3.9 or newer with its venv module")?;
-    say!("Making a Python environment with {CRYPTOGRAPHY} and {CANAILLE} for the tests.");
-    let _spinner = Spinner::start("installing cryptography and canaille");
+    let [tester, client] = SCIM;
+    say!(
+        "Making a Python environment with {CRYPTOGRAPHY}, {CANAILLE}, {tester} and {client} for the tests."
+    );
+    let _spinner = Spinner::start("installing cryptography, canaille and scim2-tester");
     process::answer(
         Command::new(maker)
             .args(["-m", "venv", "--clear"])
@@ -60,6 +68,8 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         "--disable-pip-version-check",
         CRYPTOGRAPHY,
         CANAILLE,
+        tester,
+        client,
     ];
     process::answer(Command::new(&python).args(install))?;
     Ok(python)
