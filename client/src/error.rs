@@ -278,12 +278,14 @@ fn kind_of(code: Code) -> ErrorKind {
         | Code::CertificateNotFound
         | Code::IdentityNotFound
         | Code::ProviderNotFound
+        | Code::DirectoryNotFound
         | Code::DomainUnavailable => ErrorKind::NotFound,
         Code::GrantRevoked => ErrorKind::Revoked,
         Code::KeyDestroyed => ErrorKind::Destroyed,
         Code::KeyStateForbids
         | Code::Conflict
         | Code::AccountExists
+        | Code::ChangedMeanwhile
         | Code::IdempotencyKeyReused => ErrorKind::StateForbids,
         Code::TooManyAttempts | Code::TooManyRequests => ErrorKind::TooManyAttempts,
         Code::Invalid | Code::TooLarge => ErrorKind::Invalid,

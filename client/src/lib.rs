@@ -20,6 +20,7 @@
 //! | [`certificates`] | sign-in by client certificate, and which certificates stand for whom |
 //! | [`device`](mod@device) | a device or service that signs its requests with its secret, and is paired |
 //! | [`devices`] | looking after devices: import, fleets, pairing; the factory's side of an import |
+//! | [`directories`] | registering directories that manage accounts by SCIM |
 //! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`audit`] | the audit log as the caller may see it |
@@ -72,6 +73,8 @@ pub mod credentials;
 pub mod device;
 #[cfg(feature = "sessions")]
 pub mod devices;
+#[cfg(feature = "sessions")]
+pub mod directories;
 pub mod error;
 pub mod file;
 pub mod held;

@@ -20,6 +20,7 @@ use strongroom_tests::api::Listener;
 use strongroom_tests::{Api, Appliance, Device, Session, http};
 use strongroom_wire::account::{AccountKind, Role};
 use strongroom_wire::device::{DecidedPairing, IssuedSecret, PairingStarted};
+use strongroom_wire::directory::DirectoryWithToken;
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::problem::{Code, Problem};
 
@@ -91,6 +92,14 @@ impl World {
         let path = format!("/v1/accounts/{}/recovery", bob.account.id);
         let _: Value = admin.ask("POST", &path, &json!({})).unwrap();
 
+        let directory: DirectoryWithToken = admin
+            .ask("POST", "/v1/directories", &json!({ "name": "entra" }))
+            .unwrap();
+        let path = format!("/v1/directories/{}/users", directory.directory.id);
+        let _: Value = admin
+            .ask("POST", &path, &json!({ "account": bob_name }))
+            .unwrap();
+
         let names = BTreeMap::from([
             ("account", bob.account.id.to_string()),
             ("account_name", bob_name),
@@ -101,6 +110,7 @@ impl World {
             ("device", device.account.id.to_string()),
             ("code", waiting.user_code),
             ("uri", uri),
+            ("directory", directory.directory.id.to_string()),
             ("service", service.account.id.to_string()),
             // A passkey that nobody has; a fleet's name; numbers, of which each domain has its own.
             (
@@ -199,6 +209,8 @@ fn body_of(operation: &str) -> Option<&'static str> {
         "share_key" => r#"{"grantee":"{account_name}"}"#,
         "set_grant_policy" | "set_key_policy" | "release_key" => "{}",
         "release_keys" => r#"{"keys":[{"key":"{key}"}]}"#,
+        "adopt_account" => r#"{"account":"{account_name}"}"#,
+        "renew_directory_token" => "{}",
         "decide_pairing" => r#"{"approve":true}"#,
         "create_keys" => {
             r#"{"keys":[{"algorithm":"aes-256","label":"x","recipients":["{account_name}"]}]}"#

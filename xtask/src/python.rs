@@ -1,5 +1,5 @@
-//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, with the OpenID
-//! provider that they sign in at, and with the mail server that they send by.
+//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, with the OpenID provider
+//! that they sign in at, with a checker of SCIM services, and with the mail server that they send by.
 
 use std::{
     env,
@@ -23,9 +23,14 @@ const CANAILLE: &str = "canaille[front,oidc,server,sqlite]==0.3.6";
 /// A mail server.
 const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
-/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`], [`CANAILLE`] and [`AIOSMTPD`] ask for.
-const HAS_ALL: &str = "import aiosmtpd, cryptography, sys, hypercorn, sqlalchemy; from importlib.metadata import version; \
-    sys.exit(int(cryptography.__version__.split('.')[0]) < 50 or version('canaille') != '0.3.6')";
+/// A checker of SCIM services, and the client that it asks with.
+const SCIM: [&str; 2] = ["scim2-tester==0.5.2", "scim2-client[httpx2]==0.13.2"];
+
+/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`], [`CANAILLE`], [`SCIM`] and [`AIOSMTPD`] ask for.
+const HAS_ALL: &str = "import aiosmtpd, cryptography, sys, hypercorn, sqlalchemy, scim2_client.engines.httpx2; \
+    from importlib.metadata import version; \
+    sys.exit(int(cryptography.__version__.split('.')[0]) < 50 or version('canaille') != '0.3.6' \
+    or version('scim2-tester') != '0.5.2')";
 
 /// Succeeds where Python is new enough and can make virtual environments.
 const CAN_MAKE_VENV: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))";
@@ -48,10 +53,11 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     let maker = interpreter().context("there is no Python 3.9 or newer with its venv module")?;
+    let [tester, client] = SCIM;
     say!(
-        "Making a Python environment with {CRYPTOGRAPHY}, {CANAILLE} and {AIOSMTPD} for the tests."
+        "Making a Python environment with {CRYPTOGRAPHY}, {CANAILLE}, {tester}, {client} and {AIOSMTPD} for the tests."
     );
-    let _spinner = Spinner::start("installing cryptography, canaille and aiosmtpd");
+    let _spinner = Spinner::start("installing cryptography, canaille, scim2-tester and aiosmtpd");
     process::answer(
         Command::new(maker)
             .args(["-m", "venv", "--clear"])
@@ -66,6 +72,8 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         CRYPTOGRAPHY,
         CANAILLE,
         AIOSMTPD,
+        tester,
+        client,
     ];
     process::answer(Command::new(&python).args(install))?;
     Ok(python)

@@ -11,6 +11,7 @@ use strongroom_wire::id::AccountId;
 
 use crate::act::{Presented, Scope, View};
 use crate::credentials;
+use crate::directories;
 use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::groups;
@@ -156,6 +157,9 @@ impl Keystore {
                 if let Some(state) = request.state {
                     change_state(&mut record, state)?;
                 }
+                if record.state != before.state {
+                    directories::decided_by_administrator(scope, &mut record)?;
+                }
                 if let Some(roles) = &request.roles {
                     check_roles(record.kind, roles)?;
                     record.roles = sorted(roles);
@@ -200,7 +204,7 @@ impl Keystore {
                     )));
                 }
                 // What was shared with somebody who was invited by mail is for whoever reads that mail, and not for an administrator.
-                let (code, expires) = if scope.view().was_invited(account)? {
+                let (code, expires) = if scope.view().code_goes_by_mail(account)? {
                     (None, Some(invitations::remind(scope, &caller, &record)?))
                 } else {
                     let (code, credential) =
@@ -388,7 +392,7 @@ fn another_administrator(view: &View<'_>, than: AccountId) -> Result<bool, Error
 }
 
 /// What an account was changed to, for the leaf.
-fn describe(account: &AccountRecord) -> String {
+pub(crate) fn describe(account: &AccountRecord) -> String {
     let state = match account.state {
         AccountState::Pending => "pending",
         AccountState::Active => "active",

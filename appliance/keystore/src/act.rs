@@ -18,7 +18,7 @@ use strongroom_session::TransportKey;
 use strongroom_wire::account::AccountState;
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::{AccountId, KeyId, SessionId};
+use strongroom_wire::id::{AccountId, DirectoryId, KeyId, SessionId};
 
 pub(crate) use caller::Caller;
 pub use caller::{Presented, Proof, SessionToken};
@@ -103,9 +103,11 @@ impl View<'_> {
 
     /// An account's name, for people.
     pub(crate) fn name_of(&self, id: AccountId) -> Result<String, Error> {
-        Ok(self
-            .account(id)?
-            .map_or_else(|| id.to_string(), |account| account.name))
+        if let Some(account) = self.account(id)? {
+            return Ok(account.name);
+        }
+        let directory = self.directory(DirectoryId::from_bytes(*id.as_bytes()))?;
+        Ok(directory.map_or_else(|| id.to_string(), |directory| directory.name))
     }
 }
 
@@ -355,7 +357,7 @@ impl Core {
     }
 
     /// Records that records were met which do not match their seals. Answers the last leaf's index.
-    fn record_damage(
+    pub(crate) fn record_damage(
         self: &Arc<Self>,
         source: IpAddr,
         actor: Option<(AccountId, Option<SessionId>)>,

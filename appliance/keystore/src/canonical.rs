@@ -29,6 +29,8 @@
 //! | `identity-link` | [`IdentityLinkRecord`](crate::store::IdentityLinkRecord) | MAC |
 //! | `identity-membership` | [`IdentityMembershipRecord`](crate::store::IdentityMembershipRecord) | MAC |
 //! | `request` | [`RequestRecord`](crate::store::RequestRecord) | MAC |
+//! | `directory` | [`DirectoryRecord`](crate::store::DirectoryRecord) | MAC |
+//! | `directory-account` | [`DirectoryAccountRecord`](crate::store::DirectoryAccountRecord) | MAC |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |

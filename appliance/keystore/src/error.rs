@@ -1,6 +1,7 @@
 //! Everything that an act can be refused for or fail at, and the problem code of each.
 
 use strongroom_hsm::HsmError;
+use strongroom_scim::ScimType;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
 use strongroom_wire::key::KeyState;
@@ -195,6 +196,18 @@ pub enum Error {
         /// Whether the caller is told it.
         tell: bool,
     },
+    /// There is no such directory, or it does not manage this account.
+    #[error("There is no such directory, or it does not manage this account.")]
+    DirectoryNotFound,
+    /// The directory's token has lapsed, or is presented from where it may not be used.
+    #[error("This directory's token has lapsed, or may not be used from this network.")]
+    DirectoryRefused,
+    /// The resource is not the one that the directory has seen.
+    #[error("The resource has changed since it was read: read it again.")]
+    ChangedMeanwhile,
+    /// A directory's request is refused by SCIM's own rules.
+    #[error(transparent)]
+    Scim(#[from] strongroom_scim::ScimError),
     /// The act would contradict the present state.
     #[error("{0}")]
     Conflict(String),
@@ -234,7 +247,7 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::NotSignedIn => Code::NotSignedIn,
+            Self::NotSignedIn | Self::DirectoryRefused => Code::NotSignedIn,
             Self::SessionElsewhere(..) => Code::SessionElsewhere,
             Self::StepUpRequired(_) => Code::StepUpRequired,
             Self::SignInRefused
@@ -264,6 +277,13 @@ impl Error {
             Self::CertificateNotFound => Code::CertificateNotFound,
             Self::IdentityNotFound => Code::IdentityNotFound,
             Self::QuotaExceeded { .. } => Code::QuotaExceeded,
+            Self::DirectoryNotFound => Code::DirectoryNotFound,
+            Self::ChangedMeanwhile => Code::ChangedMeanwhile,
+            Self::Scim(error) => match error.kind {
+                ScimType::Uniqueness => Code::Conflict,
+                ScimType::InvalidSyntax => Code::Malformed,
+                _ => Code::Invalid,
+            },
             Self::Conflict(_) => Code::Conflict,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,

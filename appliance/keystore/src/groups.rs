@@ -116,10 +116,12 @@ impl Keystore {
             if !members.iter().any(|other| other.member == member) {
                 return Err(Error::AccountNotFound(member.to_string()));
             }
-            let managed_still = members
+            // A group that a directory manages has no managers among its members.
+            let mut managers = members
                 .iter()
-                .any(|other| other.member != member && other.membership == Membership::Manager);
-            if !managed_still {
+                .filter(|other| other.membership == Membership::Manager)
+                .map(|other| other.member);
+            if managers.next() == Some(member) && managers.next().is_none() {
                 return Err(Error::Conflict(
                     "This is the group's last manager: add another one first.".to_owned(),
                 ));

@@ -8,6 +8,7 @@ use strongroom_wire::invitation::{AccountPolicy, Invite, Invited, fits};
 
 use crate::accounts::{check_name, code_lasting, new_account};
 use crate::act::{Caller, Presented, Scope, View};
+use crate::directories;
 use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
@@ -98,7 +99,12 @@ impl Keystore {
 }
 
 impl View<'_> {
-    /// Whether an account was invited by mail, so that its code goes to its address alone.
+    /// Whether an account's code goes to an address alone, because a person or a directory invited it by mail.
+    pub(crate) fn code_goes_by_mail(&self, account: AccountId) -> Result<bool, Error> {
+        Ok(self.was_invited(account)? || self.was_invited_by_directory(account)?)
+    }
+
+    /// Whether a person invited an account by mail: what was shared with it is for whoever reads that.
     pub(crate) fn was_invited(&self, account: AccountId) -> Result<bool, Error> {
         let mut invited = false;
         for invitation in self.snapshot.invitations_of(account)? {
@@ -150,6 +156,9 @@ pub(crate) fn remind(
     caller: &Caller,
     account: &AccountRecord,
 ) -> Result<strongroom_wire::encoding::Timestamp, Error> {
+    if let Some(expires) = directories::remind(scope, account)? {
+        return Ok(expires);
+    }
     let lifetime = caller.policy.accounts.invitation_lifetime;
     let (code, credential) = code_lasting(scope.domain, account.id, scope.now, lifetime.into())?;
     scope.tx.put_credential(&credential)?;

@@ -47,6 +47,7 @@ mod checkpoint_keys;
 mod clock;
 mod credentials;
 pub mod devices;
+pub mod directories;
 pub mod domains;
 mod error;
 mod grants;

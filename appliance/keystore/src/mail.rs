@@ -46,6 +46,17 @@ pub enum MailContent {
         /// When the code lapses.
         expires: Timestamp,
     },
+    /// A directory has made an account.
+    Account {
+        /// The account's name, to enrol with.
+        account: String,
+        /// The directory's name.
+        by: String,
+        /// The one-time code with which its holder enrols.
+        code: String,
+        /// When the code lapses.
+        expires: Timestamp,
+    },
     /// A recovery of the account was started.
     RecoveryStarted {
         /// The account's name.
@@ -75,6 +86,7 @@ impl fmt::Debug for MailContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Invitation { .. } => "Invitation(..)",
+            Self::Account { .. } => "Account(..)",
             Self::RecoveryStarted { .. } => "RecoveryStarted(..)",
             Self::RecoveryApproved { .. } => "RecoveryApproved(..)",
             Self::RecoveryFinished { .. } => "RecoveryFinished(..)",
@@ -171,10 +183,21 @@ pub(crate) fn put(
     content: &MailContent,
     expires: Timestamp,
 ) -> Result<(), Error> {
-    if !scope.domain.sends_mail || !is_address(&account.name) {
+    put_to(scope, account, &account.name, content, expires)
+}
+
+/// The same, to this address.
+pub(crate) fn put_to(
+    scope: &mut Scope<'_>,
+    account: &AccountRecord,
+    address: &str,
+    content: &MailContent,
+    expires: Timestamp,
+) -> Result<(), Error> {
+    if !scope.domain.sends_mail || !is_address(address) {
         return Ok(());
     }
-    let text = serde_json::to_vec(&(&account.name, content))
+    let text = serde_json::to_vec(&(address, content))
         .map(Zeroizing::new)
         .map_err(|_| Error::Internal("mail cannot be encoded"))?;
     let mut record = OutboxRecord {

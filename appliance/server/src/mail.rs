@@ -152,6 +152,28 @@ impl Mailer {
                     self.address,
                 ),
             ),
+            MailContent::Account {
+                account,
+                by,
+                code,
+                expires,
+            } => (
+                format!("Your account at {name}"),
+                format!(
+                    "The directory {by} has made an account for you at the Strongroom appliance {name}: {account}.\n\
+                     \n\
+                     Enrol with this one-time code, which is good until {}:\n\
+                     \n\
+                     \x20   {code}\n\
+                     \n\
+                     At the command line: strongroom enrol {account} --server {} --ca FILE\n\
+                     where FILE holds the certificate that the people who run the appliance give you.\n\
+                     \n\
+                     Whoever has the code can enrol in your place: do not pass it on.\n",
+                    readable(*expires),
+                    self.address,
+                ),
+            ),
             MailContent::RecoveryStarted {
                 account,
                 by,

@@ -159,6 +159,16 @@ acts! {
     IdentityGroupAdd = 93, "identity.group-add";
     /// A group lost a member because an OpenID provider does not say so any more.
     IdentityGroupRemove = 94, "identity.group-remove";
+    /// A directory was registered, or got a new token.
+    DirectoryAdd = 95, "directory.add";
+    /// A directory was removed.
+    DirectoryRemove = 96, "directory.remove";
+    /// A directory's token was presented after it lapsed, or from where it may not be used.
+    DirectoryUse = 97, "directory.use";
+    /// An account was put under a directory's management, or taken from it.
+    DirectoryAdopt = 98, "directory.adopt";
+    /// A directory changed what it says of an account, or tried to.
+    DirectoryWrite = 99, "directory.write";
     /// A domain was made on the appliance: in the log of its first domain, by number.
     DomainCreate = 100, "domain.create";
     /// An operator suspended the domain: its sessions ended, and nobody is answered until it is resumed.

@@ -92,6 +92,10 @@ identifier!(
     IdempotencyKey
 );
 identifier!(
+    /// A directory that manages accounts. It acts, but is no account: it owns nothing and cannot sign in.
+    DirectoryId
+);
+identifier!(
     /// A registration of a passkey that has been started and not finished.
     RegistrationId
 );

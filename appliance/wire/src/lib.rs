@@ -14,6 +14,7 @@
 //! | [`oidc`] | sign-in at the enterprise's OpenID provider, and the identities that accounts are linked with |
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants and rights |
+//! | [`directory`] | directories that manage accounts by SCIM |
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
 //! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
@@ -33,6 +34,7 @@ pub mod audit;
 pub mod certificate;
 pub mod credential;
 pub mod device;
+pub mod directory;
 pub mod encoding;
 pub mod health;
 pub mod id;

@@ -171,6 +171,10 @@ codes! {
     QuotaExceeded = "quota-exceeded", 403, "A quota of the domain is used up";
     /// The domain has made as many requests in this second as its operators allow it.
     TooManyRequests = "too-many-requests", 429, "The domain makes too many requests";
+    /// There is no directory with this identifier, or it does not manage this account.
+    DirectoryNotFound = "directory-not-found", 404, "No such directory";
+    /// The resource is not the one that the request's `If-Match` names any more.
+    ChangedMeanwhile = "changed-meanwhile", 412, "The resource has changed meanwhile";
     /// The act would contradict the present state, such as sharing twice with one account.
     Conflict = "conflict", 409, "This contradicts the present state";
     /// The idempotency key was used for another request.

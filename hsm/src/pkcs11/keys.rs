@@ -5,13 +5,14 @@ use std::{collections::HashMap, ops::Deref, sync::Mutex};
 use cryptoki::{
     context::Function,
     error::{Error, RvError},
+    mechanism::Mechanism,
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
     session::{Session, SessionState},
     types::Ulong,
 };
 use zeroize::Zeroize as _;
 
-use super::{module::lock, pool::CallError, token::Token};
+use super::{module::lock, pool::CallError, rv, token::Token};
 use crate::{AES256_KEY_LEN, Aes256Key, Ed25519PublicKey, HsmError};
 
 /// How a token may want Ed25519 named: by its object identifier 1.3.101.112 (RFC 8410 section 3), or as the
@@ -198,6 +199,26 @@ pub(super) fn check_free(
         token: token.name(),
         label: label.to_owned(),
     }))
+}
+
+/// Generates an AES key; once more where the module failed without a reason and left no key of that kind and label. `SoftHSM` does so now
+/// and then while another process works on the same token: of two processes that wait for each other's locks on its files, the system
+/// refuses one.
+pub(super) fn generate_aes(
+    session: &Session,
+    token: &Token,
+    kind: Kind,
+    label: &str,
+    template: &[Attribute],
+) -> Result<ObjectHandle, CallError> {
+    let generate = || session.generate_key(&Mechanism::AesKeyGen, template);
+    match generate() {
+        Err(error) if rv::gives_no_reason(&error) => {
+            check_free(session, token, kind, label)?;
+            Ok(generate()?)
+        }
+        generated => Ok(generated?),
+    }
 }
 
 /// Checks a key that was just generated: it is protected, and no other process generated one under its label at the

@@ -157,7 +157,7 @@ impl Hsm for Pkcs11Hsm {
             .run(|session| keys::check_free(session, self.token(), kind, &label))?;
         self.pool.run_once(|session| {
             let template = keys::master_kek_template(&label);
-            let key = session.generate_key(&Mechanism::AesKeyGen, &template)?;
+            let key = keys::generate_aes(session, self.token(), kind, &label, &template)?;
             keys::check_new(session, self.token(), kind, &label, key)
         })
     }

@@ -42,7 +42,8 @@ pub(super) fn generate(
         .run(|session| keys::check_free(session, hsm.token(), kind, &label))?;
     hsm.pool.run_once(|session| {
         let under = keys::find_one(session, hsm.token(), Kind::RecoveryKek, &under)?;
-        let key = session.generate_key(&Mechanism::AesKeyGen, &keys::master_kek_to_copy())?;
+        let template = keys::master_kek_to_copy();
+        let key = keys::generate_aes(session, hsm.token(), kind, &label, &template)?;
         let made = wrap_and_copy(session, hsm.scheme(), under, key, recovery.version, &label);
         let (blob, copy) = finish(session, key, made, |(_, copy)| *copy)?;
         keys::check_new(session, hsm.token(), kind, &label, copy)?;

@@ -96,6 +96,14 @@ pub(super) fn rejects_attribute(error: &Error) -> bool {
     )
 }
 
+/// Whether a module failed without saying why.
+pub(super) fn gives_no_reason(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Pkcs11(RvError::GeneralError | RvError::FunctionFailed, _)
+    )
+}
+
 /// Whether a token may have refused a key pair for the way in which the curve was named.
 pub(super) fn rejects_curve_name(error: &Error) -> bool {
     matches!(

@@ -10,6 +10,7 @@
 //! ```
 
 mod cache;
+mod directories;
 mod fetched;
 mod people;
 mod versions;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
+//! | `directories` | directories and what they say of accounts: their records and part of the traits |
 //! | `idempotency` | requests that are remembered: their record and part of the traits |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `settings` | what operators have set for a domain, in its column and in the canonical encoding |
@@ -17,6 +18,7 @@
 //! | [`sqlite`] | the embedded engine |
 
 mod devices;
+mod directories;
 mod idempotency;
 mod identities;
 mod numbers;
@@ -41,6 +43,7 @@ pub use devices::{
     AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord, ReadDevices,
     WriteDevices,
 };
+pub use directories::{DirectoryAccountRecord, DirectoryRecord, ReadDirectories, WriteDirectories};
 pub use idempotency::{CreatedThen, ReadRequests, RequestRecord, WriteRequests};
 pub use identities::{
     IdentityLinkRecord, IdentityMembershipRecord, ReadIdentities, WriteIdentities,
@@ -82,6 +85,7 @@ pub trait Snapshot:
     ReadAccounts
     + ReadCredentials
     + ReadDevices
+    + ReadDirectories
     + ReadPeople
     + ReadIdentities
     + ReadKeys
@@ -99,6 +103,7 @@ pub trait Transaction:
     + WriteAccounts
     + WriteCredentials
     + WriteDevices
+    + WriteDirectories
     + WritePeople
     + WriteIdentities
     + WriteKeys

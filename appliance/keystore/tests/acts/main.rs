@@ -20,6 +20,7 @@ mod backups;
 mod batch;
 mod certificates;
 mod devices;
+mod directories;
 mod groups;
 mod house;
 mod identities;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         groups::TRIALS,
         identities::TRIALS,
         devices::TRIALS,
+        directories::TRIALS,
         keys::TRIALS,
         log::TRIALS,
         pairing::TRIALS,

@@ -38,6 +38,7 @@ const SESSION: &str = "session";
         (name = "recoveries", description = "The way back for whoever has lost their password."),
         (name = "accounts", description = "People, devices, services and groups."),
         (name = "devices", description = "Devices and the secrets of devices and services; pairing by RFC 8628."),
+        (name = "directories", description = "Directories that manage accounts by SCIM 2.0, which describes itself under `/scim/v2`."),
         (name = "groups", description = "Members of groups."),
         (name = "keys", description = "Keys and their material."),
         (name = "grants", description = "Who has a key."),
@@ -280,7 +281,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 88);
+        assert_eq!(identifiers.len(), 94);
         let expected = [
             "get /metrics",
             "get /pair",

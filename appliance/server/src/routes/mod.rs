@@ -10,6 +10,7 @@ mod body;
 mod certificates;
 mod credentials;
 mod devices;
+mod directories;
 pub(crate) mod document;
 mod enrolments;
 mod grants;
@@ -23,6 +24,7 @@ mod pairings;
 mod policies;
 mod recoveries;
 mod rotation;
+mod scim;
 mod sessions;
 
 use actix_web::dev::ResourceDef;
@@ -174,7 +176,15 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(rotation::rotate_master_kek)
         .service(rotation::retire_master_kek)
         .service(rotation::destroy_master_kek)
-        .service(metrics::show);
+        .service(directories::list)
+        .service(directories::add)
+        .service(directories::renew)
+        .service(directories::remove)
+        .service(directories::adopt)
+        .service(directories::release)
+        .service(metrics::show)
+        // Described by SCIM's own documents, not by ours.
+        .map(|services| services.configure(scim::routes));
 }
 
 /// The largest form that is read, in bytes: two codes and the name of a grant.

@@ -8,7 +8,7 @@
 //! | `mail` | `mail`: a filter for mail programs |
 //! | `recovery` | `recover`, `recovery` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
-//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `domain`, `rotation` | one command group each |
+//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation` | one command group each |
 //! | `policy` | usage policies as options and in words |
 //! | `step_up` | `step-up`, and what may need it |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
@@ -25,6 +25,7 @@ mod accounts;
 mod agent;
 mod audit;
 mod devices;
+mod directory;
 mod domain;
 mod failure;
 mod groups;
@@ -154,6 +155,9 @@ enum Command {
     /// Look after devices: import, fleets, pairing.
     #[command(subcommand)]
     Devices(devices::Command),
+    /// Let directories manage accounts by SCIM, signed in at the administration address.
+    #[command(subcommand)]
+    Directory(directory::Command),
     /// Rotate the master KEK and account KEKs, signed in at the administration address.
     #[command(subcommand)]
     Rotation(rotation::Command),
@@ -245,6 +249,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Accounts(command) => command.run(&context),
         Command::Domain(command) => command.run(&context),
         Command::Devices(command) => command.run(&context),
+        Command::Directory(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),
         // Answered above: it has no home.
         Command::Agent { .. } => Ok(()),
