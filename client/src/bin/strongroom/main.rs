@@ -5,6 +5,7 @@
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
 //! | `oidc` | `login --oidc`, `oidc` |
 //! | `objects` | `protect` and `open` |
+//! | `messages` | `message seal` and `message open` |
 //! | `recovery` | `recover`, `recovery` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `domain`, `rotation` | one command group each |
@@ -30,6 +31,7 @@ mod groups;
 mod home;
 mod interrupt;
 mod keys;
+mod messages;
 mod moment;
 mod objects;
 mod oidc;
@@ -113,6 +115,9 @@ enum Command {
     Protect(objects::Protect),
     /// Open a protected file.
     Open(objects::Open),
+    /// Seal and open messages: what fits into memory, in one envelope.
+    #[command(subcommand)]
+    Message(messages::Command),
     /// Look after keys.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -226,6 +231,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Status => sign_in::status(&context),
         Command::Protect(protect) => protect.run(&context),
         Command::Open(open) => open.run(&context),
+        Command::Message(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Sessions(command) => command.run(&context),
