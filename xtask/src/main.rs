@@ -11,6 +11,7 @@
 //! | `story` | the story of two people and a file, as data |
 //! | `test` | `test`: every test with every real part it needs, and where the time went |
 //! | `python` | the virtual environment with the other implementation that tests compare against |
+//! | `bindings` | `bindings`: the client library for other languages |
 //! | `bench` | `bench`: the benchmarks |
 //! | `packages` | system packages, by apt |
 //! | `workspace` | where the workspace is, and building it with cargo |
@@ -28,6 +29,7 @@ use clap::{Parser, Subcommand};
 
 mod appliance;
 mod bench;
+mod bindings;
 mod demo;
 mod listeners;
 mod packages;
@@ -58,6 +60,8 @@ enum Chore {
     Run(run::Options),
     /// Run every test of the project, with every real part it needs.
     Test(test::Options),
+    /// Make the client library for Python, C, Kotlin and Swift.
+    Bindings(bindings::Options),
     /// Measure key release and key creation beside a bare HTTPS endpoint.
     Bench(bench::Options),
 }
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Run(options) => run::run(&options),
         Chore::Test(options) => test::run(&options),
+        Chore::Bindings(options) => bindings::run(&options),
         Chore::Bench(options) => bench::run(&options),
     };
     done.unwrap_or_else(|error| match error.downcast_ref() {

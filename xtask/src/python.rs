@@ -1,5 +1,5 @@
-//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, and with the OpenID
-//! provider that they sign in at.
+//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, with the OpenID
+//! provider that they sign in at, and with what makes and checks our own Python package.
 
 use std::{
     env,
@@ -20,9 +20,17 @@ const CRYPTOGRAPHY: &str = "cryptography>=50";
 /// An OpenID provider, for the tests of sign-in there; they know its pages.
 const CANAILLE: &str = "canaille[front,oidc,server,sqlite]==0.3.6";
 
-/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`] and [`CANAILLE`] ask for.
+/// Makes the wheel of our Python package.
+const MATURIN: &str = "maturin==1.16.0";
+
+/// Checks its types.
+const MYPY: &str = "mypy==2.4.1";
+
+/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`], [`CANAILLE`], [`MATURIN`] and [`MYPY`] ask for, and a pip that installs into
+/// another environment.
 const HAS_ALL: &str = "import cryptography, sys, hypercorn, sqlalchemy; from importlib.metadata import version; \
-    sys.exit(int(cryptography.__version__.split('.')[0]) < 50 or version('canaille') != '0.3.6')";
+    sys.exit(int(cryptography.__version__.split('.')[0]) < 50 or version('canaille') != '0.3.6' \
+    or version('maturin') != '1.16.0' or version('mypy') != '2.4.1' or int(version('pip').split('.')[0]) < 23)";
 
 /// Succeeds where Python is new enough and can make virtual environments.
 const CAN_MAKE_VENV: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))";
@@ -45,8 +53,10 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     let maker = interpreter().context("there is no Python 3.9 or newer with its venv module")?;
-    say!("Making a Python environment with {CRYPTOGRAPHY} and {CANAILLE} for the tests.");
-    let _spinner = Spinner::start("installing cryptography and canaille");
+    say!(
+        "Making a Python environment with {CRYPTOGRAPHY}, {CANAILLE}, {MATURIN} and {MYPY} for the tests."
+    );
+    let _spinner = Spinner::start("installing cryptography, canaille, maturin and mypy");
     process::answer(
         Command::new(maker)
             .args(["-m", "venv", "--clear"])
@@ -58,8 +68,11 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        "pip>=23",
         CRYPTOGRAPHY,
         CANAILLE,
+        MATURIN,
+        MYPY,
     ];
     process::answer(Command::new(&python).args(install))?;
     Ok(python)

@@ -16,12 +16,12 @@
 static const char READING[] = "21.5 C";
 
 /* Says what went wrong and whether trying again makes sense; answers whether anything did. */
-static int failed(const char *what, sr_kind kind, sr_error *error)
+static int failed(const char *what, sr_kind kind, sr_error **error)
 {
     if (kind == SR_KIND_OK)
         return 0;
-    fprintf(stderr, "%s: %s%s\n", what, error->message, error->safe_to_retry ? " (try again)" : "");
-    sr_error_free(error);
+    fprintf(stderr, "%s: %s%s\n", what, (*error)->message, (*error)->safe_to_retry ? " (try again)" : "");
+    sr_error_free(*error);
     return 1;
 }
 
@@ -30,15 +30,16 @@ static int seal_and_open(const sr_session *sensor, const char *const *readers, s
     sr_metadata metadata = {"temperature", "text/plain", "{\"keep_for\": 3600}"};
     sr_bytes envelope, plaintext;
     sr_error *error;
+    sr_kind kind;
     int wrong;
 
-    if (failed("sealing",
-               sr_seal_message(sensor, (const uint8_t *)READING, strlen(READING), readers, readers_count, &metadata,
-                               &envelope, NULL, &error),
-               error))
+    kind = sr_seal_message(sensor, (const uint8_t *)READING, strlen(READING), readers, readers_count, &metadata, &envelope,
+                           NULL, &error);
+    if (failed("sealing", kind, &error))
         return 1;
     /* Here the envelope goes wherever it likes: whoever keeps it can read nothing. */
-    wrong = failed("opening", sr_open_message(sensor, envelope.data, envelope.length, &plaintext, NULL, &error), error);
+    kind = sr_open_message(sensor, envelope.data, envelope.length, &plaintext, NULL, &error);
+    wrong = failed("opening", kind, &error);
     if (!wrong)
         printf("%.*s\n", (int)plaintext.length, (const char *)plaintext.data);
     sr_bytes_free(&plaintext);
@@ -69,9 +70,9 @@ int main(int argc, char **argv)
     }
     ca_length = fread(ca, 1, sizeof ca, file);
     fclose(file);
-    if (failed("setting up", sr_client_new(argv[1], ca, ca_length, &client, &error), error))
+    if (failed("setting up", sr_client_new(argv[1], ca, ca_length, &client, &error), &error))
         return 1;
-    wrong = failed("the account", sr_device_new(client, argv[3], secret, &sensor, &error), error);
+    wrong = failed("the account", sr_device_new(client, argv[3], secret, &sensor, &error), &error);
     if (!wrong)
         wrong = seal_and_open(sensor, (const char *const *)argv + 4, (size_t)argc - 4);
     sr_session_free(sensor);
