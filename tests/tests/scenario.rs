@@ -207,13 +207,19 @@ fn takes_file(act: &str) -> bool {
 fn damage(step: &str, made: &Made) {
     let words: Vec<_> = step.split(' ').collect();
     let mut bytes = fs::read(made.folder.join(words[1])).unwrap();
+    // Below zero it counts from the end.
+    let place = |text: &str| {
+        let place: isize = text.parse().unwrap();
+        place
+            .rem_euclid(isize::try_from(bytes.len()).unwrap())
+            .unsigned_abs()
+    };
     match words[0] {
         "alter" => {
-            let place: isize = words[3].parse().unwrap();
-            let place = place.rem_euclid(isize::try_from(bytes.len()).unwrap());
-            bytes[place.unsigned_abs()] ^= 1;
+            let place = place(words[3]);
+            bytes[place] ^= 1;
         }
-        "cut" => bytes.truncate(words[3].parse().unwrap()),
+        "cut" => bytes.truncate(place(words[3])),
         "swap" => bytes = fs::read(made.folder.join(words[3])).unwrap(),
         _ => panic!("{step}"),
     }
@@ -379,5 +385,5 @@ fn the_c_library_leaks_nothing() {
         .arg(appliance.ca())
         .arg(sensor.account.to_string());
     let output = built::run_with_input(&mut command, &sensor.secret.to_text());
-    assert_eq!(output, "21.5 C\nrefused: not-readable\n");
+    assert_eq!(output, "21.5 C\nrefused: altered\n");
 }

@@ -44,8 +44,9 @@ static int seal_and_open(const sr_session *sensor, const char *const *readers, s
         printf("%.*s\n", (int)plaintext.length, (const char *)plaintext.data);
     sr_bytes_free(&plaintext);
 
-    /* What is no message is refused, and says how. */
-    if (sr_open_message(sensor, (const uint8_t *)READING, strlen(READING), &plaintext, NULL, &error) != SR_KIND_OK) {
+    /* Whoever alters it cannot do so unseen. */
+    envelope.data[envelope.length - 1] ^= 1;
+    if (sr_open_message(sensor, envelope.data, envelope.length, &plaintext, NULL, &error) != SR_KIND_OK) {
         printf("refused: %s\n", sr_kind_name(error->kind));
         sr_error_free(error);
     }
