@@ -38,7 +38,8 @@ pub fn library(name: &str) -> PathBuf {
 }
 
 /// A program or library of the workspace: beside this test program, or, as cargo puts test programs into `deps`, one folder up.
-fn program(name: &str) -> PathBuf {
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
     let this = env::current_exe().expect("a program knows where it is");
     let found = this
         .ancestors()

@@ -25,7 +25,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
-use strongroom_tests::Appliance;
+use strongroom_tests::authenticator_app::AuthenticatorApp;
+use strongroom_tests::{Appliance, Person, programs};
 use tempfile::TempDir;
 
 const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
@@ -344,30 +345,96 @@ fn each_language_opens_what_each_has_sealed() {
 }
 
 #[test]
-fn the_python_package_is_typed_and_documented() {
+fn the_python_package_is_native_there() {
     let folder = TempDir::new().unwrap();
     let python = built::python(folder.path());
-    built::check_types(&python, &built::here("scenario/driver.py"));
+    let program = built::here("scenario/package.py");
+    built::check_types(&python, &[&built::here("scenario/driver.py"), &program]);
+
+    let appliance = Appliance::start();
+    let admin = strongroom_tests::device::administrator(&appliance);
+    let thermometer = strongroom_tests::device::import(&admin, &["SN-1"]).remove(0);
+    let created = admin.json(&["accounts", "create", "alice@example.com"]);
+    let alice = Person::new(&appliance, "alice@example.com");
+    let _ = alice
+        .enrol(created["enrolment_code"].as_str().unwrap())
+        .success();
+    let _ = alice.login().success();
+    let started = alice.json(&["second-factor", "set-up"]);
+    let app = AuthenticatorApp::new(started["secret"].as_str().unwrap());
+    let added = alice.json(&["second-factor", "confirm", &app.shows(0)]);
+    let code = added["recovery_codes"][0].as_str().unwrap();
+    built::run(
+        Command::new(python)
+            .arg(program)
+            .arg(appliance.client_url())
+            .arg(appliance.ca())
+            .arg(alice.password_file())
+            .arg(thermometer.account.to_string())
+            .arg(&*thermometer.secret.to_text())
+            .arg(folder.path())
+            .arg(code),
+    );
+}
+
+#[test]
+fn the_python_package_is_documented() {
+    let folder = TempDir::new().unwrap();
+    let python = built::python(folder.path());
     let program = r#"
 import inspect, strongroom
 public = [getattr(strongroom, name) for name in strongroom.__all__]
 missing = [thing.__name__ for thing in public if not inspect.getdoc(thing)]
-for thing in public:
-    if inspect.isclass(thing) and thing.__module__.startswith("strongroom._s"):
-        missing += [
-            f"{thing.__name__}.{name}"
-            for name, member in vars(thing).items()
-            if not name.startswith("_") and not inspect.getdoc(member)
-        ]
+members = [
+    (thing, name)
+    for thing in public if inspect.isclass(thing)
+    for base in thing.__mro__ if base.__module__.startswith("strongroom")
+    for name, member in vars(base).items() if not name.startswith("_") and (callable(member) or isinstance(member, property))
+]
+assert len(members) > 60, len(members)
+missing += [f"{thing.__name__}.{name}" for thing, name in members if not inspect.getdoc(getattr(thing, name))]
 assert not missing, missing
-try:
-    strongroom.Client("http://keys.example.com", ca=b"none")
-except strongroom.Invalid as error:
-    assert error.kind is strongroom.ErrorKind.INVALID and not error.safe_to_retry
-else:
-    raise AssertionError("a client without authorities")
+assert strongroom.errors.__all__ == sorted(strongroom.errors.__all__)
+kinds = {kind for kind in strongroom.errors._CLASSES}
+assert kinds == set(strongroom.ErrorKind), kinds
 "#;
     built::run(Command::new(python).args(["-c", program]));
+}
+
+#[test]
+fn kotlin_and_swift_sources_are_made() {
+    let folder = TempDir::new().unwrap();
+    for (language, file, wanted) in [
+        (
+            "kotlin",
+            "uniffi/strongroom/strongroom.kt",
+            "fun `sealMessage`(",
+        ),
+        (
+            "swift",
+            "strongroom.swift",
+            "func sealMessage(plaintext: Data",
+        ),
+    ] {
+        built::run(
+            Command::new(programs::program("strongroom-bindgen"))
+                .current_dir(built::repository())
+                .args([
+                    "generate",
+                    "--no-format",
+                    "--language",
+                    language,
+                    "--library",
+                ])
+                .arg(programs::library("libstrongroom_bindings.so"))
+                .arg("--out-dir")
+                .arg(folder.path()),
+        );
+        let source = fs::read_to_string(folder.path().join(file)).unwrap();
+        assert!(source.contains(wanted), "{language}");
+        let comment = "Seals a message for the accounts with these names, and for oneself.";
+        assert!(source.contains(comment), "{language}");
+    }
 }
 
 /// The C program of the guide, by a device's secret: no byte of it leaks, and no memory is used wrongly, where valgrind is there to say so.

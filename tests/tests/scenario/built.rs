@@ -51,8 +51,8 @@ pub(crate) fn python(folder: &Path) -> PathBuf {
     python
 }
 
-/// Checks the types of the installed package, and of a program that uses it, strictly.
-pub(crate) fn check_types(python: &Path, program: &Path) {
+/// Checks the types of the installed package, and of programs that use it, strictly.
+pub(crate) fn check_types(python: &Path, programs: &[&Path]) {
     let settings = repository().join("bindings/uniffi/pyproject.toml");
     let check = || {
         let mut mypy = Command::new(variable(PYTHON));
@@ -69,7 +69,7 @@ pub(crate) fn check_types(python: &Path, program: &Path) {
         mypy
     };
     run(check().args(["-p", "strongroom"]));
-    run(check().arg(program));
+    run(check().args(programs));
 }
 
 /// Compiles a program against the built library, with every warning an error.

@@ -22,7 +22,13 @@ from strongroom._bindings.strongroom import (
     UsagePolicy,
     Weekday,
 )
-from strongroom._objects import ObjectReader, ObjectWriter
+from strongroom._objects import (
+    ObjectReader,
+    ObjectWriter,
+    Readable,
+    Seekable,
+    Writable,
+)
 from strongroom._records import (
     Account,
     Grant,
@@ -89,10 +95,12 @@ __all__ = [
     "OtherAppliance",
     "Outgoing",
     "Protected",
+    "Readable",
     "RefusedByPolicy",
     "Revoked",
     "Right",
     "Sealed",
+    "Seekable",
     "Session",
     "SignInRefused",
     "SignInStrength",
@@ -104,5 +112,6 @@ __all__ = [
     "Unreachable",
     "UsagePolicy",
     "Weekday",
+    "Writable",
     "sign_in",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from types import TracebackType
-from typing import IO, Any, Optional, Type
+from typing import Any, Optional, Protocol, Type
 
 from strongroom import _records
 from strongroom._bindings import strongroom as _generated
@@ -14,10 +14,31 @@ from strongroom.errors import HasFailed, told
 PIECE = 256 * 1024
 
 
+class Readable(Protocol):
+    """What gives bytes when it is read, such as a file that was opened with `rb`."""
+
+    def read(self, size: int, /) -> Optional[bytes]:
+        """At most so many bytes; none at the end."""
+
+
+class Seekable(Readable, Protocol):
+    """The same where any part can be read."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Goes there, and answers where that is from the beginning."""
+
+
+class Writable(Protocol):
+    """What takes bytes that are written to it, such as a file that was opened with `wb`."""
+
+    def write(self, data: Any, /) -> Any:
+        """Takes these bytes, or a part of them: then it answers how many."""
+
+
 class Source(_generated.ByteSource, HasFailed):
     """A file object that is read from its present position to its end."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
 
     def read(self, most: int) -> bytes:
@@ -31,7 +52,7 @@ class Source(_generated.ByteSource, HasFailed):
 class Sink(_generated.ByteSink, HasFailed):
     """A file object that is written to."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Writable) -> None:
         self._file = file
 
     def write(self, bytes: bytes) -> None:
@@ -49,7 +70,7 @@ class Sink(_generated.ByteSink, HasFailed):
 class Ranges(_generated.RangeSource, HasFailed):
     """A file object that can be sought in."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Seekable) -> None:
         self._file = file
 
     def length(self) -> int:

@@ -6,7 +6,6 @@ import datetime
 import os
 from types import TracebackType
 from typing import (
-    IO,
     Callable,
     Iterable,
     Iterator,
@@ -27,7 +26,13 @@ from strongroom._bindings.strongroom import (
     Right,
     UsagePolicy,
 )
-from strongroom._objects import ObjectReader, ObjectWriter
+from strongroom._objects import (
+    ObjectReader,
+    ObjectWriter,
+    Readable,
+    Seekable,
+    Writable,
+)
 from strongroom._records import (
     Account,
     Grant,
@@ -205,8 +210,8 @@ class _Protects:
 
     def protect(
         self,
-        source: IO[bytes],
-        destination: IO[bytes],
+        source: Readable,
+        destination: Writable,
         to: Names = (),
         *,
         label: str = "",
@@ -223,7 +228,7 @@ class _Protects:
 
     def writer(
         self,
-        destination: IO[bytes],
+        destination: Writable,
         to: Names = (),
         *,
         label: str = "",
@@ -240,14 +245,14 @@ class _Protects:
             inner = self._inner.writer(_protection(to, label, content_type, policy), sink)
         return ObjectWriter(inner, sink)
 
-    def open(self, source: IO[bytes]) -> ObjectReader:
+    def open(self, source: Readable) -> ObjectReader:
         """A file object with the content of the object that another one has, from its beginning to its end."""
         stream = _objects.Source(source)
         with told(stream):
             inner = self._inner.open(stream)
         return _objects.reader(inner, stream)
 
-    def open_at(self, source: Union[Path, IO[bytes]]) -> ObjectReader:
+    def open_at(self, source: Union[Path, Seekable]) -> ObjectReader:
         """A file object with the content of the object in a file, or in a file object that can be sought in: any part of it is read without
         what stands before it."""
         if isinstance(source, (str, os.PathLike)):
