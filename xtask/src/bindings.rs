@@ -53,7 +53,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         process::answer(
             Command::new(workspace.target().join("release/strongroom-bindgen"))
                 .current_dir(workspace.root())
-                .args(["generate", "--no-format", "--language", language, "--out-dir"])
+                .args([
+                    "generate",
+                    "--no-format",
+                    "--language",
+                    language,
+                    "--out-dir",
+                ])
                 .arg(&folder)
                 .arg("--library")
                 .arg(workspace.target().join("release").join(LIBRARY)),
@@ -63,7 +69,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     c(&workspace, &out.join("c"), &options.prefix)?;
     say!("Python:  {}", wheel.display());
     for language in ["kotlin", "swift", "c"] {
-        say!("{:8} {}", format!("{language}:"), out.join(language).display());
+        say!(
+            "{:8} {}",
+            format!("{language}:"),
+            out.join(language).display()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

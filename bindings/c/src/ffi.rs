@@ -39,7 +39,7 @@ pub(crate) unsafe fn free<T>(handed_out: *mut T) {
     if !handed_out.is_null() {
         // SAFETY: it is not NULL, and came from a box. A panic while it is dropped has nobody to be told to.
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            drop(unsafe { Box::from_raw(handed_out) })
+            drop(unsafe { Box::from_raw(handed_out) });
         }));
     }
 }
@@ -199,7 +199,7 @@ mod tests {
         unsafe {
             assert!(text(null(), "it").is_err());
             assert_eq!(text(c"it".as_ptr(), "it").unwrap(), "it");
-            assert!(text(b"\xff\0".as_ptr().cast(), "it").is_err());
+            assert!(text(c"\xff".as_ptr(), "it").is_err());
             assert_eq!(optional(null(), "it").unwrap(), None);
             assert!(values::<u8>(null(), 1, "it").is_err());
             assert!(values::<u8>(null(), 0, "it").unwrap().is_empty());

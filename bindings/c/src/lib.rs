@@ -25,6 +25,10 @@
     clippy::missing_safety_doc,
     reason = "what the caller must keep to is the same for all, and stands at the head of the header"
 )]
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comments are those of the header, where nobody reads Markdown"
+)]
 
 mod client;
 mod error;

@@ -142,23 +142,30 @@ impl Driver for CommandLine {
                     fs::write(to, &whole[start..end]).unwrap();
                 }))
             }
-            ["create-key", label, recipients @ ..] => {
-                make(person, &["keys", "create", "--label", label], recipients)
-            }
-            // The command line gives nobody a key's material.
-            ["obtain", ..] => return None,
-            ["find", label] => run(person, &["keys", "list", "--label", label])
-                .map(|page| page["keys"].as_array().unwrap().len().to_string()),
-            ["share", key, account] => {
-                nothing(run(person, &["keys", "share", key, "--with", account]))
-            }
-            ["revoke", key, account] => {
-                nothing(run(person, &["keys", "revoke", key, "--from", account]))
-            }
-            ["rotate", key] => run(person, &["keys", "rotate", key])
-                .map(|answer| answer["key"]["version"].to_string()),
-            ["destroy", key] => nothing(run(person, &["keys", "destroy", key, "--yes"])),
-            _ => panic!("{words:?}"),
+            _ => return keys(person, words),
         })
     }
+}
+
+/// What is done with keys.
+fn keys(person: &Person, words: &[&str]) -> Option<Reply> {
+    let nothing = |done: Result<Value, String>| done.map(|_| String::new());
+    Some(match words {
+        ["create-key", label, recipients @ ..] => {
+            make(person, &["keys", "create", "--label", label], recipients)
+        }
+        // The command line gives nobody a key's material.
+        ["obtain", ..] => return None,
+        ["find", label] => run(person, &["keys", "list", "--label", label])
+            .map(|page| page["keys"].as_array().unwrap().len().to_string()),
+        ["share", key, account] => nothing(run(person, &["keys", "share", key, "--with", account])),
+        ["revoke", key, account] => {
+            nothing(run(person, &["keys", "revoke", key, "--from", account]))
+        }
+        ["rotate", key] => {
+            run(person, &["keys", "rotate", key]).map(|answer| answer["key"]["version"].to_string())
+        }
+        ["destroy", key] => nothing(run(person, &["keys", "destroy", key, "--yes"])),
+        _ => panic!("{words:?}"),
+    })
 }

@@ -85,96 +85,112 @@ impl Rust {
                 }
                 nothing
             }
-            ["protect-file", from, to, recipients @ ..] => {
-                let (from, to) = (Path::new(from), Path::new(to));
-                let protection = recipients
-                    .iter()
-                    .fold(Protection::of_file(from), |protection, name| {
-                        protection.to(name)
-                    });
-                session
-                    .protect_file(from, to, &protection)?
-                    .key
-                    .id
-                    .to_string()
-            }
-            ["open-file", from, to] => {
-                session.open_file(Path::new(from), Path::new(to))?;
-                nothing
-            }
-            ["protect-stream", from, to, recipients @ ..] => {
-                let protection = recipients
-                    .iter()
-                    .fold(Protection::default(), |protection, name| {
-                        protection.to(name)
-                    });
-                let mut object = session.writer(&protection, File::create(to).unwrap())?;
-                for piece in fs::read(from).unwrap().chunks(7000) {
-                    object.write_all(piece).unwrap();
-                }
-                let key = object.key().id.to_string();
-                object.finish()?;
-                key
-            }
-            ["open-stream", from, to] => {
-                let mut object = session.open(File::open(from).unwrap())?;
-                object.copy_to(&mut File::create(to).unwrap())?;
-                nothing
-            }
-            ["read-range", from, offset, length, to] => {
-                let mut object = session.open_at(File::open(from).unwrap())?;
-                object
-                    .seek(SeekFrom::Start(offset.parse().unwrap()))
-                    .unwrap();
-                let mut part = object.take(length.parse().unwrap());
-                io::copy(&mut part, &mut File::create(to).unwrap()).unwrap();
-                nothing
-            }
-            ["create-key", label, recipients @ ..] => {
-                let new = NewKey {
-                    algorithm: Algorithm::Aes256,
-                    label: (*label).to_owned(),
-                    content_type: None,
-                    recipients: recipients.iter().map(|&name| name.to_owned()).collect(),
-                    policy: UsagePolicy::default(),
-                    state: KeyState::Active,
-                };
-                session.create_keys(vec![new])?[0].key.id.to_string()
-            }
-            ["obtain", key, version, to] => {
-                let mut released = session.obtain(id(key), version.parse().ok())?;
-                fs::write(to, &*released.material()?).unwrap();
-                nothing
-            }
-            ["find", label] => {
-                let query = KeyQuery {
-                    label: Some((*label).to_owned()),
-                    ..KeyQuery::default()
-                };
-                let keys: Result<Vec<_>, _> = session.all_keys(query).collect();
-                keys?.len().to_string()
-            }
-            ["share", key, grantee] => {
-                let share = ShareKey {
-                    grantee: (*grantee).to_owned(),
-                    rights: None,
-                    policy: UsagePolicy::default(),
-                };
-                session.share(id(key), &share)?;
-                nothing
-            }
-            ["revoke", key, account] => {
-                session.revoke_from(id(key), account)?;
-                nothing
-            }
-            ["rotate", key] => session.rotate(id(key))?.key.version.to_string(),
-            ["destroy", key] => {
-                session.destroy(id(key))?;
-                nothing
-            }
-            _ => panic!("{words:?}"),
+            _ => return objects(session, words),
         })
     }
+}
+
+/// What is done with objects.
+fn objects(session: &Session, words: &[&str]) -> Result<String, ClientError> {
+    let nothing = String::new();
+    Ok(match words {
+        ["protect-file", from, to, recipients @ ..] => {
+            let (from, to) = (Path::new(from), Path::new(to));
+            let protection = recipients
+                .iter()
+                .fold(Protection::of_file(from), |protection, name| {
+                    protection.to(name)
+                });
+            session
+                .protect_file(from, to, &protection)?
+                .key
+                .id
+                .to_string()
+        }
+        ["open-file", from, to] => {
+            session.open_file(Path::new(from), Path::new(to))?;
+            nothing
+        }
+        ["protect-stream", from, to, recipients @ ..] => {
+            let protection = recipients
+                .iter()
+                .fold(Protection::default(), |protection, name| {
+                    protection.to(name)
+                });
+            let mut object = session.writer(&protection, File::create(to).unwrap())?;
+            for piece in fs::read(from).unwrap().chunks(7000) {
+                object.write_all(piece).unwrap();
+            }
+            let key = object.key().id.to_string();
+            object.finish()?;
+            key
+        }
+        ["open-stream", from, to] => {
+            let mut object = session.open(File::open(from).unwrap())?;
+            object.copy_to(&mut File::create(to).unwrap())?;
+            nothing
+        }
+        ["read-range", from, offset, length, to] => {
+            let mut object = session.open_at(File::open(from).unwrap())?;
+            object
+                .seek(SeekFrom::Start(offset.parse().unwrap()))
+                .unwrap();
+            let mut part = object.take(length.parse().unwrap());
+            io::copy(&mut part, &mut File::create(to).unwrap()).unwrap();
+            nothing
+        }
+        _ => return keys(session, words),
+    })
+}
+
+/// What is done with keys.
+fn keys(session: &Session, words: &[&str]) -> Result<String, ClientError> {
+    let nothing = String::new();
+    Ok(match words {
+        ["create-key", label, recipients @ ..] => {
+            let new = NewKey {
+                algorithm: Algorithm::Aes256,
+                label: (*label).to_owned(),
+                content_type: None,
+                recipients: recipients.iter().map(|&name| name.to_owned()).collect(),
+                policy: UsagePolicy::default(),
+                state: KeyState::Active,
+            };
+            session.create_keys(vec![new])?[0].key.id.to_string()
+        }
+        ["obtain", key, version, to] => {
+            let mut released = session.obtain(id(key), version.parse().ok())?;
+            fs::write(to, &*released.material()?).unwrap();
+            nothing
+        }
+        ["find", label] => {
+            let query = KeyQuery {
+                label: Some((*label).to_owned()),
+                ..KeyQuery::default()
+            };
+            let keys: Result<Vec<_>, _> = session.all_keys(query).collect();
+            keys?.len().to_string()
+        }
+        ["share", key, grantee] => {
+            let share = ShareKey {
+                grantee: (*grantee).to_owned(),
+                rights: None,
+                policy: UsagePolicy::default(),
+            };
+            session.share(id(key), &share)?;
+            nothing
+        }
+        ["revoke", key, account] => {
+            session.revoke_from(id(key), account)?;
+            nothing
+        }
+        ["rotate", key] => session.rotate(id(key))?.key.version.to_string(),
+        ["destroy", key] => {
+            session.destroy(id(key))?;
+            nothing
+        }
+        _ => panic!("{words:?}"),
+    })
 }
 
 fn id(key: &str) -> KeyId {

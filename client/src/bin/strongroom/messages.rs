@@ -23,7 +23,7 @@ use crate::policy::Policy;
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Seal a message of at most 16 MiB into one envelope, for oneself and the recipients.
-    Seal(Seal),
+    Seal(Box<Seal>),
     /// Open the envelope of a message.
     Open(Open),
 }
