@@ -26,7 +26,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
 use strongroom_tests::authenticator_app::AuthenticatorApp;
-use strongroom_tests::{Appliance, Person, programs};
+use strongroom_tests::{Appliance, Person, device, programs};
 use tempfile::TempDir;
 
 const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
@@ -351,30 +351,16 @@ fn the_python_package_is_native_there() {
     let program = built::here("scenario/package.py");
     built::check_types(&python, &[&built::here("scenario/driver.py"), &program]);
 
-    let appliance = Appliance::start();
-    let admin = strongroom_tests::device::administrator(&appliance);
-    let thermometer = strongroom_tests::device::import(&admin, &["SN-1"]).remove(0);
-    let created = admin.json(&["accounts", "create", "alice@example.com"]);
-    let alice = Person::new(&appliance, "alice@example.com");
-    let _ = alice
-        .enrol(created["enrolment_code"].as_str().unwrap())
-        .success();
-    let _ = alice.login().success();
-    let started = alice.json(&["second-factor", "set-up"]);
-    let app = AuthenticatorApp::new(started["secret"].as_str().unwrap());
-    let added = alice.json(&["second-factor", "confirm", &app.shows(0)]);
-    let code = added["recovery_codes"][0].as_str().unwrap();
-    built::run(
-        Command::new(python)
-            .arg(program)
-            .arg(appliance.client_url())
-            .arg(appliance.ca())
-            .arg(alice.password_file())
-            .arg(thermometer.account.to_string())
-            .arg(&*thermometer.secret.to_text())
-            .arg(folder.path())
-            .arg(code),
-    );
+    let scene = Second::new();
+    built::run(scene.arguments(Command::new(python).arg(program), folder.path()));
+}
+
+#[test]
+fn the_c_library_checks_what_it_is_given() {
+    let folder = TempDir::new().unwrap();
+    let program = built::c_program(&built::here("scenario/interface.c"), folder.path());
+    let scene = Second::new();
+    built::run(scene.arguments(&mut Command::new(program), Path::new("")));
 }
 
 #[test]
@@ -437,6 +423,49 @@ fn kotlin_and_swift_sources_are_made() {
     }
 }
 
+/// An appliance, alice with a second factor, and a thermometer.
+struct Second {
+    appliance: Appliance,
+    alice: Person,
+    recovery_code: String,
+    thermometer: strongroom_tests::Device,
+}
+
+impl Second {
+    fn new() -> Self {
+        let appliance = Appliance::start();
+        let admin = device::administrator(&appliance);
+        let thermometer = device::import(&admin, &["SN-1"]).remove(0);
+        let created = admin.json(&["accounts", "create", "alice@example.com"]);
+        let alice = Person::new(&appliance, "alice@example.com");
+        let code = created["enrolment_code"].as_str().unwrap();
+        let _ = alice.enrol(code).success();
+        let _ = alice.login().success();
+        let started = alice.json(&["second-factor", "set-up"]);
+        let app = AuthenticatorApp::new(started["secret"].as_str().unwrap());
+        let added = alice.json(&["second-factor", "confirm", &app.shows(0)]);
+        let code = added["recovery_codes"][0].as_str().unwrap();
+        Self {
+            recovery_code: code.to_owned(),
+            appliance,
+            alice,
+            thermometer,
+        }
+    }
+
+    /// What the programs are told: for the Python one, a folder of its own besides.
+    fn arguments<'a>(&self, command: &'a mut Command, folder: &Path) -> &'a mut Command {
+        command
+            .arg(self.appliance.client_url())
+            .arg(self.appliance.ca())
+            .arg(self.alice.password_file())
+            .arg(self.thermometer.account.to_string())
+            .arg(&*self.thermometer.secret.to_text())
+            .args(Some(folder).filter(|folder| folder.is_absolute()))
+            .arg(&self.recovery_code)
+    }
+}
+
 /// The C program of the guide, by a device's secret: no byte of it leaks, and no memory is used wrongly, where valgrind is there to say so.
 #[test]
 fn the_c_library_leaks_nothing() {
@@ -444,8 +473,8 @@ fn the_c_library_leaks_nothing() {
     let example = built::repository().join("bindings/c/examples/sensor.c");
     let program = built::c_program(&example, folder.path());
     let appliance = Appliance::start();
-    let admin = strongroom_tests::device::administrator(&appliance);
-    let sensor = strongroom_tests::device::import(&admin, &["SN-1"]).remove(0);
+    let admin = device::administrator(&appliance);
+    let sensor = device::import(&admin, &["SN-1"]).remove(0);
     let mut command = built::watched(&program);
     command
         .arg(appliance.client_url())
