@@ -144,7 +144,7 @@ static void callers_functions(const sr_session *session)
     CHECK(sr_protect(session, reads_nothing, NULL, writes, &written, NULL, 0, NULL, &key, NULL) == SR_KIND_OK);
     CHECK(written > 0 && key != NULL);
     sr_text_free(key);
-    CHECK(sr_open(session, reads_nothing, NULL, writes, &written, NULL, NULL) == SR_KIND_TRUNCATED);
+    CHECK(sr_open(session, reads_nothing, NULL, writes, &written, NULL, NULL) == SR_KIND_NOT_READABLE);
     CHECK(sr_object_open_at(session, 1000, cannot_read_range, NULL, &object, NULL) == SR_KIND_DEVICE);
     CHECK(object == NULL);
 }

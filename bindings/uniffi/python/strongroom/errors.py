@@ -10,8 +10,8 @@ from strongroom._bindings.strongroom import ErrorKind, Failure
 
 __all__ = [
     "Altered",
-    "DeviceFailed",
     "Destroyed",
+    "DeviceFailed",
     "ErrorKind",
     "Expired",
     "Failed",
