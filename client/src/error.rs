@@ -251,6 +251,35 @@ pub enum ErrorKind {
     Failed,
 }
 
+impl ErrorKind {
+    /// Its name, such as `not-signed-in`: the same in every language that this library is used from.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSignedIn => "not-signed-in",
+            Self::SignInRefused => "sign-in-refused",
+            Self::StepUpRequired => "step-up-required",
+            Self::RefusedByPolicy => "refused-by-policy",
+            Self::NotPermitted => "not-permitted",
+            Self::NotFound => "not-found",
+            Self::Revoked => "revoked",
+            Self::Destroyed => "destroyed",
+            Self::StateForbids => "state-forbids",
+            Self::Expired => "expired",
+            Self::Altered => "altered",
+            Self::Truncated => "truncated",
+            Self::NotReadable => "not-readable",
+            Self::OtherAppliance => "other-appliance",
+            Self::Unreachable => "unreachable",
+            Self::NotTrusted => "not-trusted",
+            Self::TooManyAttempts => "too-many-attempts",
+            Self::Invalid => "invalid",
+            Self::Device => "device",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 fn kind_of(code: Code) -> ErrorKind {
     match code {
         Code::NotSignedIn | Code::SessionElsewhere => ErrorKind::NotSignedIn,

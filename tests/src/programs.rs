@@ -37,8 +37,15 @@ pub fn softhsm() -> PathBuf {
     found.expect("SoftHSM 2 is not installed: install the package softhsm2")
 }
 
-/// A program of the workspace: beside this test program, or, as cargo puts test programs into `deps`, one folder up.
-fn program(name: &str) -> PathBuf {
+/// A library of the workspace, such as `libstrongroom.so`.
+#[must_use]
+pub fn library(name: &str) -> PathBuf {
+    program(name)
+}
+
+/// A program or library of the workspace: beside this test program, or, as cargo puts test programs into `deps`, one folder up.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
     let this = env::current_exe().expect("a program knows where it is");
     let found = this
         .ancestors()

@@ -11,6 +11,7 @@
 //! | `story` | the story of two people and a file, as data |
 //! | `test` | `test`: every test with every real part it needs, and where the time went |
 //! | `python` | the virtual environment with the other implementation that tests compare against |
+//! | `bindings` | `bindings`: the client library for other languages |
 //! | `bench` | `bench`: the benchmarks |
 //! | `small_device` | the sample sensor, built as for a small device |
 //! | `packages` | system packages, by apt |
@@ -29,6 +30,7 @@ use clap::{Parser, Subcommand};
 
 mod appliance;
 mod bench;
+mod bindings;
 mod demo;
 mod listeners;
 mod packages;
@@ -60,6 +62,8 @@ enum Chore {
     Run(run::Options),
     /// Run every test of the project, with every real part it needs.
     Test(test::Options),
+    /// Make the client library for Python, C, Kotlin and Swift.
+    Bindings(bindings::Options),
     /// Measure key release and key creation beside a bare HTTPS endpoint.
     Bench(bench::Options),
 }
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Run(options) => run::run(&options),
         Chore::Test(options) => test::run(&options),
+        Chore::Bindings(options) => bindings::run(&options),
         Chore::Bench(options) => bench::run(&options),
     };
     done.unwrap_or_else(|error| match error.downcast_ref() {

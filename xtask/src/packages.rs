@@ -86,6 +86,11 @@ pub(crate) const TEST: &[Package] = &[
         sign: Sign::Command("mutt"),
     },
     Package {
+        purpose: "the tests that watch the C library's memory",
+        debian: "valgrind",
+        sign: Sign::Command("valgrind"),
+    },
+    Package {
         purpose: "the tests that speak HTTPS as a stranger",
         debian: "curl",
         sign: Sign::Command("curl"),

@@ -1,5 +1,5 @@
-//! The virtual environment with Python's `cryptography`, the other implementation that tests compare against, with the OpenID provider
-//! that they sign in at, with a checker of SCIM services, and with the mail server that they send by.
+//! The virtual environment with what the tests take from Python: other implementations to compare against, an OpenID provider, a checker of
+//! SCIM services, a mail server, and what makes and checks our own Python package.
 
 use std::{
     env,
@@ -14,23 +14,29 @@ use crate::{
     terminal::{Spinner, say},
 };
 
-/// The first release with the C2SP chunked-encryption format.
-const CRYPTOGRAPHY: &str = "cryptography>=50";
+/// What is installed, as pip takes it.
+const PACKAGES: [&str; 8] = [
+    // What installs into another environment.
+    "pip>=23",
+    // The first release with the C2SP chunked-encryption format.
+    "cryptography>=50",
+    // An OpenID provider; the tests know its pages.
+    "canaille[front,oidc,server,sqlite]==0.3.6",
+    // A checker of SCIM services, and the client that it asks with.
+    "scim2-tester==0.5.2",
+    "scim2-client[httpx2]==0.13.2",
+    // A mail server.
+    "aiosmtpd==1.4.6",
+    // What makes the wheel of our Python package, and what checks its types.
+    "maturin==1.16.0",
+    "mypy==2.4.1",
+];
 
-/// An OpenID provider, for the tests of sign-in there; they know its pages.
-const CANAILLE: &str = "canaille[front,oidc,server,sqlite]==0.3.6";
-
-/// A mail server.
-const AIOSMTPD: &str = "aiosmtpd==1.4.6";
-
-/// A checker of SCIM services, and the client that it asks with.
-const SCIM: [&str; 2] = ["scim2-tester==0.5.2", "scim2-client[httpx2]==0.13.2"];
-
-/// Succeeds where the virtual environment has what [`CRYPTOGRAPHY`], [`CANAILLE`], [`SCIM`] and [`AIOSMTPD`] ask for.
-const HAS_ALL: &str = "import aiosmtpd, cryptography, sys, hypercorn, sqlalchemy, scim2_client.engines.httpx2; \
-    from importlib.metadata import version; \
-    sys.exit(int(cryptography.__version__.split('.')[0]) < 50 or version('canaille') != '0.3.6' \
-    or version('scim2-tester') != '0.5.2')";
+/// Succeeds where the environment has all packages that are given as arguments.
+const HAS_ALL: &str = "import sys; from importlib.metadata import version; \
+    from pip._vendor.packaging.requirements import Requirement; \
+    wanted = [Requirement(text) for text in sys.argv[1:]]; \
+    sys.exit(not all(one.specifier.contains(version(one.name)) for one in wanted))";
 
 /// Succeeds where Python is new enough and can make virtual environments.
 const CAN_MAKE_VENV: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))";
@@ -43,21 +49,18 @@ pub(crate) fn interpreter() -> Option<PathBuf> {
         .chain([PathBuf::from("/usr/bin/python3")]);
     candidates
         .into_iter()
-        .find(|python| agrees(python, CAN_MAKE_VENV))
+        .find(|python| agrees(python, CAN_MAKE_VENV, &[]))
 }
 
 /// The Python of the virtual environment in `folder`, which is made anew unless it is good already.
 pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
     let python = folder.join("bin/python");
-    if agrees(&python, HAS_ALL) {
+    if agrees(&python, HAS_ALL, &PACKAGES) {
         return Ok(python);
     }
     let maker = interpreter().context("there is no Python 3.9 or newer with its venv module")?;
-    let [tester, client] = SCIM;
-    say!(
-        "Making a Python environment with {CRYPTOGRAPHY}, {CANAILLE}, {tester}, {client} and {AIOSMTPD} for the tests."
-    );
-    let _spinner = Spinner::start("installing cryptography, canaille, scim2-tester and aiosmtpd");
+    say!("Making a Python environment for the tests.");
+    let _spinner = Spinner::start("installing Python packages");
     process::answer(
         Command::new(maker)
             .args(["-m", "venv", "--clear"])
@@ -69,18 +72,13 @@ pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        CRYPTOGRAPHY,
-        CANAILLE,
-        AIOSMTPD,
-        tester,
-        client,
     ];
-    process::answer(Command::new(&python).args(install))?;
+    process::answer(Command::new(&python).args(install).args(PACKAGES))?;
     Ok(python)
 }
 
-fn agrees(python: &Path, program: &str) -> bool {
-    process::answer(Command::new(python).args(["-c", program])).is_ok()
+fn agrees(python: &Path, program: &str, arguments: &[&str]) -> bool {
+    process::answer(Command::new(python).args(["-c", program]).args(arguments)).is_ok()
 }
 
 #[cfg(test)]
@@ -89,6 +87,6 @@ mod tests {
 
     #[test]
     fn a_python_that_is_not_there_agrees_with_nothing() {
-        assert!(!agrees(Path::new("/nonexistent/python"), "pass"));
+        assert!(!agrees(Path::new("/nonexistent/python"), "pass", &[]));
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
-    packages, process, python,
+    bindings, packages, process, python,
     terminal::{duration, say},
     workspace::Workspace,
 };
@@ -50,6 +50,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         "--all-targets",
     ]))?;
     clock.lap("build");
+    let wheel = bindings::wheel(&workspace, &python, &workspace.target().join("test-wheel"))?;
+    clock.lap("Python package");
     if options.long {
         packages::ensure(packages::KRYOPTIC)?;
         process::succeed(workspace.cargo().args([
@@ -69,6 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         .args(selection(&options.package));
     cargo.arg("--").args(&options.arguments);
     cargo.env("STRONGROOM_TEST_PYTHON", python);
+    cargo.env("STRONGROOM_TEST_WHEEL", wheel);
     if options.long {
         cargo.env("STRONGROOM_LONG", "1");
     }

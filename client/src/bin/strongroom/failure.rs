@@ -90,8 +90,17 @@ impl Failure {
         }
     }
 
-    /// The problem document of the appliance where it refused; else one of the same form.
+    /// The problem document of the appliance where it refused; else one of the same form. The member `kind` is what programs in other languages
+    /// branch on, too ([`ErrorKind`](strongroom_client::ErrorKind)).
     fn to_json(&self) -> Value {
+        let mut problem = self.to_problem();
+        if let (Self::Client(error), Some(members)) = (self, problem.as_object_mut()) {
+            members.insert("kind".to_owned(), error.kind().as_str().into());
+        }
+        problem
+    }
+
+    fn to_problem(&self) -> Value {
         if let Self::Client(ClientError::Refused(problem)) = self
             && let Ok(problem) = serde_json::to_value(problem)
         {
@@ -195,8 +204,15 @@ mod tests {
         assert_eq!(json["code"], "not-signed-in");
         assert_eq!(json["type"], "urn:strongroom:problem:not-signed-in");
         assert_eq!(json["detail"], "sign in first");
+        assert_eq!(json["kind"], Value::Null, "the library has not failed");
         let json = Failure::from(ClientError::WrongPassword).to_json();
         assert_eq!(json["code"], "sign-in-refused");
+        assert_eq!(json["kind"], "sign-in-refused");
+        let json = Failure::from(ClientError::AlteredMaterial).to_json();
+        assert_eq!(
+            (&json["code"], &json["kind"]),
+            (&"failed".into(), &"altered".into())
+        );
     }
 
     #[test]

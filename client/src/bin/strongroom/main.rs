@@ -6,6 +6,7 @@
 //! | `oidc` | `login --oidc`, `oidc` |
 //! | `objects` | `protect` and `open` |
 //! | `mail` | `mail`: a filter for mail programs |
+//! | `messages` | `message seal` and `message open` |
 //! | `recovery` | `recover`, `recovery` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation` | one command group each |
@@ -33,6 +34,7 @@ mod home;
 mod interrupt;
 mod keys;
 mod mail;
+mod messages;
 mod moment;
 mod objects;
 mod oidc;
@@ -119,6 +121,9 @@ enum Command {
     /// Seal and open mail: a filter for mail programs.
     #[command(subcommand)]
     Mail(mail::Command),
+    /// Seal and open messages: what fits into memory, in one envelope.
+    #[command(subcommand)]
+    Message(messages::Command),
     /// Look after keys.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -236,6 +241,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Protect(protect) => protect.run(&context),
         Command::Open(open) => open.run(&context),
         Command::Mail(command) => command.run(&context),
+        Command::Message(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Sessions(command) => command.run(&context),

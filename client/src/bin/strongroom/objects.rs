@@ -239,7 +239,7 @@ pub(crate) fn check_output(context: &Context, output: &Path) -> Result<(), Failu
     Ok(())
 }
 
-fn tell(
+pub(crate) fn tell(
     context: &Context,
     output: &Path,
     answer: &Value,
@@ -267,7 +267,7 @@ fn of_stream(output: &Path) -> impl Fn(ClientError) -> Failure {
     }
 }
 
-fn cannot_write(output: &Path, error: &io::Error) -> Failure {
+pub(crate) fn cannot_write(output: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::AlreadyExists {
         return Failure::Failed(format!(
             "{} exists: remove it, write elsewhere with -o, or replace it with --force",
@@ -285,13 +285,13 @@ pub(crate) fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn with_ending(file: &Path) -> PathBuf {
+pub(crate) fn with_ending(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(ENDING);
     name.into()
 }
 
-fn without_ending(file: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn without_ending(file: &Path) -> Result<PathBuf, Failure> {
     let name = file.file_name().and_then(|name| name.to_str());
     name.and_then(|name| name.strip_suffix(ENDING))
         .filter(|name| !name.is_empty())

@@ -27,6 +27,8 @@ fn what_the_guide_shows_is_taken() {
          --not-after 2027-01-01 --max-releases 3",
         "strongroom protect - --label note",
         "strongroom open report.pdf.sealed -o -",
+        "strongroom message seal note.txt --to bob@example.com --label note --content-type text/plain -o note --keep-for 15m",
+        "strongroom message open note.txt.sealed -o - --force",
         "strongroom keys list --label r --sender a --recipient b --state active --from -7d --until +0s --limit 5",
         "strongroom keys list --all",
         "strongroom keys show report.pdf.sealed",

@@ -1,0 +1,219 @@
+"""What is given to the library and what comes out of it."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from typing import Iterable, List, Optional, Tuple, Union
+
+from strongroom._bindings import strongroom as _generated
+from strongroom._bindings.strongroom import (
+    Algorithm,
+    KeyState,
+    Right,
+    UsagePolicy,
+)
+
+#: One account's name, or several.
+Names = Union[str, Iterable[str]]
+
+
+def names(given: Names) -> List[str]:
+    """Several names, even where one was given."""
+    return [given] if isinstance(given, str) else list(given)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as an account with a grant to it sees it."""
+
+    #: Its identifier.
+    id: str
+    #: What it is for.
+    algorithm: Algorithm
+    #: Its state (NIST SP 800-57).
+    state: KeyState
+    #: The name for people.
+    label: str
+    #: The media type of what it protects.
+    content_type: Optional[str]
+    #: The owner's name.
+    owner: str
+    #: The name of who created it: the sender of what it protects.
+    sender: str
+    #: The names of the recipients recorded when it was created.
+    recipients: Tuple[str, ...]
+    #: The newest version; the first is 1.
+    version: int
+    #: The key's usage policy, for its owner and those who administer it.
+    policy: Optional[UsagePolicy] = field(repr=False)
+    #: When it was created.
+    created: datetime.datetime
+    #: What the caller may do with it.
+    rights: Tuple[Right, ...]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Who has a key."""
+
+    #: Its identifier.
+    id: str
+    #: The key's identifier.
+    key: str
+    #: The name of who has it.
+    grantee: str
+    #: Whether it has not been taken back.
+    active: bool
+    #: What the grantee may do.
+    rights: Tuple[Right, ...]
+    #: Its usage policy.
+    policy: UsagePolicy = field(repr=False)
+    #: When it was given.
+    created: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One of many messages to be sealed."""
+
+    #: What is sealed.
+    plaintext: bytes = field(repr=False)
+    #: Who may open it, besides the one that seals it.
+    to: Names = ()
+    #: The key's name for people. Kept by the appliance; not in the envelope.
+    label: str = ""
+    #: The media type of the content. Stands unencrypted in the envelope.
+    content_type: Optional[str] = None
+    #: When and how often its key may be released.
+    policy: Optional[UsagePolicy] = None
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A sealed message."""
+
+    #: Its key, as the appliance has it.
+    key: Key
+    #: The envelope: keep it or send it wherever you like.
+    envelope: bytes = field(repr=False)
+    #: The index of the audit leaf of the key's creation.
+    leaf: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message that was opened. What it says of itself is authentic."""
+
+    #: The content.
+    plaintext: bytes = field(repr=False)
+    #: The identifier of the key that seals it.
+    key: str
+    #: The version of the key, from 1.
+    key_version: int
+    #: The origin of the appliance that keeps the key.
+    server: str
+    #: The media type of the content, if it was given.
+    content_type: Optional[str]
+    #: The identifier of the account that sent it.
+    sender: str
+    #: The names of the accounts it was sent to.
+    recipients: Tuple[str, ...]
+    #: When it was sealed, by the appliance's clock.
+    time: datetime.datetime
+    #: The index of the audit leaf of the key's release.
+    leaf: int
+
+
+@dataclass(frozen=True)
+class Protected:
+    """What was protected."""
+
+    #: The object's key.
+    key: Key
+    #: The length of what was protected, in bytes.
+    length: int
+
+
+@dataclass(frozen=True)
+class ObjectHeader:
+    """What an object says of itself. Authentic."""
+
+    #: The identifier of the key that protects it.
+    key: str
+    #: The version of the key, from 1.
+    key_version: int
+    #: The origin of the appliance that keeps the key.
+    server: str
+    #: The media type of the content, if it was given.
+    content_type: Optional[str]
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who is signed in."""
+
+    #: The account's identifier.
+    id: str
+    #: Its name in the domain.
+    name: str
+    #: What it stands for.
+    kind: _generated.AccountKind
+
+
+def key(of: _generated.Key) -> Key:
+    return Key(
+        of.id,
+        of.algorithm,
+        of.state,
+        of.label,
+        of.content_type,
+        of.owner,
+        of.sender,
+        tuple(of.recipients),
+        of.version,
+        of.policy,
+        of.created,
+        tuple(of.rights),
+    )
+
+
+def grant(of: _generated.Grant) -> Grant:
+    return Grant(of.id, of.key, of.grantee, of.active, tuple(of.rights), of.policy, of.created)
+
+
+def sealed(of: _generated.Sealed) -> Sealed:
+    return Sealed(key(of.key), of.bytes, of.leaf)
+
+
+def message(of: _generated.Opened) -> Message:
+    header = of.header
+    return Message(
+        of.plaintext,
+        header.key,
+        header.key_version,
+        header.server,
+        header.content_type,
+        header.sender,
+        tuple(header.recipients),
+        header.time,
+        of.leaf,
+    )
+
+
+def header(of: _generated.ObjectHeader) -> ObjectHeader:
+    return ObjectHeader(of.key, of.key_version, of.server, of.content_type)
+
+
+def account(of: _generated.Account) -> Account:
+    return Account(of.id, of.name, of.kind)
+
+
+def outgoing(of: Outgoing) -> _generated.Outgoing:
+    return _generated.Outgoing(
+        plaintext=bytes(of.plaintext),
+        recipients=names(of.to),
+        metadata=_generated.Metadata(
+            label=of.label, content_type=of.content_type, policy=of.policy
+        ),
+    )
