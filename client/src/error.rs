@@ -273,6 +273,7 @@ fn kind_of(code: Code) -> ErrorKind {
         | Code::IdentityNotFound
         | Code::ProviderNotFound
         | Code::DomainUnavailable => ErrorKind::NotFound,
+        Code::NotAuthentic => ErrorKind::Altered,
         Code::GrantRevoked => ErrorKind::Revoked,
         Code::KeyDestroyed => ErrorKind::Destroyed,
         Code::KeyStateForbids

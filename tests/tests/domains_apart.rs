@@ -199,6 +199,10 @@ fn body_of(operation: &str) -> Option<&'static str> {
         "share_key" => r#"{"grantee":"{account_name}"}"#,
         "set_grant_policy" | "set_key_policy" | "release_key" => "{}",
         "release_keys" => r#"{"keys":[{"key":"{key}"}]}"#,
+        "operate" => r#"{"operation":{"type":"mac","mechanism":"aes-cmac","data":"AQ"}}"#,
+        "operate_many" => {
+            r#"{"operations":[{"key":"{key}","operation":{"type":"mac","mechanism":"aes-cmac","data":"AQ"}}]}"#
+        }
         "decide_pairing" => r#"{"approve":true}"#,
         "create_keys" => {
             r#"{"keys":[{"algorithm":"aes-256","label":"x","recipients":["{account_name}"]}]}"#

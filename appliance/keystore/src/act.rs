@@ -154,12 +154,15 @@ impl Scope<'_> {
         if !leaves_leaf(&error, true) {
             return Err(error);
         }
+        // By which mechanism it was attempted, where it was by one, stays in the note.
+        let mechanism = self.detail.note.take();
         let leaf = append_refusal(
             self.tx,
             self.domain,
             self.now,
             act,
             &error,
+            mechanism.as_deref(),
             &mut self.detail,
         )?;
         Ok(Refusal {
@@ -436,7 +439,7 @@ fn record_refusal(
     detail: &mut Detail,
 ) -> Result<u64, Error> {
     tx.start_over()?;
-    append_refusal(tx, domain, now, act, error, detail)
+    append_refusal(tx, domain, now, act, error, None, detail)
 }
 
 /// Appends the leaf of a refusal.
@@ -446,6 +449,7 @@ fn append_refusal(
     now: Timestamp,
     act: Act,
     error: &Error,
+    mechanism: Option<&str>,
     detail: &mut Detail,
 ) -> Result<u64, Error> {
     if let (Some(key), None) = (detail.key, detail.owner) {
@@ -456,7 +460,10 @@ fn append_refusal(
             .and_then(|key| domain.check_key(key).ok())
             .map(|key| key.owner);
     }
-    detail.note = Some(error.note());
+    detail.note = Some(match mechanism {
+        Some(mechanism) => format!("{} {mechanism}", error.note()),
+        None => error.note(),
+    });
     if error.is_tampering() {
         tracing::error!(%act, key = ?detail.key, actor = ?detail.actor, "{error}");
     }

@@ -12,6 +12,10 @@ use crate::problem::Problem;
 pub const MOST_KEYS_A_REQUEST: usize = 1000;
 /// How long a request with an idempotency key is remembered, in seconds.
 pub const REMEMBERED_FOR: u64 = 3600;
+/// The longest generic secret, in bytes.
+pub const LONGEST_SECRET: u16 = 1024;
+/// The most RSA keys that one request creates: they take long to find.
+pub const MOST_RSA_KEYS_A_REQUEST: usize = 8;
 /// The longest label, in bytes of UTF-8.
 pub const LONGEST_LABEL: usize = 1024;
 /// The longest content type, in bytes.
@@ -28,6 +32,142 @@ pub enum Algorithm {
     /// 32 random bytes for HMAC-SHA-256 (RFC 2104).
     #[serde(rename = "hmac-sha-256")]
     HmacSha256,
+    /// 16 bytes for AES-128: for applications that have it.
+    #[serde(rename = "aes-128")]
+    Aes128,
+    /// 24 bytes for AES-192: for applications that have it.
+    #[serde(rename = "aes-192")]
+    Aes192,
+    /// 1 to [`LONGEST_SECRET`] bytes for HMAC, or for whatever an application has them for.
+    #[serde(rename = "generic-secret")]
+    GenericSecret,
+    /// An RSA key pair (RFC 8017) with a modulus of 2048 bits and the exponent 65537.
+    #[serde(rename = "rsa-2048")]
+    Rsa2048,
+    /// An RSA key pair with a modulus of 3072 bits.
+    #[serde(rename = "rsa-3072")]
+    Rsa3072,
+    /// An RSA key pair with a modulus of 4096 bits.
+    #[serde(rename = "rsa-4096")]
+    Rsa4096,
+    /// A key pair on the curve P-256 (NIST SP 800-186), for ECDSA and ECDH.
+    #[serde(rename = "ec-p256")]
+    EcP256,
+    /// A key pair on the curve P-384.
+    #[serde(rename = "ec-p384")]
+    EcP384,
+    /// A key pair on the curve P-521.
+    #[serde(rename = "ec-p521")]
+    EcP521,
+    /// A key pair for Ed25519 (RFC 8032).
+    #[serde(rename = "ed25519")]
+    Ed25519,
+    /// A key pair for X25519 (RFC 7748).
+    #[serde(rename = "x25519")]
+    X25519,
+    /// A key pair for ML-DSA-65 (FIPS 204).
+    #[serde(rename = "ml-dsa-65")]
+    MlDsa65,
+    /// A key pair for ML-KEM-768 (FIPS 203).
+    #[serde(rename = "ml-kem-768")]
+    MlKem768,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: &'static [Self] = &[
+        Self::Aes256,
+        Self::HmacSha256,
+        Self::Aes128,
+        Self::Aes192,
+        Self::GenericSecret,
+        Self::Rsa2048,
+        Self::Rsa3072,
+        Self::Rsa4096,
+        Self::EcP256,
+        Self::EcP384,
+        Self::EcP521,
+        Self::Ed25519,
+        Self::X25519,
+        Self::MlDsa65,
+        Self::MlKem768,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aes256 => "aes-256",
+            Self::HmacSha256 => "hmac-sha-256",
+            Self::Aes128 => "aes-128",
+            Self::Aes192 => "aes-192",
+            Self::GenericSecret => "generic-secret",
+            Self::Rsa2048 => "rsa-2048",
+            Self::Rsa3072 => "rsa-3072",
+            Self::Rsa4096 => "rsa-4096",
+            Self::EcP256 => "ec-p256",
+            Self::EcP384 => "ec-p384",
+            Self::EcP521 => "ec-p521",
+            Self::Ed25519 => "ed25519",
+            Self::X25519 => "x25519",
+            Self::MlDsa65 => "ml-dsa-65",
+            Self::MlKem768 => "ml-kem-768",
+        }
+    }
+
+    /// Whether keys for it are pairs: the material is the private key, PKCS #8 in DER (RFC 5958), and the public key is for everyone.
+    #[must_use]
+    pub const fn is_pair(self) -> bool {
+        self.length().is_none() && !matches!(self, Self::GenericSecret)
+    }
+
+    /// The length of its material in bytes, where that is always the same.
+    #[must_use]
+    pub const fn length(self) -> Option<usize> {
+        match self {
+            Self::Aes256 | Self::HmacSha256 => Some(32),
+            Self::Aes128 => Some(16),
+            Self::Aes192 => Some(24),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a key's material may go to clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Releasable {
+    /// As usage policies say.
+    #[default]
+    ByPolicy,
+    /// Never, from the day it was made: the appliance uses it for its clients. Its usage policy is `operations_only` for ever.
+    Never,
+}
+
+/// Where a key's material comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The appliance generated it.
+    #[default]
+    Generated,
+    /// A client brought it.
+    Imported,
+    /// It was unwrapped under another key.
+    Unwrapped,
+    /// It was derived with another key.
+    Derived,
+}
+
+/// What keeps a key's material.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protection {
+    /// It is sealed under the account KEKs of its grantees, and used in the appliance's memory.
+    #[default]
+    Software,
+    /// It was generated in the HSM and never leaves it.
+    Hsm,
 }
 
 /// The states of NIST SP 800-57 part 1, section 7.
@@ -116,6 +256,42 @@ pub struct NewKey {
     /// `pre-active` or `active`.
     #[serde(default = "active")]
     pub state: KeyState,
+    /// For a generic secret: its length in bytes, 1 to [`LONGEST_SECRET`]; 32 where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u16>,
+    /// Whether its material may go to clients. This never changes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub releasable: Releasable,
+    /// What keeps it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub protection: Protection,
+    /// To bring an existing key: AES-KWP (RFC 5649) of its bytes, or of the private key as PKCS #8 in DER, under a key that follows from the
+    /// session's transport key. The key is recorded as imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub material: Option<Base64>,
+}
+
+impl NewKey {
+    /// An active key for this that the appliance generates, with nothing else said.
+    #[must_use]
+    pub fn new(algorithm: Algorithm) -> Self {
+        Self {
+            algorithm,
+            label: String::new(),
+            content_type: None,
+            recipients: Vec::new(),
+            policy: UsagePolicy::default(),
+            state: KeyState::Active,
+            length: None,
+            releasable: Releasable::ByPolicy,
+            protection: Protection::Software,
+            material: None,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 const fn active() -> KeyState {
@@ -200,6 +376,21 @@ pub struct Key {
     pub created: Timestamp,
     /// What the caller may do with it, sorted; empty once the caller's grant is revoked or the key destroyed.
     pub rights: Vec<Right>,
+    /// The length of a generic secret, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u16>,
+    /// Whether its material may go to clients.
+    #[serde(default)]
+    pub releasable: Releasable,
+    /// Where its material comes from.
+    #[serde(default)]
+    pub origin: Origin,
+    /// What keeps it.
+    #[serde(default)]
+    pub protection: Protection,
+    /// Of a key pair: the newest version's public key, `SubjectPublicKeyInfo` in DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<Base64>,
 }
 
 /// `GET /v1/keys`: which keys to list. Members that are given must all match.

@@ -14,6 +14,7 @@
 //! | [`oidc`] | sign-in at the enterprise's OpenID provider, and the identities that accounts are linked with |
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants and rights |
+//! | [`operation`] | operations: signing, encrypting and the like by the appliance, and their mechanisms |
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
 //! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
@@ -39,6 +40,7 @@ pub mod id;
 pub mod invitation;
 pub mod key;
 pub mod oidc;
+pub mod operation;
 pub mod policy;
 pub mod problem;
 pub mod recovery;

@@ -6,13 +6,16 @@ use strongroom_audit::Leaf;
 use strongroom_wire::account::{AccountKind, AccountState, Membership, Role};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
-use strongroom_wire::key::{Algorithm, GrantState, KeyState, Right, UsagePolicy};
+use strongroom_wire::key::{
+    Algorithm, GrantState, KeyState, Origin, Protection, Releasable, Right, UsagePolicy,
+};
 use strongroom_wire::policy::DomainPolicy;
 use strongroom_wire::session::SignInStrength;
 
 use super::numbers::{
     account_state_number, algorithm_number, credential_number, grant_state_number,
-    key_state_number, kind_number, membership_number, rights_bits, roles_bits, strength_number,
+    key_state_number, kind_number, membership_number, origin_number, protection_number,
+    releasable_number, rights_bits, roles_bits, strength_number,
 };
 use super::{policies, settings};
 use crate::canonical::Canonical;
@@ -377,16 +380,38 @@ pub struct KeyRecord {
     pub releases: u64,
     /// When it was created.
     pub created: Timestamp,
+    /// What was settled when it was created.
+    pub traits: KeyTraits,
     /// HMAC over the rest.
     pub mac: [u8; 32],
 }
 
+/// What is settled about a key when it is created, and never changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyTraits {
+    /// The length of a generic secret, in bytes.
+    pub length: Option<u16>,
+    /// Whether its material may go to clients.
+    pub releasable: Releasable,
+    /// Where its material comes from.
+    pub origin: Origin,
+    /// What keeps it.
+    pub protection: Protection,
+}
+
 impl KeyRecord {
-    /// What the MAC covers.
+    /// What the MAC covers. A key of which nothing special was settled has 15 fields, or 16 where its policy restricts more; every other has
+    /// 20, the restrictions being `null` where there are none.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
         let restrictions = policies::restrictions(&self.policy);
-        Canonical::new("key", 15 + u64::from(restrictions.is_some()))
+        let settled = self.traits != KeyTraits::default();
+        let fields = match (settled, &restrictions) {
+            (false, None) => 15,
+            (false, Some(_)) => 16,
+            (true, _) => 20,
+        };
+        let common = Canonical::new("key", fields)
             .bytes(self.id.as_bytes())
             .uint(self.domain.into())
             .bytes(self.owner.as_bytes())
@@ -399,8 +424,41 @@ impl KeyRecord {
             .uint(self.version.into())
             .policy(&self.policy)
             .uint(self.releases)
-            .time(self.created)
-            .where_present(restrictions.as_deref())
+            .time(self.created);
+        if !settled {
+            return common.where_present(restrictions.as_deref()).finish();
+        }
+        common
+            .optional_bytes(restrictions.as_deref())
+            .optional_uint(self.traits.length.map(u64::from))
+            .uint(releasable_number(self.traits.releasable).into())
+            .uint(origin_number(self.traits.origin).into())
+            .uint(protection_number(self.traits.protection).into())
+            .finish()
+    }
+}
+
+/// The public key of one version of a key pair.
+#[derive(Debug, Clone)]
+pub struct PublicKeyRecord {
+    /// The key.
+    pub key: KeyId,
+    /// Its version.
+    pub version: u32,
+    /// `SubjectPublicKeyInfo` in DER.
+    pub public_key: Vec<u8>,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl PublicKeyRecord {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("public-key", 3)
+            .bytes(self.key.as_bytes())
+            .uint(self.version.into())
+            .bytes(&self.public_key)
             .finish()
     }
 }

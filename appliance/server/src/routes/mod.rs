@@ -19,6 +19,7 @@ mod keys;
 mod metrics;
 mod oidc;
 mod openapi;
+mod operations;
 mod pairings;
 mod policies;
 mod recoveries;
@@ -130,6 +131,9 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         .service(keys::release)
         .service(keys::create)
         .service(batch::release)
+        .service(operations::operate)
+        .service(operations::operate_many)
+        .service(operations::public_key)
         .service(keys::list)
         .service(keys::show)
         .service(keys::destroy)

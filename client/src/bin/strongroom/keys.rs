@@ -230,12 +230,11 @@ impl Create {
             KeyState::Active
         };
         let created = session.create_keys(vec![NewKey {
-            algorithm: self.algorithm,
             label: self.label,
-            content_type: None,
             recipients: self.to.iter().map(|name| account_name(name)).collect(),
             policy: self.policy.into_wire(),
             state,
+            ..NewKey::new(self.algorithm)
         }]);
         for created in created.map_err(here)? {
             context
