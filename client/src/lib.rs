@@ -11,6 +11,8 @@
 //! | [`protection`] | [`Protect`]: protecting and opening messages, files and streams, each under a key of its own |
 //! | [`message`] | sealed messages: one COSE envelope each |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
+//! | [`operations`] | using keys that stay in the appliance: signing, encrypting and the like; verifying here |
+//! | `pem` | keys as text (RFC 7468) |
 //! | [`held`] | keys that were obtained and may be used again |
 //! | `secret` | key material in locked memory, overwritten at its end |
 //! | `requester` | what messages, objects and keys need of a session or a device |
@@ -66,7 +68,9 @@ pub mod keys;
 pub mod message;
 pub mod object;
 pub mod oidc;
+pub mod operations;
 pub mod passkeys;
+mod pem;
 pub mod policy;
 pub mod protection;
 pub mod recovery;

@@ -127,6 +127,10 @@ impl Requester for Session {
         &self.held
     }
 
+    fn import_key(&self) -> TransportKey {
+        self.secrets.transport_key.clone()
+    }
+
     fn request<A: DeserializeOwned>(
         &self,
         call: &Call<'_>,

@@ -69,6 +69,7 @@ impl View<'_> {
         Ok(Caller {
             account,
             session: Some(session.id),
+            import: transport.clone(),
             transport,
             source: presented.source,
             strength: session.strength,

@@ -206,6 +206,10 @@ impl Requester for Device {
         &self.held
     }
 
+    fn import_key(&self) -> TransportKey {
+        self.secret.import_key()
+    }
+
     fn request<A: DeserializeOwned>(
         &self,
         call: &Call<'_>,

@@ -27,6 +27,23 @@ pub(super) fn create(
     Ok(create_in_one_request(requester, keys, false)?.0)
 }
 
+/// Brings a key.
+pub(crate) fn import(
+    requester: &impl Requester,
+    new: NewKey,
+    material: &[u8],
+) -> Result<CreatedKey, ClientError> {
+    let wrapped = requester.import_key().wrap_import(material);
+    let wrapped = wrapped.map_err(|error| ClientError::Setup(error.to_string()))?;
+    let new = NewKey {
+        material: Some(wrapped.into()),
+        ..new
+    };
+    let mut made = create(requester, &[new])?;
+    made.pop()
+        .ok_or_else(|| requester.client().unexpected("another number of keys"))
+}
+
 /// Has the appliance make a key and release it.
 pub(crate) fn create_and_obtain_one(
     requester: &impl Requester,

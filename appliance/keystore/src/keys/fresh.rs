@@ -54,7 +54,7 @@ fn made(new: &NewKey, caller: Option<&Caller>) -> Result<Fresh, Refusal> {
         return Fresh::generate(new.algorithm, new.length);
     };
     let brought = caller
-        .transport
+        .import
         .unwrap_import(&wrapped.0)
         .map_err(|_| Refusal::NotAuthentic)?;
     Ok(Fresh {

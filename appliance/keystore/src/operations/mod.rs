@@ -279,9 +279,11 @@ fn record(
     scope.detail.owner = Some(access.key.owner);
     scope.detail.grant = Some(access.grant.id);
     let other = decide_other(&scope.view(), caller, wanted)?;
-    let prepared = prepared
-        .filter(|prepared| prepared.version == version)
-        .ok_or_else(changed_meanwhile)?;
+    let Some(prepared) = prepared.filter(|prepared| prepared.version == version) else {
+        // A row that does not match its seal stood in the way, or it would have been refused then and would not be now.
+        inputs(&scope.view(), caller, wanted)?;
+        return Err(changed_meanwhile());
+    };
     let done = prepared
         .done
         .as_ref()

@@ -25,6 +25,7 @@ mod house;
 mod identities;
 mod keys;
 mod log;
+mod operations;
 mod pairing;
 mod policies;
 mod previews;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         devices::TRIALS,
         keys::TRIALS,
         log::TRIALS,
+        operations::TRIALS,
         pairing::TRIALS,
         policies::TRIALS,
         previews::TRIALS,

@@ -5,6 +5,7 @@
 //! | `sign_in` | `enrol`, `login`, `logout`, `status` |
 //! | `oidc` | `login --oidc`, `oidc` |
 //! | `objects` | `protect` and `open` |
+//! | `signatures` | `sign` and `verify` |
 //! | `recovery` | `recover`, `recovery` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `domain`, `rotation` | one command group each |
@@ -41,6 +42,7 @@ mod rotation;
 mod second_factor;
 mod sessions;
 mod sign_in;
+mod signatures;
 mod step_up;
 #[cfg(test)]
 mod tests;
@@ -113,6 +115,10 @@ enum Command {
     Protect(objects::Protect),
     /// Open a protected file.
     Open(objects::Open),
+    /// Have the appliance sign a file with a key, which stays there.
+    Sign(signatures::Sign),
+    /// Verify a signature, with the key's public key.
+    Verify(signatures::Verify),
     /// Look after keys.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -226,6 +232,8 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Status => sign_in::status(&context),
         Command::Protect(protect) => protect.run(&context),
         Command::Open(open) => open.run(&context),
+        Command::Sign(sign) => sign.run(&context),
+        Command::Verify(verify) => verify.run(&context),
         Command::Keys(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Sessions(command) => command.run(&context),

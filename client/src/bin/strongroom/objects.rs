@@ -149,13 +149,13 @@ impl Open {
 }
 
 /// Where the bytes go.
-enum Target {
+pub(crate) enum Target {
     Stream(io::Stdout),
     File(NewFile),
 }
 
 impl Target {
-    fn new(
+    pub(crate) fn new(
         output: &Path,
         force: bool,
         make: fn(&Path, bool) -> io::Result<NewFile>,
@@ -169,7 +169,7 @@ impl Target {
     }
 
     /// The whole is written and authentic.
-    fn complete(self, output: &Path) -> Result<(), Failure> {
+    pub(crate) fn complete(self, output: &Path) -> Result<(), Failure> {
         match self {
             Self::Stream(mut stream) => stream.flush().map_err(|error| output_failure(&error)),
             Self::File(file) => file
@@ -197,7 +197,7 @@ impl Write for Target {
 }
 
 /// The file or standard input, and the length where it is known.
-fn open_input(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+pub(crate) fn open_input(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     if is_stream(file) {
         return Ok((Box::new(io::stdin().lock()), None));
     }
@@ -229,7 +229,7 @@ fn progress(length: Option<u64>) -> ProgressBar {
 }
 
 /// An answer in JSON cannot share standard output with an object.
-fn check_output(context: &Context, output: &Path) -> Result<(), Failure> {
+pub(crate) fn check_output(context: &Context, output: &Path) -> Result<(), Failure> {
     if context.output.is_json() && is_stream(output) {
         return Err(Failure::Usage(
             "with --json, standard output is for the answer: name an output file with -o"
@@ -239,7 +239,7 @@ fn check_output(context: &Context, output: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell(
+pub(crate) fn tell(
     context: &Context,
     output: &Path,
     answer: &Value,
@@ -277,11 +277,11 @@ fn cannot_write(output: &Path, error: &io::Error) -> Failure {
     Failure::local(format!("{} cannot be written", output.display()), error)
 }
 
-fn is_stream(path: &Path) -> bool {
+pub(crate) fn is_stream(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
