@@ -22,7 +22,9 @@ use crate::object::ObjectKey;
 use crate::secret::Secret;
 use crate::session::Session;
 
-pub(crate) use many::{create_and_obtain, create_and_obtain_one, import, obtain, obtain_one};
+pub(crate) use many::{
+    create, create_and_obtain, create_and_obtain_one, import, obtain, obtain_one,
+};
 
 /// Until when released material may be kept: a moment by the clocks of the world, and a span by this device's own, which no setting of a clock
 /// lengthens.

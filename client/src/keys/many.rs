@@ -20,7 +20,7 @@ use crate::requester::Requester;
 const MOST_BYTES_A_REQUEST: usize = 1024 * 1024;
 
 /// Has the appliance make keys, all or none.
-pub(super) fn create(
+pub(crate) fn create(
     requester: &impl Requester,
     keys: &[NewKey],
 ) -> Result<Vec<CreatedKey>, ClientError> {
