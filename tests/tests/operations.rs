@@ -407,7 +407,7 @@ fn files_are_signed_at_the_command_line() {
     let again = alice.json(&["sign", key, "report", "--force", "--encoding", "fixed"]);
     assert_eq!(again["mechanism"], "ecdsa-sha-256");
     assert_eq!(fs::read(alice.file("report.sig")).unwrap().len(), 64);
-    alice
+    let _ = alice
         .run(&["verify", key, "report", "--encoding", "fixed"])
         .success();
     fs::write(alice.file("report"), "The patient is ill.\n").unwrap();
