@@ -18,11 +18,12 @@
 
 mod local;
 
-use strongroom_wire::id::KeyId;
+use strongroom_wire::id::{IdempotencyKey, KeyId};
 use strongroom_wire::key::{CreatedKey, Key, NewKey};
 use strongroom_wire::operation::{
     KeyOperation, MOST_OPERATIONS_A_REQUEST, Mechanism, Operate as OperateRequest, OperateMany,
-    Operated, Operation, OperationOutcome, OperationResult, Performed, PublicKeyQuery,
+    OperateQuery, Operated, Operation, OperationOutcome, OperationResult, Performed,
+    PublicKeyQuery,
 };
 use zeroize::Zeroizing;
 
@@ -261,7 +262,7 @@ pub trait Operate: Requester + Sized {
             wrapped: wrapped.into(),
             new: Box::new(new),
         };
-        match self.operate(key, None, operation)?.result {
+        match once(self, key, operation)?.result {
             OperationResult::Created { key } => Ok(*key),
             _ => Err(self.client().unexpected("something else than a key")),
         }
@@ -278,6 +279,22 @@ pub trait Operate: Requester + Sized {
             new: None,
         };
         Ok(secret(self, key, None, operation)?.secret)
+    }
+
+    /// A new key of the first bytes of the secret that [`agree`](Self::agree) would answer, which does not leave the appliance.
+    ///
+    /// # Errors
+    /// As [`Self::operate`].
+    fn derive(&self, key: KeyId, public_key: &[u8], new: NewKey) -> Result<Key, ClientError> {
+        let operation = Operation::Derive {
+            mechanism: Mechanism::Ecdh,
+            public_key: public_key.into(),
+            new: Some(Box::new(new)),
+        };
+        match once(self, key, operation)?.result {
+            OperationResult::Created { key } => Ok(*key),
+            _ => Err(self.client().unexpected("something else than a key")),
+        }
     }
 
     /// A secret for the holder of this ML-KEM key, and the ciphertext that the holder learns it from.
@@ -323,6 +340,25 @@ pub trait Operate: Requester + Sized {
 impl Operate for crate::Session {}
 
 impl Operate for crate::Device {}
+
+/// An operation that makes one key, however often it has to be asked for.
+fn once(
+    requester: &impl Operate,
+    key: KeyId,
+    operation: Operation,
+) -> Result<Performed, ClientError> {
+    let query = OperateQuery {
+        idempotency_key: Some(IdempotencyKey::generate()),
+    };
+    let request = OperateRequest {
+        operation,
+        version: None,
+    };
+    let path = format!("/v1/keys/{key}/operations");
+    let call = Call::post_with(&path, &query).with(&request)?;
+    let (performed, _) = requester.request::<Performed>(&call.repeatable())?;
+    Ok(performed)
+}
 
 fn signature(
     requester: &impl Operate,

@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Measure instead how fast objects are protected and opened, side by side with `openssl speed`.
     #[arg(long, conflicts_with = "sign_in_timing")]
     throughput: bool,
+    /// Measure instead signatures and encryption by the appliance, with 1 client and with 16, beside the bare endpoint.
+    #[arg(long, conflicts_with_all = ["sign_in_timing", "throughput"])]
+    operations: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -52,9 +55,11 @@ fn arguments(options: &Options) -> Vec<String> {
         .seconds
         .map(|seconds| ["--seconds".to_owned(), seconds.to_string()]);
     let json = options.json.then(|| "--json".to_owned());
+    let operations = options.operations.then(|| "--operations".to_owned());
     seconds
         .into_iter()
         .flatten()
+        .chain(operations)
         .chain(json)
         .chain(options.arguments.iter().cloned())
         .collect()
@@ -70,14 +75,19 @@ mod tests {
             seconds: Some(3),
             sign_in_timing: false,
             throughput: false,
+            operations: true,
             json: true,
             arguments: vec!["release".to_owned()],
         };
-        assert_eq!(arguments(&options), ["--seconds", "3", "--json", "release"]);
+        assert_eq!(
+            arguments(&options),
+            ["--seconds", "3", "--operations", "--json", "release"]
+        );
         let options = Options {
             seconds: None,
             sign_in_timing: true,
             throughput: false,
+            operations: false,
             json: false,
             arguments: Vec::new(),
         };

@@ -270,12 +270,14 @@ impl Error {
             Self::Conflict(_) => Code::Conflict,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Mechanism(strongroom_mechanisms::Refusal::NotAuthentic) => Code::NotAuthentic,
-            Self::Mechanism(strongroom_mechanisms::Refusal::Failed) => Code::Internal,
+            Self::Domain(_)
+            | Self::Internal(_)
+            | Self::NeedKeks(_)
+            | Self::Mechanism(strongroom_mechanisms::Refusal::Failed) => Code::Internal,
             Self::Invalid(_) | Self::NoSuchVersion(_) | Self::Mechanism(_) => Code::Invalid,
             Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,
             Self::Hsm(_) => Code::HsmUnavailable,
             Self::Store(_) => Code::Unavailable,
-            Self::Domain(_) | Self::Internal(_) | Self::NeedKeks(_) => Code::Internal,
         }
     }
 

@@ -323,6 +323,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_agreed_on_and_what_is_brought_are_no_material() {
+        let (transport, key) = (TransportKey::derive(&[7; 64]), KeyId::generate());
+        let agreed = transport.wrap_agreed(key, 1, &[9; 32]).unwrap();
+        let material = transport.wrap(key, 1, &[9; 32]).unwrap();
+        let brought = transport.wrap_import(&[9; 32]).unwrap();
+        assert_eq!(*transport.unwrap_agreed(key, 1, &agreed).unwrap(), [9; 32]);
+        assert_eq!(*transport.unwrap_import(&brought).unwrap(), [9; 32]);
+        for other in [&material, &brought] {
+            assert!(transport.unwrap_agreed(key, 1, other).is_err());
+        }
+        for other in [&agreed, &brought] {
+            assert!(transport.unwrap(key, 1, other).is_err());
+        }
+        for other in [&agreed, &material] {
+            assert!(transport.unwrap_import(other).is_err());
+        }
+        assert!(transport.unwrap_agreed(key, 2, &agreed).is_err());
+        let elsewhere = TransportKey::derive(&[8; 64]);
+        assert!(elsewhere.unwrap_import(&brought).is_err());
+    }
+
+    #[test]
     fn debug_shows_no_key() {
         let key = TransportKey::from_bytes([0xab; 32]);
         assert_eq!(format!("{key:?}"), "TransportKey(hidden)");

@@ -25,6 +25,7 @@ pub(crate) mod release;
 pub(crate) use change::changed_meanwhile;
 pub(crate) use create::{NewRequest, give, one};
 pub(crate) use fresh::Fresh;
+pub(crate) use once::Once;
 
 use strongroom_hsm::Aes256Key;
 use strongroom_wire::key::{Key, Right};

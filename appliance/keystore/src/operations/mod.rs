@@ -20,8 +20,8 @@ mod perform;
 use std::net::IpAddr;
 
 use strongroom_wire::audit::Act;
-use strongroom_wire::id::KeyId;
-use strongroom_wire::key::Right;
+use strongroom_wire::id::{IdempotencyKey, KeyId};
+use strongroom_wire::key::{CreatedKey, Right};
 use strongroom_wire::operation::{
     KeyOperation, MOST_OPERATIONS_A_REQUEST, Operate, OperateMany, Operated, Operation,
     OperationOutcome, OperationResult, Performed, PublicKey,
@@ -31,18 +31,51 @@ use self::perform::{Done, Inputs, Secret};
 use crate::act::{Caller, Presented, Scope, View};
 use crate::error::{Answer, Error, Refusal};
 use crate::keys::access::{self, Access};
-use crate::keys::{self, NewRequest, changed_meanwhile};
+use crate::keys::{self, NewRequest, Once, changed_meanwhile};
 use crate::keystore::Keystore;
 
 impl Keystore {
     /// Uses a key for the caller. The leaf that says so is durable before the result leaves the keystore.
     pub fn operate(&self, caller: &Presented, key: KeyId, request: Operate) -> Answer<Performed> {
+        self.perform_one(caller, key, request, None)
+    }
+
+    /// The same, and when the request is made again with this idempotency key within
+    /// [`REMEMBERED_FOR`](strongroom_wire::key::REMEMBERED_FOR) seconds it makes no other key.
+    pub fn operate_once(
+        &self,
+        caller: &Presented,
+        key: KeyId,
+        request: Operate,
+        once: IdempotencyKey,
+    ) -> Answer<Performed> {
+        let makes_key = matches!(
+            request.operation,
+            Operation::Unwrap { .. } | Operation::Derive { new: Some(_), .. }
+        );
+        if !makes_key {
+            return Err(Error::Invalid(
+                "Only an operation that makes a key takes an idempotency key.".to_owned(),
+            )
+            .into());
+        }
+        let once = Once::new(once, &(key, &request))?;
+        self.perform_one(caller, key, request, Some(once))
+    }
+
+    fn perform_one(
+        &self,
+        caller: &Presented,
+        key: KeyId,
+        request: Operate,
+        once: Option<Once>,
+    ) -> Answer<Performed> {
         let operation = KeyOperation {
             key,
             operation: request.operation,
             version: request.version,
         };
-        let mut outcomes = self.perform(caller, vec![operation])?;
+        let mut outcomes = self.perform(caller, vec![operation], once)?;
         outcomes
             .pop()
             .unwrap_or_else(|| Err(Error::Internal("an operation has no outcome").into()))
@@ -58,7 +91,7 @@ impl Keystore {
             ))
             .into());
         }
-        let outcomes = self.perform(caller, request.operations)?;
+        let outcomes = self.perform(caller, request.operations, None)?;
         let operations = outcomes
             .into_iter()
             .map(|outcome| match outcome {
@@ -99,6 +132,7 @@ impl Keystore {
         &self,
         presented: &Presented,
         operations: Vec<KeyOperation>,
+        once: Option<Once>,
     ) -> Answer<Vec<Result<Performed, Refusal>>> {
         let wanted = operations
             .into_iter()
@@ -126,7 +160,7 @@ impl Keystore {
             let mut needed = Vec::new();
             for (wanted, prepared) in wanted.iter().zip(&prepared) {
                 scope.detail = who.clone();
-                match record(scope, &caller, wanted, prepared.as_ref()) {
+                match record_once(scope, &caller, wanted, prepared.as_ref(), once.as_ref()) {
                     Ok(performed) => outcomes.push(Ok(performed)),
                     Err(Error::NeedKeks(names)) => needed.extend(names),
                     Err(error) => {
@@ -165,8 +199,9 @@ struct Prepared {
 impl Wanted {
     fn new(wanted: KeyOperation) -> Result<Self, Error> {
         let new = match &wanted.operation {
-            Operation::Unwrap { new, .. } => Some(NewRequest::new((**new).clone())?),
-            Operation::Derive { new: Some(new), .. } => Some(NewRequest::new((**new).clone())?),
+            Operation::Unwrap { new, .. } | Operation::Derive { new: Some(new), .. } => {
+                Some(NewRequest::new((**new).clone())?)
+            }
             _ => None,
         };
         Ok(Self {
@@ -263,6 +298,43 @@ fn decide_other(
     access.require_releasable()?;
     let version = version_of(&access, *version)?;
     Ok(Some((access, version)))
+}
+
+/// Records what was done, unless it was done before under the same idempotency key: then it is answered as of now.
+fn record_once(
+    scope: &mut Scope<'_>,
+    caller: &Caller,
+    wanted: &Wanted,
+    prepared: Option<&Prepared>,
+    once: Option<&Once>,
+) -> Result<Performed, Error> {
+    let Some(once) = once else {
+        return record(scope, caller, wanted, prepared);
+    };
+    if let Some(created) = once.repeat(scope, caller, false)? {
+        scope.detail.key = Some(wanted.key);
+        let (_, version) = decide(&scope.view(), caller, wanted)?;
+        let created = created.into_iter().next();
+        let created = created.ok_or(Error::Internal("a remembered request made no key"))?;
+        return Ok(Performed {
+            key: wanted.key,
+            version,
+            result: OperationResult::Created {
+                key: Box::new(created.key),
+            },
+            leaf: created.leaf,
+        });
+    }
+    let performed = record(scope, caller, wanted, prepared)?;
+    if let OperationResult::Created { key } = &performed.result {
+        let created = CreatedKey {
+            key: (**key).clone(),
+            material: None,
+            leaf: performed.leaf,
+        };
+        once.remember(scope, caller, &[created])?;
+    }
+    Ok(performed)
 }
 
 /// Decides once more, in the transaction, and records what was done.

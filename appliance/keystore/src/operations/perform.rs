@@ -40,8 +40,19 @@ pub(super) fn perform(
     new: Option<&NewRequest>,
     inputs: &Inputs,
 ) -> Result<Done, Refusal> {
+    match operation {
+        Operation::Unwrap { .. }
+        | Operation::Derive { .. }
+        | Operation::Encapsulate { .. }
+        | Operation::Decapsulate { .. } => secret(operation, new, inputs),
+        _ => result(operation, inputs).map(Done::Result),
+    }
+}
+
+/// What goes to the caller as it is.
+fn result(operation: &Operation, inputs: &Inputs) -> Result<OperationResult, Refusal> {
     let (algorithm, key) = (inputs.algorithm, inputs.key.as_slice());
-    let result = match operation {
+    Ok(match operation {
         Operation::Sign {
             mechanism,
             data,
@@ -117,6 +128,21 @@ pub(super) fn perform(
                 wrapped: wrap::wrap(algorithm, key, *mechanism, other)?.into(),
             }
         }
+        Operation::Unwrap { .. }
+        | Operation::Derive { .. }
+        | Operation::Encapsulate { .. }
+        | Operation::Decapsulate { .. } => return Err(Refusal::Failed),
+    })
+}
+
+/// A secret, or the key that comes of one.
+fn secret(
+    operation: &Operation,
+    new: Option<&NewRequest>,
+    inputs: &Inputs,
+) -> Result<Done, Refusal> {
+    let (algorithm, key) = (inputs.algorithm, inputs.key.as_slice());
+    let (secret, ciphertext) = match operation {
         Operation::Unwrap {
             mechanism, wrapped, ..
         } => {
@@ -130,31 +156,23 @@ pub(super) fn perform(
         } => {
             suited(*mechanism, Mechanism::Ecdh, algorithm)?;
             let secret = agree::agree(algorithm, key, &public_key.0)?;
-            let Some(request) = new else {
-                return Ok(Done::Agreed(Secret {
-                    secret,
-                    ciphertext: None,
-                }));
-            };
-            return key_of(new, beginning(request, &secret)?, Origin::Derived);
+            if let Some(request) = new {
+                return key_of(new, beginning(request, &secret)?, Origin::Derived);
+            }
+            (secret, None)
         }
         Operation::Encapsulate { mechanism } => {
             suited(*mechanism, Mechanism::MlKem768, algorithm)?;
             let (ciphertext, secret) = agree::encapsulate(algorithm, key)?;
-            return Ok(Done::Agreed(Secret {
-                secret,
-                ciphertext: Some(ciphertext),
-            }));
+            (secret, Some(ciphertext))
         }
         Operation::Decapsulate { mechanism, data } => {
             suited(*mechanism, Mechanism::MlKem768, algorithm)?;
-            return Ok(Done::Agreed(Secret {
-                secret: agree::decapsulate(algorithm, key, &data.0)?,
-                ciphertext: None,
-            }));
+            (agree::decapsulate(algorithm, key, &data.0)?, None)
         }
+        _ => return Err(Refusal::Failed),
     };
-    Ok(Done::Result(result))
+    Ok(Done::Agreed(Secret { secret, ciphertext }))
 }
 
 /// The key that these bytes become.

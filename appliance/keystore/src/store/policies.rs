@@ -291,11 +291,11 @@ fn days_from(bits: u8) -> Read<Vec<Weekday>> {
 mod tests {
     use proptest::prelude::*;
     use strongroom_wire::id::{AccountId, KeyId};
-    use strongroom_wire::key::{Algorithm, KeyState};
+    use strongroom_wire::key::{Algorithm, KeyState, Releasable};
 
     use super::*;
     use crate::policy::tests::any_policy;
-    use crate::store::KeyRecord;
+    use crate::store::{KeyRecord, KeyTraits};
 
     proptest! {
         #[test]

@@ -28,6 +28,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
         every_operation_does_what_it_says,
     ),
     (
+        "what_makes_no_sense_is_refused_and_says_so",
+        what_makes_no_sense_is_refused_and_says_so,
+    ),
+    (
         "an_operation_needs_its_right_and_no_other",
         an_operation_needs_its_right_and_no_other,
     ),
@@ -326,7 +330,11 @@ fn every_operation_does_what_it_says() {
     let operation = Operation::Decapsulate { mechanism, data };
     let learnt = operate_with(&house, &alice, kem, None, operation).unwrap();
     assert_eq!(secret_of(&alice, &learnt), secret_of(&alice, &sent));
-    // What makes no sense is refused, and says so.
+}
+
+fn what_makes_no_sense_is_refused_and_says_so() {
+    let house = House::new("senseless-operations");
+    let alice = house.person("alice");
     let hmac = key_for(&house, &alice, Algorithm::HmacSha256).id;
     for operation in [
         signing(Mechanism::EcdsaSha256),
@@ -739,6 +747,26 @@ fn unwrapped_and_derived_keys_say_where_they_come_from() {
         assert_eq!(derived.origin, Origin::Derived);
         assert_eq!(house.release(&alice, derived.id).unwrap(), secret[..length]);
     }
+    // Made again under its name, a request makes no other key; nor does it answer for another.
+    let once = IdempotencyKey::generate();
+    let repeat = |operation| {
+        let request = Operate {
+            operation,
+            version: None,
+        };
+        let performed = house
+            .keystore
+            .operate_once(&alice.presented, kek, request, once);
+        performed.map_err(|refusal| refusal.error)
+    };
+    let first = repeat(unwrap(&wrapped.0, new.clone())).unwrap();
+    assert_eq!(repeat(unwrap(&wrapped.0, new.clone())).unwrap(), first);
+    let other_request = repeat(unwrap(&wrapped.0, NewKey::new(Algorithm::EcP256)));
+    assert!(matches!(other_request, Err(Error::IdempotencyKeyReused)));
+    assert!(matches!(
+        repeat(encrypting(Mechanism::AesGcm)),
+        Err(Error::Invalid(_))
+    ));
     let pair = operate(&house, &alice, key.id, derive(Algorithm::EcP256)).unwrap_err();
     assert_eq!(pair.code(), Code::Invalid);
 }

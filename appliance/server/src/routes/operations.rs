@@ -4,7 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::{get, post, web};
 use strongroom_wire::id::KeyId;
 use strongroom_wire::operation::{
-    Operate, OperateMany, Operated, OperationOutcome, Performed, PublicKey, PublicKeyQuery,
+    Operate, OperateMany, OperateQuery, Operated, OperationOutcome, Performed, PublicKey,
+    PublicKeyQuery,
 };
 
 use super::body::{Json, LargeJson};
@@ -19,7 +20,7 @@ use crate::gate::OpenKeystore;
 #[utoipa::path(
     tag = "operations",
     operation_id = "operate",
-    params(("key" = KeyId, Path, description = "The key.")),
+    params(("key" = KeyId, Path, description = "The key."), OperateQuery),
     request_body = Operate,
     responses((status = 200, description = "What came of it.", body = Performed)),
 )]
@@ -27,12 +28,14 @@ use crate::gate::OpenKeystore;
 pub(super) async fn operate(
     caller: Caller,
     key: web::Path<KeyId>,
+    query: web::Query<OperateQuery>,
     Json(request): LargeJson<Operate>,
     keystore: OpenKeystore,
 ) -> Answer {
-    let key = key.into_inner();
-    let performed = ask(keystore, move |keystore| {
-        keystore.operate(&caller, key, request)
+    let (key, once) = (key.into_inner(), query.into_inner().idempotency_key);
+    let performed = ask(keystore, move |keystore| match once {
+        Some(once) => keystore.operate_once(&caller, key, request, once),
+        None => keystore.operate(&caller, key, request),
     })
     .await?;
     Ok(acted(StatusCode::OK, &performed, performed.leaf))
