@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use strongroom_client::{Client, ClientError, Protect as _, Roots, Session};
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{Algorithm, KeyQuery, KeyState, NewKey, Right, ShareKey, UsagePolicy};
+use strongroom_wire::key::{Algorithm, KeyQuery, NewKey, Right, ShareKey, UsagePolicy};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let roots = Roots::from_pem(&fs::read(env::var("STRONGROOM_CA")?)?)?;
@@ -34,12 +34,9 @@ pub(crate) fn life_of_a_key(session: &Session, colleague: &str) -> Result<KeyId,
         ..UsagePolicy::default()
     };
     let (created, mut first) = session.create_and_obtain(NewKey {
-        algorithm: Algorithm::Aes256,
         label: "backup of the payroll database".to_owned(),
-        content_type: None,
-        recipients: Vec::new(),
         policy,
-        state: KeyState::Active,
+        ..NewKey::new(Algorithm::Aes256)
     })?;
     let key = created.key.id;
     encrypt_something(&first.material()?);

@@ -309,6 +309,7 @@ fn kind_of(code: Code) -> ErrorKind {
         | Code::ProviderNotFound
         | Code::DirectoryNotFound
         | Code::DomainUnavailable => ErrorKind::NotFound,
+        Code::NotAuthentic => ErrorKind::Altered,
         Code::GrantRevoked => ErrorKind::Revoked,
         Code::KeyDestroyed => ErrorKind::Destroyed,
         Code::KeyStateForbids

@@ -27,7 +27,9 @@ use crate::secret::Secret;
 #[cfg(feature = "sessions")]
 use crate::{api::Call, session::Session};
 
-pub(crate) use many::{create_and_obtain, create_and_obtain_one, obtain, obtain_one};
+pub(crate) use many::{
+    create, create_and_obtain, create_and_obtain_one, import, obtain, obtain_one,
+};
 
 /// Until when released material may be kept: a moment by the clocks of the world, and a span by this device's own, which no setting of a clock
 /// lengthens.

@@ -12,6 +12,8 @@
 //! | [`message`] | sealed messages: one COSE envelope each |
 //! | [`mail`] | mail: messages sealed for exactly their addressees, and back |
 //! | [`keys`] | creating, obtaining, finding, sharing, revoking, rotating and destroying keys |
+//! | [`operations`] | using keys that stay in the appliance: signing, encrypting and the like; verifying here |
+//! | `pem` | keys as text (RFC 7468) |
 //! | [`held`] | keys that were obtained and may be used again |
 //! | `secret` | key material in locked memory, overwritten at its end |
 //! | `requester` | what messages, objects and keys need of a session or a device |
@@ -85,8 +87,10 @@ pub mod message;
 pub mod object;
 #[cfg(feature = "sessions")]
 pub mod oidc;
+pub mod operations;
 #[cfg(feature = "sessions")]
 pub mod passkeys;
+mod pem;
 #[cfg(feature = "sessions")]
 pub mod policy;
 pub mod protection;

@@ -7,7 +7,7 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{Algorithm, ChangedKey, Key, KeyState, KeyVersion, NewKey, UsagePolicy};
+use strongroom_wire::key::{Algorithm, ChangedKey, Key, KeyVersion, NewKey, UsagePolicy};
 
 use crate::ClientError;
 use crate::api::Call;
@@ -228,12 +228,11 @@ pub trait Protect: Requester + Sized {
         header(KeyId::from_bytes([0; 16]), 1)?;
         let recipients = protection.recipients.iter();
         let new = NewKey {
-            algorithm: Algorithm::Aes256,
             label: protection.label.clone(),
             content_type: protection.content_type.clone(),
             recipients: recipients.map(|name| account_name(name)).collect(),
             policy: protection.policy.clone(),
-            state: KeyState::Active,
+            ..NewKey::new(Algorithm::Aes256)
         };
         let (created, mut released) = keys::create_and_obtain_one(self, new)?;
         let header = header(created.key.id, released.version())?;

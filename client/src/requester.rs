@@ -22,6 +22,8 @@ pub(crate) trait Requester {
     fn account_id(&self) -> AccountId;
     /// The keys that it holds.
     fn held(&self) -> &HeldKeys;
+    /// The transport key of what the account brings.
+    fn import_key(&self) -> TransportKey;
     /// Makes a request; answers the transport key of the answer, too.
     fn request<A: DeserializeOwned>(
         &self,

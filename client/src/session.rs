@@ -124,6 +124,10 @@ impl Requester for Session {
         &self.held
     }
 
+    fn import_key(&self) -> TransportKey {
+        self.secrets.transport_key.clone()
+    }
+
     fn request<A: DeserializeOwned>(
         &self,
         call: &Call<'_>,

@@ -304,12 +304,9 @@ impl Session {
 #[must_use]
 pub fn new_key(label: &str, recipients: &[&str]) -> NewKey {
     NewKey {
-        algorithm: Algorithm::Aes256,
         label: label.to_owned(),
-        content_type: None,
         recipients: recipients.iter().map(|&name| name.to_owned()).collect(),
-        policy: UsagePolicy::default(),
-        state: KeyState::Active,
+        ..NewKey::new(Algorithm::Aes256)
     }
 }
 

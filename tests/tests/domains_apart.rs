@@ -207,10 +207,13 @@ fn body_of(operation: &str) -> Option<&'static str> {
         "update_device" | "update_fleet" => r#"{"state":"revoked"}"#,
         "add_group_member" => r#"{"account":"{account_name}","membership":"member"}"#,
         "share_key" => r#"{"grantee":"{account_name}"}"#,
-        "set_grant_policy" | "set_key_policy" | "release_key" => "{}",
+        "set_grant_policy" | "set_key_policy" | "release_key" | "renew_directory_token" => "{}",
         "release_keys" => r#"{"keys":[{"key":"{key}"}]}"#,
         "adopt_account" => r#"{"account":"{account_name}"}"#,
-        "renew_directory_token" => "{}",
+        "operate" => r#"{"operation":{"type":"mac","mechanism":"aes-cmac","data":"AQ"}}"#,
+        "operate_many" => {
+            r#"{"operations":[{"key":"{key}","operation":{"type":"mac","mechanism":"aes-cmac","data":"AQ"}}]}"#
+        }
         "decide_pairing" => r#"{"approve":true}"#,
         "create_keys" => {
             r#"{"keys":[{"algorithm":"aes-256","label":"x","recipients":["{account_name}"]}]}"#

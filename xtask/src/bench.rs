@@ -22,8 +22,11 @@ pub(crate) struct Options {
     throughput: bool,
     /// Measure instead how small the client library is on a small device: fails when the sample sensor is larger than 3 MiB, or a run of it takes more
     /// than 8 MiB of memory.
-    #[arg(long, conflicts_with_all = ["seconds", "sign_in_timing", "throughput"])]
+    #[arg(long, conflicts_with_all = ["seconds", "sign_in_timing", "throughput", "operations"])]
     device: bool,
+    /// Measure instead signatures and encryption by the appliance, with 1 client and with 16, beside the bare endpoint.
+    #[arg(long, conflicts_with_all = ["sign_in_timing", "throughput"])]
+    operations: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -65,9 +68,11 @@ fn arguments(options: &Options) -> Vec<String> {
         .seconds
         .map(|seconds| ["--seconds".to_owned(), seconds.to_string()]);
     let json = options.json.then(|| "--json".to_owned());
+    let operations = options.operations.then(|| "--operations".to_owned());
     seconds
         .into_iter()
         .flatten()
+        .chain(operations)
         .chain(json)
         .chain(options.arguments.iter().cloned())
         .collect()
@@ -84,15 +89,20 @@ mod tests {
             sign_in_timing: false,
             throughput: false,
             device: false,
+            operations: true,
             json: true,
             arguments: vec!["release".to_owned()],
         };
-        assert_eq!(arguments(&options), ["--seconds", "3", "--json", "release"]);
+        assert_eq!(
+            arguments(&options),
+            ["--seconds", "3", "--operations", "--json", "release"]
+        );
         let options = Options {
             seconds: None,
             sign_in_timing: true,
             throughput: false,
             device: false,
+            operations: false,
             json: false,
             arguments: Vec::new(),
         };

@@ -69,6 +69,7 @@ impl View<'_> {
         Ok(Caller {
             account,
             session: Some(session.id),
+            import: transport.clone(),
             transport,
             source: presented.source,
             strength: session.strength,
@@ -156,12 +157,15 @@ impl Scope<'_> {
         if !leaves_leaf(&error, true) {
             return Err(error);
         }
+        // By which mechanism it was attempted, where it was by one, stays in the note.
+        let mechanism = self.detail.note.take();
         let leaf = append_refusal(
             self.tx,
             self.domain,
             self.now,
             act,
             &error,
+            mechanism.as_deref(),
             &mut self.detail,
         )?;
         Ok(Refusal {
@@ -438,7 +442,7 @@ fn record_refusal(
     detail: &mut Detail,
 ) -> Result<u64, Error> {
     tx.start_over()?;
-    append_refusal(tx, domain, now, act, error, detail)
+    append_refusal(tx, domain, now, act, error, None, detail)
 }
 
 /// Appends the leaf of a refusal.
@@ -448,6 +452,7 @@ fn append_refusal(
     now: Timestamp,
     act: Act,
     error: &Error,
+    mechanism: Option<&str>,
     detail: &mut Detail,
 ) -> Result<u64, Error> {
     if let (Some(key), None) = (detail.key, detail.owner) {
@@ -458,7 +463,10 @@ fn append_refusal(
             .and_then(|key| domain.check_key(key).ok())
             .map(|key| key.owner);
     }
-    detail.note = Some(error.note());
+    detail.note = Some(match mechanism {
+        Some(mechanism) => format!("{} {mechanism}", error.note()),
+        None => error.note(),
+    });
     if error.is_tampering() {
         tracing::error!(%act, key = ?detail.key, actor = ?detail.actor, "{error}");
     }

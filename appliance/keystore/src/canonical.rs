@@ -32,12 +32,14 @@
 //! | `directory` | [`DirectoryRecord`](crate::store::DirectoryRecord) | MAC |
 //! | `directory-account` | [`DirectoryAccountRecord`](crate::store::DirectoryAccountRecord) | MAC |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
+//! | `public-key` | [`PublicKeyRecord`](crate::store::PublicKeyRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |
 //!
 //! A usage policy is the three fields of its window and its number of releases; what else it restricts is one byte string at the end of the
 //! record (`store/policies`), which is left out, and not `null`, where that is nothing: so are the records from before there was more.
-//! The number of fields, which stands first, tells the two apart.
+//! The number of fields, which stands first, tells the two apart. What is settled about a key when it is made follows its restrictions in the
+//! same way, where it is anything but the usual.
 
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;

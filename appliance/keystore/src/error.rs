@@ -219,6 +219,9 @@ pub enum Error {
     /// A value is not acceptable.
     #[error("{0}")]
     Invalid(String),
+    /// A mechanism does not do what it is asked for.
+    #[error("{}.", mechanism_sentence(.0))]
+    Mechanism(strongroom_mechanisms::Refusal),
     /// A stored record does not match its seal or MAC.
     #[error(
         "The stored {0} does not match its seal, so the appliance refuses to act on it; the refusal is logged."
@@ -286,11 +289,15 @@ impl Error {
             },
             Self::Conflict(_) => Code::Conflict,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
-            Self::Invalid(_) | Self::NoSuchVersion(_) => Code::Invalid,
+            Self::Mechanism(strongroom_mechanisms::Refusal::NotAuthentic) => Code::NotAuthentic,
+            Self::Domain(_)
+            | Self::Internal(_)
+            | Self::NeedKeks(_)
+            | Self::Mechanism(strongroom_mechanisms::Refusal::Failed) => Code::Internal,
+            Self::Invalid(_) | Self::NoSuchVersion(_) | Self::Mechanism(_) => Code::Invalid,
             Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,
             Self::Hsm(_) => Code::HsmUnavailable,
             Self::Store(_) => Code::Unavailable,
-            Self::Domain(_) | Self::Internal(_) | Self::NeedKeks(_) => Code::Internal,
         }
     }
 
@@ -308,6 +315,15 @@ impl Error {
     pub(crate) const fn is_tampering(&self) -> bool {
         matches!(self.code(), Code::IntegrityFailure)
     }
+}
+
+/// The sentence of a mechanism's refusal, without its full stop.
+fn mechanism_sentence(refusal: &strongroom_mechanisms::Refusal) -> String {
+    let text = refusal.to_string();
+    let text = text.strip_suffix('.').unwrap_or(&text);
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
 }
 
 const fn policy_sentence(code: Code) -> &'static str {

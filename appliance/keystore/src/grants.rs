@@ -3,7 +3,9 @@
 use strongroom_wire::account::Done;
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::{GrantId, KeyId};
-use strongroom_wire::key::{Grant, GrantState, Grants, Right, ShareKey, Shared, UsagePolicy};
+use strongroom_wire::key::{
+    Grant, GrantState, Grants, Releasable, Right, ShareKey, Shared, UsagePolicy,
+};
 
 use crate::act::{Presented, View};
 use crate::domains::Counted;
@@ -29,7 +31,10 @@ impl Keystore {
             scope.detail.owner = Some(access.key.owner);
             access.allow(&caller, Right::Share, scope.now)?;
             caller.require_recent(scope.now)?;
-            let rights = request.rights.as_deref().unwrap_or(&RECIPIENT_RIGHTS);
+            let mut usual = RECIPIENT_RIGHTS.to_vec();
+            let releasable = access.key.traits.releasable == Releasable::ByPolicy;
+            usual.retain(|right| *right != Right::Release || releasable);
+            let rights = request.rights.as_deref().unwrap_or(&usual);
             if rights.is_empty() {
                 return Err(Error::Invalid("A grant has at least one right.".to_owned()));
             }

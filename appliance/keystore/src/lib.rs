@@ -58,6 +58,7 @@ mod invitations;
 mod keys;
 mod keystore;
 mod mail;
+mod operations;
 mod policy;
 pub mod recovery;
 mod roles;

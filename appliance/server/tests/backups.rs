@@ -17,18 +17,14 @@ use strongroom_client::Session;
 use strongroom_wire::account::Role;
 use strongroom_wire::audit::{Act, RecordQuery};
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{Algorithm, KeyState, NewKey, UsagePolicy};
+use strongroom_wire::key::{Algorithm, NewKey};
 
 use site::Site;
 
 fn new_key(session: &Session) -> (KeyId, Vec<u8>) {
     let key = NewKey {
-        algorithm: Algorithm::Aes256,
         label: "report.pdf".to_owned(),
-        content_type: None,
-        recipients: Vec::new(),
-        policy: UsagePolicy::default(),
-        state: KeyState::Active,
+        ..NewKey::new(Algorithm::Aes256)
     };
     let (created, mut released) = session.create_and_obtain(key).unwrap();
     (created.key.id, released.material().unwrap().to_vec())

@@ -11,7 +11,7 @@ mod passkey;
 
 use strongroom_client::sign_in::SignIn;
 use strongroom_wire::credential::SecondFactor;
-use strongroom_wire::key::{Algorithm, KeyState, NewKey, UsagePolicy};
+use strongroom_wire::key::{Algorithm, NewKey};
 use strongroom_wire::session::SignInStrength;
 
 use passkey::Passkey;
@@ -26,12 +26,8 @@ fn the_library_signs_in_with_a_passkey() {
     let admin = appliance.enrol_administrator();
     let alice = appliance.person(&admin, "alice@example.com", &[]);
     let key = NewKey {
-        algorithm: Algorithm::Aes256,
         label: "for a passkey".to_owned(),
-        content_type: None,
-        recipients: Vec::new(),
-        policy: UsagePolicy::default(),
-        state: KeyState::Active,
+        ..NewKey::new(Algorithm::Aes256)
     };
     let (created, mut released) = alice.create_and_obtain(key).unwrap();
     let material = released.material().unwrap();

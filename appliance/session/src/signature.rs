@@ -91,6 +91,17 @@ impl AccountSecret {
             .expand(b"strongroom/v1/request-transport-key", &mut *key);
         TransportKey::from_bytes(*key)
     }
+
+    /// The transport key of what the account brings, which is wrapped before there is an answer: HKDF-SHA-512 of the secret, without salt, with
+    /// `strongroom/v1/import-transport-key` as info.
+    #[must_use]
+    pub fn import_key(&self) -> TransportKey {
+        let mut key = Zeroizing::new([0; 32]);
+        // 32 bytes are below HKDF's limit of 255 times 64, its only error.
+        let _ = Hkdf::<Sha512>::new(None, &self.0)
+            .expand(b"strongroom/v1/import-transport-key", &mut *key);
+        TransportKey::from_bytes(*key)
+    }
 }
 
 impl fmt::Debug for AccountSecret {

@@ -71,6 +71,53 @@ impl TransportKey {
         unwrap(&self.wrapping_key(key, version), wrapped)
     }
 
+    /// A secret that was agreed on with one version of one key, wrapped for the other end as [`wrap`](Self::wrap) does, with info
+    /// `strongroom/v1/agreed`: it never passes for the key's own material.
+    ///
+    /// # Errors
+    ///
+    /// As [`wrap`](Self::wrap).
+    pub fn wrap_agreed(
+        &self,
+        key: KeyId,
+        version: u32,
+        secret: &[u8],
+    ) -> Result<Vec<u8>, WrapError> {
+        wrap(&self.agreed_key(key, version), secret)
+    }
+
+    /// The secret agreed on with this version of this key.
+    ///
+    /// # Errors
+    ///
+    /// As [`unwrap`](Self::unwrap).
+    pub fn unwrap_agreed(
+        &self,
+        key: KeyId,
+        version: u32,
+        wrapped: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+        unwrap(&self.agreed_key(key, version), wrapped)
+    }
+
+    /// Material that a client brings, wrapped for the appliance, before it has an identifier: info `strongroom/v1/import`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wrap`](Self::wrap).
+    pub fn wrap_import(&self, material: &[u8]) -> Result<Vec<u8>, WrapError> {
+        wrap(&self.import_key(), material)
+    }
+
+    /// The material that a client has brought.
+    ///
+    /// # Errors
+    ///
+    /// As [`unwrap`](Self::unwrap).
+    pub fn unwrap_import(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+        unwrap(&self.import_key(), wrapped)
+    }
+
     /// A new secret of an account, wrapped for the other end: AES-KWP, 40 bytes. The wrapping key follows from the transport key as with
     /// [`wrap`](Self::wrap), with info `strongroom/v1/account-secret`, the account's identifier and the secret's generation.
     ///
@@ -114,6 +161,14 @@ impl TransportKey {
 
     fn wrapping_key(&self, key: KeyId, version: u32) -> Zeroizing<[u8; 32]> {
         self.expand(b"strongroom/v1/material", key.as_bytes(), version)
+    }
+
+    fn agreed_key(&self, key: KeyId, version: u32) -> Zeroizing<[u8; 32]> {
+        self.expand(b"strongroom/v1/agreed", key.as_bytes(), version)
+    }
+
+    fn import_key(&self) -> Zeroizing<[u8; 32]> {
+        self.expand(b"strongroom/v1/import", &[0; 16], 0)
     }
 
     fn secret_key(&self, account: AccountId, generation: u32) -> Zeroizing<[u8; 32]> {
@@ -265,6 +320,28 @@ mod tests {
         let key = KeyId::from_bytes(*account.as_bytes());
         let material = transport.wrap(key, 2, &[9; 32]).unwrap();
         assert!(transport.unwrap_secret(account, 2, &material).is_err());
+    }
+
+    #[test]
+    fn what_is_agreed_on_and_what_is_brought_are_no_material() {
+        let (transport, key) = (TransportKey::derive(&[7; 64]), KeyId::generate());
+        let agreed = transport.wrap_agreed(key, 1, &[9; 32]).unwrap();
+        let material = transport.wrap(key, 1, &[9; 32]).unwrap();
+        let brought = transport.wrap_import(&[9; 32]).unwrap();
+        assert_eq!(*transport.unwrap_agreed(key, 1, &agreed).unwrap(), [9; 32]);
+        assert_eq!(*transport.unwrap_import(&brought).unwrap(), [9; 32]);
+        for other in [&material, &brought] {
+            assert!(transport.unwrap_agreed(key, 1, other).is_err());
+        }
+        for other in [&agreed, &brought] {
+            assert!(transport.unwrap(key, 1, other).is_err());
+        }
+        for other in [&agreed, &material] {
+            assert!(transport.unwrap_import(other).is_err());
+        }
+        assert!(transport.unwrap_agreed(key, 2, &agreed).is_err());
+        let elsewhere = TransportKey::derive(&[8; 64]);
+        assert!(elsewhere.unwrap_import(&brought).is_err());
     }
 
     #[test]

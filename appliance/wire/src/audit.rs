@@ -181,6 +181,22 @@ acts! {
     DomainRemove = 104, "domain.remove";
     /// An operator set the domain's quotas.
     DomainQuotas = 105, "domain.quotas";
+    /// The appliance signed or made a MAC with a key: the note says by which mechanism, here and below.
+    KeySign = 110, "key.sign";
+    /// The appliance verified a signature or a MAC.
+    KeyVerify = 111, "key.verify";
+    /// The appliance encrypted or encapsulated with a key.
+    KeyEncrypt = 112, "key.encrypt";
+    /// The appliance decrypted or decapsulated with a key.
+    KeyDecrypt = 113, "key.decrypt";
+    /// The appliance wrapped another key under a key; the other's leaf is its release.
+    KeyWrap = 114, "key.wrap";
+    /// The appliance unwrapped a new key under a key; the new key's leaf is its import.
+    KeyUnwrap = 115, "key.unwrap";
+    /// The appliance derived a secret with a key.
+    KeyDerive = 116, "key.derive";
+    /// A key came to be from material that the appliance did not generate.
+    KeyImport = 117, "key.import";
 }
 
 impl fmt::Display for Act {

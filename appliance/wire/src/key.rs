@@ -1,5 +1,7 @@
 //! Keys, versions, grants and rights.
 
+mod kind;
+
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -7,28 +9,22 @@ use crate::encoding::{Base64, Timestamp};
 use crate::id::{AccountId, GrantId, IdempotencyKey, KeyId};
 pub use crate::policy::UsagePolicy;
 use crate::problem::Problem;
+pub use kind::{Algorithm, Origin, Protection, Releasable};
 
 /// The most keys that one request creates or releases.
 pub const MOST_KEYS_A_REQUEST: usize = 1000;
 /// How long a request with an idempotency key is remembered, in seconds.
 pub const REMEMBERED_FOR: u64 = 3600;
+/// The longest generic secret, in bytes.
+pub const LONGEST_SECRET: u16 = 1024;
+/// The most RSA keys that one request creates: they take long to find.
+pub const MOST_RSA_KEYS_A_REQUEST: usize = 8;
 /// The longest label, in bytes of UTF-8.
 pub const LONGEST_LABEL: usize = 1024;
 /// The longest content type, in bytes.
 pub const LONGEST_CONTENT_TYPE: usize = 255;
 /// The most recipients that are named when a key is created.
 pub const MOST_RECIPIENTS: usize = 1000;
-
-/// What a key is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-pub enum Algorithm {
-    /// 32 random bytes for AES-256 in an AEAD mode: a data key of one protected item.
-    #[serde(rename = "aes-256")]
-    Aes256,
-    /// 32 random bytes for HMAC-SHA-256 (RFC 2104).
-    #[serde(rename = "hmac-sha-256")]
-    HmacSha256,
-}
 
 /// The states of NIST SP 800-57 part 1, section 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -116,6 +112,42 @@ pub struct NewKey {
     /// `pre-active` or `active`.
     #[serde(default = "active")]
     pub state: KeyState,
+    /// For a generic secret: its length in bytes, 1 to [`LONGEST_SECRET`]; 32 where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u16>,
+    /// Whether its material may go to clients. This never changes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub releasable: Releasable,
+    /// What keeps it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub protection: Protection,
+    /// To bring an existing key: AES-KWP (RFC 5649) of its bytes, or of the private key as PKCS #8 in DER, under a key that follows from the
+    /// session's transport key. The key is recorded as imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub material: Option<Base64>,
+}
+
+impl NewKey {
+    /// An active key for this that the appliance generates, with nothing else said.
+    #[must_use]
+    pub fn new(algorithm: Algorithm) -> Self {
+        Self {
+            algorithm,
+            label: String::new(),
+            content_type: None,
+            recipients: Vec::new(),
+            policy: UsagePolicy::default(),
+            state: KeyState::Active,
+            length: None,
+            releasable: Releasable::ByPolicy,
+            protection: Protection::Software,
+            material: None,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 const fn active() -> KeyState {
@@ -200,6 +232,21 @@ pub struct Key {
     pub created: Timestamp,
     /// What the caller may do with it, sorted; empty once the caller's grant is revoked or the key destroyed.
     pub rights: Vec<Right>,
+    /// The length of a generic secret, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u16>,
+    /// Whether its material may go to clients.
+    #[serde(default)]
+    pub releasable: Releasable,
+    /// Where its material comes from.
+    #[serde(default)]
+    pub origin: Origin,
+    /// What keeps it.
+    #[serde(default)]
+    pub protection: Protection,
+    /// Of a key pair: the newest version's public key, `SubjectPublicKeyInfo` in DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<Base64>,
 }
 
 /// `GET /v1/keys`: which keys to list. Members that are given must all match.

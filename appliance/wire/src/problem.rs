@@ -99,6 +99,8 @@ codes! {
     Malformed = "malformed", 400, "The request cannot be read";
     /// A value is well-formed and not acceptable, such as an empty window.
     Invalid = "invalid", 422, "The request asks for something that cannot be";
+    /// What was to be decrypted or unwrapped was not made under this key, or was altered.
+    NotAuthentic = "not-authentic", 422, "It was not made under this key, or was altered";
     /// The body is larger than the route takes.
     TooLarge = "too-large", 413, "The request is too large";
     /// There is no such route.

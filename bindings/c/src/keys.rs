@@ -135,17 +135,17 @@ pub unsafe extern "C" fn sr_key_create(
             let out = Out::new(key, ptr::null_mut())?;
             let metadata = sr_metadata::read(metadata)?;
             let recipients = names(recipients, recipients_count)?;
+            let algorithm = match algorithm {
+                SR_AES_256 => Algorithm::Aes256,
+                SR_HMAC_SHA_256 => Algorithm::HmacSha256,
+                _ => return Err(invalid("there is no such algorithm")),
+            };
             let new = NewKey {
-                algorithm: match algorithm {
-                    SR_AES_256 => Algorithm::Aes256,
-                    SR_HMAC_SHA_256 => Algorithm::HmacSha256,
-                    _ => return Err(invalid("there is no such algorithm")),
-                },
                 label: metadata.label,
                 content_type: metadata.content_type,
                 recipients: recipients.into_iter().map(account_name).collect(),
                 policy: metadata.policy,
-                state: KeyState::Active,
+                ..NewKey::new(algorithm)
             };
             let session = shared(session, "the session")?;
             let (created, _) = with!(session, |who| who.create_and_obtain(new))?;

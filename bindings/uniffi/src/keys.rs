@@ -17,6 +17,32 @@ mirror! {
         Aes256,
         /// 32 bytes for HMAC-SHA-256.
         HmacSha256,
+        /// 16 bytes for AES-128.
+        Aes128,
+        /// 24 bytes for AES-192.
+        Aes192,
+        /// Bytes for HMAC, or for whatever an application has them for.
+        GenericSecret,
+        /// An RSA key pair with a modulus of 2048 bits.
+        Rsa2048,
+        /// An RSA key pair with a modulus of 3072 bits.
+        Rsa3072,
+        /// An RSA key pair with a modulus of 4096 bits.
+        Rsa4096,
+        /// A key pair on the curve P-256.
+        EcP256,
+        /// A key pair on the curve P-384.
+        EcP384,
+        /// A key pair on the curve P-521.
+        EcP521,
+        /// A key pair for Ed25519.
+        Ed25519,
+        /// A key pair for X25519.
+        X25519,
+        /// A key pair for ML-DSA-65.
+        MlDsa65,
+        /// A key pair for ML-KEM-768.
+        MlKem768,
     }
 }
 
@@ -307,7 +333,6 @@ impl TryFrom<NewKey> for wire::NewKey {
 
     fn try_from(key: NewKey) -> Result<Self, Self::Error> {
         Ok(Self {
-            algorithm: key.algorithm.into(),
             label: key.label,
             content_type: key.content_type,
             recipients: key
@@ -316,7 +341,7 @@ impl TryFrom<NewKey> for wire::NewKey {
                 .map(|name| account_name(name))
                 .collect(),
             policy: key.policy.unwrap_or_default().try_into()?,
-            state: wire::KeyState::Active,
+            ..Self::new(key.algorithm.into())
         })
     }
 }

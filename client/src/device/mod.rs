@@ -102,6 +102,14 @@ impl Device {
         keys::obtain(self, keys)
     }
 
+    /// Has the appliance make keys. As [`Session::create_keys`](crate::Session::create_keys).
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] when the appliance does not make them, with the reason.
+    pub fn create_keys(&self, keys: &[NewKey]) -> Result<Vec<CreatedKey>, ClientError> {
+        keys::create(self, keys)
+    }
+
     /// Has the appliance make a key and release it in the same answer. As
     /// [`Session::create_and_obtain`](crate::Session::create_and_obtain).
     pub fn create_and_obtain(&self, key: NewKey) -> Result<(CreatedKey, Released), ClientError> {
@@ -204,6 +212,10 @@ impl Requester for Device {
 
     fn held(&self) -> &HeldKeys {
         &self.held
+    }
+
+    fn import_key(&self) -> TransportKey {
+        self.secret.import_key()
     }
 
     fn request<A: DeserializeOwned>(

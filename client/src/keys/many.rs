@@ -20,11 +20,28 @@ use crate::requester::Requester;
 const MOST_BYTES_A_REQUEST: usize = 1024 * 1024;
 
 /// Has the appliance make keys, all or none.
-pub(super) fn create(
+pub(crate) fn create(
     requester: &impl Requester,
     keys: &[NewKey],
 ) -> Result<Vec<CreatedKey>, ClientError> {
     Ok(create_in_one_request(requester, keys, false)?.0)
+}
+
+/// Brings a key.
+pub(crate) fn import(
+    requester: &impl Requester,
+    new: NewKey,
+    material: &[u8],
+) -> Result<CreatedKey, ClientError> {
+    let wrapped = requester.import_key().wrap_import(material);
+    let wrapped = wrapped.map_err(|error| ClientError::Setup(error.to_string()))?;
+    let new = NewKey {
+        material: Some(wrapped.into()),
+        ..new
+    };
+    let mut made = create(requester, &[new])?;
+    made.pop()
+        .ok_or_else(|| requester.client().unexpected("another number of keys"))
 }
 
 /// Has the appliance make a key and release it.

@@ -14,7 +14,7 @@ pub mod envelope;
 use std::collections::HashMap;
 
 use strongroom_wire::id::AccountId;
-use strongroom_wire::key::{Algorithm, Key, KeyState, KeyVersion, NewKey, UsagePolicy};
+use strongroom_wire::key::{Algorithm, Key, KeyVersion, NewKey, UsagePolicy};
 use zeroize::Zeroizing;
 
 pub use envelope::{Envelope, MAX_PLAINTEXT_LEN, MessageError, MessageHeader};
@@ -122,12 +122,11 @@ pub(crate) fn seal(
             return Err(MessageError::TooLong.into());
         }
         new.push(NewKey {
-            algorithm: Algorithm::Aes256,
             label: message.metadata.label.clone(),
             content_type: message.metadata.content_type.clone(),
             recipients,
             policy: message.metadata.policy.clone(),
-            state: KeyState::Active,
+            ..NewKey::new(Algorithm::Aes256)
         });
     }
     let made = keys::create_and_obtain(requester, &new)?;

@@ -34,7 +34,8 @@ use strongroom_tests::http::Connection;
 use strongroom_tests::session::new_key;
 use strongroom_tests::{Appliance, Session};
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::CreateKeys;
+use strongroom_wire::key::{Algorithm, CreateKeys, NewKey};
+use strongroom_wire::operation::{Mechanism, Operate, Operation, SignatureEncoding};
 
 /// Measures a bare HTTPS endpoint, key release and key creation side by side.
 #[derive(Debug, Parser)]
@@ -55,6 +56,9 @@ struct Arguments {
     /// How many keys each account has that are released.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     keys: u32,
+    /// Measure signatures by the appliance instead, with 1 client and with 16.
+    #[arg(long, conflicts_with = "concurrency")]
+    operations: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -70,14 +74,25 @@ enum Work {
     Release,
     Create,
     CreateAndRelease,
+    SignP256,
+    SignRsa2048,
+    EncryptAesGcm,
 }
 
 impl Work {
-    const ALL: [Self; 4] = [
+    /// What keys cost that are released.
+    const OF_KEYS: &[Self] = &[
         Self::Bare,
         Self::Release,
         Self::Create,
         Self::CreateAndRelease,
+    ];
+    /// What keys cost that stay.
+    const OF_OPERATIONS: &[Self] = &[
+        Self::Bare,
+        Self::SignP256,
+        Self::SignRsa2048,
+        Self::EncryptAesGcm,
     ];
 
     const fn name(self) -> &'static str {
@@ -86,6 +101,9 @@ impl Work {
             Self::Release => "key release",
             Self::Create => "key creation",
             Self::CreateAndRelease => "key creation with release",
+            Self::SignP256 => "P-256 signature",
+            Self::SignRsa2048 => "RSA-2048 signature",
+            Self::EncryptAesGcm => "AES-256-GCM of 1 KiB",
         }
     }
 }
@@ -127,11 +145,20 @@ fn main() -> ExitCode {
         serve_bare(folder).expect("the bare endpoint serves");
         return ExitCode::SUCCESS;
     }
-    let report = measure(&arguments);
-    let text = if arguments.json {
-        serde_json::to_string_pretty(&report).unwrap() + "\n"
+    let text = if arguments.operations {
+        let reports = measure_operations(&arguments);
+        if arguments.json {
+            serde_json::to_string_pretty(&reports).unwrap() + "\n"
+        } else {
+            reports.iter().map(as_text).collect::<Vec<_>>().join("\n")
+        }
     } else {
-        as_text(&report)
+        let report = measure(&arguments, &Appliance::start(), Work::OF_KEYS);
+        if arguments.json {
+            serde_json::to_string_pretty(&report).unwrap() + "\n"
+        } else {
+            as_text(&report)
+        }
     };
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -139,29 +166,43 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(arguments: &Arguments) -> Report {
-    let appliance = Appliance::start();
+/// With one client, and with as many as make a server busy.
+fn measure_operations(arguments: &Arguments) -> Vec<Report> {
+    let of = |concurrency| Arguments {
+        concurrency,
+        keys: 1,
+        bare_endpoint: None,
+        ..*arguments
+    };
+    let measured = [1, 16].map(|concurrency| {
+        let appliance = Appliance::start();
+        measure(&of(concurrency), &appliance, Work::OF_OPERATIONS)
+    });
+    measured.into()
+}
+
+fn measure(arguments: &Arguments, appliance: &Appliance, works: &[Work]) -> Report {
     let bare = BareEndpoint::start(&appliance.data().join("tls"));
-    let clients = Clients::prepare(arguments, &appliance);
+    let clients = Clients::prepare(arguments, appliance);
     let share = Duration::from_secs(arguments.seconds) / arguments.rounds;
     // Caches, connections and the processor's clock come up to speed before anything counts.
-    for work in Work::ALL {
-        clients.round(work, bare.address, share.min(Duration::from_millis(500)));
+    for work in works {
+        clients.round(*work, bare.address, share.min(Duration::from_millis(500)));
     }
-    let mut latencies = Work::ALL.map(|_| Vec::new());
-    let mut elapsed = [Duration::ZERO; Work::ALL.len()];
+    let mut latencies = vec![Vec::new(); works.len()];
+    let mut elapsed = vec![Duration::ZERO; works.len()];
     for _ in 0..arguments.rounds {
-        for (place, work) in Work::ALL.into_iter().enumerate() {
-            let (took, round) = clients.round(work, bare.address, share);
+        for (place, work) in works.iter().enumerate() {
+            let (took, round) = clients.round(*work, bare.address, share);
             latencies[place].extend(round);
             elapsed[place] += took;
         }
     }
     let mut figures = Vec::new();
-    for (place, work) in Work::ALL.into_iter().enumerate() {
+    for (place, work) in works.iter().enumerate() {
         latencies[place].sort_unstable();
         figures.push(figures_of(
-            work,
+            *work,
             &latencies[place],
             elapsed[place],
             figures.first(),
@@ -239,10 +280,19 @@ fn format_line(figures: &Figures) -> String {
     )
 }
 
+/// The keys of an account.
+struct Keys {
+    /// Those that are released.
+    released: Vec<KeyId>,
+    p256: KeyId,
+    rsa2048: KeyId,
+    aes256: KeyId,
+}
+
 /// The accounts, and the connections that they share.
 struct Clients<'a> {
     appliance: &'a Appliance,
-    accounts: Vec<(Session, Vec<KeyId>)>,
+    accounts: Vec<(Session, Keys)>,
     concurrency: usize,
 }
 
@@ -261,7 +311,19 @@ impl<'a> Clients<'a> {
                 let created = session
                     .create(&request)
                     .unwrap_or_else(|failed| panic!("{failed}"));
-                let keys = created.keys.iter().map(|created| created.key.id).collect();
+                let released = created.keys.iter().map(|created| created.key.id).collect();
+                let stay = [Algorithm::EcP256, Algorithm::Rsa2048, Algorithm::Aes256];
+                let request = CreateKeys {
+                    keys: stay.map(NewKey::new).to_vec(),
+                    release: false,
+                };
+                let stay = session.create(&request).unwrap().keys;
+                let keys = Keys {
+                    released,
+                    p256: stay[0].key.id,
+                    rsa2048: stay[1].key.id,
+                    aes256: stay[2].key.id,
+                };
                 (session, keys)
             })
             .collect();
@@ -317,16 +379,40 @@ struct Requests {
 }
 
 impl Requests {
-    fn new(work: Work, session: &Session, keys: &[KeyId], first: usize) -> Self {
+    fn new(work: Work, session: &Session, keys: &Keys, first: usize) -> Self {
         let token = Some(session.token.to_text());
         let create = |release| {
             let keys = vec![new_key("bench", &[])];
             serde_json::to_vec(&CreateKeys { keys, release }).unwrap()
         };
+        let operate = |key: KeyId, operation| {
+            let version = None;
+            let body = serde_json::to_vec(&Operate { operation, version }).unwrap();
+            let paths = vec![format!("/v1/keys/{key}/operations")];
+            ("POST", paths, token.clone(), Some(body), 200)
+        };
+        let sign = |mechanism| Operation::Sign {
+            mechanism,
+            data: vec![7; 32].into(),
+            prehashed: true,
+            encoding: SignatureEncoding::Fixed,
+        };
         let (method, paths, token, body, status) = match work {
+            Work::SignP256 => operate(keys.p256, sign(Mechanism::EcdsaSha256)),
+            Work::SignRsa2048 => operate(keys.rsa2048, sign(Mechanism::RsaPkcs1Sha256)),
+            Work::EncryptAesGcm => {
+                let operation = Operation::Encrypt {
+                    mechanism: Mechanism::AesGcm,
+                    data: vec![7; 1024].into(),
+                    iv: None,
+                    associated_data: None,
+                };
+                operate(keys.aes256, operation)
+            }
             Work::Bare => ("GET", vec!["/".to_owned()], None, None, 204),
             Work::Release => {
-                let paths = keys.iter().map(|key| format!("/v1/keys/{key}/release"));
+                let keys = keys.released.iter();
+                let paths = keys.map(|key| format!("/v1/keys/{key}/release"));
                 ("POST", paths.collect(), token, Some(b"{}".to_vec()), 200)
             }
             Work::Create | Work::CreateAndRelease => {

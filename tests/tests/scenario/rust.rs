@@ -149,12 +149,11 @@ fn keys(session: &Session, words: &[&str]) -> Result<String, ClientError> {
     Ok(match words {
         ["create-key", label, recipients @ ..] => {
             let new = NewKey {
-                algorithm: Algorithm::Aes256,
                 label: (*label).to_owned(),
                 content_type: None,
                 recipients: recipients.iter().map(|&name| name.to_owned()).collect(),
                 policy: UsagePolicy::default(),
-                state: KeyState::Active,
+                ..NewKey::new(Algorithm::Aes256)
             };
             session.create_keys(vec![new])?[0].key.id.to_string()
         }

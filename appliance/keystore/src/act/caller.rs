@@ -81,6 +81,8 @@ pub(crate) struct Caller {
     /// The session in which the request is made; none where the request is signed.
     pub(crate) session: Option<SessionId>,
     pub(crate) transport: TransportKey,
+    /// The key under which the caller brings what it brings.
+    pub(crate) import: TransportKey,
     /// Where the request came from.
     pub(crate) source: IpAddr,
     /// How strongly the session was signed in, or the request signed.

@@ -40,6 +40,8 @@ pub struct Admitted {
     account: AccountId,
     generation: u32,
     transport: TransportKey,
+    /// What the account wraps what it brings under.
+    import: TransportKey,
 }
 
 /// An admitted request.
@@ -82,6 +84,7 @@ impl Keystore {
                 account: signature.account,
                 generation,
                 transport: secret.transport_key(&signature.nonce, &response_nonce),
+                import: secret.import_key(),
             };
             Ok(Admission {
                 presented: Presented {
@@ -112,6 +115,7 @@ impl Admitted {
             account,
             session: None,
             transport: self.transport.clone(),
+            import: self.import.clone(),
             source,
             strength: SignInStrength::Secret,
             // Each request proves anew that its maker knows the secret.

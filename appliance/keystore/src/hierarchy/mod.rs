@@ -35,8 +35,8 @@ use crate::seal::{self, MacKey};
 use crate::sessions::Uses;
 use crate::store::{
     AccountKekRecord, AccountRecord, CertificateNameRecord, CredentialRecord, DeviceRecord,
-    DomainNumber, DomainRecord, GrantRecord, KeyRecord, RecoveryBlobRecord, RecoveryKekRecord,
-    RequestRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
+    DomainNumber, DomainRecord, GrantRecord, KeyRecord, PublicKeyRecord, RecoveryBlobRecord,
+    RecoveryKekRecord, RequestRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -388,6 +388,16 @@ impl Domain {
     }
 
     pub(crate) fn authenticate_key(&self, key: &mut KeyRecord) {
+        key.mac = self.integrity.mac(&key.canonical());
+    }
+
+    pub(crate) fn check_public_key(&self, key: PublicKeyRecord) -> Result<PublicKeyRecord, Error> {
+        self.integrity
+            .check(&key.canonical(), &key.mac, "public key")?;
+        Ok(key)
+    }
+
+    pub(crate) fn authenticate_public_key(&self, key: &mut PublicKeyRecord) {
         key.mac = self.integrity.mac(&key.canonical());
     }
 

@@ -7,7 +7,8 @@ use strongroom_hsm::Aes256Key;
 use strongroom_wire::account::AccountState;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId};
-use strongroom_wire::key::{GrantState, KeyState, Right, UsagePolicy};
+use strongroom_wire::key::{GrantState, KeyState, Releasable, Right, UsagePolicy};
+use strongroom_wire::policy::{PolicyLevel, PolicyRule, RuleName};
 use zeroize::Zeroizing;
 
 use crate::act::{Caller, View};
@@ -59,6 +60,20 @@ impl Access {
         })
     }
 
+    /// Refuses to let go of a key that was made never to be released.
+    pub(crate) fn require_releasable(&self) -> Result<(), Error> {
+        match self.key.traits.releasable {
+            Releasable::ByPolicy => Ok(()),
+            Releasable::Never => Err(Error::PolicyRefused {
+                rule: RuleName {
+                    level: PolicyLevel::Key,
+                    rule: PolicyRule::OperationsOnly,
+                },
+                tell: true,
+            }),
+        }
+    }
+
     /// Refuses everyone but the key's owner.
     pub(crate) fn require_owner(&self, caller: &Caller) -> Result<(), Error> {
         if caller.account.id == self.key.owner {
@@ -95,6 +110,15 @@ impl Access {
             KeyState::Active | KeyState::Deactivated => Ok(()),
             // What a compromised key protected is opened by its owner, to protect it anew.
             KeyState::Compromised if by_owner => Ok(()),
+            KeyState::Destroyed => Err(Error::KeyDestroyed),
+            state => Err(Error::KeyStateForbids(state)),
+        }
+    }
+
+    /// Refuses what would protect something new with a key that must not: only an active one may (SP 800-57 part 1 section 7).
+    pub(crate) const fn check_protects(&self) -> Result<(), Error> {
+        match self.key.state {
+            KeyState::Active => Ok(()),
             KeyState::Destroyed => Err(Error::KeyDestroyed),
             state => Err(Error::KeyStateForbids(state)),
         }

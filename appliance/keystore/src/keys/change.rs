@@ -2,10 +2,13 @@
 
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{ChangeState, ChangedKey, GrantState, KeyState, Right, UsagePolicy};
+use strongroom_wire::key::{
+    ChangeState, ChangedKey, GrantState, KeyState, Releasable, Right, UsagePolicy,
+};
 
 use super::access::{self, Access};
-use super::{find, generate_material, seal_copy};
+use super::create::add_public_key;
+use super::{find, fresh, seal_copy};
 use crate::act::{Caller, Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
@@ -15,12 +18,13 @@ use crate::store::{AccountRecord, GrantRecord};
 impl Keystore {
     /// Gives a key a new version, sealed for everyone who has a grant. What older versions protected still opens.
     pub fn rotate(&self, caller: &Presented, key: KeyId) -> Answer<ChangedKey> {
+        let fresh = fresh::of_version(&self.core, caller, key)?;
         self.change(
             caller,
             key,
             Act::KeyRotate,
             Right::Administer,
-            |scope, _, access| {
+            move |scope, _, access| {
                 let key = &mut access.key;
                 if key.state != KeyState::Active {
                     return Err(Error::KeyStateForbids(key.state));
@@ -33,7 +37,8 @@ impl Keystore {
                     .version
                     .checked_add(1)
                     .ok_or(Error::Internal("a key has too many versions"))?;
-                let material = generate_material()?;
+                let fresh = fresh.as_ref().ok_or_else(changed_meanwhile)?;
+                add_public_key(scope, key, fresh)?;
                 for (grant, grantee) in &holders {
                     let kek = scope.keks.get(grantee.id, grantee.kek_version)?;
                     let copy = seal_copy(
@@ -42,7 +47,7 @@ impl Keystore {
                         key.version,
                         &kek,
                         grantee.kek_version,
-                        &material,
+                        &fresh.material.bytes,
                     )?;
                     scope.tx.add_copy(&copy)?;
                 }
@@ -95,6 +100,12 @@ impl Keystore {
                 access.require_owner(caller)?;
                 caller.require_recent(scope.now)?;
                 let key = &mut access.key;
+                if key.traits.releasable == Releasable::Never && !policy.operations_only {
+                    return Err(Error::Conflict(
+                        "This key is never released: its usage policy stays operations_only."
+                            .to_owned(),
+                    ));
+                }
                 key.policy = policy.clone();
                 scope.detail.note = Some(policy::describe(&policy));
                 scope.domain.authenticate_key(key);
@@ -145,6 +156,11 @@ impl Keystore {
             Ok(ChangedKey { key, leaf })
         })
     }
+}
+
+/// What was looked up before the act is not there, or not so, any more.
+pub(crate) fn changed_meanwhile() -> Error {
+    Error::Conflict("The key was changed meanwhile; nothing was done. Try again.".to_owned())
 }
 
 /// The active grants of a key and who has them, their records checked.

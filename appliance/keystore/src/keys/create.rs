@@ -5,13 +5,15 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{GrantId, IdempotencyKey, KeyId};
 use strongroom_wire::key::{
-    CreateKeys, CreatedKey, CreatedKeys, GrantState, KeyState, LONGEST_CONTENT_TYPE, LONGEST_LABEL,
-    MOST_KEYS_A_REQUEST, MOST_RECIPIENTS, NewKey, Right, UsagePolicy,
+    Algorithm, CreateKeys, CreatedKey, CreatedKeys, GrantState, KeyState, LONGEST_CONTENT_TYPE,
+    LONGEST_LABEL, MOST_KEYS_A_REQUEST, MOST_RECIPIENTS, MOST_RSA_KEYS_A_REQUEST, NewKey, Origin,
+    Protection, Releasable, Right, UsagePolicy,
 };
 
 use super::access::{self, Standing};
+use super::fresh::{self, Fresh};
 use super::once::Once;
-use super::{RECIPIENT_RIGHTS, generate_material, release, seal_copy, to_wire};
+use super::{RECIPIENT_RIGHTS, release, seal_copy, to_wire};
 use crate::act::{Caller, Presented, Scope};
 use crate::domains::Counted;
 use crate::error::{Answer, Error};
@@ -19,7 +21,7 @@ use crate::keystore::Keystore;
 use crate::policy;
 use crate::policy::decide::{Attempt, Policies, decide};
 use crate::roles::May;
-use crate::store::{AccountRecord, GrantRecord, KeyRecord};
+use crate::store::{AccountRecord, GrantRecord, KeyRecord, KeyTraits, PublicKeyRecord};
 
 impl Keystore {
     /// Creates keys owned by the caller, shared with their recipients, and releases them to the caller if it asked for that: so that
@@ -49,6 +51,7 @@ impl Keystore {
         check(&mut request)?;
         let presented = caller.clone();
         let once = once.map(|once| Once::new(once, &request)).transpose()?;
+        let fresh = fresh::of_request(&self.core, caller, &request.keys)?;
         self.core.act(Act::KeyCreate, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
             if let Some(once) = &once
@@ -56,7 +59,7 @@ impl Keystore {
             {
                 return Ok(CreatedKeys { keys });
             }
-            let recipients = recipients(scope, &caller, &request)?;
+            let recipients = recipients(scope, &caller, &request.keys)?;
             if request.release {
                 allow(&caller, Right::Release, scope.now)?;
             }
@@ -71,8 +74,11 @@ impl Keystore {
             scope.require_room(Counted::Keys, request.keys.len() as u64, tell)?;
             scope.require_room(Counted::Bytes, 1, tell)?;
             let mut keys = Vec::with_capacity(request.keys.len());
-            for (new, recipients) in request.keys.iter().zip(&recipients) {
-                let (key, leaf) = create(scope, &caller, new, recipients)?;
+            for ((new, recipients), fresh) in request.keys.iter().zip(&recipients).zip(&fresh) {
+                let fresh = fresh
+                    .as_ref()
+                    .map_err(|refusal| Error::Mechanism(*refusal))?;
+                let (key, leaf) = create(scope, &caller, new, recipients, fresh)?;
                 let material = if request.release {
                     let view = scope.view();
                     let Standing::Holds(access) =
@@ -125,6 +131,7 @@ fn create(
     caller: &Caller,
     new: &NewKey,
     recipients: &[AccountRecord],
+    fresh: &Fresh,
 ) -> Result<(KeyRecord, u64), Error> {
     let owner = &caller.account;
     let mut key = KeyRecord {
@@ -141,12 +148,19 @@ fn create(
         policy: new.policy.clone(),
         releases: 0,
         created: scope.now,
+        traits: KeyTraits {
+            length: (new.algorithm == Algorithm::GenericSecret).then(|| fresh.length()),
+            releasable: new.releasable,
+            origin: fresh.origin,
+            protection: new.protection,
+        },
         mac: [0; 32],
     };
     key.recipients.sort_unstable();
     scope.domain.authenticate_key(&mut key);
     scope.tx.create_key(&key)?;
-    let material = generate_material()?;
+    add_public_key(scope, &key, fresh)?;
+    let material = &fresh.material.bytes;
     let everything = UsagePolicy::default();
     give(
         scope,
@@ -157,6 +171,8 @@ fn create(
         &everything,
         &[(1, material.as_slice())],
     )?;
+    let mut rights = RECIPIENT_RIGHTS.to_vec();
+    rights.retain(|right| *right != Right::Release || new.releasable == Releasable::ByPolicy);
     for recipient in recipients
         .iter()
         .filter(|recipient| recipient.id != owner.id)
@@ -166,7 +182,7 @@ fn create(
             &key,
             owner,
             recipient,
-            &RECIPIENT_RIGHTS,
+            &rights,
             &everything,
             &[(1, material.as_slice())],
         )?;
@@ -175,8 +191,79 @@ fn create(
     scope.detail.key_version = Some(1);
     scope.detail.owner = Some(owner.id);
     scope.detail.grant = None;
-    let leaf = scope.record(Act::KeyCreate)?;
+    let leaf = scope.record(match fresh.origin {
+        Origin::Generated => Act::KeyCreate,
+        Origin::Imported | Origin::Unwrapped | Origin::Derived => Act::KeyImport,
+    })?;
     Ok((key, leaf))
+}
+
+/// Records the public key of a key pair's newest version.
+pub(super) fn add_public_key(
+    scope: &mut Scope<'_>,
+    key: &KeyRecord,
+    fresh: &Fresh,
+) -> Result<(), Error> {
+    let Some(public_key) = &fresh.material.public_key else {
+        return Ok(());
+    };
+    let mut record = PublicKeyRecord {
+        key: key.id,
+        version: key.version,
+        public_key: public_key.clone(),
+        mac: [0; 32],
+    };
+    scope.domain.authenticate_public_key(&mut record);
+    Ok(scope.tx.add_public_key(&record)?)
+}
+
+/// A checked request for one key that comes of an operation.
+#[derive(Clone)]
+pub(crate) struct NewRequest([NewKey; 1]);
+
+impl NewRequest {
+    /// The request for this key, whose material is not to be brought.
+    pub(crate) fn new(new: NewKey) -> Result<Self, Error> {
+        if new.material.is_some() {
+            return Err(Error::Invalid(
+                "The material of this key comes of the operation.".to_owned(),
+            ));
+        }
+        let mut request = CreateKeys {
+            keys: vec![new],
+            release: false,
+        };
+        check(&mut request)?;
+        let keys = <[NewKey; 1]>::try_from(request.keys);
+        keys.map(Self)
+            .map_err(|_| Error::Internal("a request for one key has one"))
+    }
+
+    pub(crate) const fn key(&self) -> &NewKey {
+        &self.0[0]
+    }
+}
+
+/// Makes the key that comes of an operation.
+pub(crate) fn one(
+    scope: &mut Scope<'_>,
+    caller: &Caller,
+    request: &NewRequest,
+    fresh: &Fresh,
+) -> Result<(KeyRecord, u64), Error> {
+    let recipients = recipients(scope, caller, &request.0)?;
+    if recipients
+        .iter()
+        .flatten()
+        .any(|recipient| recipient.id != caller.account.id)
+    {
+        allow(caller, Right::Share, scope.now)?;
+    }
+    let tell = caller.may(May::ManageAccounts);
+    scope.require_room(Counted::Keys, 1, tell)?;
+    scope.require_room(Counted::Bytes, 1, tell)?;
+    let recipients = recipients.first().map(Vec::as_slice).unwrap_or_default();
+    create(scope, caller, request.key(), recipients, fresh)
 }
 
 /// Gives an account a grant: seals the versions' material for it.
@@ -220,11 +307,10 @@ pub(crate) fn give(
 fn recipients(
     scope: &Scope<'_>,
     caller: &Caller,
-    request: &CreateKeys,
+    keys: &[NewKey],
 ) -> Result<Vec<Vec<AccountRecord>>, Error> {
     let view = scope.view();
-    let all = request
-        .keys
+    let all = keys
         .iter()
         .map(|new| {
             let mut recipients = new
@@ -249,7 +335,25 @@ fn check(request: &mut CreateKeys) -> Result<(), Error> {
             "One request creates 1 to {MOST_KEYS_A_REQUEST} keys."
         ));
     }
+    let is_rsa = |new: &&NewKey| {
+        new.material.is_none()
+            && matches!(
+                new.algorithm,
+                Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096
+            )
+    };
+    if request.keys.iter().filter(is_rsa).count() > MOST_RSA_KEYS_A_REQUEST {
+        return invalid(format!(
+            "One request generates at most {MOST_RSA_KEYS_A_REQUEST} RSA keys: they take long to find."
+        ));
+    }
     for new in &mut request.keys {
+        if new.protection == Protection::Hsm {
+            return invalid("This appliance keeps keys in software only.".to_owned());
+        }
+        if new.releasable == Releasable::Never {
+            new.policy.operations_only = true;
+        }
         if new.label.len() > LONGEST_LABEL || new.label.chars().any(char::is_control) {
             return invalid(format!(
                 "A label has at most {LONGEST_LABEL} bytes and no control characters."

@@ -6,6 +6,7 @@
 //! | `create` | new keys |
 //! | `release` | a key's material goes to a client |
 //! | `batch` | the material of many keys goes to a client |
+//! | `fresh` | the material of new keys and versions: generated or brought, before the act |
 //! | `once` | requests that create keys and are made again |
 //! | `preview` | what would be decided, and by which rule |
 //! | `find` | metadata: one key, or lists by label, sender, recipient, state and time |
@@ -16,33 +17,26 @@ mod batch;
 mod change;
 mod create;
 mod find;
+mod fresh;
 mod once;
 mod preview;
-mod release;
+pub(crate) mod release;
 
-pub(crate) use create::give;
+pub(crate) use change::changed_meanwhile;
+pub(crate) use create::{NewRequest, give, one};
+pub(crate) use fresh::Fresh;
+pub(crate) use once::Once;
 
 use strongroom_hsm::Aes256Key;
 use strongroom_wire::key::{Key, Right};
-use zeroize::Zeroizing;
 
 use crate::act::View;
 use crate::error::Error;
 use crate::seal;
 use crate::store::{CopyRecord, GrantRecord, KeyRecord};
 
-/// The length of every algorithm's material, in bytes.
-const MATERIAL: usize = 32;
-
 /// What a recipient or grantee may do where nothing else is said.
 pub(crate) const RECIPIENT_RIGHTS: [Right; 3] = [Right::Release, Right::Decrypt, Right::Verify];
-
-/// New material of a key.
-fn generate_material() -> Result<Zeroizing<Vec<u8>>, Error> {
-    Ok(Zeroizing::new(
-        Zeroizing::new(seal::random::<MATERIAL>()?).to_vec(),
-    ))
-}
 
 /// Seals a version's material for a grant.
 pub(crate) fn seal_copy(
@@ -72,6 +66,11 @@ pub(crate) fn to_wire(view: &View<'_>, key: &KeyRecord, rights: &[Right]) -> Res
     };
     let sees_policy = rights.contains(&Right::Administer);
     let counted = key.policy.max_releases.is_some() || key.releases > 0;
+    let public_key = if key.algorithm.is_pair() && !rights.is_empty() {
+        Some(public_key(view, key, key.version)?.into())
+    } else {
+        None
+    };
     Ok(Key {
         id: key.id,
         algorithm: key.algorithm,
@@ -91,5 +90,19 @@ pub(crate) fn to_wire(view: &View<'_>, key: &KeyRecord, rights: &[Right]) -> Res
         releases: (sees_policy && counted).then_some(key.releases),
         created: key.created,
         rights: rights.to_vec(),
+        length: key.traits.length,
+        releasable: key.traits.releasable,
+        origin: key.traits.origin,
+        protection: key.traits.protection,
+        public_key,
     })
+}
+
+/// The public key of one version of a key pair, its record checked.
+pub(crate) fn public_key(view: &View<'_>, key: &KeyRecord, version: u32) -> Result<Vec<u8>, Error> {
+    let record = view
+        .snapshot
+        .public_key(key.id, version)?
+        .ok_or(Error::Integrity("public key"))?;
+    Ok(view.domain.check_public_key(record)?.public_key)
 }

@@ -4,8 +4,9 @@
 //! that made it and to everything that it asked for. Made again, it is answered as of now: from the keys' present records, and where it asked
 //! for their material, by another release, which leaves a leaf of its own and is refused where states and grants have changed since.
 
+use serde::Serialize;
 use strongroom_wire::id::IdempotencyKey;
-use strongroom_wire::key::{CreateKeys, CreatedKey, REMEMBERED_FOR, Right};
+use strongroom_wire::key::{CreatedKey, REMEMBERED_FOR, Right};
 
 use super::access;
 use super::create::allow;
@@ -16,16 +17,17 @@ use crate::seal;
 use crate::store::{CreatedThen, RequestRecord};
 
 /// A request and the name that its client gave it.
-pub(super) struct Once {
+#[derive(Clone)]
+pub(crate) struct Once {
     idempotency_key: IdempotencyKey,
     digest: [u8; 32],
 }
 
 impl Once {
     /// The name of this request, which has been checked.
-    pub(super) fn new(
+    pub(crate) fn new(
         idempotency_key: IdempotencyKey,
-        request: &CreateKeys,
+        request: &impl Serialize,
     ) -> Result<Self, Error> {
         let bytes =
             serde_json::to_vec(request).map_err(|_| Error::Internal("a request has no digest"))?;
@@ -36,7 +38,7 @@ impl Once {
     }
 
     /// The keys that the caller's request created before, if it was made before.
-    pub(super) fn repeat(
+    pub(crate) fn repeat(
         &self,
         scope: &mut Scope<'_>,
         caller: &Caller,
@@ -83,7 +85,7 @@ impl Once {
     }
 
     /// Remembers that the caller's request created these.
-    pub(super) fn remember(
+    pub(crate) fn remember(
         &self,
         scope: &mut Scope<'_>,
         caller: &Caller,

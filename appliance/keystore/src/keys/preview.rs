@@ -142,7 +142,16 @@ fn obstacle(
         }
     };
     let is_use = !matches!(right, Right::Share | Right::Destroy | Right::Administer);
-    if is_use && let Err(error) = access.check_state(account.id == key.owner) {
+    let protects = matches!(
+        right,
+        Right::Encrypt | Right::Sign | Right::Wrap | Right::Derive
+    );
+    let allowed = if protects {
+        access.check_protects()
+    } else {
+        access.check_state(account.id == key.owner)
+    };
+    if is_use && let Err(error) = allowed {
         return Ok(Err((error.code(), "key:state")));
     }
     Ok(Ok(access))

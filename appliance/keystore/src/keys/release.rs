@@ -55,6 +55,8 @@ pub(super) fn release(
     if version == 0 || version > access.key.version {
         return Err(Error::NoSuchVersion(version));
     }
+    // Its policy says so too. Whatever that came to say, this holds.
+    access.require_releasable()?;
     let material = access.open(&scope.view(), version)?;
     let wrapped = caller
         .transport
@@ -81,7 +83,11 @@ pub(super) fn release(
 }
 
 /// Counts the release where a policy limits them. What no policy limits is not counted: the audit tree has it.
-fn count(scope: &mut Scope<'_>, caller: &Caller, access: &mut Access) -> Result<(), Error> {
+pub(crate) fn count(
+    scope: &mut Scope<'_>,
+    caller: &Caller,
+    access: &mut Access,
+) -> Result<(), Error> {
     let of_all = [&access.key.policy, &caller.policy.usage];
     if of_all.iter().any(|policy| policy.max_releases.is_some()) {
         access.key.releases += 1;

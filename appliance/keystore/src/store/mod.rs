@@ -223,6 +223,8 @@ pub trait WriteCredentials {
 pub trait ReadKeys {
     /// The key with this identifier.
     fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError>;
+    /// The public key of one version of a key pair.
+    fn public_key(&self, key: KeyId, version: u32) -> Result<Option<PublicKeyRecord>, StoreError>;
     /// Keys to which one of `holders` has a grant, the newest first.
     fn find_keys(
         &self,
@@ -235,6 +237,8 @@ pub trait ReadKeys {
 pub trait WriteKeys {
     /// A new key.
     fn create_key(&mut self, key: &KeyRecord) -> Result<(), StoreError>;
+    /// The public key of a version of a key pair.
+    fn add_public_key(&mut self, key: &PublicKeyRecord) -> Result<(), StoreError>;
     /// A key's state, version, usage policy and count of releases, as they stand in the record.
     fn update_key(&mut self, key: &KeyRecord) -> Result<(), StoreError>;
     /// Every copy of the key is overwritten and deleted, and the record says `destroyed`.

@@ -2,7 +2,9 @@
 
 use strongroom_wire::account::{AccountKind, AccountState, Membership, Role};
 use strongroom_wire::certificate::CertificateNameKind;
-use strongroom_wire::key::{Algorithm, GrantState, KeyState, Right};
+use strongroom_wire::key::{
+    Algorithm, GrantState, KeyState, Origin, Protection, Releasable, Right,
+};
 use strongroom_wire::session::SignInStrength;
 
 use super::records::CredentialKind;
@@ -66,7 +68,43 @@ numbers!(
     algorithm_number,
     algorithm_from,
     Aes256 = 1,
-    HmacSha256 = 2
+    HmacSha256 = 2,
+    Aes128 = 3,
+    Aes192 = 4,
+    GenericSecret = 5,
+    Rsa2048 = 10,
+    Rsa3072 = 11,
+    Rsa4096 = 12,
+    EcP256 = 20,
+    EcP384 = 21,
+    EcP521 = 22,
+    Ed25519 = 30,
+    X25519 = 31,
+    MlDsa65 = 40,
+    MlKem768 = 41,
+);
+numbers!(
+    Releasable,
+    releasable_number,
+    releasable_from,
+    ByPolicy = 1,
+    Never = 2,
+);
+numbers!(
+    Origin,
+    origin_number,
+    origin_from,
+    Generated = 1,
+    Imported = 2,
+    Unwrapped = 3,
+    Derived = 4,
+);
+numbers!(
+    Protection,
+    protection_number,
+    protection_from,
+    Software = 1,
+    Hsm = 2,
 );
 numbers!(
     KeyState,

@@ -291,11 +291,11 @@ fn days_from(bits: u8) -> Read<Vec<Weekday>> {
 mod tests {
     use proptest::prelude::*;
     use strongroom_wire::id::{AccountId, KeyId};
-    use strongroom_wire::key::{Algorithm, KeyState};
+    use strongroom_wire::key::{Algorithm, KeyState, Releasable};
 
     use super::*;
     use crate::policy::tests::any_policy;
-    use crate::store::KeyRecord;
+    use crate::store::{KeyRecord, KeyTraits};
 
     proptest! {
         #[test]
@@ -373,6 +373,7 @@ mod tests {
             },
             releases: 0,
             created: now,
+            traits: KeyTraits::default(),
             mac: [0; 32],
         };
         // An array of 17 elements that ends with the moment of its creation.
@@ -386,5 +387,13 @@ mod tests {
             after.get(before.len() + 1..),
             restrictions(&key.policy).as_deref()
         );
+        // What is settled at the creation makes 22 elements of it, with restrictions or without.
+        key.traits.releasable = Releasable::Never;
+        let settled = key.canonical();
+        assert_eq!((settled[0], settled.last()), (0x96, Some(&1)));
+        key.policy.operations_only = false;
+        assert_eq!(key.canonical()[0], 0x96);
+        key.policy.max_releases = None;
+        assert_ne!(key.canonical(), settled);
     }
 }

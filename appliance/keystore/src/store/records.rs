@@ -2,21 +2,25 @@
 //!
 //! A record with a `mac` is covered by it; one with a `sealed` value is its associated data. What neither covers decides nothing.
 
+mod keys;
+
 use strongroom_audit::Leaf;
 use strongroom_wire::account::{AccountKind, AccountState, Membership, Role};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
-use strongroom_wire::key::{Algorithm, GrantState, KeyState, Right, UsagePolicy};
+use strongroom_wire::key::{GrantState, KeyState, Right, UsagePolicy};
 use strongroom_wire::policy::DomainPolicy;
 use strongroom_wire::session::SignInStrength;
 
 use super::numbers::{
-    account_state_number, algorithm_number, credential_number, grant_state_number,
-    key_state_number, kind_number, membership_number, rights_bits, roles_bits, strength_number,
+    account_state_number, algorithm_number, credential_number, grant_state_number, kind_number,
+    membership_number, rights_bits, roles_bits, strength_number,
 };
 use super::{policies, settings};
 use crate::canonical::Canonical;
 use crate::domains::DomainSettings;
+
+pub use keys::{KeyRecord, KeyTraits, PublicKeyRecord};
 
 /// The number of a domain in one store.
 pub type DomainNumber = u32;
@@ -344,63 +348,6 @@ impl SessionRecord {
             .bytes(self.id.as_bytes())
             .time(self.seen)
             .text(&self.seen_from)
-            .finish()
-    }
-}
-
-/// A key, over all its versions. Its material stands in the grants' copies only.
-#[derive(Debug, Clone)]
-pub struct KeyRecord {
-    /// Its identifier.
-    pub id: KeyId,
-    /// Its domain.
-    pub domain: DomainNumber,
-    /// Who owns it.
-    pub owner: AccountId,
-    /// Who created it.
-    pub sender: AccountId,
-    /// The recipients recorded when it was created, sorted.
-    pub recipients: Vec<AccountId>,
-    /// What it is for.
-    pub algorithm: Algorithm,
-    /// Its state.
-    pub state: KeyState,
-    /// The name for people.
-    pub label: String,
-    /// The media type of what it protects.
-    pub content_type: Option<String>,
-    /// The newest version; the first is 1.
-    pub version: u32,
-    /// Its usage policy.
-    pub policy: UsagePolicy,
-    /// How often it has been released; counted where the policy limits it.
-    pub releases: u64,
-    /// When it was created.
-    pub created: Timestamp,
-    /// HMAC over the rest.
-    pub mac: [u8; 32],
-}
-
-impl KeyRecord {
-    /// What the MAC covers.
-    #[must_use]
-    pub fn canonical(&self) -> Vec<u8> {
-        let restrictions = policies::restrictions(&self.policy);
-        Canonical::new("key", 15 + u64::from(restrictions.is_some()))
-            .bytes(self.id.as_bytes())
-            .uint(self.domain.into())
-            .bytes(self.owner.as_bytes())
-            .bytes(self.sender.as_bytes())
-            .accounts(&self.recipients)
-            .uint(algorithm_number(self.algorithm).into())
-            .uint(key_state_number(self.state).into())
-            .text(&self.label)
-            .optional_text(self.content_type.as_deref())
-            .uint(self.version.into())
-            .policy(&self.policy)
-            .uint(self.releases)
-            .time(self.created)
-            .where_present(restrictions.as_deref())
             .finish()
     }
 }

@@ -19,9 +19,7 @@ use strongroom_session::{OsRng, Suite, TransportKey};
 use strongroom_wire::account::{AccountKind, CreateAccount, FinishEnrolment, Role, StartEnrolment};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{
-    Algorithm, CreateKeys, KeyState, Material, NewKey, ReleaseKey, UsagePolicy,
-};
+use strongroom_wire::key::{Algorithm, CreateKeys, Material, NewKey, ReleaseKey, UsagePolicy};
 use strongroom_wire::session::{
     FinishSignIn, SignInFinished, SignedIn, StartSignIn, StartStepUp, SteppedUp,
 };
@@ -235,12 +233,9 @@ impl Person {
 
 pub(crate) fn new_key(label: &str) -> NewKey {
     NewKey {
-        algorithm: Algorithm::Aes256,
         label: label.to_owned(),
         content_type: Some("application/pdf".to_owned()),
-        recipients: Vec::new(),
-        policy: UsagePolicy::default(),
-        state: KeyState::Active,
+        ..NewKey::new(Algorithm::Aes256)
     }
 }
 

@@ -26,6 +26,7 @@ mod house;
 mod identities;
 mod keys;
 mod log;
+mod operations;
 mod pairing;
 mod policies;
 mod previews;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         directories::TRIALS,
         keys::TRIALS,
         log::TRIALS,
+        operations::TRIALS,
         pairing::TRIALS,
         policies::TRIALS,
         previews::TRIALS,

@@ -103,9 +103,11 @@ async fn admitted(request: &mut ServiceRequest) -> Result<String, Failure> {
 
 async fn read_body(request: &mut ServiceRequest) -> Result<web::Bytes, Failure> {
     let limits = data::<BodyLimits>(request)?;
-    let many_keys = *request.method() == Method::POST
-        && matches!(request.path(), "/v1/keys" | "/v1/keys/release");
-    let limit = limits.of(many_keys);
+    let path = request.path();
+    let large = *request.method() == Method::POST
+        && (matches!(path, "/v1/keys" | "/v1/keys/release")
+            || (path.starts_with("/v1/keys/") && path.ends_with("/operations")));
+    let limit = limits.of(large);
     let payload = request
         .extract::<web::Payload>()
         .await

@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub(crate) struct Limits {
     /// The largest request body in bytes.
     pub(crate) body: usize,
-    /// The largest body of `POST /v1/keys` in bytes.
+    /// The largest body of requests that list many keys or bring data to work on, in bytes.
     pub(crate) keys_body: usize,
     /// Failures in a row before one account is slowed down.
     pub(crate) account_failures: NonZeroU32,

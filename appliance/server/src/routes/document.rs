@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use actix_web::App;
 use strongroom_wire::audit::Act;
+use strongroom_wire::operation::Mechanism;
 use strongroom_wire::problem::{Code, MEDIA_TYPE, Problem};
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
@@ -41,6 +42,7 @@ const SESSION: &str = "session";
         (name = "directories", description = "Directories that manage accounts by SCIM 2.0, which describes itself under `/scim/v2`."),
         (name = "groups", description = "Members of groups."),
         (name = "keys", description = "Keys and their material."),
+        (name = "operations", description = "The appliance uses a key for a client, which never receives its material."),
         (name = "grants", description = "Who has a key."),
         (name = "policies", description = "Usage policies of the domain, of keys and of grants; what they decide."),
         (name = "rotation", description = "New versions of the master KEK and of account KEKs."),
@@ -121,6 +123,13 @@ fn whole() -> OpenApi {
         (
             Act::name(),
             Act::ALL.iter().map(|act| act.as_str()).collect(),
+        ),
+        (
+            Mechanism::name(),
+            Mechanism::ALL
+                .iter()
+                .map(|mechanism| mechanism.as_str())
+                .collect(),
         ),
     ] {
         if let Some(RefOr::T(Schema::Object(schema))) = components.schemas.get_mut(&*name) {
@@ -281,7 +290,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 94);
+        assert_eq!(identifiers.len(), 97);
         let expected = [
             "get /metrics",
             "get /pair",

@@ -20,6 +20,7 @@ mod keys;
 mod metrics;
 mod oidc;
 mod openapi;
+mod operations;
 mod pairings;
 mod policies;
 mod recoveries;
@@ -132,6 +133,9 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         .service(keys::release)
         .service(keys::create)
         .service(batch::release)
+        .service(operations::operate)
+        .service(operations::operate_many)
+        .service(operations::public_key)
         .service(keys::list)
         .service(keys::show)
         .service(keys::destroy)

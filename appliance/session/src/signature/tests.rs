@@ -201,6 +201,17 @@ fn the_transport_key_follows_from_secret_and_both_nonces() {
 }
 
 #[test]
+fn the_import_key_follows_from_the_secret_alone() {
+    // Computed by: openssl kdf -keylen 32 -kdfopt digest:SHA512 -kdfopt hexkey:0707… -kdfopt info:strongroom/v1/import-transport-key HKDF
+    assert_eq!(
+        hex::encode(secret().import_key().as_bytes()),
+        "930f537193a093a7238f7939632741dff92c2ff3274eda6fa4cbc4c6f818b231"
+    );
+    let other = AccountSecret::from_bytes([8; 32]).import_key();
+    assert_ne!(other.as_bytes(), secret().import_key().as_bytes());
+}
+
+#[test]
 fn secrets_are_written_and_read_and_not_shown() {
     let text = secret().to_text();
     assert_eq!(text.len(), 43);

@@ -1,5 +1,6 @@
 //! `keys`.
 
+mod material;
 mod policy;
 mod text;
 
@@ -14,7 +15,7 @@ use strongroom_client::{ClientError, Session, object};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
-    Algorithm, ChangedKey, Key, KeyPage, KeyQuery, KeyState, NewKey, Right, ShareKey,
+    Algorithm, ChangedKey, Key, KeyPage, KeyQuery, KeyState, NewKey, Releasable, Right, ShareKey,
 };
 use strongroom_wire::problem::Code;
 
@@ -50,6 +51,10 @@ pub(crate) enum Command {
     },
     /// Have the appliance make a key.
     Create(Create),
+    /// Bring an existing key.
+    Import(material::Import),
+    /// Write the public key of a key pair, in PEM.
+    Public(material::Public),
     /// Give an account the key.
     Share(Share),
     /// Take the key back from an account.
@@ -127,8 +132,14 @@ pub(crate) struct Create {
     #[arg(long, default_value = "")]
     label: String,
     /// What it is for.
-    #[arg(long, default_value = "aes-256", value_parser = PossibleValuesParser::new(["aes-256", "hmac-sha-256"]).try_map(|text| spelt::<Algorithm>(&text)))]
+    #[arg(long, default_value = "aes-256", value_parser = algorithm_parser())]
     algorithm: Algorithm,
+    /// The length of a generic secret, in bytes [default: 32].
+    #[arg(long, value_name = "BYTES")]
+    length: Option<u16>,
+    /// Never give its material to anybody: the appliance uses it for those who may. This cannot be changed later.
+    #[arg(long)]
+    no_release: bool,
     /// Who receives it, besides oneself; may be given several times.
     #[arg(long, value_name = "ACCOUNT", value_delimiter = ',')]
     to: Vec<String>,
@@ -157,12 +168,28 @@ pub(crate) struct Share {
     policy: Policy,
 }
 
+/// What a key may be for.
+fn algorithm_parser() -> impl clap::builder::TypedValueParser<Value = Algorithm> {
+    let names = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str());
+    PossibleValuesParser::new(names).try_map(|text| spelt::<Algorithm>(&text))
+}
+
+const fn releasable(no_release: bool) -> Releasable {
+    if no_release {
+        Releasable::Never
+    } else {
+        Releasable::ByPolicy
+    }
+}
+
 impl Command {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context),
             Self::Show { key } => show(context, &key),
             Self::Create(create) => create.run(context),
+            Self::Import(import) => import.run(context),
+            Self::Public(public) => public.run(context),
             Self::Share(share) => share.run(context),
             Self::Revoke { key, from } => revoke(context, &key, &from),
             Self::Rotate { key } => change(context, &key, Session::rotate, |key| {
@@ -230,12 +257,13 @@ impl Create {
             KeyState::Active
         };
         let created = session.create_keys(vec![NewKey {
-            algorithm: self.algorithm,
             label: self.label,
-            content_type: None,
             recipients: self.to.iter().map(|name| account_name(name)).collect(),
             policy: self.policy.into_wire(),
             state,
+            length: self.length,
+            releasable: releasable(self.no_release),
+            ..NewKey::new(self.algorithm)
         }]);
         for created in created.map_err(here)? {
             context
@@ -362,7 +390,7 @@ fn confirm(key: &Key) -> Result<(), Failure> {
 }
 
 /// The key that is named: by its identifier, or by the path of an object it protects.
-fn identify(text: &str) -> Result<KeyId, Failure> {
+pub(crate) fn identify(text: &str) -> Result<KeyId, Failure> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
@@ -376,7 +404,7 @@ fn identify(text: &str) -> Result<KeyId, Failure> {
     Ok(object.header().key())
 }
 
-fn here(error: ClientError) -> Failure {
+pub(crate) fn here(error: ClientError) -> Failure {
     elsewhere(error, HINT)
 }
 

@@ -7,6 +7,7 @@
 //! | `objects` | `protect` and `open` |
 //! | `mail` | `mail`: a filter for mail programs |
 //! | `messages` | `message seal` and `message open` |
+//! | `signatures` | `sign` and `verify` |
 //! | `recovery` | `recover`, `recovery` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation` | one command group each |
@@ -46,6 +47,7 @@ mod rotation;
 mod second_factor;
 mod sessions;
 mod sign_in;
+mod signatures;
 mod step_up;
 #[cfg(test)]
 mod tests;
@@ -124,6 +126,10 @@ enum Command {
     /// Seal and open messages: what fits into memory, in one envelope.
     #[command(subcommand)]
     Message(messages::Command),
+    /// Have the appliance sign a file with a key, which stays there.
+    Sign(signatures::Sign),
+    /// Verify a signature, with the key's public key.
+    Verify(signatures::Verify),
     /// Look after keys.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -242,6 +248,8 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Open(open) => open.run(&context),
         Command::Mail(command) => command.run(&context),
         Command::Message(command) => command.run(&context),
+        Command::Sign(sign) => sign.run(&context),
+        Command::Verify(verify) => verify.run(&context),
         Command::Keys(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Sessions(command) => command.run(&context),

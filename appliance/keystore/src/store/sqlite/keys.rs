@@ -4,15 +4,18 @@ use rusqlite::{Row, ToSql, params};
 use strongroom_wire::id::{AccountId, KeyId};
 
 use super::rows::{
-    Rows, all, array, count, millis, number, numbered, one, pack, policy, time, unpack,
+    Rows, all, array, count, millis, number, numbered, one, optional_number, pack, policy, time,
+    unpack,
 };
 use crate::store::{
-    KeyFilter, KeyRecord, ReadKeys, StoreError, WriteKeys, algorithm_from, algorithm_number,
-    key_state_from, key_state_number, policies,
+    KeyFilter, KeyRecord, KeyTraits, PublicKeyRecord, ReadKeys, StoreError, WriteKeys,
+    algorithm_from, algorithm_number, key_state_from, key_state_number, origin_from, origin_number,
+    policies, protection_from, protection_number, releasable_from, releasable_number,
 };
 
 const COLUMNS: &str = "k.id, k.domain, k.owner, k.sender, k.recipients, k.algorithm, k.state, k.label, k.content_type, \
-     k.version, k.not_before, k.not_after, k.max_releases, k.restrictions, k.releases, k.created, k.mac";
+     k.version, k.not_before, k.not_after, k.max_releases, k.restrictions, k.releases, k.created, k.length, k.releasable, \
+     k.origin, k.protection, k.mac";
 
 impl ReadKeys for Rows<'_> {
     fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -22,6 +25,27 @@ impl ReadKeys for Rows<'_> {
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM keys k WHERE k.id = ?1"))?,
             [id.as_bytes()],
             key,
+        )
+    }
+
+    fn public_key(&self, key: KeyId, version: u32) -> Result<Option<PublicKeyRecord>, StoreError> {
+        const WHAT: &str = "public key";
+        one(
+            &mut self.connection().prepare_cached(
+                "SELECT key, version, public_key, mac FROM public_keys WHERE key = ?1 AND version = ?2",
+            )?,
+            params![key.as_bytes(), version],
+            |row| {
+                let public_key = row.get_ref("public_key")?.as_blob();
+                Ok(PublicKeyRecord {
+                    key: KeyId::from_bytes(array(row, "key", WHAT)?),
+                    version: number(row, "version", WHAT)?,
+                    public_key: public_key
+                        .map_err(|_| StoreError::MalformedRow(WHAT))?
+                        .to_vec(),
+                    mac: array(row, "mac", WHAT)?,
+                })
+            },
         )
     }
 
@@ -52,8 +76,9 @@ impl WriteKeys for Rows<'_> {
         self.connection()
             .prepare_cached(
                 "INSERT INTO keys (id, domain, owner, sender, recipients, algorithm, state, label, content_type,
-                 version, not_before, not_after, max_releases, restrictions, releases, created, mac)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                 version, not_before, not_after, max_releases, restrictions, releases, created, length,
+                 releasable, origin, protection, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
             )?
             .execute(params![
                 key.id.as_bytes(),
@@ -72,6 +97,10 @@ impl WriteKeys for Rows<'_> {
                 policies::restrictions(&key.policy),
                 count(key.releases),
                 millis(key.created),
+                key.traits.length,
+                releasable_number(key.traits.releasable),
+                origin_number(key.traits.origin),
+                protection_number(key.traits.protection),
                 key.mac,
             ])?;
         let mut insert = self
@@ -80,6 +109,20 @@ impl WriteKeys for Rows<'_> {
         for recipient in &key.recipients {
             insert.execute(params![recipient.as_bytes(), key.id.as_bytes()])?;
         }
+        Ok(())
+    }
+
+    fn add_public_key(&mut self, key: &PublicKeyRecord) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO public_keys (key, version, public_key, mac) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                key.key.as_bytes(),
+                key.version,
+                key.public_key,
+                key.mac
+            ])?;
         Ok(())
     }
 
@@ -179,6 +222,14 @@ fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
         policy: policy(row, WHAT)?,
         releases: number(row, "releases", WHAT)?,
         created: time(row, "created", WHAT)?,
+        traits: KeyTraits {
+            length: optional_number(row, "length", WHAT)?
+                .map(|length| u16::try_from(length).map_err(|_| StoreError::MalformedRow(WHAT)))
+                .transpose()?,
+            releasable: numbered(row, "releasable", releasable_from, WHAT)?,
+            origin: numbered(row, "origin", origin_from, WHAT)?,
+            protection: numbered(row, "protection", protection_from, WHAT)?,
+        },
         mac: array(row, "mac", WHAT)?,
     })
 }

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0009_domains.sql"),
     include_str!("schema/0010_idempotency.sql"),
     include_str!("schema/0011_directories.sql"),
+    include_str!("schema/0012_key_pairs.sql"),
 ];
 
 /// The newest schema that this version knows.

@@ -106,7 +106,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use strongroom_wire::id::{AccountId, KeyId};
-    use strongroom_wire::key::{Algorithm, KeyState, UsagePolicy};
+    use strongroom_wire::key::{Algorithm, KeyState, Origin, Protection, Releasable, UsagePolicy};
 
     use super::*;
 
@@ -129,6 +129,11 @@ mod tests {
             releases: Some(3),
             created: "2026-11-27T18:00:00Z".parse().unwrap(),
             rights: vec![Right::Release, Right::Administer],
+            length: None,
+            releasable: Releasable::ByPolicy,
+            origin: Origin::Generated,
+            protection: Protection::Software,
+            public_key: None,
         }
     }
 

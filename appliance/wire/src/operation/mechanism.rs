@@ -1,0 +1,159 @@
+//! How keys are used.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::key::Algorithm;
+
+macro_rules! mechanisms {
+    ($( $(#[$doc:meta])* $name:ident = $text:literal; )*) => {
+        /// How a key is used.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        pub enum Mechanism {
+            $( $(#[$doc])* #[serde(rename = $text)] $name, )*
+        }
+
+        impl Mechanism {
+            /// Every mechanism.
+            pub const ALL: &'static [Self] = &[$( Self::$name, )*];
+
+            /// Its name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$name => $text, )* }
+            }
+        }
+    };
+}
+
+mechanisms! {
+    /// ECDSA (FIPS 186-5) of a digest that the caller has made: always `prehashed`. Of a digest longer than the curve's order its leftmost bits
+    /// count, as FIPS 186-5 section 6.4.1 says.
+    Ecdsa = "ecdsa";
+    /// ECDSA with SHA-256.
+    EcdsaSha256 = "ecdsa-sha-256";
+    /// ECDSA with SHA-384.
+    EcdsaSha384 = "ecdsa-sha-384";
+    /// ECDSA with SHA-512.
+    EcdsaSha512 = "ecdsa-sha-512";
+    /// Ed25519 (RFC 8032), of the message itself.
+    Ed25519 = "ed25519";
+    /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with SHA-256.
+    RsaPkcs1Sha256 = "rsa-pkcs1-sha-256";
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RsaPkcs1Sha384 = "rsa-pkcs1-sha-384";
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RsaPkcs1Sha512 = "rsa-pkcs1-sha-512";
+    /// RSASSA-PSS (RFC 8017 section 8.1) with SHA-256, MGF1 with the same, and a salt of 32 bytes.
+    RsaPssSha256 = "rsa-pss-sha-256";
+    /// RSASSA-PSS with SHA-384, MGF1 with the same, and a salt of 48 bytes.
+    RsaPssSha384 = "rsa-pss-sha-384";
+    /// RSASSA-PSS with SHA-512, MGF1 with the same, and a salt of 64 bytes.
+    RsaPssSha512 = "rsa-pss-sha-512";
+    /// ML-DSA-65 (FIPS 204), of the message itself, with an empty context.
+    MlDsa65 = "ml-dsa-65";
+    /// HMAC (RFC 2104) with SHA-256.
+    HmacSha256 = "hmac-sha-256";
+    /// HMAC with SHA-384.
+    HmacSha384 = "hmac-sha-384";
+    /// HMAC with SHA-512.
+    HmacSha512 = "hmac-sha-512";
+    /// CMAC with AES (NIST SP 800-38B).
+    AesCmac = "aes-cmac";
+    /// AES-GCM (NIST SP 800-38D) with a nonce of 12 bytes and a tag of 16, which follows the ciphertext. Where the caller gives no nonce the
+    /// appliance draws it; one key makes at most 2^32 ciphertexts so (section 8.3).
+    AesGcm = "aes-gcm";
+    /// AES-CBC (NIST SP 800-38A) of whole blocks. Nothing tells of an alteration.
+    AesCbc = "aes-cbc";
+    /// AES-CBC with the padding of PKCS #7 (RFC 5652 section 6.3). Nothing tells of an alteration.
+    AesCbcPad = "aes-cbc-pad";
+    /// AES-CTR with a first counter block of 16 bytes. Nothing tells of an alteration, and a counter block that comes twice reveals what it
+    /// protects.
+    AesCtr = "aes-ctr";
+    /// AES-ECB of whole blocks: equal blocks are seen to be equal. For applications that build on it.
+    AesEcb = "aes-ecb";
+    /// RSAES-OAEP (RFC 8017 section 7.1) with SHA-1 and MGF1 with SHA-1, as many applications have it.
+    RsaOaepSha1 = "rsa-oaep-sha-1";
+    /// RSAES-OAEP with SHA-256 and MGF1 with the same.
+    RsaOaepSha256 = "rsa-oaep-sha-256";
+    /// RSAES-OAEP with SHA-384 and MGF1 with the same.
+    RsaOaepSha384 = "rsa-oaep-sha-384";
+    /// RSAES-OAEP with SHA-512 and MGF1 with the same.
+    RsaOaepSha512 = "rsa-oaep-sha-512";
+    /// RSAES-PKCS1-v1_5 (RFC 8017 section 7.2). Whoever may have chosen ciphertexts decrypted can decrypt and sign: for applications that have
+    /// nothing else.
+    RsaPkcs1 = "rsa-pkcs1";
+    /// AES-KW (RFC 3394): of material whose length is a multiple of 8 bytes.
+    AesKw = "aes-kw";
+    /// AES-KWP (RFC 5649).
+    AesKwp = "aes-kwp";
+    /// Elliptic-curve Diffie-Hellman: on the P curves the x-coordinate (NIST SP 800-56A section 5.7.1.2), or X25519 (RFC 7748).
+    Ecdh = "ecdh";
+    /// ML-KEM-768 (FIPS 203).
+    MlKem768 = "ml-kem-768";
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Mechanism {
+    /// Whether it works with keys for this.
+    #[must_use]
+    pub const fn suits(self, algorithm: Algorithm) -> bool {
+        use Algorithm as Key;
+        match self {
+            Self::Ecdsa | Self::EcdsaSha256 | Self::EcdsaSha384 | Self::EcdsaSha512 => {
+                matches!(algorithm, Key::EcP256 | Key::EcP384 | Key::EcP521)
+            }
+            Self::Ecdh => matches!(
+                algorithm,
+                Key::EcP256 | Key::EcP384 | Key::EcP521 | Key::X25519
+            ),
+            Self::Ed25519 => matches!(algorithm, Key::Ed25519),
+            Self::RsaPkcs1Sha256
+            | Self::RsaPkcs1Sha384
+            | Self::RsaPkcs1Sha512
+            | Self::RsaPssSha256
+            | Self::RsaPssSha384
+            | Self::RsaPssSha512
+            | Self::RsaOaepSha1
+            | Self::RsaOaepSha256
+            | Self::RsaOaepSha384
+            | Self::RsaOaepSha512
+            | Self::RsaPkcs1 => matches!(algorithm, Key::Rsa2048 | Key::Rsa3072 | Key::Rsa4096),
+            Self::MlDsa65 => matches!(algorithm, Key::MlDsa65),
+            Self::MlKem768 => matches!(algorithm, Key::MlKem768),
+            Self::HmacSha256 => matches!(algorithm, Key::HmacSha256 | Key::GenericSecret),
+            Self::HmacSha384 | Self::HmacSha512 => matches!(algorithm, Key::GenericSecret),
+            Self::AesCmac
+            | Self::AesGcm
+            | Self::AesCbc
+            | Self::AesCbcPad
+            | Self::AesCtr
+            | Self::AesEcb
+            | Self::AesKw
+            | Self::AesKwp => matches!(algorithm, Key::Aes128 | Key::Aes192 | Key::Aes256),
+        }
+    }
+
+    /// What a key for this signs with where nothing else is said.
+    #[must_use]
+    pub const fn of_signatures(algorithm: Algorithm) -> Option<Self> {
+        match algorithm {
+            Algorithm::EcP256 => Some(Self::EcdsaSha256),
+            Algorithm::EcP384 => Some(Self::EcdsaSha384),
+            Algorithm::EcP521 => Some(Self::EcdsaSha512),
+            Algorithm::Ed25519 => Some(Self::Ed25519),
+            Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 => {
+                Some(Self::RsaPkcs1Sha256)
+            }
+            Algorithm::MlDsa65 => Some(Self::MlDsa65),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What is done here with public keys, and with messages before they are signed.
+
+use aws_lc_rs::digest::{Context, Digest, SHA256, SHA384, SHA512};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use strongroom_mechanisms::encrypt;
+use strongroom_mechanisms::sign::{self, Signed};
+use strongroom_wire::id::KeyId;
+use strongroom_wire::key::Algorithm;
+use strongroom_wire::operation::{Mechanism, SignatureEncoding};
+use zeroize::Zeroizing;
+
+use crate::ClientError;
+
+/// How a message is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signing {
+    /// By which mechanism.
+    pub mechanism: Mechanism,
+    /// How an ECDSA signature is written: DER, as OpenSSL and X.509 have it, or the fixed length of PKCS #11 and JWS.
+    pub encoding: SignatureEncoding,
+}
+
+impl Signing {
+    /// As keys for this algorithm sign where nothing else is said, with ECDSA signatures in DER.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when such keys do not sign.
+    pub fn new(algorithm: Algorithm) -> Result<Self, ClientError> {
+        let mechanism = Mechanism::of_signatures(algorithm).ok_or_else(|| {
+            ClientError::Setup(format!("keys for {} do not sign", algorithm.as_str()))
+        })?;
+        Ok(Self {
+            mechanism,
+            encoding: SignatureEncoding::Der,
+        })
+    }
+
+    /// Whether the mechanism signs a digest of the message, so that the message itself need not be sent.
+    #[must_use]
+    pub fn takes_digest(self) -> bool {
+        hash_of(self.mechanism).is_some()
+    }
+}
+
+/// The hash function of a message that is signed as it comes in.
+pub struct Hashing(Option<Context>);
+
+impl Hashing {
+    /// For this mechanism.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when it signs messages whole, or digests of which it does not know the hash function.
+    pub fn new(mechanism: Mechanism) -> Result<Self, ClientError> {
+        let hash = hash_of(mechanism).ok_or_else(|| {
+            ClientError::Setup(format!("{mechanism} does not sign the digest of a message"))
+        })?;
+        Ok(Self(Some(Context::new(hash))))
+    }
+
+    /// Takes the message's next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        if let Some(context) = &mut self.0 {
+            context.update(bytes);
+        }
+    }
+
+    /// The digest.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
+        let digest = self.0.take().map(Context::finish);
+        digest.map_or_else(Vec::new, |digest: Digest| digest.as_ref().to_vec())
+    }
+}
+
+const fn hash_of(mechanism: Mechanism) -> Option<&'static aws_lc_rs::digest::Algorithm> {
+    match mechanism {
+        Mechanism::EcdsaSha256 | Mechanism::RsaPkcs1Sha256 | Mechanism::RsaPssSha256 => {
+            Some(&SHA256)
+        }
+        Mechanism::EcdsaSha384 | Mechanism::RsaPkcs1Sha384 | Mechanism::RsaPssSha384 => {
+            Some(&SHA384)
+        }
+        Mechanism::EcdsaSha512 | Mechanism::RsaPkcs1Sha512 | Mechanism::RsaPssSha512 => {
+            Some(&SHA512)
+        }
+        _ => None,
+    }
+}
+
+/// A signature that the appliance made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The signature.
+    pub bytes: Vec<u8>,
+    /// The version of the key that made it.
+    pub version: u32,
+    /// The index of the leaf in the audit log.
+    pub leaf: u64,
+}
+
+/// The public key of one version of a key pair. What it can do, it does here, without the appliance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    /// The key.
+    pub key: KeyId,
+    /// The version.
+    pub version: u32,
+    /// What it is for.
+    pub algorithm: Algorithm,
+    /// `SubjectPublicKeyInfo` (RFC 5280) in DER: what OpenSSL calls a public key.
+    pub der: Vec<u8>,
+}
+
+impl PublicKey {
+    /// Whether this is the key's signature of the message.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when the mechanism is none for this key, or the public key is none.
+    pub fn verify(
+        &self,
+        signing: Signing,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, ClientError> {
+        self.check(signing, message, false, signature)
+    }
+
+    /// The same of a message's digest.
+    ///
+    /// # Errors
+    /// As [`Self::verify`], and when the digest has not the length of the hash function's.
+    pub fn verify_digest(
+        &self,
+        signing: Signing,
+        digest: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, ClientError> {
+        self.check(signing, digest, true, signature)
+    }
+
+    /// Encrypts to the holder of an RSA key.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when the mechanism is none for this key, or the plaintext too long for it.
+    pub fn encrypt(&self, mechanism: Mechanism, plaintext: &[u8]) -> Result<Vec<u8>, ClientError> {
+        encrypt::encrypt(self.algorithm, &self.der, mechanism, plaintext, None, None)
+            .map(|made| made.data)
+            .map_err(refused)
+    }
+
+    /// The public key in PEM (RFC 7468): what `openssl pkeyutl -pubin -inkey` and most tools take.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        crate::pem::encode("PUBLIC KEY", &self.der)
+    }
+
+    fn check(
+        &self,
+        signing: Signing,
+        data: &[u8],
+        prehashed: bool,
+        signature: &[u8],
+    ) -> Result<bool, ClientError> {
+        let signed = Signed {
+            mechanism: signing.mechanism,
+            data,
+            prehashed,
+            encoding: signing.encoding,
+        };
+        sign::verify(self.algorithm, &self.der, signed, signature).map_err(refused)
+    }
+}
+
+/// The DER of the first private key in a PEM text: PKCS #8, or the older forms of RSA and EC keys. None where there is none.
+#[must_use]
+pub fn private_key_from_pem(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let key = PrivateKeyDer::from_pem_slice(text).ok()?;
+    Some(Zeroizing::new(key.secret_der().to_vec()))
+}
+
+fn refused(refusal: strongroom_mechanisms::Refusal) -> ClientError {
+    ClientError::Setup(refusal.to_string())
+}
