@@ -9,7 +9,7 @@ use strongroom_client::message::Outgoing;
 use strongroom_client::{Client, ClientError, Metadata, Protect as _, Protection, Roots, Session};
 use strongroom_tests::Appliance;
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{Algorithm, KeyQuery, KeyState, NewKey, ShareKey, UsagePolicy};
+use strongroom_wire::key::{Algorithm, KeyQuery, NewKey, ShareKey, UsagePolicy};
 
 use super::{Driver, Reply};
 
