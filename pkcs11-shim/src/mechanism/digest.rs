@@ -157,7 +157,7 @@ mod tests {
         );
         assert_eq!(
             abc(Hash::Sha512_224),
-            "4634270f707b6a54daae7530460842e20e37ed265ceee9a43e8943aa"
+            "4634270f707b6a54daae7530460842e20e37ed265ceee9a43e8924aa"
         );
     }
 }
