@@ -114,9 +114,7 @@ impl Config {
     /// # Errors
     /// `CKR_ARGUMENTS_BAD` when the reserved string names no file; `CKR_FUNCTION_FAILED` when a file cannot be read or is no configuration.
     pub fn load(reserved: Option<&str>) -> CkResult<(Self, Option<PathBuf>)> {
-        let named = reserved
-            .map(|text| text.trim())
-            .filter(|text| !text.is_empty());
+        let named = reserved.map(str::trim).filter(|text| !text.is_empty());
         if let Some(text) = named {
             let path = Path::new(text.strip_prefix("config=").unwrap_or(text));
             if !path.is_absolute() {

@@ -65,16 +65,15 @@ pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     element.push(tag);
     let bytes = length.to_be_bytes();
     let bytes = trimmed(&bytes);
-    match (bytes, u8::try_from(length)) {
-        (_, Ok(short @ 0..=0x7f)) => element.push(short),
-        _ => {
-            element.push(0x80 | u8::try_from(bytes.len()).unwrap_or(8));
-            element.extend_from_slice(bytes);
-        }
+    if let Ok(short @ 0..=0x7f) = u8::try_from(length) {
+        element.push(short);
+    } else {
+        element.push(0x80 | u8::try_from(bytes.len()).unwrap_or(8));
+        element.extend_from_slice(bytes);
     }
-    parts
-        .iter()
-        .for_each(|part| element.extend_from_slice(part));
+    for part in parts {
+        element.extend_from_slice(part);
+    }
     element
 }
 

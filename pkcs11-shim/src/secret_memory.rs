@@ -17,7 +17,7 @@ use crate::error::{CkError, CkResult};
 pub(crate) struct Locked<T> {
     value: NonNull<T>,
     length: usize,
-    locked: bool,
+    kept: bool,
 }
 
 // SAFETY: it owns the value as a box does.
@@ -64,14 +64,14 @@ impl<T> Locked<T> {
         Ok(Self {
             value: value_at,
             length,
-            locked,
+            kept: locked,
         })
     }
 
     /// Whether the system keeps it from being swapped out. It does not where the process may lock no more memory.
     #[must_use]
     pub(crate) fn is_locked(&self) -> bool {
-        self.locked
+        self.kept
     }
 }
 
@@ -94,7 +94,7 @@ impl<T> Drop for Locked<T> {
                 address.cast::<u64>().add(at).write_volatile(0);
             }
             compiler_fence(Ordering::SeqCst);
-            if self.locked {
+            if self.kept {
                 libc::munlock(address.cast(), self.length);
             }
             libc::munmap(address.cast(), self.length);

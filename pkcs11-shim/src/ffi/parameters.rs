@@ -65,8 +65,9 @@ impl Raw {
                 | Family::Ecdh
                 | Family::Hkdf
                 | Family::AesEncryptData
-                | Family::Concatenate => bad(),
-                Family::Hmac { general: true, .. } | Family::Cmac { general: true } => bad(),
+                | Family::Concatenate
+                | Family::Hmac { general: true, .. }
+                | Family::Cmac { general: true } => bad(),
                 _ => Ok(Parameter::None),
             };
         }
@@ -348,7 +349,7 @@ mod tests {
             };
             // SAFETY: every pointer is null or points to as many bytes as it says.
             let read = unsafe { mechanism(&raw const whole) };
-            let good = !null[0] && (1..=256).contains(&iv.len()) && (!null[1] || aad.is_empty()) && u32::try_from(tag).is_ok();
+            let good = !null[0] && !iv.is_empty() && (!null[1] || aad.is_empty()) && u32::try_from(tag).is_ok();
             prop_assert_eq!(read.is_ok(), good);
             let cut = CK_MECHANISM { ulParameterLen: length, ..whole };
             if length != size_of::<CK_GCM_PARAMS>() as CK_ULONG && length != 40 {

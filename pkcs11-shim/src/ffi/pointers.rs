@@ -322,7 +322,7 @@ unsafe fn give(attribute: *mut CK_ATTRIBUTE, value: &Value) -> CkResult<()> {
         given
             .pValue
             .cast::<u8>()
-            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
     };
     Ok(())
 }

@@ -20,7 +20,7 @@ unsafe impl Send for RsaKey {}
 unsafe impl Sync for RsaKey {}
 
 impl RsaKey {
-    /// From an RSAPrivateKey (RFC 8017 appendix A.1.2). AWS-LC checks that its numbers belong together.
+    /// From an `RSAPrivateKey` (RFC 8017 appendix A.1.2). AWS-LC checks that its numbers belong together.
     pub(crate) fn from_der(der: &[u8]) -> CkResult<Self> {
         // SAFETY: the pointer and the length are of one slice, which is read alone.
         let key = unsafe { RSA_private_key_from_bytes(der.as_ptr(), der.len()) };

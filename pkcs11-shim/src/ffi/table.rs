@@ -5,7 +5,6 @@
 
 // The standard's names of functions and arguments.
 #![allow(non_snake_case)]
-#![expect(clippy::too_many_arguments, reason = "the standard's")]
 
 use std::ffi::{CStr, c_void};
 

@@ -25,7 +25,7 @@ pub(crate) struct Blocks {
     rest: [u8; BLOCK],
     kept: usize,
     /// CTR: how many more counter blocks there are, where the counter is too short for any data.
-    blocks_left: u128,
+    counters_left: u128,
 }
 
 impl Blocks {
@@ -36,7 +36,7 @@ impl Blocks {
                 "the mode takes another parameter",
             )
         };
-        let (chain, blocks_left) = match (mechanism.family, &mechanism.parameter) {
+        let (chain, counters_left) = match (mechanism.family, &mechanism.parameter) {
             (Family::AesEcb, Parameter::None) => ([0; BLOCK], u128::MAX),
             (Family::AesCbc | Family::AesCbcPad, Parameter::Block(iv)) => (*iv, u128::MAX),
             (Family::AesCtr, Parameter::Counter { bits: 128, block }) => (*block, u128::MAX),
@@ -62,7 +62,7 @@ impl Blocks {
             chain,
             rest: [0; BLOCK],
             kept: 0,
-            blocks_left,
+            counters_left,
         })
     }
 
@@ -220,11 +220,11 @@ impl Blocks {
         }
         let whole = more.len() / BLOCK * BLOCK;
         let count = u128::try_from(more.len().div_ceil(BLOCK)).unwrap_or(u128::MAX);
-        if count > self.blocks_left {
+        if count > self.counters_left {
             return fail(CKR_DATA_LEN_RANGE, "the counter's bits are used up");
         }
-        if self.blocks_left != u128::MAX {
-            self.blocks_left -= count;
+        if self.counters_left != u128::MAX {
+            self.counters_left -= count;
         }
         more_out[..whole].copy_from_slice(&more[..whole]);
         self.keystream(&mut more_out[..whole])?;

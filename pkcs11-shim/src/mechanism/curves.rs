@@ -232,20 +232,15 @@ pub(crate) fn public_of(curve: Curve, scalar: &[u8]) -> CkResult<Vec<u8>> {
             "this is no private key of the curve",
         )
     };
-    match curve.agreement() {
-        Some(algorithm) => {
-            let private =
-                agreement::PrivateKey::from_private_key(algorithm, scalar).map_err(bad)?;
-            let public = private
-                .compute_public_key()
-                .map_err(|_| CkError::new(CKR_FUNCTION_FAILED, "AWS-LC refused"))?;
-            Ok(public.as_ref().to_vec())
-        }
-        None => {
-            let pair = signature::Ed25519KeyPair::from_seed_unchecked(scalar).map_err(bad)?;
-            Ok(signature::KeyPair::public_key(&pair).as_ref().to_vec())
-        }
+    if let Some(algorithm) = curve.agreement() {
+        let private = agreement::PrivateKey::from_private_key(algorithm, scalar).map_err(bad)?;
+        let public = private
+            .compute_public_key()
+            .map_err(|_| CkError::new(CKR_FUNCTION_FAILED, "AWS-LC refused"))?;
+        return Ok(public.as_ref().to_vec());
     }
+    let pair = signature::Ed25519KeyPair::from_seed_unchecked(scalar).map_err(bad)?;
+    Ok(signature::KeyPair::public_key(&pair).as_ref().to_vec())
 }
 
 fn bad_signature() -> CkError {

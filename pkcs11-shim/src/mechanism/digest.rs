@@ -111,7 +111,9 @@ impl Hash {
     #[must_use]
     pub fn digest(self, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
         let mut hasher = Hasher::new(self);
-        parts.iter().for_each(|part| hasher.update(part));
+        for part in parts {
+            hasher.update(part);
+        }
         hasher.finish()
     }
 }

@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::soft::{AesKey, KeyUse};
-use super::{Iv, Mechanism, Parameter};
+use super::{Mechanism, Parameter};
 use crate::error::{CkError, CkResult, fail};
 use crate::token::{Input, Use};
 
@@ -26,7 +26,6 @@ pub(crate) const MOST_COLLECTED: usize = 256 * 1024 * 1024;
 pub(crate) struct Gcm {
     key: KeyUse,
     mechanism: Mechanism,
-    iv: Iv,
     tag: usize,
     encrypts: bool,
     parts: Parts,
@@ -43,7 +42,7 @@ enum Parts {
 
 impl Gcm {
     pub(crate) fn new(mechanism: Mechanism, key: KeyUse, encrypts: bool) -> CkResult<Self> {
-        let Parameter::Gcm { iv, tag_bits, .. } = &mechanism.parameter else {
+        let Parameter::Gcm { tag_bits, .. } = &mechanism.parameter else {
             return fail(
                 CKR_MECHANISM_PARAM_INVALID,
                 "AES-GCM takes another parameter",
@@ -57,7 +56,6 @@ impl Gcm {
             key.aes()?;
         }
         Ok(Self {
-            iv: *iv,
             tag: tag as usize,
             key,
             mechanism,
@@ -92,7 +90,7 @@ impl Gcm {
         if matches!(self.parts, Parts::None) {
             self.parts = match &self.key {
                 KeyUse::Here(key) if self.encrypts => {
-                    Parts::Stream(Box::new(Stream::new(key.aes()?, &self.iv, self.aad())?))
+                    Parts::Stream(Box::new(Stream::new(key.aes()?, self.iv(), self.aad())?))
                 }
                 _ => Parts::Collected(Zeroizing::default()),
             };
@@ -118,8 +116,8 @@ impl Gcm {
 
     pub(crate) fn finish(&mut self, out: &mut [u8]) -> CkResult<()> {
         match (std::mem::replace(&mut self.parts, Parts::None), &self.key) {
-            (Parts::Stream(stream), KeyUse::Here(key)) => {
-                let tag = stream.tag(key.aes()?)?;
+            (Parts::Stream(stream), _) => {
+                let tag = stream.tag();
                 out.copy_from_slice(&tag[..self.tag]);
                 Ok(())
             }
@@ -146,7 +144,7 @@ impl Gcm {
                 return Ok(());
             }
         };
-        let nonce = <[u8; 12]>::try_from(self.iv.as_ref());
+        let nonce = <[u8; 12]>::try_from(self.iv());
         match (self.encrypts, nonce) {
             (true, Ok(nonce)) => {
                 let (text, tag) = out.split_at_mut(data.len());
@@ -171,24 +169,32 @@ impl Gcm {
                     .map_err(|_| altered())
             }
             (true, Err(_)) => {
-                let mut stream = Stream::new(key, &self.iv, self.aad())?;
+                let mut stream = Stream::new(key, self.iv(), self.aad())?;
                 let (text, tag) = out.split_at_mut(data.len());
                 text.copy_from_slice(data);
                 stream.encrypt(key, text)?;
-                tag.copy_from_slice(&stream.tag(key)?[..self.tag]);
+                tag.copy_from_slice(&stream.tag()[..self.tag]);
                 Ok(())
             }
             (false, _) => {
-                let mut stream = Stream::new(key, &self.iv, self.aad())?;
+                let mut stream = Stream::new(key, self.iv(), self.aad())?;
                 let (text, tag) = data.split_at(out.len());
-                stream.authenticate(text);
-                let made = stream.clone().tag(key)?;
+                let mut check = stream.clone();
+                check.authenticate(text);
+                let made = check.tag();
                 if !bool::from(made[..self.tag].ct_eq(tag)) {
                     return Err(altered());
                 }
                 out.copy_from_slice(text);
                 stream.count(key, out)
             }
+        }
+    }
+
+    fn iv(&self) -> &[u8] {
+        match &self.mechanism.parameter {
+            Parameter::Gcm { iv, .. } => iv.as_ref(),
+            _ => &[],
         }
     }
 
@@ -220,11 +226,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(key: &AesKey, iv: &Iv, aad: &[u8]) -> CkResult<Self> {
+    fn new(key: &AesKey, iv: &[u8], aad: &[u8]) -> CkResult<Self> {
         let mut h = [0; BLOCK];
         encrypt_block(key, &mut h)?;
         let ghash = GHash::new(&h.into());
-        let iv = iv.as_ref();
         let first = if let Ok(nonce) = <[u8; 12]>::try_from(iv) {
             let mut first = [0; BLOCK];
             first[..12].copy_from_slice(&nonce);
@@ -329,20 +334,20 @@ impl Stream {
         }
     }
 
-    fn tag(mut self, _key: &AesKey) -> CkResult<[u8; BLOCK]> {
+    fn tag(mut self) -> [u8; BLOCK] {
         self.ghash.update_padded(&self.pending[..self.used]);
         self.ghash.update(&[lengths(self.aad, self.text).into()]);
         let mut tag: [u8; BLOCK] = self.ghash.finalize().into();
         tag.iter_mut()
             .zip(self.mask)
             .for_each(|(byte, mask)| *byte ^= mask);
-        Ok(tag)
+        tag
     }
 }
 
 /// The last block of GHASH: both lengths in bits.
 fn lengths(aad: u64, text: u64) -> [u8; BLOCK] {
-    let bits = u128::from(aad) * 8 << 64 | u128::from(text) * 8;
+    let bits = ((u128::from(aad) * 8) << 64) | (u128::from(text) * 8);
     bits.to_be_bytes()
 }
 

@@ -373,7 +373,7 @@ fn read_pkcs8(pkcs8: &[u8], attributes: &mut Attributes) -> Option<()> {
     };
     attributes.set_number(CKA_KEY_TYPE, curve.key_type());
     attributes.default_to(CKA_EC_PARAMS, || Value::bytes(curve.identifier()));
-    attributes.set_bytes(CKA_VALUE, &*curve.scalar(scalar)?);
+    attributes.set_bytes(CKA_VALUE, &curve.scalar(scalar)?);
     Some(())
 }
 

@@ -47,12 +47,17 @@ pub struct Mechanism {
     pub parameter: Parameter,
 }
 
-/// An initialisation vector of AES-GCM: at most 256 bytes, held in place.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Iv {
-    bytes: [u8; 256],
-    length: usize,
+/// An initialisation vector of AES-GCM. A short one is held in place.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Iv {
+    /// At most 16 bytes, and how many.
+    Short([u8; 16], usize),
+    /// More.
+    Long(Vec<u8>),
 }
+
+/// The longest initialisation vector, in bytes.
+const LONGEST_IV: usize = 64 * 1024;
 
 /// The parameter of a mechanism.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,18 +183,24 @@ impl Iv {
     /// None when there are no or too many bytes.
     #[must_use]
     pub fn new(iv: &[u8]) -> Option<Self> {
-        let mut bytes = [0; 256];
-        bytes.get_mut(..iv.len())?.copy_from_slice(iv);
-        (!iv.is_empty()).then_some(Self {
-            bytes,
-            length: iv.len(),
-        })
+        let mut bytes = [0; 16];
+        match iv.len() {
+            length @ 1..=16 => {
+                bytes[..length].copy_from_slice(iv);
+                Some(Self::Short(bytes, length))
+            }
+            17..=LONGEST_IV => Some(Self::Long(iv.to_vec())),
+            _ => None,
+        }
     }
 }
 
 impl AsRef<[u8]> for Iv {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        match self {
+            Self::Short(bytes, length) => &bytes[..*length],
+            Self::Long(bytes) => bytes,
+        }
     }
 }
 

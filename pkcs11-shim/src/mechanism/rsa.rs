@@ -253,7 +253,7 @@ fn oaep_algorithm(hash: Hash, mgf: Hash) -> Option<&'static OaepAlgorithm> {
     }
 }
 
-/// The numbers of a private key in the order of RSAPrivateKey.
+/// The numbers of a private key in the order of `RSAPrivateKey`.
 pub(crate) const NUMBERS: [CK_ATTRIBUTE_TYPE; 8] = [
     CKA_MODULUS,
     CKA_PUBLIC_EXPONENT,
@@ -265,7 +265,7 @@ pub(crate) const NUMBERS: [CK_ATTRIBUTE_TYPE; 8] = [
     CKA_COEFFICIENT,
 ];
 
-/// RSAPrivateKey (RFC 8017 appendix A.1.2) of a key's attributes.
+/// `RSAPrivateKey` (RFC 8017 appendix A.1.2) of a key's attributes.
 pub(crate) fn private_der(attributes: &Attributes) -> CkResult<Zeroizing<Vec<u8>>> {
     let mut numbers = vec![der::integer(&[])];
     for attribute in NUMBERS {
@@ -283,7 +283,7 @@ pub(crate) fn private_der(attributes: &Attributes) -> CkResult<Zeroizing<Vec<u8>
     Ok(der::element(der::SEQUENCE, &numbers))
 }
 
-/// The attributes that an RSAPrivateKey gives.
+/// The attributes that an `RSAPrivateKey` gives.
 pub(crate) fn numbers_of(private: &[u8]) -> Option<[&[u8]; 8]> {
     let (content, _) = der::expect(der::SEQUENCE, private)?;
     let (_version, mut rest) = der::unsigned(content)?;
@@ -294,12 +294,12 @@ pub(crate) fn numbers_of(private: &[u8]) -> Option<[&[u8]; 8]> {
     Some(numbers)
 }
 
-/// AlgorithmIdentifier of rsaEncryption.
+/// `AlgorithmIdentifier` of `rsaEncryption`.
 pub(crate) const ALGORITHM: &[u8] = &[
     0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0,
 ];
 
-/// PKCS #8 (RFC 5208) of an RSAPrivateKey.
+/// PKCS #8 (RFC 5208) of an `RSAPrivateKey`.
 pub(crate) fn pkcs8_of(private: &[u8]) -> Zeroizing<Vec<u8>> {
     let key = der::element(der::OCTET_STRING, &[private]);
     der::element(der::SEQUENCE, &[&der::integer(&[]), ALGORITHM, &key])
@@ -326,7 +326,7 @@ fn emsa_pkcs1(hash: Option<Hash>, data: &[u8], length: usize) -> CkResult<Zeroiz
     Ok(encoded)
 }
 
-/// What stands before the digest in a DigestInfo.
+/// What stands before the digest in a `DigestInfo`.
 fn digest_info(hash: Hash) -> Vec<u8> {
     let identifier: &[u8] = match hash {
         Hash::Sha1 => &[6, 5, 0x2b, 14, 3, 2, 26],

@@ -37,7 +37,7 @@ impl Module {
     ) -> CkResult<CK_OBJECT_HANDLE> {
         let session = self.session(session)?;
         let attributes = rules::complete(template, Origin::Created)?;
-        self.check_place(&session, &attributes)?;
+        session.check_place(&attributes)?;
         check_material(&attributes)?;
         self.add(&session, attributes)
     }
@@ -52,7 +52,7 @@ impl Module {
             return self.add_session_object(session, attributes);
         }
         let slot = &session.slot;
-        let answer = slot.token()?.create(new_request(), &attributes);
+        let answer = slot.token()?.create(new_request()?, &attributes);
         let Answer { value, change } = answer.inspect_err(|error| slot.failed(error))?;
         slot.changed(change);
         self.log.line(
@@ -60,20 +60,6 @@ impl Module {
             format_args!("the object {} was created", value.id.uuid),
         );
         self.handle_of(slot, value, change)
-    }
-
-    /// Whether a session may make an object of these attributes.
-    pub(crate) fn check_place(&self, session: &Session, attributes: &Attributes) -> CkResult<()> {
-        if attributes.is(CKA_TOKEN) && !session.writes {
-            return fail(CKR_SESSION_READ_ONLY, "the session is for reading");
-        }
-        if attributes.is(CKA_PRIVATE) && !session.slot.sees_private()? {
-            return fail(
-                CKR_USER_NOT_LOGGED_IN,
-                "private objects need a sign-in first",
-            );
-        }
-        Ok(())
     }
 
     /// `C_CopyObject`.
@@ -98,18 +84,18 @@ impl Module {
                 "a private key does not become public by a copy",
             );
         }
-        self.check_place(&session, &copy)?;
+        session.check_place(&copy)?;
         match (object.home, copy.is(CKA_TOKEN)) {
             (Home::Token(id), true) => {
                 let slot = &session.slot;
-                let answer = slot.token()?.copy(new_request(), id, changes);
+                let answer = slot.token()?.copy(new_request()?, id, changes);
                 let Answer { value, change } = answer.inspect_err(|error| slot.failed(error))?;
                 slot.changed(change);
                 self.handle_of(slot, value, change)
             }
             (Home::Token(_), false) => {
                 if is_secret_or_private(&copy) {
-                    let material = self.material(&session, &object, &record)?;
+                    let material = session.material(&object, &record)?;
                     copy.extend(material);
                 }
                 self.add_session_object(&session, copy)
@@ -191,20 +177,19 @@ impl Module {
                 wanted.give(value)
             } else if rules::is_material(&record.attributes, attribute) {
                 if material.is_none() {
-                    material = self.material(&session, &object, &record).ok();
+                    material = session.material(&object, &record).ok();
                 }
-                match material
+                let value = material
                     .as_ref()
-                    .and_then(|material| material.get(attribute))
-                {
-                    Some(value) => wanted.give(value),
-                    None => {
-                        wanted.unavailable();
-                        fail(
-                            CKR_ATTRIBUTE_TYPE_INVALID,
-                            "the key has no such attribute, or it was not released",
-                        )
-                    }
+                    .and_then(|material| material.get(attribute));
+                if let Some(value) = value {
+                    wanted.give(value)
+                } else {
+                    wanted.unavailable();
+                    fail(
+                        CKR_ATTRIBUTE_TYPE_INVALID,
+                        "the key has no such attribute, or it was not released",
+                    )
                 }
             } else {
                 wanted.unavailable();
@@ -254,14 +239,25 @@ impl Module {
         }
         Ok(())
     }
+}
+
+impl Session {
+    /// Whether a session may make an object of these attributes.
+    pub(crate) fn check_place(&self, attributes: &Attributes) -> CkResult<()> {
+        if attributes.is(CKA_TOKEN) && !self.writes {
+            return fail(CKR_SESSION_READ_ONLY, "the session is for reading");
+        }
+        if attributes.is(CKA_PRIVATE) && !self.slot.sees_private()? {
+            return fail(
+                CKR_USER_NOT_LOGGED_IN,
+                "private objects need a sign-in first",
+            );
+        }
+        Ok(())
+    }
 
     /// The attributes that are a key's material.
-    pub(crate) fn material(
-        &self,
-        session: &Session,
-        object: &Object,
-        record: &Record,
-    ) -> CkResult<Attributes> {
+    pub(crate) fn material(&self, object: &Object, record: &Record) -> CkResult<Attributes> {
         let Home::Token(id) = object.home else {
             let material = record.attributes.iter();
             let material = material
@@ -276,7 +272,7 @@ impl Module {
                 "the key's material stays in the appliance",
             );
         }
-        let slot = &session.slot;
+        let slot = &self.slot;
         let answer = slot
             .token()?
             .release(id)

@@ -206,13 +206,12 @@ impl Module {
             return Ok(object.record());
         };
         let token = slot.token()?;
-        let change = match slot.heard(self.config.freshness()) {
-            Some(change) => change,
-            None => {
-                let change = token.change().inspect_err(|error| slot.failed(error))?;
-                slot.hear(change);
-                change
-            }
+        let change = if let Some(change) = slot.heard(self.config.freshness()) {
+            change
+        } else {
+            let change = token.change().inspect_err(|error| slot.failed(error))?;
+            slot.hear(change);
+            change
         };
         if object.seen() != change {
             let Answer { value, change } =

@@ -23,10 +23,6 @@ pub(crate) struct Crypt {
     pub(crate) waits: bool,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "kept in place: an allocation for each message would cost more"
-)]
 enum State {
     Blocks(Blocks),
     Gcm(Gcm),

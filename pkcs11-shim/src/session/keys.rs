@@ -30,11 +30,11 @@ impl Module {
         says(&mut template, CKA_CLASS, CKO_SECRET_KEY)?;
         says(&mut template, CKA_KEY_TYPE, key_type)?;
         let mut attributes = rules::complete(template, Origin::Made(mechanism.kind))?;
-        self.check_place(&session, &attributes)?;
+        session.check_place(&attributes)?;
         let length = making::secret_length(&attributes, None)?;
         if attributes.is(CKA_TOKEN) {
-            return self.in_token(&session, |token| {
-                token.generate_key(new_request(), mechanism, &attributes)
+            return self.in_token(&session, |token, request| {
+                token.generate_key(request, mechanism, &attributes)
             });
         }
         attributes.set_bytes(CKA_VALUE, &making::random(length)?);
@@ -73,14 +73,14 @@ impl Module {
         let mut public = rules::complete(public, Origin::Made(mechanism.kind))?;
         let mut private = rules::complete(private, Origin::Made(mechanism.kind))?;
         check_pair(key_type, &public)?;
-        self.check_place(&session, &public)?;
-        self.check_place(&session, &private)?;
+        session.check_place(&public)?;
+        session.check_place(&private)?;
         match (public.is(CKA_TOKEN), private.is(CKA_TOKEN)) {
             (true, true) => {
                 let slot = &session.slot;
                 let answer =
                     slot.token()?
-                        .generate_key_pair(new_request(), mechanism, &public, &private);
+                        .generate_key_pair(new_request()?, mechanism, &public, &private);
                 let Answer {
                     value: (public, private),
                     change,
@@ -105,7 +105,7 @@ impl Module {
                 let slot = &session.slot;
                 let answer =
                     slot.token()?
-                        .generate_key_pair(new_request(), mechanism, &public, &private);
+                        .generate_key_pair(new_request()?, mechanism, &public, &private);
                 let Answer {
                     value: (half, private),
                     change,
@@ -152,7 +152,7 @@ impl Module {
         {
             if output.room().is_none() {
                 return output
-                    .exactly(wrapped_length(&mechanism, &record)?, |_| Ok(()))
+                    .exactly(wrapped_length(&mechanism, &record), |_| Ok(()))
                     .map(|_| ());
             }
             let slot = &session.slot;
@@ -161,7 +161,7 @@ impl Module {
             slot.hear(change);
             return output.put(&value).map(|_| ());
         }
-        let material = self.material(&session, &object, &record)?;
+        let material = session.material(&object, &record)?;
         let mut whole = record.attributes.clone();
         whole.extend(material);
         let plain = if whole.number(CKA_CLASS) == Some(CKO_PRIVATE_KEY) {
@@ -221,16 +221,16 @@ impl Module {
             })?;
         let template = with_template(template, with.attributes().template(CKA_UNWRAP_TEMPLATE))?;
         let attributes = rules::complete(template, Origin::Unwrapped)?;
-        self.check_place(&session, &attributes)?;
+        session.check_place(&attributes)?;
         if let Some(id) = with.id()
             && with.record.place != Place::Process
         {
             if attributes.is(CKA_TOKEN) {
-                return self.in_token(&session, |token| {
-                    token.unwrap(new_request(), id, &mechanism, wrapped, &attributes)
+                return self.in_token(&session, |token, request| {
+                    token.unwrap(request, id, &mechanism, wrapped, &attributes)
                 });
             }
-            let plain = self.secret_of(&session, id, Outcome::Unwrapped, &mechanism, wrapped)?;
+            let plain = session.secret_of(id, Outcome::Unwrapped, &mechanism, wrapped)?;
             return self.unwrapped(&session, attributes, &plain);
         }
         let KeyUse::Here(key) = self.key_use(&session, &with, &mechanism)? else {
@@ -305,16 +305,16 @@ impl Module {
         says(&mut template, CKA_CLASS, CKO_SECRET_KEY)?;
         template.default_to(CKA_KEY_TYPE, || Value::Number(CKK_GENERIC_SECRET));
         let mut attributes = rules::complete(template, Origin::Derived(key.attributes()))?;
-        self.check_place(&session, &attributes)?;
+        session.check_place(&attributes)?;
         if let Some(id) = key.id()
             && key.record.place != Place::Process
         {
             if attributes.is(CKA_TOKEN) {
-                return self.in_token(&session, |token| {
-                    token.derive(new_request(), id, mechanism, &attributes)
+                return self.in_token(&session, |token, request| {
+                    token.derive(request, id, mechanism, &attributes)
                 });
             }
-            let secret = self.secret_of(&session, id, Outcome::Derived, mechanism, &[])?;
+            let secret = session.secret_of(id, Outcome::Derived, mechanism, &[])?;
             return self.derived(&session, attributes, &secret, mechanism);
         }
         let place = self.key_use(&session, &key, mechanism)?;
@@ -361,12 +361,8 @@ impl Module {
         let session = self.session(session)?;
         let key = self.key(&session, handle, mechanism, Purpose::Encapsulate)?;
         no_parameter(mechanism)?;
-        let mut attributes = self.agreed(
-            &session,
-            template,
-            key.attributes(),
-            CKA_ENCAPSULATE_TEMPLATE,
-        )?;
+        let mut attributes =
+            session.agreed(template, key.attributes(), CKA_ENCAPSULATE_TEMPLATE)?;
         if output.room().is_none_or(|room| room < ML_KEM_CIPHERTEXT) {
             output.exactly(ML_KEM_CIPHERTEXT, |_| Ok(()))?;
             return Ok(None);
@@ -391,12 +387,8 @@ impl Module {
         let session = self.session(session)?;
         let key = self.key(&session, handle, mechanism, Purpose::Decapsulate)?;
         no_parameter(mechanism)?;
-        let mut attributes = self.agreed(
-            &session,
-            template,
-            key.attributes(),
-            CKA_DECAPSULATE_TEMPLATE,
-        )?;
+        let mut attributes =
+            session.agreed(template, key.attributes(), CKA_DECAPSULATE_TEMPLATE)?;
         if ciphertext.len() != ML_KEM_CIPHERTEXT {
             return fail(
                 CKR_ENCRYPTED_DATA_LEN_RANGE,
@@ -410,47 +402,16 @@ impl Module {
                     return fail(CKR_KEY_HANDLE_INVALID, "the key is nowhere");
                 };
                 if attributes.is(CKA_TOKEN) {
-                    return self.in_token(&session, |token| {
-                        token.decapsulate(new_request(), id, mechanism, ciphertext, &attributes)
+                    return self.in_token(&session, |token, request| {
+                        token.decapsulate(request, id, mechanism, ciphertext, &attributes)
                     });
                 }
-                self.secret_of(&session, id, Outcome::Decapsulated, mechanism, ciphertext)?
+                session.secret_of(id, Outcome::Decapsulated, mechanism, ciphertext)?
             }
         };
         let length = making::secret_length(&attributes, Some(secret.len()))?;
         set_secret(&mut attributes, secret.get(..length).unwrap_or(&secret));
         self.new_key(&session, attributes)
-    }
-
-    fn agreed(
-        &self,
-        session: &Session,
-        template: Attributes,
-        key: &Attributes,
-        own: CK_ATTRIBUTE_TYPE,
-    ) -> CkResult<Attributes> {
-        let mut template = with_template(template, key.template(own))?;
-        says(&mut template, CKA_CLASS, CKO_SECRET_KEY)?;
-        template.default_to(CKA_KEY_TYPE, || Value::Number(CKK_GENERIC_SECRET));
-        let attributes = rules::complete(template, Origin::Unwrapped)?;
-        self.check_place(session, &attributes)?;
-        Ok(attributes)
-    }
-
-    /// A secret that the appliance's key gives, for a session object.
-    fn secret_of(
-        &self,
-        session: &Session,
-        id: ObjectId,
-        outcome: Outcome,
-        mechanism: &Mechanism,
-        data: &[u8],
-    ) -> CkResult<Zeroizing<Vec<u8>>> {
-        let slot = &session.slot;
-        let answer = slot.token()?.secret_of(id, outcome, mechanism, data);
-        let Answer { value, change } = answer.inspect_err(|error| slot.failed(error))?;
-        slot.hear(change);
-        Ok(value)
     }
 
     /// A key with its material becomes an object, here or in the token.
@@ -468,13 +429,47 @@ impl Module {
     fn in_token(
         &self,
         session: &Session,
-        make: impl FnOnce(&dyn crate::token::Token) -> TokenResult<Answer<ObjectRecord>>,
+        make: impl FnOnce(
+            &dyn crate::token::Token,
+            crate::token::RequestId,
+        ) -> TokenResult<Answer<ObjectRecord>>,
     ) -> CkResult<CK_OBJECT_HANDLE> {
         let slot = &session.slot;
         let Answer { value, change } =
-            make(&**slot.token()?).inspect_err(|error| slot.failed(error))?;
+            make(&**slot.token()?, new_request()?).inspect_err(|error| slot.failed(error))?;
         slot.changed(change);
         self.handle_of(slot, value, change)
+    }
+}
+
+impl Session {
+    fn agreed(
+        &self,
+        template: Attributes,
+        key: &Attributes,
+        own: CK_ATTRIBUTE_TYPE,
+    ) -> CkResult<Attributes> {
+        let mut template = with_template(template, key.template(own))?;
+        says(&mut template, CKA_CLASS, CKO_SECRET_KEY)?;
+        template.default_to(CKA_KEY_TYPE, || Value::Number(CKK_GENERIC_SECRET));
+        let attributes = rules::complete(template, Origin::Unwrapped)?;
+        self.check_place(&attributes)?;
+        Ok(attributes)
+    }
+
+    /// A secret that the appliance's key gives, for a session object.
+    fn secret_of(
+        &self,
+        id: ObjectId,
+        outcome: Outcome,
+        mechanism: &Mechanism,
+        data: &[u8],
+    ) -> CkResult<Zeroizing<Vec<u8>>> {
+        let slot = &self.slot;
+        let answer = slot.token()?.secret_of(id, outcome, mechanism, data);
+        let Answer { value, change } = answer.inspect_err(|error| slot.failed(error))?;
+        slot.hear(change);
+        Ok(value)
     }
 }
 
@@ -588,7 +583,7 @@ fn check_wrappable(with: &Key, record: &Record) -> CkResult<()> {
 }
 
 /// How long a wrapped key is at most, without wrapping it.
-fn wrapped_length(mechanism: &Mechanism, record: &Record) -> CkResult<usize> {
+fn wrapped_length(mechanism: &Mechanism, record: &Record) -> usize {
     let attributes = &record.attributes;
     let plain = match attributes
         .number(CKA_VALUE_LEN)
@@ -600,12 +595,12 @@ fn wrapped_length(mechanism: &Mechanism, record: &Record) -> CkResult<usize> {
             .bytes(CKA_MODULUS)
             .map_or(256, |modulus| modulus.len() * 5 + 96),
     };
-    Ok(match mechanism.family {
+    match mechanism.family {
         Family::AesKw | Family::AesKwp => {
             crate::mechanism::wrapping::wrapped_length(mechanism.family, plain)
         }
         Family::AesCbcPad => plain / 16 * 16 + 16,
         Family::AesGcm => plain + 16,
         _ => plain.next_multiple_of(16),
-    })
+    }
 }

@@ -29,7 +29,6 @@ mod verify;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use cryptoki_sys::*;
-use uuid::Uuid;
 
 use crate::config::{Config, Level, TokenConfig, shown};
 use crate::error::{CkError, CkResult, fail};
@@ -169,7 +168,13 @@ pub(crate) fn padded<const N: usize>(text: &str) -> [u8; N] {
     padded
 }
 
-/// A name for a request that makes something.
-pub(crate) fn new_request() -> RequestId {
-    RequestId(Uuid::now_v7())
+/// A name for a request that makes something. Not by the time: the counter that goes with that is behind a lock, which a forked child may find
+/// held by a thread that it does not have.
+pub(crate) fn new_request() -> CkResult<RequestId> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| CkError::new(CKR_RANDOM_NO_RNG, "the system gives no random numbers"))?;
+    Ok(RequestId(
+        uuid::Builder::from_random_bytes(bytes).into_uuid(),
+    ))
 }

@@ -173,7 +173,7 @@ impl Module {
                         "the account has signed in already",
                     );
                 }
-                self.check_pin(slot, pin.as_ref())?;
+                check_pin(slot, pin.as_ref())?;
                 slot.token()?.login(User::Account, pin.as_ref())?;
                 slot.set_signed_in(true);
                 self.log.line(Level::Info, format_args!("signed in"));
@@ -186,29 +186,13 @@ impl Module {
                         "no operation asks for a sign-in",
                     );
                 }
-                self.check_pin(slot, pin.as_ref())?;
+                check_pin(slot, pin.as_ref())?;
                 slot.token()?.login(User::ForOperation, pin.as_ref())?;
                 session.logged_in();
                 Ok(())
             }
             // An account is looked after in the appliance, not from here.
             _ => fail(CKR_USER_TYPE_INVALID, "there is no security officer"),
-        }
-    }
-
-    fn check_pin(&self, slot: &Slot, pin: Option<&Pin>) -> CkResult<()> {
-        let info = slot.info()?;
-        match pin {
-            None if info.login_required => fail(
-                CKR_ARGUMENTS_BAD,
-                "a PIN is needed: there is no PIN pad and no client certificate",
-            ),
-            Some(Pin(pin))
-                if info.login_required && super::ulong(pin.len()) > info.pin_length.1 =>
-            {
-                fail(CKR_PIN_INCORRECT, "no PIN is so long")
-            }
-            _ => Ok(()),
         }
     }
 
@@ -274,6 +258,20 @@ impl Module {
         let session = self.session(session)?;
         session.cancel(flags);
         Ok(())
+    }
+}
+
+fn check_pin(slot: &Slot, pin: Option<&Pin>) -> CkResult<()> {
+    let info = slot.info()?;
+    match pin {
+        None if info.login_required => fail(
+            CKR_ARGUMENTS_BAD,
+            "a PIN is needed: there is no PIN pad and no client certificate",
+        ),
+        Some(Pin(pin)) if info.login_required && super::ulong(pin.len()) > info.pin_length.1 => {
+            fail(CKR_PIN_INCORRECT, "no PIN is so long")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -27,6 +27,10 @@ pub(crate) struct Sign {
 }
 
 /// What of the data is kept until the signature is made.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "kept in place: no allocation for each signature"
+)]
 enum State {
     /// A MAC that is made here.
     Mac(Option<Mac>),

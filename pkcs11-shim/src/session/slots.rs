@@ -17,7 +17,7 @@ use crate::token::{
 };
 
 /// For how long what a token is, is not asked again.
-const INFO_FOR: Duration = Duration::from_secs(60);
+const INFO_FOR: Duration = Duration::from_mins(1);
 
 /// A slot.
 pub(crate) struct Slot {

@@ -126,6 +126,7 @@ macro_rules! call {
         unsafe { ($api.list.$name.unwrap())($($argument),*) }
     };
 }
+#[allow(unused_imports, reason = "each test uses a part")]
 pub(crate) use call;
 
 pub type R<T> = Result<T, CK_RV>;

@@ -164,7 +164,9 @@ impl MemoryToken {
     ) -> TokenResult<Answer<[ObjectRecord; N]>> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = made.entry(request.0).or_insert_with(|| {
-            let uuid = Uuid::now_v7();
+            let uuid = Uuid::from_u128(
+                u128::from(self.change.load(Ordering::SeqCst)) << 64 | request.0.as_u128() >> 64,
+            );
             new.iter()
                 .map(|(part, attributes)| {
                     let id = ObjectId { uuid, part: *part };
