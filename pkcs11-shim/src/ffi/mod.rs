@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this | one way in for every call: the process's module, panics, the log |
 //! | [`table`] | every function of PKCS#11 2.40, 3.0 and 3.2, in one table |
+//! | `interfaces` | the interfaces of 3.0 |
 //! | `pointers` | reading and writing the application's memory |
 //! | `parameters` | reading mechanisms and their parameters |
 //! | `rsa_raw` | the private RSA operation without an encoding |
@@ -11,6 +12,7 @@
 //! A pointer that the application gives is checked for null and its length for sense; that it points where it says is the application's
 //! promise, as in every C library.
 
+mod interfaces;
 mod parameters;
 mod pointers;
 mod rsa_raw;

@@ -1,4 +1,4 @@
-//! Finding objects: those of sessions here, those of the token by pages, the next of which is asked for when it is needed.
+//! Finding objects: those of sessions here, those of the token by pages, the first of which is asked for at once and the next when it is needed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,12 +12,15 @@ use crate::token::{Answer, Query};
 
 /// A page has at least so many objects, and at most [`LARGEST_PAGE`].
 const SMALLEST_PAGE: usize = 20;
+const FIRST_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
 
 /// A search under way.
 pub(crate) struct Find {
     slot: Arc<Slot>,
     template: Attributes,
+    /// Whether private objects count.
+    private: bool,
     found: VecDeque<CK_OBJECT_HANDLE>,
     rest: Rest,
 }
@@ -53,12 +56,16 @@ impl Module {
             found.extend(mine.map(|(handle, _)| handle));
         }
         let rest = if of_token { Rest::All } else { Rest::None };
-        session.find.begin(Find {
+        let mut find = Find {
             slot: Arc::clone(&session.slot),
             template,
+            private,
             found,
             rest,
-        })
+        };
+        // The first page now: what is made from now on is not what was searched for.
+        self.next_page(&mut find, FIRST_PAGE)?;
+        session.find.begin(find)
     }
 
     /// `C_FindObjects`: fills what there is room for, and says how many it found.
@@ -91,7 +98,7 @@ impl Module {
 
     fn next_page(&self, find: &mut Find, wanted: usize) -> CkResult<()> {
         let slot = Arc::clone(&find.slot);
-        let private = slot.sees_private()?;
+        let private = find.private;
         let after = match &find.rest {
             Rest::After(after) => Some(after.as_str()),
             Rest::All => None,

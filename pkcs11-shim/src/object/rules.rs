@@ -58,9 +58,9 @@ const RULES: &[(CK_ATTRIBUTE_TYPE, u8, u8)] = &[
     rule(CKA_MODIFIABLE, ALL, COPIES),
     rule(CKA_COPYABLE, ALL, CHANGES | ONLY_FALSE),
     rule(CKA_DESTROYABLE, ALL, COPIES),
-    rule(CKA_APPLICATION, DATA, CHANGES),
-    rule(CKA_OBJECT_ID, DATA, CHANGES),
-    rule(CKA_VALUE, DATA, CHANGES),
+    rule(CKA_APPLICATION, DATA, 0),
+    rule(CKA_OBJECT_ID, DATA, 0),
+    rule(CKA_VALUE, DATA, 0),
     rule(CKA_VALUE, CERTIFICATE | PUBLIC, 0),
     rule(CKA_VALUE, PRIVATE | SECRET, MATERIAL),
     rule(CKA_CERTIFICATE_TYPE, CERTIFICATE, 0),
@@ -136,19 +136,40 @@ fn bit(class: Option<CK_OBJECT_CLASS>) -> CkResult<u8> {
     }
 }
 
-/// The notes on an attribute of objects of this class; none where they do not have it.
-fn notes(attribute: CK_ATTRIBUTE_TYPE, class: u8) -> Option<u8> {
+/// The notes on an attribute of an object; none where objects of its class and type do not have it.
+fn notes(object: &Attributes, attribute: CK_ATTRIBUTE_TYPE, class: u8) -> Option<u8> {
+    if attribute == super::CKA_STRONGROOM_OPERATIONS {
+        return Some(FOLLOWS);
+    }
     if attribute >= CKA_VENDOR_DEFINED {
-        return Some(if attribute == super::CKA_STRONGROOM_OPERATIONS {
-            FOLLOWS
-        } else {
-            CHANGES
-        });
+        return Some(CHANGES);
+    }
+    let key_type = object.number(CKA_KEY_TYPE);
+    if !key_type.is_none_or(|key_type| is_of_type(attribute, class, key_type)) {
+        return None;
     }
     let rule = RULES
         .iter()
         .find(|(kind, of, _)| *kind == attribute && of & class != 0);
     rule.map(|(.., notes)| *notes)
+}
+
+/// Whether keys of a type have an attribute, where that depends on the type.
+fn is_of_type(attribute: CK_ATTRIBUTE_TYPE, class: u8, key_type: CK_KEY_TYPE) -> bool {
+    let lattice = matches!(key_type, CKK_ML_KEM | CKK_ML_DSA);
+    match attribute {
+        CKA_MODULUS | CKA_MODULUS_BITS | CKA_PUBLIC_EXPONENT | CKA_PRIVATE_EXPONENT
+        | CKA_PRIME_1 | CKA_PRIME_2 | CKA_EXPONENT_1 | CKA_EXPONENT_2 | CKA_COEFFICIENT => {
+            key_type == CKK_RSA
+        }
+        CKA_EC_PARAMS | CKA_EC_POINT => {
+            matches!(key_type, CKK_EC | CKK_EC_EDWARDS | CKK_EC_MONTGOMERY)
+        }
+        CKA_PARAMETER_SET | CKA_SEED => lattice,
+        CKA_VALUE if class == PUBLIC => lattice,
+        CKA_VALUE => key_type != CKK_RSA,
+        _ => true,
+    }
 }
 
 /// Whether an attribute is material that an object keeps to itself.
@@ -163,7 +184,7 @@ pub fn is_hidden(attributes: &Attributes, attribute: CK_ATTRIBUTE_TYPE) -> bool 
 pub fn is_material(attributes: &Attributes, attribute: CK_ATTRIBUTE_TYPE) -> bool {
     bit(attributes.number(CKA_CLASS))
         .ok()
-        .and_then(|class| notes(attribute, class))
+        .and_then(|class| notes(attributes, attribute, class))
         .is_some_and(|notes| notes & MATERIAL != 0)
 }
 
@@ -174,7 +195,7 @@ pub fn is_material(attributes: &Attributes, attribute: CK_ATTRIBUTE_TYPE) -> boo
 pub(crate) fn complete(mut object: Attributes, origin: Origin<'_>) -> CkResult<Attributes> {
     let class = bit(object.number(CKA_CLASS))?;
     for (attribute, value) in object.iter() {
-        check_first(attribute, value, class)?;
+        check_first(&object, attribute, value, class)?;
     }
     let created = matches!(origin, Origin::Created);
     if class & KEYS != 0 {
@@ -230,8 +251,13 @@ pub(crate) fn complete(mut object: Attributes, origin: Origin<'_>) -> CkResult<A
     Ok(object)
 }
 
-fn check_first(attribute: CK_ATTRIBUTE_TYPE, value: &Value, class: u8) -> CkResult<()> {
-    match notes(attribute, class) {
+fn check_first(
+    object: &Attributes,
+    attribute: CK_ATTRIBUTE_TYPE,
+    value: &Value,
+    class: u8,
+) -> CkResult<()> {
+    match notes(object, attribute, class) {
         None => fail(
             CKR_ATTRIBUTE_TYPE_INVALID,
             "objects of this class have no such attribute",
@@ -418,7 +444,7 @@ pub(crate) fn check_changes(
     let class = bit(object.number(CKA_CLASS))?;
     let may = if copies { CHANGES | COPIES } else { CHANGES };
     for (attribute, value) in changes.iter() {
-        let Some(notes) = notes(attribute, class) else {
+        let Some(notes) = notes(object, attribute, class) else {
             return fail(
                 CKR_ATTRIBUTE_TYPE_INVALID,
                 "objects of this class have no such attribute",

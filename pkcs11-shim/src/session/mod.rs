@@ -10,7 +10,7 @@
 //! | [`purpose`] | which key may do what, and where it is done |
 //! | [`sign`], [`verify`], [`crypt`], [`digest`] | the operations |
 //! | [`dual`] | two operations in one call |
-//! | [`keys`] | making, wrapping, unwrapping and deriving keys |
+//! | [`keys`], [`wrapping`] | making and deriving keys; wrapping and unwrapping them |
 //! | [`reaper`] | overwrites released keys at their end |
 
 mod crypt;
@@ -25,6 +25,7 @@ mod sessions;
 mod sign;
 mod slots;
 mod verify;
+mod wrapping;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 

@@ -6,15 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cryptoki_sys::*;
-use strongroom_pkcs11::CkError;
 use strongroom_pkcs11::mechanism::{Mechanism, software};
 use strongroom_pkcs11::object::Attributes;
-use strongroom_pkcs11::object::rules::is_material;
 use strongroom_pkcs11::token::*;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::PIN;
+use super::answers::{refused, shown};
 
 #[derive(Default)]
 pub struct MemoryToken {
@@ -46,9 +45,9 @@ pub struct MemoryToken {
 }
 
 #[derive(Clone)]
-struct Entry {
-    attributes: Attributes,
-    place: Place,
+pub struct Entry {
+    pub attributes: Attributes,
+    pub place: Place,
 }
 
 /// A secret key with this label is one whose policy allows release.
@@ -232,41 +231,6 @@ impl MemoryToken {
             change,
         })
     }
-}
-
-/// What others see of an object.
-fn shown(id: ObjectId, entry: &Entry) -> ObjectRecord {
-    let attributes = entry.attributes.iter();
-    let attributes =
-        attributes.filter(|(attribute, _)| !is_material(&entry.attributes, *attribute));
-    ObjectRecord {
-        id,
-        attributes: attributes
-            .map(|(attribute, value)| (attribute, value.clone()))
-            .collect(),
-        place: entry.place,
-    }
-}
-
-/// What the appliance would say of a failure.
-fn refused(error: CkError) -> TokenError {
-    use TokenErrorKind as Kind;
-    let kind = match error.rv {
-        CKR_DATA_LEN_RANGE => Kind::DataLength,
-        CKR_DATA_INVALID => Kind::Data,
-        CKR_ENCRYPTED_DATA_INVALID => Kind::EncryptedData,
-        CKR_ENCRYPTED_DATA_LEN_RANGE => Kind::EncryptedDataLength,
-        CKR_SIGNATURE_INVALID => Kind::SignatureInvalid,
-        CKR_SIGNATURE_LEN_RANGE => Kind::SignatureLength,
-        CKR_MECHANISM_PARAM_INVALID => Kind::MechanismParameter,
-        CKR_WRAPPED_KEY_INVALID => Kind::WrappedKey,
-        CKR_KEY_SIZE_RANGE => Kind::KeySize,
-        CKR_ATTRIBUTE_VALUE_INVALID => Kind::AttributeValue,
-        CKR_TEMPLATE_INCOMPLETE => Kind::TemplateIncomplete,
-        CKR_KEY_TYPE_INCONSISTENT => Kind::KeyType,
-        _ => Kind::Failed,
-    };
-    TokenError::new(kind, error.to_string())
 }
 
 impl Token for MemoryToken {

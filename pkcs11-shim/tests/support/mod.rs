@@ -5,13 +5,18 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::missing_panics_doc,
+    clippy::cast_possible_truncation,
+    clippy::panic_in_result_fn,
+    clippy::unnecessary_wraps,
+    unreachable_pub,
     unsafe_code,
     reason = "tests"
 )]
 
+pub mod answers;
 pub mod api;
 pub mod memory;
+pub mod values;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
