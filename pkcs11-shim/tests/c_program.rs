@@ -83,7 +83,7 @@ fn the_cryptoki_crate_gets_along() {
         std::env::set_var(
             strongroom_pkcs11::config::VARIABLE,
             support::configuration(),
-        )
+        );
     };
     let module = Pkcs11::new(&bridge).unwrap();
     module

@@ -1,8 +1,9 @@
 //! Random sequences of calls, made of the module and of SoftHSM: both answer the same, but where the standard leaves a choice.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
+    clippy::match_same_arms,
     unsafe_code,
     reason = "tests"
 )]

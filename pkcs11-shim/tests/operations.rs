@@ -1,21 +1,19 @@
 //! Operations and keys, as an application has them done.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
+    clippy::too_many_lines,
     unsafe_code,
     reason = "tests"
 )]
 
 mod support;
 
-use std::ptr::{null, null_mut};
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::ptr::null_mut;
 
 use cryptoki_sys::*;
 use support::api::{How, V, call};
-use support::memory::RELEASABLE;
 use support::{PIN, run};
 
 const P256: &[u8] = &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];

@@ -24,7 +24,11 @@ fn work(running: &Running, shared: CK_OBJECT_HANDLE, round: usize) {
     let sealed = api.encrypt(session, how(), shared, &text).unwrap();
     assert_eq!(api.decrypt(session, how(), shared, &sealed).unwrap(), text);
     let label = round.to_be_bytes();
-    let in_token = if round % 4 == 0 { V::Yes } else { V::No };
+    let in_token = if round.is_multiple_of(4) {
+        V::Yes
+    } else {
+        V::No
+    };
     let template = [
         (CKA_VALUE_LEN, V::N(16)),
         (CKA_LABEL, V::B(&label)),

@@ -1,6 +1,6 @@
 //! What the module makes of its token: released keys, what is known for how long, faults, pages.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
     unsafe_code,
@@ -9,16 +9,14 @@
 
 mod support;
 
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cryptoki_sys::*;
 use support::api::{How, V, call};
 use support::memory::RELEASABLE;
-use support::{PIN, run};
-
-const P256: &[u8] = &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+use support::run;
 
 fn aes<'a>(more: &[(CK_ATTRIBUTE_TYPE, V<'a>)]) -> Vec<(CK_ATTRIBUTE_TYPE, V<'a>)> {
     [&[(CKA_VALUE_LEN, V::N(32))][..], more].concat()

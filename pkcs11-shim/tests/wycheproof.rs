@@ -1,6 +1,6 @@
 //! Wycheproof's vectors for what is done in this process, through the C functions.
 
-#![expect(clippy::unwrap_used, unsafe_code, reason = "tests")]
+#![allow(clippy::unwrap_used, unsafe_code, reason = "tests")]
 
 mod support;
 

@@ -13,7 +13,7 @@ use cryptoki_sys::*;
 use super::interfaces::{find_interface, interface_list};
 use super::parameters::mechanism;
 use super::pointers::{
-    bytes, data_beside, fill, lines, numbers, optional, output, place, reference, room, template,
+    bytes, data_beside, fill, lines, numbers, optional, output, place, room, template,
 };
 use super::{call, finalize, initialize, module};
 use crate::error::{CkResult, fail};

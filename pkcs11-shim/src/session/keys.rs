@@ -3,14 +3,13 @@
 use cryptoki_sys::*;
 use zeroize::Zeroizing;
 
-use super::crypt::Crypt;
-use super::purpose::{Key, Purpose};
+use super::purpose::Purpose;
 use super::{Module, Output, Session, new_request, ulong};
-use crate::error::{CkError, CkResult, fail};
+use crate::error::{CkResult, fail};
 use crate::mechanism::soft::KeyUse;
 use crate::mechanism::{Family, Mechanism, Parameter, making};
 use crate::object::rules::{self, Origin};
-use crate::object::{Attributes, Home, Record, Value};
+use crate::object::{Attributes, Record, Value};
 use crate::token::{Answer, ObjectId, ObjectRecord, Outcome, Place, TokenResult};
 
 impl Module {

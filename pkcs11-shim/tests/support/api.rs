@@ -1,10 +1,11 @@
 //! The function list, called as a C application calls it.
 
 use std::ffi::CString;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
 use cryptoki_sys::*;
 
+#[allow(unused_imports, reason = "each test uses a part")]
 pub use super::values::{How, T, Template, V};
 
 #[derive(Clone, Copy)]
@@ -424,7 +425,7 @@ impl Api {
         done(
             call!(
                 self,
-                C_GetInterface(null::<u8>().cast_mut(), version, &raw mut interface, 0)
+                C_GetInterface(std::ptr::null_mut::<u8>(), version, &raw mut interface, 0)
             ),
             interface,
         )
