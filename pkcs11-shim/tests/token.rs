@@ -51,8 +51,17 @@ fn released_keys_work_here_and_are_forgotten() {
         2,
         "its time was over"
     );
-    // Without a release the token does it.
+    // An appliance that does not answer takes nothing away that may be kept.
+    token.keep_for.store(60_000, Ordering::SeqCst);
     std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(api.decrypt(session, how(), key, &sealed).unwrap(), b"hello");
+    token.broken.store(true, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(api.decrypt(session, how(), key, &sealed).unwrap(), b"hello");
+    token.heal();
+    token.relabel(b"another policy");
+    // Without a release the token does it.
+    std::thread::sleep(Duration::from_millis(1100));
     token.keeps_all.store(true, Ordering::SeqCst);
     assert_eq!(api.decrypt(session, how(), key, &sealed).unwrap(), b"hello");
     assert_eq!(token.operations.load(Ordering::SeqCst), 1);

@@ -209,9 +209,28 @@ impl Module {
         let change = if let Some(change) = slot.heard(self.config.freshness()) {
             change
         } else {
-            let change = token.change().inspect_err(|error| slot.failed(error))?;
-            slot.hear(change);
-            change
+            match token.change() {
+                Ok(change) => {
+                    slot.hear(change);
+                    change
+                }
+                // What was released may be used as long as its policy says; whatever needs the appliance fails by itself.
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        TokenErrorKind::Unreachable | TokenErrorKind::Unavailable
+                    ) =>
+                {
+                    self.log
+                        .line(Level::Error, format_args!("{}", CkError::from(error)));
+                    slot.hear_nothing();
+                    return Ok(object.record());
+                }
+                Err(error) => {
+                    slot.failed(&error);
+                    return Err(error.into());
+                }
+            }
         };
         if object.seen() != change {
             let Answer { value, change } =

@@ -63,12 +63,23 @@ impl Slot {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if let Some((info, at)) = known
-            && at.elapsed() < INFO_FOR
-        {
-            return Ok(info);
-        }
-        let Answer { value, change } = self.token()?.info()?;
+        let known_before = match known {
+            Some((info, at)) if at.elapsed() < INFO_FOR => return Ok(info),
+            known => known.map(|(info, _)| info),
+        };
+        let (value, change) = match (self.token()?.info(), known_before) {
+            (Ok(Answer { value, change }), _) => (value, change),
+            // What it was a minute ago, it still is where it cannot be asked.
+            (Err(error), Some(info))
+                if matches!(
+                    error.kind,
+                    TokenErrorKind::Unreachable | TokenErrorKind::Unavailable
+                ) =>
+            {
+                return Ok(info);
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
         self.hear(change);
         let info = Arc::new(value);
         let known = (Arc::clone(&info), Instant::now());
@@ -102,6 +113,13 @@ impl Slot {
     pub(crate) fn hear(&self, change: Change) {
         self.change.store(change.0, Ordering::Release);
         self.heard.store(self.now(), Ordering::Release);
+    }
+
+    /// Hears nothing: what was heard last stands for as long again, so that not every call waits for an appliance that does not answer.
+    pub(crate) fn hear_nothing(&self) {
+        if self.heard.load(Ordering::Acquire) != 0 {
+            self.heard.store(self.now(), Ordering::Release);
+        }
     }
 
     /// Hears of the state after a change of its own.
