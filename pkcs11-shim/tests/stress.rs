@@ -182,7 +182,7 @@ fn after_the_end_there_is_no_thread() {
 #[ignore = "long: valgrind"]
 fn without_an_error_under_valgrind() {
     let Ok(output) = Command::new("valgrind")
-        .args(["--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite", "--trace-children=no", "--fair-sched=yes"])
+        .args(["--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=none", "--trace-children=no", "--fair-sched=yes"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "a_few_threads_and_forks", "--test-threads=1"])
         // aws-lc chooses its code by what the processor says it has; valgrind has not all of that.
@@ -194,4 +194,7 @@ fn without_an_error_under_valgrind() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     assert!(errors.contains("ERROR SUMMARY: 0 errors"), "{errors}");
+    // What the stacks of other threads held is lost in a forked child, which has not these threads. The last summary is the parent's.
+    let lost = errors.rsplit("definitely lost: ").next().unwrap();
+    assert!(lost.starts_with("0 bytes"), "{errors}");
 }
