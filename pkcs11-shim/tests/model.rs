@@ -17,8 +17,8 @@ use std::ptr::null_mut;
 
 use cryptoki_sys::*;
 use proptest::prelude::TestCaseError;
-use proptest::test_runner::{Config, TestRunner};
-use sides::{Call, Side, calls};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use sides::{Call, Side, What, calls};
 use strongroom_pkcs11::ffi::table;
 
 const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -51,6 +51,25 @@ fn differs_with_reason(call: &Call, ours: CK_RV, theirs: CK_RV, logged_out: bool
         (CKR_OK | CKR_SIGNATURE_LEN_RANGE, CKR_OPERATION_NOT_INITIALIZED) => {
             matches!(call, Call::Update { .. } | Call::Final { .. })
         }
+        // A question for the length of decrypted data is answered with the most that there may be, and the data not looked at.
+        (CKR_OK, CKR_OK | CKR_ENCRYPTED_DATA_LEN_RANGE) => {
+            matches!(
+                call,
+                Call::Whole {
+                    what: What::Decrypt,
+                    room: None,
+                    ..
+                } | Call::Final {
+                    what: What::Decrypt,
+                    room: None,
+                    ..
+                }
+            )
+        }
+        // To set what is so already changes nothing.
+        (CKR_OK, CKR_ATTRIBUTE_READ_ONLY) => matches!(call, Call::Set { .. }),
+        // Nothing cannot be decrypted with padding; SoftHSM wants a buffer of less than nothing for it.
+        (CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_BUFFER_TOO_SMALL) => matches!(call, Call::Final { .. }),
         (CKR_OPERATION_NOT_INITIALIZED, _) => logged_out,
         _ => false,
     }
@@ -123,14 +142,22 @@ fn the_module_answers_as_softhsm_does() {
         objects: Vec::new(),
         outcome: Vec::new(),
     });
-    let cases = std::env::var("STRONGROOM_MODEL_CASES").map_or(600, |cases| cases.parse().unwrap());
+    // The same sequences each time, but where more are asked for.
+    let asked = std::env::var("STRONGROOM_MODEL_CASES");
+    let cases = asked.as_ref().map_or(600, |cases| cases.parse().unwrap());
     let config = Config {
         cases,
         failure_persistence: None,
         max_shrink_iters: 400,
         ..Config::default()
     };
-    TestRunner::new(config)
+    let mut runner = match asked {
+        Ok(_) => TestRunner::new(config),
+        Err(_) => {
+            TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+        }
+    };
+    runner
         .run(&calls(), |calls| {
             let (mut ours, mut theirs) = (ours.borrow_mut(), theirs.borrow_mut());
             ours.clear();
@@ -152,7 +179,7 @@ fn the_module_answers_as_softhsm_does() {
                     )));
                 }
                 // What one made or ended and the other did not would not compare any more.
-                let apart = [CKR_OK, CKR_OPERATION_NOT_INITIALIZED];
+                let apart = [CKR_OK, CKR_OPERATION_NOT_INITIALIZED, CKR_BUFFER_TOO_SMALL];
                 if one.0 != other.0 && (apart.contains(&one.0) || apart.contains(&other.0)) {
                     return Ok(());
                 }
