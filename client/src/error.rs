@@ -299,6 +299,7 @@ fn kind_of(code: Code) -> ErrorKind {
             ErrorKind::NotPermitted
         }
         Code::KeyNotFound
+        | Code::ObjectNotFound
         | Code::GrantNotFound
         | Code::AccountNotFound
         | Code::CredentialNotFound

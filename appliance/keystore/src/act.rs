@@ -190,7 +190,43 @@ fn append(
         detail: detail.clone(),
     };
     let leaf = Leaf::seal(&event, seal::random()?);
-    Ok(tx.append_leaf(domain.number, &leaf, detail)?)
+    let index = tx.append_leaf(domain.number, &leaf, detail)?;
+    if done && changes_what_is_seen(act) {
+        let mut concerned: Vec<AccountId> = [detail.actor, detail.subject, detail.owner]
+            .into_iter()
+            .flatten()
+            .collect();
+        if let Some(key) = detail.key {
+            let grants = tx.grants_of(key)?;
+            concerned.extend(grants.iter().map(|grant| grant.grantee));
+        }
+        concerned.sort_unstable();
+        concerned.dedup();
+        tx.note_change(&concerned, index + 1)?;
+    }
+    Ok(index)
+}
+
+/// Whether an act changes what accounts see of keys and objects.
+const fn changes_what_is_seen(act: Act) -> bool {
+    matches!(
+        act,
+        Act::KeyCreate
+            | Act::KeyImport
+            | Act::KeyShare
+            | Act::KeyRevoke
+            | Act::KeyRotate
+            | Act::KeyState
+            | Act::KeyDestroy
+            | Act::KeyPolicy
+            | Act::GrantPolicy
+            | Act::GroupAdd
+            | Act::GroupRemove
+            | Act::IdentityGroupAdd
+            | Act::IdentityGroupRemove
+            | Act::ObjectPut
+            | Act::ObjectRemove
+    )
 }
 
 impl Core {

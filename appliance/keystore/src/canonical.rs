@@ -33,6 +33,7 @@
 //! | `directory-account` | [`DirectoryAccountRecord`](crate::store::DirectoryAccountRecord) | MAC |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `public-key` | [`PublicKeyRecord`](crate::store::PublicKeyRecord) | MAC |
+//! | `object` | [`ObjectRecord`](crate::store::ObjectRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |
 //!

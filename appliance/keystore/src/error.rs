@@ -144,6 +144,9 @@ pub enum Error {
     /// The caller has and had no grant to such a key.
     #[error("There is no such key among those that this account may use.")]
     KeyNotFound,
+    /// The caller has no such object.
+    #[error("There is no such object.")]
+    ObjectNotFound,
     /// The caller's grant has been revoked.
     #[error("Access to this key was revoked by its owner.")]
     GrantRevoked,
@@ -267,6 +270,7 @@ impl Error {
             Self::InvitationsUsedUp(_) => Code::InvitationsUsedUp,
             Self::NotPermitted(_) => Code::NotPermitted,
             Self::KeyNotFound => Code::KeyNotFound,
+            Self::ObjectNotFound => Code::ObjectNotFound,
             Self::GrantRevoked => Code::GrantRevoked,
             Self::KeyDestroyed => Code::KeyDestroyed,
             Self::KeyStateForbids(_) => Code::KeyStateForbids,

@@ -14,6 +14,7 @@
 //! | `account_recovery` | recovering the account of somebody who has lost their password |
 //! | `invitations`, `mail` | pending accounts for addresses; mail that waits to be sent |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
+//! | `objects` | certificates, data, and what accounts say of the parts of keys |
 //! | `grants` | sharing and revoking |
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
@@ -58,6 +59,7 @@ mod invitations;
 mod keys;
 mod keystore;
 mod mail;
+mod objects;
 mod operations;
 mod policy;
 pub mod recovery;

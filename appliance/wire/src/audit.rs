@@ -197,6 +197,10 @@ acts! {
     KeyDerive = 116, "key.derive";
     /// A key came to be from material that the appliance did not generate.
     KeyImport = 117, "key.import";
+    /// An account made an object, or changed what it says of one or of a key: the note has its identifier and its part.
+    ObjectPut = 120, "object.put";
+    /// An account removed an object that is no key.
+    ObjectRemove = 121, "object.remove";
 }
 
 impl fmt::Display for Act {

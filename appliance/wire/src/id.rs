@@ -96,6 +96,10 @@ identifier!(
     DirectoryId
 );
 identifier!(
+    /// An object of an account: a certificate, data, or a part of a key, whose identifier it then is.
+    ObjectId
+);
+identifier!(
     /// A registration of a passkey that has been started and not finished.
     RegistrationId
 );

@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::encoding::{Base64, Timestamp};
 use crate::id::{AccountId, GrantId, IdempotencyKey, KeyId};
+use crate::object::KeyObject;
 pub use crate::policy::UsagePolicy;
 use crate::problem::Problem;
 pub use kind::{Algorithm, Origin, Protection, Releasable};
@@ -125,6 +126,9 @@ pub struct NewKey {
     /// session's transport key. The key is recorded as imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub material: Option<Base64>,
+    /// What an application says of the key's parts, of all of them or of none. It is for its owner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<KeyObject>,
 }
 
 impl NewKey {
@@ -142,6 +146,7 @@ impl NewKey {
             releasable: Releasable::ByPolicy,
             protection: Protection::Software,
             material: None,
+            objects: Vec::new(),
         }
     }
 }

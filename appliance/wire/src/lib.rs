@@ -15,6 +15,7 @@
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants and rights |
 //! | [`directory`] | directories that manage accounts by SCIM |
+//! | [`object`] | certificates, data and what applications say of keys, as PKCS #11 has them |
 //! | [`operation`] | operations: signing, encrypting and the like by the appliance, and their mechanisms |
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
@@ -41,6 +42,7 @@ pub mod health;
 pub mod id;
 pub mod invitation;
 pub mod key;
+pub mod object;
 pub mod oidc;
 pub mod operation;
 pub mod policy;

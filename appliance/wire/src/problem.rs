@@ -131,6 +131,8 @@ codes! {
     NotPermitted = "not-permitted", 403, "This account may not do that";
     /// There is no key with this identifier that the caller has, or ever had, a grant to.
     KeyNotFound = "key-not-found", 404, "No such key";
+    /// The caller has no such object.
+    ObjectNotFound = "object-not-found", 404, "No such object";
     /// The caller's grant to the key has been revoked.
     GrantRevoked = "grant-revoked", 403, "Access to the key was revoked";
     /// The key is destroyed.

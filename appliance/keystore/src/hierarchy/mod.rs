@@ -35,8 +35,9 @@ use crate::seal::{self, MacKey};
 use crate::sessions::Uses;
 use crate::store::{
     AccountKekRecord, AccountRecord, CertificateNameRecord, CredentialRecord, DeviceRecord,
-    DomainNumber, DomainRecord, GrantRecord, KeyRecord, PublicKeyRecord, RecoveryBlobRecord,
-    RecoveryKekRecord, RequestRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
+    DomainNumber, DomainRecord, GrantRecord, KeyRecord, ObjectRecord, PublicKeyRecord,
+    RecoveryBlobRecord, RecoveryKekRecord, RequestRecord, RetiredMasterKekRecord, SessionRecord,
+    Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -399,6 +400,16 @@ impl Domain {
 
     pub(crate) fn authenticate_public_key(&self, key: &mut PublicKeyRecord) {
         key.mac = self.integrity.mac(&key.canonical());
+    }
+
+    pub(crate) fn check_object(&self, object: ObjectRecord) -> Result<ObjectRecord, Error> {
+        self.integrity
+            .check(&object.canonical(), &object.mac, "object")?;
+        Ok(object)
+    }
+
+    pub(crate) fn authenticate_object(&self, object: &mut ObjectRecord) {
+        object.mac = self.integrity.mac(&object.canonical());
     }
 
     pub(crate) fn check_request(&self, request: RequestRecord) -> Result<RequestRecord, Error> {

@@ -18,6 +18,7 @@ use crate::act::{Caller, Presented, Scope};
 use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::objects;
 use crate::policy;
 use crate::policy::decide::{Attempt, Policies, decide};
 use crate::roles::May;
@@ -187,6 +188,7 @@ fn create(
             &[(1, material.as_slice())],
         )?;
     }
+    objects::describe(scope, owner.id, &key, &new.objects)?;
     scope.detail.key = Some(key.id);
     scope.detail.key_version = Some(1);
     scope.detail.owner = Some(owner.id);
@@ -372,6 +374,7 @@ fn check(request: &mut CreateKeys) -> Result<(), Error> {
         if new.recipients.len() > MOST_RECIPIENTS {
             return invalid(format!("A key has at most {MOST_RECIPIENTS} recipients."));
         }
+        objects::check_of_key(new.algorithm, &new.objects)?;
         if !matches!(new.state, KeyState::PreActive | KeyState::Active) {
             return invalid("A new key is pre-active or active.".to_owned());
         }

@@ -55,7 +55,7 @@ pub(crate) fn see(view: &View<'_>, account: AccountId, key: KeyId) -> Result<Key
 }
 
 /// The caller and the groups that it is a member of.
-fn holders(view: &View<'_>, caller: &Caller) -> Result<Vec<AccountId>, Error> {
+pub(crate) fn holders(view: &View<'_>, caller: &Caller) -> Result<Vec<AccountId>, Error> {
     let mut holders = vec![caller.account.id];
     let memberships = view.snapshot.memberships_of(caller.account.id)?;
     holders.extend(memberships.iter().map(|membership| membership.group));

@@ -16,7 +16,7 @@ pub(crate) mod access;
 mod batch;
 mod change;
 mod create;
-mod find;
+pub(crate) mod find;
 mod fresh;
 mod once;
 mod preview;

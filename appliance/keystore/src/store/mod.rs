@@ -10,6 +10,7 @@
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
 //! | `directories` | directories and what they say of accounts: their records and part of the traits |
 //! | `idempotency` | requests that are remembered: their record and part of the traits |
+//! | `objects` | objects of accounts: their record and part of the traits |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `settings` | what operators have set for a domain, in its column and in the canonical encoding |
 //! | `identities` | identities at OpenID providers: their records and part of the traits |
@@ -22,6 +23,7 @@ mod directories;
 mod idempotency;
 mod identities;
 mod numbers;
+mod objects;
 mod people;
 mod policies;
 mod records;
@@ -49,6 +51,7 @@ pub use identities::{
     IdentityLinkRecord, IdentityMembershipRecord, ReadIdentities, WriteIdentities,
 };
 pub(crate) use numbers::*;
+pub use objects::{ObjectFilter, ObjectRecord, ReadObjects, WriteObjects};
 pub use people::{
     AccountRecoveryRecord, InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, WritePeople,
 };
@@ -89,6 +92,7 @@ pub trait Snapshot:
     + ReadPeople
     + ReadIdentities
     + ReadKeys
+    + ReadObjects
     + ReadRequests
     + ReadGrants
     + ReadRotation
@@ -107,6 +111,7 @@ pub trait Transaction:
     + WritePeople
     + WriteIdentities
     + WriteKeys
+    + WriteObjects
     + WriteRequests
     + WriteGrants
     + WriteRotation

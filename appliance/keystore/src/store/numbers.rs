@@ -5,6 +5,7 @@ use strongroom_wire::certificate::CertificateNameKind;
 use strongroom_wire::key::{
     Algorithm, GrantState, KeyState, Origin, Protection, Releasable, Right,
 };
+use strongroom_wire::object::ObjectPart;
 use strongroom_wire::session::SignInStrength;
 
 use super::records::CredentialKind;
@@ -82,6 +83,15 @@ numbers!(
     X25519 = 31,
     MlDsa65 = 40,
     MlKem768 = 41,
+);
+numbers!(
+    ObjectPart,
+    object_part_number,
+    object_part_from,
+    Secret = 1,
+    Private = 2,
+    Public = 3,
+    Object = 4,
 );
 numbers!(
     Releasable,

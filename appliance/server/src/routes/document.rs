@@ -42,6 +42,7 @@ const SESSION: &str = "session";
         (name = "directories", description = "Directories that manage accounts by SCIM 2.0, which describes itself under `/scim/v2`."),
         (name = "groups", description = "Members of groups."),
         (name = "keys", description = "Keys and their material."),
+        (name = "objects", description = "Certificates, data, and what applications say of keys, as PKCS #11 has them."),
         (name = "operations", description = "The appliance uses a key for a client, which never receives its material."),
         (name = "grants", description = "Who has a key."),
         (name = "policies", description = "Usage policies of the domain, of keys and of grants; what they decide."),
@@ -290,7 +291,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 97);
+        assert_eq!(identifiers.len(), 101);
         let expected = [
             "get /metrics",
             "get /pair",

@@ -18,6 +18,7 @@ mod groups;
 pub(crate) mod health;
 mod keys;
 mod metrics;
+mod objects;
 mod oidc;
 mod openapi;
 mod operations;
@@ -136,6 +137,10 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         .service(operations::operate)
         .service(operations::operate_many)
         .service(operations::public_key)
+        .service(objects::find)
+        .service(objects::show)
+        .service(objects::put_object)
+        .service(objects::remove)
         .service(keys::list)
         .service(keys::show)
         .service(keys::destroy)

@@ -26,6 +26,9 @@ const LEAVES: &str = "covered by the Merkle tree and its signed checkpoints";
 const NONCES: &str = "it can only take a request away; without it, one that was captured under TLS is good until it is out of date";
 const INDEX: &str = "repeats what covered columns say so that rows are found; what is found through it is checked itself";
 
+const CHANGES: &str =
+    "it tells clients when to ask anew; what they are told then is checked itself";
+
 const ATTEMPTS: &str = "when mail is tried again; what it says and to whom is sealed";
 
 const COLUMNS: &[(&str, &str, Column)] = &[
@@ -218,6 +221,22 @@ const COLUMNS: &[(&str, &str, Column)] = &[
     ("public_keys", "version", Covered),
     ("public_keys", "public_key", Covered),
     ("public_keys", "mac", Proof),
+    ("objects", "owner", Covered),
+    ("objects", "id", Covered),
+    ("objects", "part", Covered),
+    ("objects", "domain", Covered),
+    ("objects", "key", Covered),
+    ("objects", "class", Covered),
+    ("objects", "kind", Covered),
+    ("objects", "label", Covered),
+    ("objects", "cka_id", Covered),
+    ("objects", "attributes", Covered),
+    ("objects", "gone", Covered),
+    ("objects", "created", Covered),
+    ("objects", "updated", Covered),
+    ("objects", "mac", Proof),
+    ("changes", "account", Irrelevant(CHANGES)),
+    ("changes", "number", Irrelevant(CHANGES)),
     ("key_recipients", "recipient", Irrelevant(INDEX)),
     ("key_recipients", "key", Irrelevant(INDEX)),
     ("grants", "id", Covered),

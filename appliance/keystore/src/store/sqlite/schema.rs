@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0010_idempotency.sql"),
     include_str!("schema/0011_directories.sql"),
     include_str!("schema/0012_key_pairs.sql"),
+    include_str!("schema/0013_objects.sql"),
 ];
 
 /// The newest schema that this version knows.
