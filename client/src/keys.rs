@@ -28,7 +28,7 @@ use crate::secret::Secret;
 use crate::{api::Call, session::Session};
 
 pub(crate) use many::{
-    create, create_and_obtain, create_and_obtain_one, import, obtain, obtain_one,
+    create, create_and_obtain, create_and_obtain_one, create_once, import, obtain, obtain_one,
 };
 
 /// Until when released material may be kept: a moment by the clocks of the world, and a span by this device's own, which no setting of a clock

@@ -28,6 +28,7 @@
 //! | [`audit`] | the audit log as the caller may see it |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
 //! | [`file`](mod@file) | files that appear only when they are complete |
+//! | [`objects`] | certificates, data, and what applications say of keys, as PKCS #11 has them |
 //! | [`error`](mod@error) | [`ClientError`]: why something could not be done |
 //!
 //! ```no_run
@@ -85,6 +86,7 @@ pub mod keys;
 pub mod mail;
 pub mod message;
 pub mod object;
+pub mod objects;
 #[cfg(feature = "sessions")]
 pub mod oidc;
 pub mod operations;

@@ -53,6 +53,12 @@ pub struct TokenConfig {
     /// The file of the client certificate and its key, in PEM, where the account signs in by that and without a PIN.
     #[serde(default)]
     pub certificate: Option<PathBuf>,
+    /// The file of the account's secret, where the account signs in by that and without a PIN.
+    #[serde(default)]
+    pub secret: Option<PathBuf>,
+    /// The appliance's domain, where it has several.
+    #[serde(default)]
+    pub domain: Option<String>,
 }
 
 /// Where the log goes. It is off where nothing is said.

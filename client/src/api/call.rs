@@ -86,6 +86,12 @@ impl<'a> Call<'a> {
         self.with_text(content_type, body)
     }
 
+    /// The same address by `PUT`.
+    pub(crate) fn by_put(mut self) -> Self {
+        self.method = Method::PUT;
+        self
+    }
+
     /// The same address by `DELETE`.
     pub(crate) fn by_delete(mut self) -> Self {
         self.method = Method::DELETE;

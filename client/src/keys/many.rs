@@ -44,6 +44,23 @@ pub(crate) fn import(
         .ok_or_else(|| requester.client().unexpected("another number of keys"))
 }
 
+/// Makes a key, or brings one, under this name of the request.
+pub(crate) fn create_once(
+    requester: &impl Requester,
+    once: IdempotencyKey,
+    mut new: NewKey,
+    material: Option<&[u8]>,
+) -> Result<CreatedKey, ClientError> {
+    if let Some(material) = material {
+        let wrapped = requester.import_key().wrap_import(material);
+        let wrapped = wrapped.map_err(|error| ClientError::Setup(error.to_string()))?;
+        new.material = Some(wrapped.into());
+    }
+    let (mut made, _) = create_named(requester, &[new], false, once)?;
+    made.pop()
+        .ok_or_else(|| requester.client().unexpected("another number of keys"))
+}
+
 /// Has the appliance make a key and release it.
 pub(crate) fn create_and_obtain_one(
     requester: &impl Requester,
@@ -100,8 +117,17 @@ fn create_in_one_request(
     keys: &[NewKey],
     release: bool,
 ) -> Result<(Vec<CreatedKey>, TransportKey), ClientError> {
+    create_named(requester, keys, release, IdempotencyKey::generate())
+}
+
+fn create_named(
+    requester: &impl Requester,
+    keys: &[NewKey],
+    release: bool,
+    once: IdempotencyKey,
+) -> Result<(Vec<CreatedKey>, TransportKey), ClientError> {
     let query = CreateKeysQuery {
-        idempotency_key: Some(IdempotencyKey::generate()),
+        idempotency_key: Some(once),
     };
     let request = CreateKeys {
         keys: keys.to_vec(),

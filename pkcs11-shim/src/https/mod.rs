@@ -1,22 +1,762 @@
 //! The token over HTTPS: where a configured token comes from.
 //!
+//! | module | what lives there |
+//! |---|---|
+//! | here | [`connect`], signing in, and [`Token`] over the client library |
+//! | `objects` | objects of the appliance as attributes, and back |
+//! | `operations` | mechanisms as operations of the appliance |
+//! | `encoding` | attributes as the appliance keeps them |
+//!
 //! [`connect`] is the one place that chooses what stands behind [`Token`].
 
-use std::sync::Arc;
+mod encoding;
+mod objects;
+mod operations;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use cryptoki_sys::*;
+use strongroom_client::device::AccountSecret;
+use strongroom_client::objects::Objects;
+use strongroom_client::operations::Operate;
+use strongroom_client::{Client, ClientError, Device, Identity, Roots, Session};
+use strongroom_wire::encoding::Base64;
+use strongroom_wire::id::{AccountId, IdempotencyKey, KeyId, ObjectId as WireId};
+use strongroom_wire::key::NewKey;
+use strongroom_wire::object::{ObjectPart, ObjectQuery};
+use strongroom_wire::operation::{Operation, OperationResult};
+use strongroom_wire::problem::Code;
+use zeroize::Zeroizing;
 
 use crate::config::TokenConfig;
-use crate::token::{Token, TokenError, TokenErrorKind, TokenResult};
+use crate::mechanism::{Mechanism, Parameter, mac, making};
+use crate::object::Attributes;
+use crate::token::{
+    Answer, Change, Encapsulated, Input, ObjectId, ObjectRecord, Outcome, Page, Part, Pin, Query,
+    Released, RequestId, Token, TokenError, TokenErrorKind as Kind, TokenInfo, TokenResult, Use,
+    User,
+};
+
+/// For how long the state that was heard of goes with answers that do not say it.
+const HEARD_FOR: Duration = Duration::from_millis(500);
 
 /// The token that a configuration names. Asks nothing of the appliance: that is done when the token is first used.
 ///
 /// # Errors
-/// [`TokenErrorKind::Configuration`]: the slot is there, its token is not, and the log says this.
+/// [`TokenErrorKind::Configuration`](Kind::Configuration): the slot is there, its token is not, and the log says this.
 pub fn connect(config: &TokenConfig) -> TokenResult<Arc<dyn Token>> {
-    Err(TokenError::new(
-        TokenErrorKind::Configuration,
-        format!(
-            "the token {:?} cannot be reached: this build of the module has no connection to an appliance",
-            config.label
+    let wrong = |why: String| {
+        let what = format!("the token {:?} cannot be used: {why}", config.label);
+        TokenError::new(Kind::Configuration, what)
+    };
+    let read = |path: &std::path::Path| {
+        std::fs::read(path)
+            .map(Zeroizing::new)
+            .map_err(|error| wrong(format!("{}: {error}", path.display())))
+    };
+    let set_up = |error: ClientError| wrong(error.to_string());
+    let roots = Roots::from_pem(&read(&config.roots)?).map_err(set_up)?;
+    let identity = match &config.certificate {
+        None => None,
+        Some(path) => {
+            let pem = read(path)?;
+            Some(Identity::from_pem(&pem, &pem).map_err(set_up)?)
+        }
+    };
+    let (first, others) = config
+        .addresses
+        .split_first()
+        .ok_or_else(|| wrong("it has no address".to_owned()))?;
+    let mut client = match &identity {
+        None => Client::new(first, &roots),
+        Some(identity) => Client::with_identity(first, &roots, identity),
+    }
+    .map_err(set_up)?;
+    for other in others {
+        client = client.or_at(other).map_err(set_up)?;
+    }
+    if let Some(domain) = &config.domain {
+        client = client.in_domain(domain).map_err(set_up)?;
+    }
+    let account = match &config.account {
+        Some(account) => Some(
+            account
+                .parse::<AccountId>()
+                .map_err(|error| wrong(error.to_string()))?,
         ),
-    ))
+        None if identity.is_some() => None,
+        None => return Err(wrong("it names no account".to_owned())),
+    };
+    let secret = match &config.secret {
+        None => None,
+        Some(path) => {
+            let text = read(path)?;
+            Some(secret_of(&text).ok_or_else(|| {
+                wrong(format!("{} holds no secret of an account", path.display()))
+            })?)
+        }
+    };
+    let by_itself = secret.is_some() || identity.is_some();
+    let signed_in = match (account, secret) {
+        (Some(account), Some(secret)) => Some(Arc::new(Who::Device(Device::new(
+            client.clone(),
+            account,
+            secret,
+        )))),
+        _ => None,
+    };
+    Ok(Arc::new(HttpsToken {
+        label: config.label.clone(),
+        client,
+        account,
+        by_certificate: identity.is_some(),
+        by_itself,
+        signed_in: RwLock::new(signed_in),
+        heard: Mutex::new(None),
+    }))
+}
+
+fn secret_of(text: &[u8]) -> Option<AccountSecret> {
+    AccountSecret::from_text(std::str::from_utf8(text).ok()?.trim())
+}
+
+struct HttpsToken {
+    label: String,
+    client: Client,
+    account: Option<AccountId>,
+    by_certificate: bool,
+    /// Whether nobody has to give a PIN.
+    by_itself: bool,
+    signed_in: RwLock<Option<Arc<Who>>>,
+    heard: Mutex<Option<(Change, Instant)>>,
+}
+
+/// Who makes the requests.
+enum Who {
+    Device(Device),
+    Session(Box<Session>),
+}
+
+/// Does the same with whoever makes the requests.
+macro_rules! ask {
+    ($token:expr, $who:ident => $call:expr) => {{
+        let who = $token.who()?;
+        let answer = match &*who {
+            Who::Device($who) => $call,
+            Who::Session($who) => {
+                let $who = &**$who;
+                $call
+            }
+        };
+        match answer {
+            Err(ClientError::NotSignedIn) if $token.by_certificate => {
+                // The session has ended; the certificate opens another.
+                $token.sign_in_by_certificate()?;
+                match &*$token.who()? {
+                    Who::Device($who) => $call,
+                    Who::Session($who) => {
+                        let $who = &**$who;
+                        $call
+                    }
+                }
+            }
+            answer => answer,
+        }
+        .map_err(refused)
+    }};
+}
+
+impl HttpsToken {
+    fn who(&self) -> TokenResult<Arc<Who>> {
+        let known = self
+            .signed_in
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if known.is_none() && self.by_certificate {
+            self.sign_in_by_certificate()?;
+            return self.who_now();
+        }
+        known.ok_or_else(|| TokenError::new(Kind::NotSignedIn, "nobody has signed in"))
+    }
+
+    fn who_now(&self) -> TokenResult<Arc<Who>> {
+        let known = self
+            .signed_in
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        known
+            .clone()
+            .ok_or_else(|| TokenError::new(Kind::NotSignedIn, "nobody has signed in"))
+    }
+
+    fn sign_in_by_certificate(&self) -> TokenResult<()> {
+        let session = self.client.sign_in_by_certificate().map_err(refused)?;
+        self.become_signed_in(Some(Who::Session(Box::new(session))));
+        Ok(())
+    }
+
+    fn become_signed_in(&self, who: Option<Who>) {
+        *self
+            .signed_in
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = who.map(Arc::new);
+    }
+
+    fn hear(&self, change: u64) -> Change {
+        let change = Change(change);
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((change, Instant::now()));
+        change
+    }
+
+    /// An answer that does not say the state: with the one that was heard of lately, or is asked for.
+    fn answer<T>(&self, value: T) -> TokenResult<Answer<T>> {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = match heard {
+            Some((change, at)) if at.elapsed() < HEARD_FOR => change,
+            _ => self.change()?,
+        };
+        Ok(Answer { value, change })
+    }
+
+    /// Makes a key, and says what its parts are.
+    fn make<const N: usize>(
+        &self,
+        request: RequestId,
+        new: NewKey,
+        material: Option<&[u8]>,
+        parts: [Part; N],
+    ) -> TokenResult<Answer<[ObjectRecord; N]>> {
+        let once = IdempotencyKey::from_bytes(*request.0.as_bytes());
+        let created = ask!(self, who => who.create_key_once(once, new.clone(), material))?;
+        self.parts_of(created.key.id, parts)
+    }
+
+    fn parts_of<const N: usize>(
+        &self,
+        key: KeyId,
+        parts: [Part; N],
+    ) -> TokenResult<Answer<[ObjectRecord; N]>> {
+        let uuid = uuid::Uuid::from_bytes(*key.as_bytes());
+        let mut records = Vec::with_capacity(N);
+        let mut change = Change::default();
+        for part in parts {
+            let answer = self.object(ObjectId { uuid, part })?;
+            records.push(answer.value);
+            change = answer.change;
+        }
+        let value = records
+            .try_into()
+            .map_err(|_| failed("a key has another number of parts"))?;
+        Ok(Answer { value, change })
+    }
+
+    fn one(answer: Answer<[ObjectRecord; 1]>) -> Answer<ObjectRecord> {
+        let [value] = answer.value;
+        Answer {
+            value,
+            change: answer.change,
+        }
+    }
+}
+
+impl Token for HttpsToken {
+    fn info(&self) -> TokenResult<Answer<TokenInfo>> {
+        let serial = self.account.map(|account| account.to_string());
+        let serial = serial.unwrap_or_default().replace('-', "");
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Answer {
+            value: TokenInfo {
+                label: self.label.clone(),
+                manufacturer: "Strongroom".to_owned(),
+                model: "appliance".to_owned(),
+                // The last 16 digits are random.
+                serial: serial
+                    .get(serial.len().saturating_sub(16)..)
+                    .unwrap_or_default()
+                    .to_owned(),
+                firmware: (0, 1),
+                login_required: !self.by_itself,
+                pin_length: (1, 255),
+                forbidden: vec![CKM_RSA_X_509, CKM_SHA1_RSA_PKCS, CKM_SHA1_RSA_PKCS_PSS],
+                smallest_rsa: 2048,
+            },
+            change: heard.map(|(change, _)| change).unwrap_or_default(),
+        })
+    }
+
+    fn login(&self, _user: User, pin: Option<&Pin>) -> TokenResult<()> {
+        match (pin, self.account) {
+            (Some(Pin(pin)), Some(account)) if !self.by_itself => {
+                let secret = secret_of(pin)
+                    .ok_or_else(|| TokenError::new(Kind::PinIncorrect, "the PIN is no secret"))?;
+                let device = Device::new(self.client.clone(), account, secret);
+                device.own_account().map_err(|error| match error {
+                    ClientError::NotSignedIn => {
+                        TokenError::new(Kind::PinIncorrect, "the account has another secret")
+                    }
+                    error => refused(error),
+                })?;
+                self.become_signed_in(Some(Who::Device(device)));
+                Ok(())
+            }
+            _ if self.by_itself => self.change().map(|_| ()),
+            _ => Err(TokenError::new(Kind::PinIncorrect, "a PIN is needed")),
+        }
+    }
+
+    fn logout(&self) -> TokenResult<()> {
+        if !self.by_itself {
+            self.become_signed_in(None);
+        }
+        Ok(())
+    }
+
+    fn set_pin(&self, _old: &Pin, _new: &Pin) -> TokenResult<()> {
+        Err(TokenError::new(
+            Kind::PinUnsuitable,
+            "the account's secret is made by the appliance",
+        ))
+    }
+
+    fn change(&self) -> TokenResult<Change> {
+        let query = ObjectQuery {
+            limit: Some(0),
+            ..ObjectQuery::default()
+        };
+        let page = ask!(self, who => who.find_objects(&query))?;
+        Ok(self.hear(page.change))
+    }
+
+    fn find(&self, query: &Query<'_>) -> TokenResult<Answer<Page>> {
+        let template = query.template;
+        let number = |attribute| {
+            let number = template.number(attribute);
+            number.map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+        };
+        let bytes = |attribute| template.bytes(attribute).map(Base64::from);
+        let wanted = ObjectQuery {
+            class: number(CKA_CLASS),
+            kind: number(CKA_KEY_TYPE).or_else(|| number(CKA_CERTIFICATE_TYPE)),
+            label: bytes(CKA_LABEL),
+            id: bytes(CKA_ID),
+            after: query.after.map(str::to_owned),
+            limit: u32::try_from(query.limit).ok(),
+        };
+        if !query.private && self.who().is_err() {
+            // Nobody has signed in, and the appliance shows nothing to nobody.
+            let objects = Vec::new();
+            return Ok(Answer {
+                value: Page {
+                    objects,
+                    next: None,
+                },
+                change: Change::default(),
+            });
+        }
+        let page = ask!(self, who => who.find_objects(&wanted))?;
+        let mut found = Vec::with_capacity(page.objects.len());
+        for object in &page.objects {
+            let record = objects::record(object)?;
+            if record.attributes.matches(template) {
+                found.push(record);
+            }
+        }
+        Ok(Answer {
+            value: Page {
+                objects: found,
+                next: page.next,
+            },
+            change: self.hear(page.change),
+        })
+    }
+
+    fn object(&self, id: ObjectId) -> TokenResult<Answer<ObjectRecord>> {
+        let part = objects::part_to_wire(id.part);
+        let shown = ask!(self, who => who.object(wire(id), part))?;
+        Ok(Answer {
+            value: objects::record(&shown.object)?,
+            change: self.hear(shown.change),
+        })
+    }
+
+    fn create(
+        &self,
+        request: RequestId,
+        attributes: &Attributes,
+    ) -> TokenResult<Answer<ObjectRecord>> {
+        let part = match attributes.number(CKA_CLASS) {
+            Some(CKO_SECRET_KEY) => {
+                let material = attributes.bytes(CKA_VALUE).unwrap_or_default();
+                let parts = [(Part::Secret, attributes)];
+                let new = objects::new_key(&parts, Some(material.len()))?;
+                return self
+                    .make(request, new, Some(material), [Part::Secret])
+                    .map(Self::one);
+            }
+            Some(CKO_PRIVATE_KEY) => {
+                let material = making::pkcs8(attributes)
+                    .map_err(|error| TokenError::new(Kind::KeyType, error.what))?;
+                let mut public = Attributes::new();
+                public.set_number(CKA_CLASS, CKO_PUBLIC_KEY);
+                for attribute in [CKA_KEY_TYPE, CKA_LABEL, CKA_ID] {
+                    if let Some(value) = attributes.get(attribute) {
+                        public.set(attribute, value.clone());
+                    }
+                }
+                let parts = [(Part::Public, &public), (Part::Private, attributes)];
+                let new = objects::new_key(&parts, None)?;
+                return self
+                    .make(request, new, Some(&material), [Part::Private])
+                    .map(Self::one);
+            }
+            Some(CKO_PUBLIC_KEY) => ObjectPart::Public,
+            _ => ObjectPart::Object,
+        };
+        let id = WireId::from_bytes(*request.0.as_bytes());
+        let description = objects::describe(attributes);
+        let changed = ask!(self, who => who.put_object(id, part, &description))?;
+        Ok(Answer {
+            value: objects::record(&changed.object)?,
+            change: self.hear(changed.change),
+        })
+    }
+
+    fn copy(
+        &self,
+        request: RequestId,
+        id: ObjectId,
+        changes: &Attributes,
+    ) -> TokenResult<Answer<ObjectRecord>> {
+        let mut attributes = self.object(id)?.value.attributes;
+        attributes.extend(changes.clone());
+        if matches!(id.part, Part::Secret | Part::Private) {
+            return Err(TokenError::new(
+                Kind::Prohibited,
+                "keys of the appliance are shared, not copied",
+            ));
+        }
+        self.create(request, &attributes)
+    }
+
+    fn set(&self, id: ObjectId, changes: &Attributes) -> TokenResult<Answer<ObjectRecord>> {
+        let restricts = [
+            CKA_EXTRACTABLE,
+            CKA_ENCRYPT,
+            CKA_DECRYPT,
+            CKA_SIGN,
+            CKA_VERIFY,
+            CKA_WRAP,
+            CKA_UNWRAP,
+            CKA_DERIVE,
+        ];
+        if matches!(id.part, Part::Secret | Part::Private)
+            && restricts.iter().any(|attribute| changes.has(*attribute))
+        {
+            return Err(TokenError::new(
+                Kind::AttributeReadOnly,
+                "what a key is for is changed by its usage policy, in the appliance",
+            ));
+        }
+        let mut attributes = self.object(id)?.value.attributes;
+        attributes.extend(changes.clone());
+        let part = objects::part_to_wire(id.part);
+        let description = objects::describe(&attributes);
+        let changed = ask!(self, who => who.put_object(wire(id), part, &description))?;
+        Ok(Answer {
+            value: objects::record(&changed.object)?,
+            change: self.hear(changed.change),
+        })
+    }
+
+    fn destroy(&self, id: ObjectId) -> TokenResult<Answer<()>> {
+        let part = objects::part_to_wire(id.part);
+        let removed = ask!(self, who => who.remove_object(wire(id), part))?;
+        Ok(Answer {
+            value: (),
+            change: self.hear(removed.change),
+        })
+    }
+
+    fn generate_key(
+        &self,
+        request: RequestId,
+        _mechanism: &Mechanism,
+        attributes: &Attributes,
+    ) -> TokenResult<Answer<ObjectRecord>> {
+        let length = making::secret_length(attributes, None)
+            .map_err(|error| TokenError::new(Kind::KeySize, error.what))?;
+        let new = objects::new_key(&[(Part::Secret, attributes)], Some(length))?;
+        self.make(request, new, None, [Part::Secret]).map(Self::one)
+    }
+
+    fn generate_key_pair(
+        &self,
+        request: RequestId,
+        _mechanism: &Mechanism,
+        public: &Attributes,
+        private: &Attributes,
+    ) -> TokenResult<Answer<(ObjectRecord, ObjectRecord)>> {
+        let parts = [(Part::Public, public), (Part::Private, private)];
+        let new = objects::new_key(&parts, None)?;
+        let answer = self.make(request, new, None, [Part::Public, Part::Private])?;
+        let [public, private] = answer.value;
+        Ok(Answer {
+            value: (public, private),
+            change: answer.change,
+        })
+    }
+
+    fn operate(
+        &self,
+        id: ObjectId,
+        what: Use,
+        mechanism: &Mechanism,
+        input: Input<'_>,
+    ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
+        let operation = operations::operation(what, mechanism, input)?;
+        let done = ask!(self, who => who.operate(key(id), None, operation.clone()))?;
+        let made = match done.result {
+            OperationResult::Signature { signature } => signature.0,
+            OperationResult::Mac { mac } => {
+                let length = mac::length(mechanism)
+                    .map_err(|error| TokenError::new(Kind::MechanismParameter, error.what))?;
+                mac.0.get(..length).unwrap_or(&mac.0).to_vec()
+            }
+            OperationResult::Ciphertext { data, .. } | OperationResult::Plaintext { data } => {
+                data.0
+            }
+            _ => return Err(failed("the appliance answers something else")),
+        };
+        self.answer(Zeroizing::new(made))
+    }
+
+    fn verify(
+        &self,
+        id: ObjectId,
+        mechanism: &Mechanism,
+        data: &[u8],
+        signature: &[u8],
+    ) -> TokenResult<Answer<()>> {
+        let wire = operations::mac(mechanism)?;
+        let valid = ask!(self, who => who.verify_mac(key(id), None, wire, data, signature))?;
+        if !valid {
+            return Err(TokenError::new(
+                Kind::SignatureInvalid,
+                "the MAC is another's",
+            ));
+        }
+        self.answer(())
+    }
+
+    fn wrap(
+        &self,
+        wrapping: ObjectId,
+        mechanism: &Mechanism,
+        other: ObjectId,
+    ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
+        let (wire, _, _) = operations::cipher(mechanism)?;
+        let wrapped = ask!(self, who => who.wrap(key(wrapping), wire, key(other)))?;
+        self.answer(Zeroizing::new(wrapped))
+    }
+
+    fn unwrap(
+        &self,
+        request: RequestId,
+        unwrapping: ObjectId,
+        mechanism: &Mechanism,
+        wrapped: &[u8],
+        attributes: &Attributes,
+    ) -> TokenResult<Answer<ObjectRecord>> {
+        let (wire, _, _) = operations::cipher(mechanism)?;
+        let (part, new) = if attributes.number(CKA_CLASS) == Some(CKO_PRIVATE_KEY) {
+            return Err(TokenError::new(
+                Kind::Template,
+                "private keys are imported, not unwrapped",
+            ));
+        } else {
+            let length = attributes
+                .number(CKA_VALUE_LEN)
+                .and_then(|length| usize::try_from(length).ok())
+                .ok_or_else(|| {
+                    TokenError::new(Kind::TemplateIncomplete, "the key's length is missing")
+                })?;
+            let new = objects::new_key(&[(Part::Secret, attributes)], Some(length))?;
+            (Part::Secret, new)
+        };
+        let operation = Operation::Unwrap {
+            mechanism: wire,
+            wrapped: wrapped.into(),
+            new: Box::new(new),
+        };
+        self.key_of(request, unwrapping, operation, part)
+    }
+
+    fn derive(
+        &self,
+        request: RequestId,
+        base: ObjectId,
+        mechanism: &Mechanism,
+        attributes: &Attributes,
+    ) -> TokenResult<Answer<ObjectRecord>> {
+        let public_key = other_side(mechanism)?;
+        let length = making::secret_length(attributes, None)
+            .map_err(|error| TokenError::new(Kind::TemplateIncomplete, error.what))?;
+        let new = objects::new_key(&[(Part::Secret, attributes)], Some(length))?;
+        let operation = Operation::Derive {
+            mechanism: strongroom_wire::operation::Mechanism::Ecdh,
+            public_key: public_key.into(),
+            new: Some(Box::new(new)),
+        };
+        self.key_of(request, base, operation, Part::Secret)
+    }
+
+    fn encapsulate(
+        &self,
+        request: RequestId,
+        public: ObjectId,
+        _mechanism: &Mechanism,
+        attributes: &Attributes,
+    ) -> TokenResult<Answer<Encapsulated>> {
+        let (ciphertext, secret) = ask!(self, who => who.encapsulate(key(public)))?;
+        let made = self.import(request, attributes, &secret)?;
+        Ok(Answer {
+            value: Encapsulated {
+                object: made.value,
+                ciphertext,
+            },
+            change: made.change,
+        })
+    }
+
+    fn decapsulate(
+        &self,
+        request: RequestId,
+        private: ObjectId,
+        _mechanism: &Mechanism,
+        ciphertext: &[u8],
+        attributes: &Attributes,
+    ) -> TokenResult<Answer<ObjectRecord>> {
+        let secret = ask!(self, who => who.decapsulate(key(private), None, ciphertext))?;
+        self.import(request, attributes, &secret)
+    }
+
+    fn secret_of(
+        &self,
+        id: ObjectId,
+        outcome: Outcome,
+        mechanism: &Mechanism,
+        data: &[u8],
+    ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
+        let secret = match outcome {
+            Outcome::Derived => {
+                let public_key = other_side(mechanism)?;
+                ask!(self, who => who.agree(key(id), public_key))?
+            }
+            Outcome::Decapsulated => ask!(self, who => who.decapsulate(key(id), None, data))?,
+            Outcome::Unwrapped => {
+                return self.operate(id, Use::Decrypt, mechanism, Input::Data(data));
+            }
+        };
+        self.answer(secret)
+    }
+
+    fn release(&self, id: ObjectId) -> TokenResult<Answer<Released>> {
+        let released = ask!(self, who => who.release_once(key(id)))?;
+        let moment = released.not_after.and_then(|moment| {
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(moment.as_millis()))
+        });
+        self.answer(Released {
+            material: released.material,
+            not_after: moment,
+            keep_for: released
+                .keep_for
+                .map(|seconds| Duration::from_secs(seconds.into())),
+        })
+    }
+
+    fn close(&self) {
+        self.become_signed_in(None);
+    }
+}
+
+impl HttpsToken {
+    /// A key that an operation makes.
+    fn key_of(
+        &self,
+        request: RequestId,
+        with: ObjectId,
+        operation: Operation,
+        part: Part,
+    ) -> TokenResult<Answer<ObjectRecord>> {
+        let once = IdempotencyKey::from_bytes(*request.0.as_bytes());
+        let done = ask!(self, who => who.operate_once(once, key(with), operation.clone()))?;
+        match done.result {
+            OperationResult::Created { key } => self.parts_of(key.id, [part]).map(Self::one),
+            _ => Err(failed("the appliance answers something else than a key")),
+        }
+    }
+
+    /// A secret that came here becomes a key of the appliance.
+    fn import(
+        &self,
+        request: RequestId,
+        attributes: &Attributes,
+        secret: &[u8],
+    ) -> TokenResult<Answer<ObjectRecord>> {
+        let new = objects::new_key(&[(Part::Secret, attributes)], Some(secret.len()))?;
+        self.make(request, new, Some(secret), [Part::Secret])
+            .map(Self::one)
+    }
+}
+
+/// The other side's public key, where the shared secret is taken as it is.
+fn other_side(mechanism: &Mechanism) -> TokenResult<&[u8]> {
+    match &mechanism.parameter {
+        Parameter::Ecdh {
+            kdf: None, public, ..
+        } => Ok(crate::der::octet_string(public).unwrap_or(public)),
+        _ => Err(TokenError::new(
+            Kind::Mechanism,
+            "the appliance does not derive in this way",
+        )),
+    }
+}
+
+fn wire(id: ObjectId) -> WireId {
+    WireId::from_bytes(*id.uuid.as_bytes())
+}
+
+fn key(id: ObjectId) -> KeyId {
+    KeyId::from_bytes(*id.uuid.as_bytes())
+}
+
+fn failed(what: &'static str) -> TokenError {
+    TokenError::new(Kind::Failed, what)
+}
+
+/// What a failure of the client library means here.
+fn refused(error: ClientError) -> TokenError {
+    let kind = match &error {
+        ClientError::Refused(problem) if problem.code == Code::NotAuthentic => Kind::EncryptedData,
+        ClientError::Refused(problem) if problem.code == Code::Invalid => Kind::Data,
+        ClientError::Refused(problem) => return problem.clone().into(),
+        ClientError::NotSignedIn => Kind::NotSignedIn,
+        ClientError::Unreachable { .. } => Kind::Unreachable,
+        ClientError::NotTrusted { .. }
+        | ClientError::OtherDomain { .. }
+        | ClientError::Setup(_) => Kind::Configuration,
+        _ => Kind::Failed,
+    };
+    let what = error.to_string();
+    let problem = match error {
+        ClientError::Refused(problem) => Some(problem),
+        _ => None,
+    };
+    TokenError {
+        kind,
+        what: what.into(),
+        problem,
+    }
 }

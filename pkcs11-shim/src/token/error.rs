@@ -147,7 +147,7 @@ impl From<Box<Problem>> for TokenError {
             Code::SignInRefused | Code::SecondFactorRefused => Kind::PinIncorrect,
             Code::TooManyAttempts => Kind::PinLocked,
             Code::NotPermitted | Code::GrantRevoked => Kind::NotPermitted,
-            Code::KeyNotFound | Code::KeyDestroyed => Kind::NoSuchObject,
+            Code::KeyNotFound | Code::ObjectNotFound | Code::KeyDestroyed => Kind::NoSuchObject,
             Code::KeyStateForbids => Kind::KeyState,
             Code::PolicyNotYetValid
             | Code::PolicyExpired

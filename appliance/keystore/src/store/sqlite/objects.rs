@@ -161,37 +161,32 @@ impl WriteObjects for Rows<'_> {
 
 /// The query. It is put together from fixed pieces; every value is bound.
 fn find(owner: AccountId, filter: &ObjectFilter) -> (String, Vec<Box<dyn ToSql>>) {
-    let mut sql = format!("{COLUMNS} WHERE owner = ? AND gone = 0");
+    let index = if filter.cka_id.is_some() {
+        "INDEXED BY objects_by_cka_id"
+    } else if filter.label.is_some() {
+        "INDEXED BY objects_by_label"
+    } else if filter.class.is_some() {
+        "INDEXED BY objects_by_class"
+    } else {
+        "NOT INDEXED"
+    };
+    let mut sql = format!("{COLUMNS} {index} WHERE owner = ? AND gone = 0");
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(*owner.as_bytes())];
     let mut condition = |text: &str, value: Box<dyn ToSql>| {
         sql.push_str(text);
         values.push(value);
     };
-    // One of them is read from its index; the unary + keeps the others from being taken for it.
-    let by_id = filter.cka_id.is_some();
-    let by_label = !by_id && filter.label.is_some();
-    let by_class = !by_id && !by_label;
     if let Some(id) = &filter.cka_id {
         condition(" AND cka_id = ?", Box::new(id.clone()));
     }
     if let Some(label) = &filter.label {
-        let text = if by_label {
-            " AND label = ?"
-        } else {
-            " AND +label = ?"
-        };
-        condition(text, Box::new(label.clone()));
+        condition(" AND label = ?", Box::new(label.clone()));
     }
     if let Some(class) = filter.class {
-        let text = if by_class {
-            " AND class = ?"
-        } else {
-            " AND +class = ?"
-        };
-        condition(text, Box::new(class));
+        condition(" AND class = ?", Box::new(class));
     }
     if let Some(kind) = filter.kind {
-        condition(" AND +kind = ?", Box::new(kind));
+        condition(" AND kind = ?", Box::new(kind));
     }
     if let Some((id, part)) = filter.after {
         condition(" AND (id, part) > (?", Box::new(*id.as_bytes()));
