@@ -99,11 +99,11 @@ pub fn connect(config: &TokenConfig) -> TokenResult<Arc<dyn Token>> {
     };
     let by_itself = secret.is_some() || identity.is_some();
     let signed_in = match (account, secret) {
-        (Some(account), Some(secret)) => Some(Arc::new(Who::Device(Device::new(
+        (Some(account), Some(secret)) => Some(Arc::new(Who::Device(Box::new(Device::new(
             client.clone(),
             account,
             secret,
-        )))),
+        ))))),
         _ => None,
     };
     Ok(Arc::new(HttpsToken {
@@ -134,7 +134,7 @@ struct HttpsToken {
 
 /// Who makes the requests.
 enum Who {
-    Device(Device),
+    Device(Box<Device>),
     Session(Box<Session>),
 }
 
@@ -143,7 +143,10 @@ macro_rules! ask {
     ($token:expr, $who:ident => $call:expr) => {{
         let who = $token.who()?;
         let answer = match &*who {
-            Who::Device($who) => $call,
+            Who::Device($who) => {
+                let $who = &**$who;
+                $call
+            }
             Who::Session($who) => {
                 let $who = &**$who;
                 $call
@@ -154,7 +157,10 @@ macro_rules! ask {
                 // The session has ended; the certificate opens another.
                 $token.sign_in_by_certificate()?;
                 match &*$token.who()? {
-                    Who::Device($who) => $call,
+                    Who::Device($who) => {
+                        let $who = &**$who;
+                        $call
+                    }
                     Who::Session($who) => {
                         let $who = &**$who;
                         $call
@@ -298,7 +304,7 @@ impl Token for HttpsToken {
                     }
                     error => refused(error),
                 })?;
-                self.become_signed_in(Some(Who::Device(device)));
+                self.become_signed_in(Some(Who::Device(Box::new(device))));
                 Ok(())
             }
             _ if self.by_itself => self.change().map(|_| ()),

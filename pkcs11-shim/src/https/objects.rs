@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::{encoding, failed};
 use crate::der;
 use crate::mechanism::curves::{self, Curve};
-use crate::mechanism::rsa;
 use crate::object::{Attributes, Value};
 use crate::token::{ObjectId, ObjectRecord, Part, Place, TokenError, TokenErrorKind, TokenResult};
 
@@ -56,8 +55,9 @@ pub(super) fn describe(attributes: &Attributes) -> ObjectDescription {
         CKA_SEED,
     ];
     let kept = attributes.iter().filter(|(attribute, _)| {
-        !matches!(*attribute, CKA_CLASS | CKA_LABEL | CKA_ID)
-            && !(secret && material.contains(attribute))
+        let elsewhere = matches!(*attribute, CKA_CLASS | CKA_LABEL | CKA_ID);
+        let secret = secret && material.contains(attribute);
+        !elsewhere && !secret
     });
     let kept: Attributes = kept
         .map(|(attribute, value)| (attribute, value.clone()))
@@ -213,7 +213,6 @@ fn public_values(spki: &[u8], part: Part, attributes: &mut Attributes) -> Option
     attributes.set_bytes(CKA_PUBLIC_KEY_INFO, spki);
     match attributes.number(CKA_KEY_TYPE)? {
         CKK_RSA => {
-            let _ = rsa::ALGORITHM;
             let (numbers, _) = der::expect(der::SEQUENCE, bits)?;
             let (modulus, rest) = der::unsigned(numbers)?;
             let (exponent, _) = der::unsigned(rest)?;

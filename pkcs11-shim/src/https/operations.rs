@@ -1,6 +1,5 @@
 //! Mechanisms of PKCS #11 as operations of the appliance.
 
-use cryptoki_sys::CKR_MECHANISM_PARAM_INVALID;
 use strongroom_wire::operation::{Mechanism as Wire, Operation, SignatureEncoding};
 
 use crate::mechanism::{Family, Hash, Mechanism, Parameter};
@@ -14,7 +13,6 @@ fn not_served<T>() -> TokenResult<T> {
 }
 
 fn parameter<T>() -> TokenResult<T> {
-    let _ = CKR_MECHANISM_PARAM_INVALID;
     Err(TokenError::new(
         TokenErrorKind::MechanismParameter,
         "the appliance does not serve this parameter",
