@@ -214,6 +214,7 @@ fn body_of(operation: &str) -> Option<&'static str> {
         "operate_many" => {
             r#"{"operations":[{"key":"{key}","operation":{"type":"mac","mechanism":"aes-cmac","data":"AQ"}}]}"#
         }
+        "put_object" => r#"{"class":0}"#,
         "decide_pairing" => r#"{"approve":true}"#,
         "create_keys" => {
             r#"{"keys":[{"algorithm":"aes-256","label":"x","recipients":["{account_name}"]}]}"#
@@ -226,6 +227,9 @@ fn body_of(operation: &str) -> Option<&'static str> {
 const QUERIES: &[(&str, &str)] = &[
     ("remove_certificate", "?kind=uri&value={uri}"),
     ("preview", "?account={account_name}"),
+    ("show_object", "?part=object"),
+    ("put_object", "?part=object"),
+    ("remove_object", "?part=object"),
 ];
 
 /// Numbers and words, not identifiers: each domain has its own 1, 2, 3.
