@@ -1,7 +1,7 @@
 //! The appliance uses keys for its clients: what it signs `openssl` verifies, what `openssl` encrypts it opens, and keys that `openssl` made sign
 //! there. In sessions, by signed requests and at the command line.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::fs;
 use std::path::Path;

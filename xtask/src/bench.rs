@@ -9,6 +9,10 @@ use crate::{packages, process, workspace::Workspace};
 
 /// The flags of `cargo xtask bench`.
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Options {
     /// How long each of the measurements runs.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]

