@@ -12,22 +12,64 @@ use crate::session::Session;
 
 impl Session {
     /// A page of the audit records that concern the caller and the caller's keys, the newest first; auditors see all.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::audit::RecordQuery;
+    ///
+    /// let of_the_key = RecordQuery { key: Some(key), ..RecordQuery::default() };
+    /// for record in session.records(&of_the_key)?.records {
+    ///     println!("{} {} by {:?}", record.time, record.act, record.actor_name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn records(&self, query: &RecordQuery) -> Result<RecordPage, ClientError> {
         self.call(&Call::find("/v1/audit", query))
     }
 
     /// The newest signed checkpoint, to be held against a verifier key with [`verify_checkpoint`].
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, verifier_key: &str) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::audit::verify_checkpoint;
+    ///
+    /// let checkpoint = verify_checkpoint(&session.checkpoint()?, verifier_key)?;
+    /// println!("{} leaves", checkpoint.size);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn checkpoint(&self) -> Result<CheckpointNote, ClientError> {
         self.call(&Call::get("/v1/audit/checkpoint"))
     }
 
     /// The proof that a leaf is in the tree of a checkpoint, to be held against a verifier key with [`verify_proof`].
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, verifier_key: &str) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::audit::verify_proof;
+    ///
+    /// let (event, _) = verify_proof(&session.inclusion_proof(41)?, verifier_key)?;
+    /// println!("{} {}", event.time, event.act);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn inclusion_proof(&self, index: u64) -> Result<InclusionProof, ClientError> {
         self.call(&Call::get(format!("/v1/audit/{index}/proof")))
     }
 }
 
 /// What a checkpoint says, once its signature is found to be by the log with this verifier key (C2SP `signed-note`).
+///
+/// ```
+/// use strongroom_client::audit::verify_checkpoint;
+/// use strongroom_client::ErrorKind;
+/// use strongroom_wire::audit::CheckpointNote;
+///
+/// let forged = CheckpointNote { note: "keys.example.com\n0\n".to_owned(), verifier_key: String::new() };
+/// let error = verify_checkpoint(&forged, "the verifier key that one was given").err();
+/// assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Altered));
+/// ```
 ///
 /// # Errors
 /// [`ClientError::NotProved`] when it is not.
@@ -40,6 +82,17 @@ pub fn verify_checkpoint(
 }
 
 /// What a leaf says, once it is found to be in the log with this verifier key, and the checkpoint that proves it.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, released: &strongroom_client::Released, verifier_key: &str) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::audit::verify_proof;
+///
+/// let proof = session.inclusion_proof(released.leaf())?;
+/// let (event, checkpoint) = verify_proof(&proof, verifier_key)?; // one's own copy, not the appliance's word
+/// println!("{} at {}, in a log of {} leaves", event.act, event.time, checkpoint.size);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`ClientError::NotProved`] when it is not.

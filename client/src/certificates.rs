@@ -20,6 +20,16 @@ use crate::session::{Secrets, Session};
 
 /// The fingerprint of the first certificate in a PEM text: what of it can be registered.
 ///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, account: strongroom_wire::id::AccountId) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::certificates::fingerprint;
+///
+/// let name = fingerprint(&std::fs::read("service.pem")?)?;
+/// session.register_certificate(account, &name)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`ClientError::Setup`] when there is no certificate in it.
 pub fn fingerprint(pem: &[u8]) -> Result<CertificateName, ClientError> {
@@ -35,6 +45,17 @@ pub fn fingerprint(pem: &[u8]) -> Result<CertificateName, ClientError> {
 
 impl Client {
     /// Signs in by the certificate that this client was set up with ([`Client::with_identity`]).
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::{Client, Identity};
+    ///
+    /// let identity = Identity::from_pem(&std::fs::read("service.pem")?, &std::fs::read("service.key")?)?;
+    /// let client = Client::with_identity("https://keys.example.com:8443", roots, &identity)?;
+    /// let session = client.sign_in_by_certificate()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the certificate stands for no account; [`ClientError::AlteredMaterial`] when the transport key that came
@@ -71,11 +92,30 @@ impl Client {
 
 impl Session {
     /// The names in certificates by which an account is known.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, account: strongroom_wire::id::AccountId) -> Result<(), strongroom_client::ClientError> {
+    /// for registered in session.certificate_names(account)?.names {
+    ///     println!("{} since {}", registered.name.value, registered.created);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn certificate_names(&self, account: AccountId) -> Result<CertificateNames, ClientError> {
         self.call(&Call::get(format!("/v1/accounts/{account}/certificates")))
     }
 
     /// Registers a name in certificates: for oneself, for a device that one paired or, before it first signs in, for any device or service.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, account: strongroom_wire::id::AccountId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::certificate::{CertificateName, CertificateNameKind};
+    ///
+    /// let value = "spiffe://example.com/billing".to_owned();
+    /// session.register_certificate(account, &CertificateName { kind: CertificateNameKind::Uri, value })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn register_certificate(
         &self,
         account: AccountId,
@@ -85,6 +125,15 @@ impl Session {
     }
 
     /// Removes a name in certificates.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, account: strongroom_wire::id::AccountId) -> Result<(), strongroom_client::ClientError> {
+    /// for registered in session.certificate_names(account)?.names {
+    ///     session.remove_certificate(account, &registered.name)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn remove_certificate(
         &self,
         account: AccountId,

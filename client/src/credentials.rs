@@ -11,21 +11,57 @@ use crate::session::Session;
 
 impl Session {
     /// The account's credentials.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// for credential in session.credentials()?.credentials {
+    ///     println!("{:?}, last used {:?}", credential.kind, credential.used);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn credentials(&self) -> Result<Credentials, ClientError> {
         self.call(&Call::get("/v1/accounts/me/credentials"))
     }
 
     /// Removes a credential. The last with which the account can sign in stays.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::credential::CredentialName;
+    ///
+    /// session.remove_credential(CredentialName::Totp)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn remove_credential(&self, name: CredentialName) -> Result<Done, ClientError> {
         self.call(&Call::delete(format!("/v1/accounts/me/credentials/{name}")))
     }
 
     /// Begins to set up an authenticator app, whose secret is in the answer.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let started = session.start_totp()?;
+    /// println!("Scan this as a QR code: {}", started.uri);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start_totp(&self) -> Result<TotpStarted, ClientError> {
         self.call(&Call::post("/v1/accounts/me/totp/start"))
     }
 
     /// Sets the authenticator app up with the first code that it shows. From then on the password alone opens no session.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let started = session.start_totp()?;
+    /// println!("Scan this as a QR code: {}", started.uri);
+    /// let added = session.confirm_totp("123456")?; // what the app shows
+    /// println!("Keep these: {}", added.recovery_codes.join(" "));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn confirm_totp(&self, code: &str) -> Result<FactorAdded, ClientError> {
         self.call(&Call::post("/v1/accounts/me/totp").with(&ConfirmTotp {
             code: code.to_owned(),
@@ -33,6 +69,13 @@ impl Session {
     }
 
     /// Makes new recovery codes; those before them are void.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// println!("Keep these: {}", session.make_recovery_codes()?.codes.join(" "));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn make_recovery_codes(&self) -> Result<RecoveryCodes, ClientError> {
         self.call(&Call::post("/v1/accounts/me/recovery-codes"))
     }

@@ -16,6 +16,16 @@ pub use strongroom_session::factory::{PRIVATE_KEY_LEN, PUBLIC_KEY_LEN, SUITE};
 pub use strongroom_session::{FactoryKey, FactoryPublicKey};
 
 /// The form of a manifest.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, import: &strongroom_wire::device::ImportQuery) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::devices::ManifestForm;
+///
+/// let manifest = b"SN-1,meter-1@example.com,meters\nSN-2,meter-2@example.com,meters\n";
+/// let lines = session.import_devices(ManifestForm::Csv, manifest, import)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ManifestForm {
     /// Lines of `serial,name,fleet`.
@@ -25,6 +35,14 @@ pub enum ManifestForm {
 }
 
 /// A device's new secret, made at the request of who may.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, account: strongroom_wire::id::AccountId) -> Result<(), Box<dyn std::error::Error>> {
+/// let given = session.new_secret_of(account)?;
+/// std::fs::write("secret", &*given.secret.to_text())?; // on the device
+/// # Ok(())
+/// # }
+/// ```
 pub struct GivenSecret {
     /// Its generation.
     pub generation: u32,
@@ -36,6 +54,22 @@ pub struct GivenSecret {
 
 impl Session {
     /// Has the appliance make the devices of a manifest; administrators only. What became of each comes line by line, while they are made.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::devices::ManifestForm;
+    /// use strongroom_wire::device::{ImportLine, ImportQuery};
+    ///
+    /// let factory_key = std::fs::read("factory.public")?.into();
+    /// let import = ImportQuery { factory_key, fleet: Some("meters".to_owned()), replace_secrets: false };
+    /// for line in session.import_devices(ManifestForm::Csv, &std::fs::read("manifest.csv")?, &import)? {
+    ///     if let ImportLine::Created(device) = line? {
+    ///         println!("{} is {}", device.serial, device.name);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the manifest or the caller is refused. An answer that ends without [`ImportLine::Done`] is not
@@ -67,16 +101,46 @@ impl Session {
     }
 
     /// A page of devices: all, or those that the caller paired.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::device::DeviceQuery;
+    ///
+    /// let meters = DeviceQuery { fleet: Some("meters".to_owned()), ..DeviceQuery::default() };
+    /// for device in session.devices(&meters)?.devices {
+    ///     println!("{}: first request {:?}", device.account.name, device.first_request);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn devices(&self, query: &DeviceQuery) -> Result<DevicePage, ClientError> {
         self.call(&Call::find("/v1/devices", query))
     }
 
     /// A device.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, account: strongroom_wire::id::AccountId) -> Result<(), strongroom_client::ClientError> {
+    /// let device = session.device(account)?;
+    /// println!("{:?} of the fleet {:?}", device.serial, device.fleet);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn device(&self, device: AccountId) -> Result<Device, ClientError> {
         self.call(&Call::get(format!("/v1/devices/{device}")))
     }
 
     /// Suspends, revokes or moves a device, or makes it active again.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, account: strongroom_wire::id::AccountId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::device::{DeviceState, UpdateDevice};
+    ///
+    /// let revoke = UpdateDevice { state: Some(DeviceState::Revoked), ..UpdateDevice::default() };
+    /// session.update_device(account, &revoke)?; // it was stolen
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn update_device(
         &self,
         device: AccountId,
@@ -86,6 +150,16 @@ impl Session {
     }
 
     /// The same of all devices of a fleet.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::device::DeviceState;
+    ///
+    /// let changed = session.update_fleet("meters", DeviceState::Suspended)?;
+    /// println!("{} devices", changed.changed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn update_fleet(
         &self,
         fleet: &str,
@@ -96,6 +170,15 @@ impl Session {
     }
 
     /// Has the appliance make a new secret for a device that the caller paired or, before its first request, for any device or service.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, account: strongroom_wire::id::AccountId) -> Result<(), Box<dyn std::error::Error>> {
+    /// let given = session.new_secret_of(account)?;
+    /// std::fs::write("secret", &*given.secret.to_text())?; // on the device
+    /// println!("generation {}", given.generation);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new_secret_of(&self, account: AccountId) -> Result<GivenSecret, ClientError> {
         let issued: IssuedSecret =
             self.call(&Call::post(format!("/v1/accounts/{account}/secret")))?;
@@ -112,11 +195,29 @@ impl Session {
     }
 
     /// The device that shows this code and waits to be paired.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let pairing = session.pairing("BCDF-GHJK")?;
+    /// println!("{} at {} wants to be paired", pairing.client, pairing.source);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pairing(&self, code: &str) -> Result<Pairing, ClientError> {
         self.call(&Call::get(format!("/v1/pairings/{}", letters(code))))
     }
 
     /// Approves or denies it.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::device::DecidePairing;
+    ///
+    /// let approve = DecidePairing { approve: true, name: Some("thermostat-hall@example.com".to_owned()) };
+    /// session.decide_pairing("BCDF-GHJK", &approve)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn decide_pairing(
         &self,
         code: &str,
@@ -135,6 +236,17 @@ impl std::fmt::Debug for GivenSecret {
 }
 
 /// Opens the secret of an imported device with the factory's key.
+///
+/// ```no_run
+/// # fn run(imported: &strongroom_wire::device::ImportedDevice) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::devices::{open_imported, FactoryKey};
+///
+/// let factory = FactoryKey::from_bytes(&std::fs::read("factory.private")?)?;
+/// let secret = open_imported(&factory, imported)?;
+/// println!("burn {} bytes into {}", secret.to_text().len(), imported.serial);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`ClientError::AlteredMaterial`] when it was wrapped to another key, for another device or by another suite, or altered.

@@ -8,6 +8,20 @@ use crate::message::MessageError;
 use crate::object::{CobblestoneError, HeaderError, ObjectError, Refusal};
 
 /// Why something could not be done with the appliance. No variant carries a secret.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::{ClientError, ErrorKind};
+///
+/// match session.obtain(key, None) {
+///     Ok(released) => println!("version {}", released.version()),
+///     Err(ClientError::OtherServer { named, .. }) => println!("sign in at {named}"),
+///     Err(error) if error.kind() == ErrorKind::RefusedByPolicy => println!("not now: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -103,6 +117,13 @@ pub enum ClientError {
 
 impl ClientError {
     /// What kind of failure it is: what a caller branches on.
+    ///
+    /// ```
+    /// use strongroom_client::{ClientError, ErrorKind};
+    ///
+    /// assert_eq!(ClientError::WrongPassword.kind(), ErrorKind::SignInRefused);
+    /// assert_eq!(ClientError::AlteredMaterial.kind(), ErrorKind::Altered);
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -128,6 +149,15 @@ impl ClientError {
 
     /// The rule of a usage policy that refused, such as `policy:key:not-after`: where one did, and the appliance says which. It tells the key's
     /// owner; others learn the [problem code](Self::code).
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// if let Err(error) = session.obtain(key, None) {
+    ///     println!("{error} (by {})", error.rule().unwrap_or("no rule that you may know of"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn rule(&self) -> Option<&str> {
         match self {
@@ -162,6 +192,14 @@ impl ClientError {
     }
 
     /// The problem code, if the appliance refused.
+    ///
+    /// ```
+    /// use strongroom_client::ClientError;
+    /// use strongroom_wire::problem::Code;
+    ///
+    /// assert_eq!(ClientError::NotSignedIn.code(), Some(Code::NotSignedIn));
+    /// assert_eq!(ClientError::WrongPassword.code(), None); // found at this end
+    /// ```
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         match self {
@@ -172,6 +210,17 @@ impl ClientError {
     }
 
     /// Whether the same request may be sent again: nothing was done, or doing it twice does no harm.
+    ///
+    /// ```
+    /// use strongroom_client::ClientError;
+    ///
+    /// let lost = ClientError::Unreachable {
+    ///     server: "https://keys.example.com:8443".to_owned(),
+    ///     reason: "the connection broke".to_owned(),
+    ///     safe_to_retry: true,
+    /// };
+    /// assert!(lost.safe_to_retry());
+    /// ```
     #[must_use]
     pub fn safe_to_retry(&self) -> bool {
         match self {
@@ -253,6 +302,12 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Its name, such as `not-signed-in`: the same in every language that this library is used from.
+    ///
+    /// ```
+    /// use strongroom_client::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::StepUpRequired.as_str(), "step-up-required");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -9,6 +9,22 @@ use tempfile::NamedTempFile;
 
 /// A file being written. Until [`Self::complete`] it has a temporary name beside the one it shall have, and
 /// dropping it removes it: whoever finds the file under its name finds all of it.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::io::Write;
+/// use strongroom_client::file::NewFile;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("report.txt");
+/// let mut file = NewFile::private(&path, false)?;
+/// file.write_all(b"the report")?;
+/// assert!(!path.exists());
+/// file.complete()?;
+/// assert_eq!(std::fs::read(&path)?, b"the report");
+/// # Ok(())
+/// # }
+/// ```
 pub struct NewFile {
     temporary: NamedTempFile,
     path: PathBuf,
@@ -18,6 +34,18 @@ pub struct NewFile {
 impl NewFile {
     /// A new file that only its owner may read.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::file::NewFile;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("report.txt");
+    /// NewFile::private(&path, false)?.complete()?;
+    /// assert!(NewFile::private(&path, false).is_err()); // there is one
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when there is one with this name and `replace` is false.
     pub fn private(path: &Path, replace: bool) -> io::Result<Self> {
@@ -26,6 +54,18 @@ impl NewFile {
 
     /// A new file that others may read as far as the process's umask lets them.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::file::NewFile;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("report.txt.sealed");
+    /// NewFile::shared(&path, false)?.complete()?;
+    /// NewFile::shared(&path, true)?.complete()?; // replaces it
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Self::private`].
     pub fn shared(path: &Path, replace: bool) -> io::Result<Self> {
@@ -33,12 +73,41 @@ impl NewFile {
     }
 
     /// Where the file is until it is complete.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::file::NewFile;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("report.txt");
+    /// let file = NewFile::private(&path, false)?;
+    /// let temporary = file.temporary_path().to_owned();
+    /// drop(file); // given up
+    /// assert!(!temporary.exists());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn temporary_path(&self) -> &Path {
         self.temporary.path()
     }
 
     /// Gives the file its name, once its bytes are on the disk.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io::Write;
+    /// use strongroom_client::file::NewFile;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("report.txt");
+    /// let mut file = NewFile::private(&path, false)?;
+    /// write!(file, "the report")?;
+    /// let length = file.complete()?.metadata()?.len();
+    /// assert_eq!(length, 10);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when a file with this name appeared meanwhile.

@@ -107,30 +107,73 @@ pub struct Released {
 
 impl Released {
     /// The key.
+    ///
+    /// ```no_run
+    /// # fn run(released: &strongroom_client::Released) -> Result<(), strongroom_client::ClientError> {
+    /// println!("version {} of {}", released.version(), released.key());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn key(&self) -> KeyId {
         self.key
     }
 
     /// The version, from 1.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// let newest = session.obtain(key, None)?.version();
+    /// let first = session.obtain(key, Some(1))?;
+    /// assert!(first.version() <= newest);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
     }
 
     /// What it is for.
+    ///
+    /// ```no_run
+    /// # fn run(released: &strongroom_client::Released) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::Algorithm;
+    ///
+    /// assert_eq!(released.algorithm(), Algorithm::Aes256);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
     /// Who created the key, as the appliance has it.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, released: &strongroom_client::Released) -> Result<(), strongroom_client::ClientError> {
+    /// if released.sender() == session.account().id {
+    ///     println!("This is a key of one's own.");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn sender(&self) -> AccountId {
         self.sender
     }
 
     /// A copy of the material: 32 bytes for either algorithm. Drop it when it has been used.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// let mut released = session.obtain(key, None)?;
+    /// let material = released.material()?; // overwritten when dropped
+    /// println!("{} bytes", material.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::MaterialExpired`] when usage policies do not allow to keep it any more, or it was forgotten.
@@ -144,6 +187,16 @@ impl Released {
 
     /// The material as the key of protected objects and messages.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId, sealed: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    /// let object = strongroom_client::object::open(sealed)?;
+    /// let mut released = session.obtain(object.header().key(), Some(object.header().key_version()))?;
+    /// let mut reader = object.with_key(&released.object_key()?)?;
+    /// std::io::copy(&mut reader, &mut std::io::sink())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::AlteredMaterial`] when the key is for something else; else as [`Self::material`].
     pub fn object_key(&mut self) -> Result<ObjectKey, ClientError> {
@@ -154,6 +207,15 @@ impl Released {
     }
 
     /// When the material must be forgotten, if there is such a moment: whoever holds a copy of it must drop it then.
+    ///
+    /// ```no_run
+    /// # fn run(released: &strongroom_client::Released) -> Result<(), strongroom_client::ClientError> {
+    /// if let Some(moment) = released.not_after() {
+    ///     println!("to be forgotten at {moment}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn not_after(&self) -> Option<Timestamp> {
         self.keep.not_after()
@@ -164,6 +226,13 @@ impl Released {
     }
 
     /// The index of the release's leaf in the audit log.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, released: &strongroom_client::Released) -> Result<(), strongroom_client::ClientError> {
+    /// let proof = session.inclusion_proof(released.leaf())?; // that the release is in the audit log
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn leaf(&self) -> u64 {
         self.leaf
@@ -208,6 +277,18 @@ impl Session {
     ///
     /// Where the answer is lost the request is made again and makes no other keys.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::{Algorithm, NewKey};
+    ///
+    /// let new = NewKey { label: "backups".to_owned(), ..NewKey::new(Algorithm::Aes256) };
+    /// for created in session.create_keys(vec![new])? {
+    ///     println!("made {}, leaf {} of the audit log", created.key.id, created.leaf);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::Refused`] when the appliance does not make them, with the reason.
     pub fn create_keys(&self, keys: Vec<NewKey>) -> Result<Vec<CreatedKey>, ClientError> {
@@ -215,6 +296,17 @@ impl Session {
     }
 
     /// Has the appliance make a key and release it in the same answer.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::{Algorithm, NewKey};
+    ///
+    /// let (created, mut released) = session.create_and_obtain(NewKey::new(Algorithm::Aes256))?;
+    /// let material = released.material()?;
+    /// println!("encrypt with it, and keep {} beside the ciphertext", created.key.id);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Self::create_keys`]; [`ClientError::AlteredMaterial`] when what came is not what it released.
@@ -224,6 +316,14 @@ impl Session {
 
     /// Obtains a key: this version of it, or the newest. While the appliance is away, a key that was obtained before is used as long as usage
     /// policies and [`Keeping`](crate::Keeping) allow it.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// let mut newest = session.obtain(key, None)?; // to encrypt
+    /// let mut first = session.obtain(key, Some(1))?; // to decrypt what was encrypted under version 1
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the appliance does not release it, with the reason;
@@ -255,16 +355,48 @@ impl Session {
     }
 
     /// What the caller may know of a key.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// let key = session.key(key)?;
+    /// println!("{} is {:?}, of {}", key.label, key.state, key.owner_name);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn key(&self, key: KeyId) -> Result<Key, ClientError> {
         self.call(&Call::get(format!("/v1/keys/{key}")))
     }
 
     /// A page of the keys that match; [`KeyPage::next`] goes into [`KeyQuery::after`] for the next one.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::KeyQuery;
+    ///
+    /// let query = KeyQuery { sender: Some("bob@example.com".to_owned()), limit: Some(20), ..KeyQuery::default() };
+    /// for key in session.find_keys(&query)?.keys {
+    ///     println!("{} {}", key.created, key.label);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find_keys(&self, query: &KeyQuery) -> Result<KeyPage, ClientError> {
         self.call(&Call::find("/v1/keys", query))
     }
 
     /// All keys that match, page by page as they are taken. Ends after the first error.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::{KeyQuery, KeyState};
+    ///
+    /// let suspended = KeyQuery { state: Some(KeyState::Suspended), ..KeyQuery::default() };
+    /// for key in session.all_keys(suspended) {
+    ///     println!("{}", key?.label);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn all_keys(&self, query: KeyQuery) -> impl Iterator<Item = Result<Key, ClientError>> {
         let mut next = Some(query);
         let pages = std::iter::from_fn(move || {
@@ -284,21 +416,61 @@ impl Session {
     }
 
     /// Gives an account a sealed copy of the key.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::{Right, ShareKey, UsagePolicy};
+    ///
+    /// let share = ShareKey {
+    ///     grantee: "bob@example.com".to_owned(),
+    ///     rights: Some(vec![Right::Release]),
+    ///     policy: UsagePolicy { max_releases: Some(3), ..UsagePolicy::default() },
+    /// };
+    /// let shared = session.share(key, &share)?;
+    /// println!("grant {}", shared.grant.id);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn share(&self, key: KeyId, share: &ShareKey) -> Result<Shared, ClientError> {
         self.call(&Call::post(format!("/v1/keys/{key}/grants")).with(share)?)
     }
 
     /// Who has the key, the owner first.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// for grant in session.grants(key)?.grants {
+    ///     println!("{}: {:?}", grant.grantee_name, grant.rights);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn grants(&self, key: KeyId) -> Result<Grants, ClientError> {
         self.call(&Call::get(format!("/v1/keys/{key}/grants")))
     }
 
     /// Takes a grant back: its sealed copy is deleted.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// for grant in session.grants(key)?.grants.into_iter().skip(1) {
+    ///     session.revoke(key, grant.id)?; // everybody's but the owner's
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn revoke(&self, key: KeyId, grant: GrantId) -> Result<Done, ClientError> {
         self.call(&Call::delete(format!("/v1/keys/{key}/grants/{grant}")))
     }
 
     /// Takes the key back from the account with this name.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// session.revoke_from(key, "bob@example.com")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::NoGrantTo`] when it has no active grant.
@@ -309,16 +481,42 @@ impl Session {
     }
 
     /// Makes a new version of the key. What was protected under earlier versions still opens.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// let rotated = session.rotate(key)?;
+    /// println!("now at version {}", rotated.key.version);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rotate(&self, key: KeyId) -> Result<ChangedKey, ClientError> {
         self.call(&Call::post(format!("/v1/keys/{key}/rotate")))
     }
 
     /// Changes the key's state.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::KeyState;
+    ///
+    /// session.change_state(key, KeyState::Suspended)?; // nobody obtains it
+    /// session.change_state(key, KeyState::Active)?; // until now
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn change_state(&self, key: KeyId, state: KeyState) -> Result<ChangedKey, ClientError> {
         self.call(&Call::post(format!("/v1/keys/{key}/state")).with(&ChangeState { state })?)
     }
 
     /// Destroys the key with every copy of it. What it protects can never be opened again.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// let destroyed = session.destroy(key)?;
+    /// println!("{} opens nothing any more", destroyed.key.label);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn destroy(&self, key: KeyId) -> Result<ChangedKey, ClientError> {
         self.call(&Call::delete(format!("/v1/keys/{key}")))
     }

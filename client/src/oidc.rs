@@ -30,6 +30,15 @@ use crate::api::{Call, Client};
 use crate::session::Session;
 
 /// A sign-in at an OpenID provider that waits for the browser to come back.
+///
+/// ```no_run
+/// # fn run(client: &strongroom_client::Client, came_back_to: &str) -> Result<(), strongroom_client::ClientError> {
+/// let waiting = client.begin_oidc_sign_in("corp", "http://127.0.0.1:49152/signed-in", false)?;
+/// println!("Open {} in a browser.", waiting.authorization_url());
+/// let session = waiting.finish(came_back_to)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct OidcSignIn {
     client: Client,
     key: EphemeralKey,
@@ -37,6 +46,15 @@ pub struct OidcSignIn {
 }
 
 /// The linking of an account with an identity, which waits for the browser to come back.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, came_back_to: &str) -> Result<(), strongroom_client::ClientError> {
+/// let waiting = session.begin_identity_link("corp", "http://127.0.0.1:49152/linked")?;
+/// println!("Open {} in a browser.", waiting.authorization_url());
+/// waiting.finish(came_back_to)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct IdentityLink<'a> {
     session: &'a Session,
     started: OidcStarted,
@@ -44,6 +62,15 @@ pub struct IdentityLink<'a> {
 
 impl Client {
     /// The OpenID providers at which one can sign in.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// for provider in client.oidc_providers()?.providers {
+    ///     println!("Sign in with {}", provider.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn oidc_providers(&self) -> Result<OidcProviders, ClientError> {
         self.call(&Call::get("/v1/oidc"), None)
     }
@@ -54,6 +81,14 @@ impl Client {
     ///
     /// The nonce of the ID token commits to a key that this end has made for this sign-in, to which the appliance seals the session's
     /// transport key: a proxy between the two ends can neither read what is released in the session nor put its own key in.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// let waiting = client.begin_oidc_sign_in("corp", "http://127.0.0.1:49152/signed-in", false)?;
+    /// println!("Open {} in a browser.", waiting.authorization_url());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Refused`] with [`Code::ProviderNotFound`](strongroom_wire::problem::Code::ProviderNotFound) or
@@ -103,24 +138,55 @@ impl Client {
 
 impl OidcSignIn {
     /// Where to send the user's browser.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: &strongroom_client::oidc::OidcSignIn) -> Result<(), strongroom_client::ClientError> {
+    /// println!("Open {} in a browser.", waiting.authorization_url());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn authorization_url(&self) -> &str {
         &self.started.authorization_url
     }
 
     /// The parameter `state` with which the browser comes back.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: &strongroom_client::oidc::OidcSignIn, came_back_to: &str) -> Result<(), strongroom_client::ClientError> {
+    /// if !came_back_to.contains(waiting.state()) {
+    ///     println!("That is another sign-in's answer.");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn state(&self) -> &str {
         &self.started.state
     }
 
     /// Until when the sign-in waits.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: &strongroom_client::oidc::OidcSignIn) -> Result<(), strongroom_client::ClientError> {
+    /// println!("Sign in there before {}.", waiting.expires());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         self.started.expires
     }
 
     /// Opens the session. `came_back_to` is the address that the browser came back to, with its parameters.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: strongroom_client::oidc::OidcSignIn) -> Result<(), strongroom_client::ClientError> {
+    /// let session = waiting.finish("http://127.0.0.1:49152/signed-in?code=x1y2&state=z3")?;
+    /// println!("signed in as {}", session.account().name);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::ProviderRefused`] when the provider signed nobody in; [`ClientError::Refused`] with
@@ -147,12 +213,29 @@ impl OidcSignIn {
 
 impl Session {
     /// The identities at OpenID providers that one's account is linked with.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// for identity in session.identities()?.identities {
+    ///     println!("{} at {}", identity.subject, identity.issuer);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn identities(&self) -> Result<Identities, ClientError> {
         self.call(&Call::get("/v1/accounts/me/identities"))
     }
 
     /// Begins to link one's account with an identity, as [`Client::begin_oidc_sign_in`] begins a sign-in. Whoever signs in at the provider with
     /// that identity signs in to the account from then on.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let waiting = session.begin_identity_link("corp", "http://127.0.0.1:49152/linked")?;
+    /// println!("Open {} in a browser.", waiting.authorization_url());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn begin_identity_link(
         &self,
         provider: &str,
@@ -170,6 +253,13 @@ impl Session {
     }
 
     /// Removes the link with the identity of this issuer.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// session.unlink_identity("https://login.example.com")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unlink_identity(&self, issuer: &str) -> Result<Done, ClientError> {
         let name = IdentityName {
             issuer: issuer.to_owned(),
@@ -180,24 +270,54 @@ impl Session {
 
 impl IdentityLink<'_> {
     /// Where to send the user's browser.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: &strongroom_client::oidc::IdentityLink<'_>) -> Result<(), strongroom_client::ClientError> {
+    /// println!("Open {} in a browser.", waiting.authorization_url());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn authorization_url(&self) -> &str {
         &self.started.authorization_url
     }
 
     /// The parameter `state` with which the browser comes back.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: &strongroom_client::oidc::IdentityLink<'_>, came_back_to: &str) -> Result<(), strongroom_client::ClientError> {
+    /// if !came_back_to.contains(waiting.state()) {
+    ///     println!("That is another sign-in's answer.");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn state(&self) -> &str {
         &self.started.state
     }
 
     /// Until when it waits.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: &strongroom_client::oidc::IdentityLink<'_>) -> Result<(), strongroom_client::ClientError> {
+    /// println!("Sign in there before {}.", waiting.expires());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         self.started.expires
     }
 
     /// Links the account. `came_back_to` is the address that the browser came back to, with its parameters.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: strongroom_client::oidc::IdentityLink<'_>) -> Result<(), strongroom_client::ClientError> {
+    /// waiting.finish("http://127.0.0.1:49152/linked?code=x1y2&state=z3")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`OidcSignIn::finish`]; [`Code::Conflict`](strongroom_wire::problem::Code::Conflict) when the identity is linked already.

@@ -25,6 +25,16 @@ impl Client {
     /// The challenge covers a key that this end has made for this sign-in, to which the appliance seals the session's transport key:
     /// a proxy between the two ends can neither read what is released in the session nor put its own key in.
     ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// # use strongroom_wire::credential::{PasskeyAssertion, PasskeyRequest};
+    /// # fn authenticator(_: &PasskeyRequest, _: &[u8; 32]) -> Result<PasskeyAssertion, strongroom_client::ClientError> { todo!() }
+    /// // The function asks the platform's authenticator, which verifies its user.
+    /// let session = client.sign_in_with_passkey(|request, challenge| authenticator(request, challenge))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of `ask`. [`ClientError::Refused`] when the appliance knows no such passkey. [`ClientError::UnexpectedAnswer`] when the
     /// transport key was not sealed to this end.
@@ -71,6 +81,19 @@ impl Client {
 impl SecondFactorSignIn {
     /// What to ask an authenticator for, and the challenge, where the account has a passkey. What it answers is a
     /// [`SecondFactor::Passkey`](strongroom_wire::credential::SecondFactor::Passkey).
+    ///
+    /// ```no_run
+    /// # fn run(waiting: strongroom_client::sign_in::SecondFactorSignIn) -> Result<(), strongroom_client::ClientError> {
+    /// # use strongroom_wire::credential::{PasskeyAssertion, PasskeyRequest};
+    /// # fn authenticator(_: &PasskeyRequest, _: &[u8; 32]) -> PasskeyAssertion { todo!() }
+    /// use strongroom_wire::credential::SecondFactor;
+    ///
+    /// if let Some((request, challenge)) = waiting.passkey()? {
+    ///     let session = waiting.prove(SecondFactor::Passkey(authenticator(request, &challenge)))?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn passkey(&self) -> Result<Option<(&PasskeyRequest, [u8; 32])>, ClientError> {
         second_factor(self.client(), self.needed(), self.transport_key())
     }
@@ -78,6 +101,20 @@ impl SecondFactorSignIn {
 
 impl SecondFactorStepUp<'_> {
     /// As [`SecondFactorSignIn::passkey`].
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// # use strongroom_wire::credential::{PasskeyAssertion, PasskeyRequest};
+    /// # fn authenticator(_: &PasskeyRequest, _: &[u8; 32]) -> PasskeyAssertion { todo!() }
+    /// use strongroom_wire::credential::SecondFactor;
+    ///
+    /// let waiting = session.begin_step_up()?;
+    /// if let Some((request, challenge)) = waiting.passkey()? {
+    ///     waiting.prove(SecondFactor::Passkey(authenticator(request, &challenge)))?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn passkey(&self) -> Result<Option<(&PasskeyRequest, [u8; 32])>, ClientError> {
         let session = self.session();
         second_factor(session.client(), self.needed(), session.transport_key())
@@ -98,11 +135,35 @@ fn second_factor<'a>(
 
 impl Session {
     /// Begins to register a passkey: what to ask an authenticator for.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let registration = session.start_passkey_registration()?;
+    /// println!("for {} at {}", registration.user_name, registration.rp_id);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start_passkey_registration(&self) -> Result<PasskeyRegistration, ClientError> {
         self.call(&Call::post("/v1/accounts/me/passkeys/start"))
     }
 
     /// Registers the passkey that an authenticator has made. From then on it opens sessions, and the password alone does not.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, client_data: Vec<u8>, attestation_object: Vec<u8>) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::credential::RegisterPasskey;
+    ///
+    /// let begun = session.start_passkey_registration()?; // what the authenticator is asked for
+    /// let made = RegisterPasskey {
+    ///     registration: begun.registration,
+    ///     name: "blue security key".to_owned(),
+    ///     client_data: client_data.into(), // what it answered
+    ///     attestation_object: attestation_object.into(),
+    /// };
+    /// session.register_passkey(&made)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn register_passkey(&self, made: &RegisterPasskey) -> Result<FactorAdded, ClientError> {
         self.call(&Call::post("/v1/accounts/me/passkeys").with(made)?)
     }

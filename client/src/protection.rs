@@ -24,6 +24,16 @@ use crate::session::Session;
 pub use handles::{ObjectAt, ObjectWriter, OpenObject};
 
 /// Who may open an object and when, and what people know it by.
+///
+/// ```
+/// use std::path::Path;
+/// use strongroom_client::Protection;
+///
+/// let protection = Protection::of_file(Path::new("plans/report.pdf")).to("Bob@example.com");
+/// assert_eq!(protection.label, "report.pdf");
+/// assert_eq!(protection.content_type.as_deref(), Some("application/pdf"));
+/// assert_eq!(protection.recipients, ["bob@example.com"]);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Protection {
     /// The key's name for people, usually the file's name.
@@ -38,6 +48,13 @@ pub struct Protection {
 
 impl Protection {
     /// The protection of a file: labelled with its name, its content type guessed from the name's ending.
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use strongroom_client::Protection;
+    ///
+    /// assert_eq!(Protection::of_file(Path::new("a/notes.md")).label, "notes.md");
+    /// ```
     #[must_use]
     pub fn of_file(path: &Path) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy());
@@ -50,6 +67,13 @@ impl Protection {
     }
 
     /// The same, with one more recipient.
+    ///
+    /// ```
+    /// use strongroom_client::Protection;
+    ///
+    /// let protection = Protection::default().to("bob@example.com").to("carol@example.com");
+    /// assert_eq!(protection.recipients.len(), 2);
+    /// ```
     #[must_use]
     pub fn to(mut self, recipient: &str) -> Self {
         self.recipients.push(account_name(recipient));
@@ -58,6 +82,18 @@ impl Protection {
 }
 
 /// What was protected.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+/// use std::path::Path;
+/// use strongroom_client::{Protect, Protection};
+///
+/// let report = Path::new("report.pdf");
+/// let protected = session.protect_file(report, Path::new("report.pdf.sealed"), &Protection::of_file(report))?;
+/// println!("{} bytes under {}", protected.length, protected.key.id);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Protected {
     /// The object's key.
@@ -70,6 +106,19 @@ pub struct Protected {
 ///
 /// Messages fit into memory and into one envelope ([`crate::message`]); objects are streams of any length ([`crate::object`]). Each has a key
 /// of its own, made and kept by the appliance.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::{ClientError, Metadata, Protect};
+///
+/// /// Works in a session and on a device alike.
+/// fn tell(sealer: &impl Protect, text: &str) -> Result<Vec<u8>, ClientError> {
+///     Ok(sealer.seal_message(text.as_bytes(), &["bob@example.com"], &Metadata::new("note"))?.bytes)
+/// }
+/// tell(session, "at noon")?;
+/// # Ok(())
+/// # }
+/// ```
 #[expect(
     private_bounds,
     reason = "sealed: how requests are made is this crate's own affair"
@@ -137,6 +186,16 @@ pub trait Protect: Requester + Sized {
 
     /// Opens a message: reads its envelope, obtains its key, and authenticates it.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, received: &[u8]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Protect;
+    ///
+    /// let opened = session.open_message(received)?;
+    /// println!("{} bytes, sealed at {}", opened.plaintext.len(), opened.header.time);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::Message`] when it is no message, or not what was sealed; [`ClientError::OtherServer`] when its key is elsewhere;
     /// [`ClientError::Refused`] when the appliance does not release its key, with the reason.
@@ -170,6 +229,17 @@ pub trait Protect: Requester + Sized {
     }
 
     /// Protects all that `reader` yields under a new key, and writes the object to `writer`.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::{Protect, Protection};
+    ///
+    /// let mut sealed = Vec::new();
+    /// let protection = Protection::default().to("bob@example.com");
+    /// session.protect(&protection, &mut "the report".as_bytes(), &mut sealed)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Self::writer`], and when reading or writing fails. What was written is then no object and is to be discarded; the key, if it was
@@ -335,6 +405,17 @@ pub trait Protect: Requester + Sized {
     /// Opens an object into a file, which only its owner may read. It appears under the name `to` when the whole
     /// object has been authenticated, and replaces no file.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use std::path::Path;
+    /// use strongroom_client::Protect;
+    ///
+    /// let length = session.open_file(Path::new("report.pdf.sealed"), Path::new("report.pdf"))?;
+    /// println!("{length} bytes");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Self::open`], and when a part of the object was refused.
     fn open_file(&self, from: &Path, to: &Path) -> Result<u64, ClientError> {
@@ -347,6 +428,17 @@ pub trait Protect: Requester + Sized {
     }
 
     /// Obtains the key version that an object's header names: for [`object::ProtectedObject::with_key_at`], for instance.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::{object, Protect};
+    ///
+    /// let object = object::open(std::fs::File::open("film.mp4.sealed")?)?;
+    /// let mut released = session.obtain_for(object.header())?;
+    /// let mut film = object.with_key_at(&released.object_key()?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::OtherServer`] when the header names an appliance this client was not set up with: it is not
@@ -379,11 +471,30 @@ pub trait Protect: Requester + Sized {
 
     /// Overwrites every key that is held, and the material of every [`Released`] that came from here. What is being read or written right now
     /// goes on.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Protect;
+    ///
+    /// session.forget(); // as when the screen is locked
+    /// # Ok(())
+    /// # }
+    /// ```
     fn forget(&self) {
         self.held().forget_all();
     }
 
     /// The same for one key.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Protect;
+    ///
+    /// session.forget_key(key);
+    /// assert!(session.obtain(key, None).is_ok()); // asks the appliance again
+    /// # Ok(())
+    /// # }
+    /// ```
     fn forget_key(&self, key: KeyId) {
         self.held().forget(key);
     }

@@ -9,6 +9,12 @@ use crate::api::{Call, Client};
 use crate::held::HeldKeys;
 
 /// An account's name as both ends write it: without surrounding space, in lower case.
+///
+/// ```
+/// use strongroom_client::account_name;
+///
+/// assert_eq!(account_name(" Alice@Example.com\n"), "alice@example.com");
+/// ```
 #[must_use]
 pub fn account_name(text: &str) -> String {
     text.trim().to_lowercase()

@@ -19,6 +19,17 @@ use crate::requester::Requester;
 ///
 /// What can be done in it stands where the subject is: [`crate::protection`], [`crate::keys`], [`crate::accounts`],
 /// [`crate::audit`]. Dropping it forgets its secrets and does not end it at the appliance; [`Self::end`] does.
+///
+/// ```no_run
+/// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::{Metadata, Protect};
+///
+/// let session = client.sign_in("alice@example.com", b"correct horse battery staple")?;
+/// session.seal_message(b"at noon", &["bob@example.com"], &Metadata::new("meeting"))?;
+/// session.end()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Session {
     client: Client,
     id: SessionId,
@@ -31,6 +42,16 @@ pub struct Session {
 impl Session {
     /// The session that was described and whose secrets were kept elsewhere in memory, such as by another process.
     /// Whether the appliance still knows it shows with the first request.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client, first: &strongroom_client::Session, kept: &[u8; strongroom_client::Secrets::LEN]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::{Secrets, Session};
+    ///
+    /// let (id, account, expires) = (first.id(), first.account().clone(), first.expires());
+    /// let session = Session::resume(client.clone(), id, account, expires, Secrets::from_bytes(kept));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn resume(
         client: Client,
@@ -50,46 +71,107 @@ impl Session {
     }
 
     /// The appliance.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// println!("signed in at {}", session.client().origin());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
     /// The session's identifier. No secret.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let own = session.id();
+    /// let others = session.sessions()?.sessions.into_iter().filter(|other| other.id != own);
+    /// println!("{} other sessions", others.count());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.id
     }
 
     /// Who is signed in.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// println!("signed in as {}", session.account().name);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn account(&self) -> &Account {
         &self.account
     }
 
     /// When the session ends by itself.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// println!("signed in until {}", session.expires());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         self.expires
     }
 
     /// The session's secrets, to be handed to another process of the same person. They belong in memory alone.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, memory: &mut impl std::io::Write) -> Result<(), Box<dyn std::error::Error>> {
+    /// memory.write_all(&*session.secrets().to_bytes())?; // a pipe to the other process, and never a file
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
     /// The caller's sessions that have not ended, the newest first.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// for other in session.sessions()?.sessions {
+    ///     println!("from {}, last seen {}", other.last_source, other.last_seen);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sessions(&self) -> Result<Sessions, ClientError> {
         self.call(&Call::get("/v1/sessions"))
     }
 
     /// Ends another session of the same account, such as one on a lost device.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, lost: strongroom_wire::id::SessionId) -> Result<(), strongroom_client::ClientError> {
+    /// session.end_session(lost)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn end_session(&self, session: SessionId) -> Result<Done, ClientError> {
         self.call(&Call::delete(format!("/v1/sessions/{session}")))
     }
 
     /// Ends this session at the appliance: from now on its token opens nothing.
+    ///
+    /// ```no_run
+    /// # fn run(session: strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let done = session.end()?;
+    /// println!("ended; leaf {} of the audit log", done.leaf);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn end(self) -> Result<Done, ClientError> {
         self.call(&Call::delete("/v1/sessions/current"))
     }
@@ -148,6 +230,14 @@ impl fmt::Debug for Session {
 }
 
 /// The two secrets of a session: its token and its transport key. Zeroised when dropped.
+///
+/// ```
+/// use strongroom_client::Secrets;
+///
+/// let secrets = Secrets::from_bytes(&[7; Secrets::LEN]);
+/// assert_eq!(*secrets.to_bytes(), [7; Secrets::LEN]);
+/// assert_eq!(format!("{secrets:?}"), "Secrets(hidden)");
+/// ```
 pub struct Secrets {
     token: Token,
     transport_key: TransportKey,
@@ -155,6 +245,12 @@ pub struct Secrets {
 
 impl Secrets {
     /// The length of [`Self::to_bytes`]: token and transport key.
+    ///
+    /// ```
+    /// use strongroom_client::Secrets;
+    ///
+    /// let mut received = [0; Secrets::LEN]; // what the other process reads into
+    /// ```
     pub const LEN: usize = TOKEN_LEN + 32;
 
     pub(crate) fn new(token: &[u8], transport_key: TransportKey) -> Option<Self> {
@@ -175,6 +271,14 @@ impl Secrets {
     }
 
     /// The secrets that [`Self::to_bytes`] gave.
+    ///
+    /// ```
+    /// use strongroom_client::Secrets;
+    ///
+    /// # let received = [7; Secrets::LEN];
+    /// let secrets = Secrets::from_bytes(&received);
+    /// assert_eq!(*secrets.to_bytes(), received);
+    /// ```
     #[must_use]
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let (token_bytes, key_bytes) = bytes.split_at(TOKEN_LEN);
@@ -189,6 +293,14 @@ impl Secrets {
     }
 
     /// The token, then the transport key.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let bytes = session.secrets().to_bytes(); // overwritten when dropped
+    /// assert_eq!(bytes.len(), strongroom_client::Secrets::LEN);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<[u8; Self::LEN]> {
         let mut bytes = Zeroizing::new([0; Self::LEN]);

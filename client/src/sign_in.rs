@@ -32,6 +32,14 @@ impl Client {
     /// account signs in with `password`, which the appliance never sees.
     ///
     /// Takes about half a second of computation and 64 MiB of memory (Argon2id), as does [`Self::sign_in`].
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// client.enrol("alice@example.com", "ABCD-EFGH-JKLM", b"correct horse battery staple")?;
+    /// let session = client.sign_in("alice@example.com", b"correct horse battery staple")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn enrol(&self, account: &str, code: &str, password: &[u8]) -> Result<Done, ClientError> {
         let account = account_name(account);
         let start = ClientRegistration::<Suite>::start(&mut OsRng, password).map_err(library)?;
@@ -65,6 +73,19 @@ impl Client {
 
     /// Signs in with a password alone. Both ends prove themselves: only the appliance that the account enrolled at can complete it.
     ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::ClientError;
+    ///
+    /// match client.sign_in("alice@example.com", b"correct horse battery staple") {
+    ///     Ok(session) => println!("signed in until {}", session.expires()),
+    ///     Err(ClientError::WrongPassword) => println!("That is not it."),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::WrongPassword`] when the name or the password is wrong; the two look alike.
     /// [`ClientError::SecondFactorNeeded`] when the account has a second factor: [`Self::begin_sign_in`] is for those.
@@ -76,6 +97,19 @@ impl Client {
     }
 
     /// Signs in with a password, up to where a second factor is asked for if the account has one.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::sign_in::SignIn;
+    /// use strongroom_wire::credential::SecondFactor;
+    ///
+    /// let session = match client.begin_sign_in("alice@example.com", b"correct horse battery staple")? {
+    ///     SignIn::Done(session) => *session,
+    ///     SignIn::SecondFactor(waiting) => waiting.prove(SecondFactor::Totp("123456".to_owned()))?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::WrongPassword`] when the name or the password is wrong; the two look alike.
@@ -156,6 +190,18 @@ impl Session {
     /// Signs in again in this session, which stays what it is: for acts that need a recent sign-in, where the appliance refuses them with
     /// [`Code::StepUpRequired`](strongroom_wire::problem::Code::StepUpRequired).
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::ErrorKind;
+    ///
+    /// if session.destroy(key).is_err_and(|error| error.kind() == ErrorKind::StepUpRequired) {
+    ///     session.step_up(b"correct horse battery staple")?;
+    ///     session.destroy(key)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::WrongPassword`] when the password is wrong. [`ClientError::Refused`] with
     /// [`Code::Conflict`](strongroom_wire::problem::Code::Conflict) when the account has a second factor: it takes that instead, by
@@ -171,6 +217,16 @@ impl Session {
 
     /// Begins to sign in again in this session with the account's second factor.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::credential::SecondFactor;
+    ///
+    /// let waiting = session.begin_step_up()?;
+    /// waiting.prove(SecondFactor::Totp("123456".to_owned()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::Refused`] with [`Code::Conflict`](strongroom_wire::problem::Code::Conflict) when the account has none: it takes the
     /// password, by [`Self::step_up`].
@@ -184,6 +240,18 @@ impl Session {
 }
 
 /// A session in which its holder signs in again with a second factor.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_wire::credential::SecondFactor;
+///
+/// let waiting = session.begin_step_up()?;
+/// println!("One of {:?}, please.", waiting.needed().kinds);
+/// let stepped_up = waiting.prove(SecondFactor::Totp("123456".to_owned()))?;
+/// println!("confirmed at {}", stepped_up.confirmed);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SecondFactorStepUp<'a> {
     session: &'a Session,
@@ -192,6 +260,14 @@ pub struct SecondFactorStepUp<'a> {
 
 impl SecondFactorStepUp<'_> {
     /// What is asked for.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let waiting = session.begin_step_up()?;
+    /// println!("{} tries are left.", waiting.needed().tries);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn needed(&self) -> &SecondFactorNeeded {
         &self.needed
@@ -202,6 +278,15 @@ impl SecondFactorStepUp<'_> {
     }
 
     /// Proves a second factor.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::credential::SecondFactor;
+    ///
+    /// session.begin_step_up()?.prove(SecondFactor::RecoveryCode("ABCD-EFGH".to_owned()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`SecondFactorSignIn::prove`].
@@ -215,6 +300,18 @@ impl SecondFactorStepUp<'_> {
 }
 
 /// Where a sign-in has come to.
+///
+/// ```no_run
+/// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::sign_in::SignIn;
+///
+/// match client.begin_sign_in("alice@example.com", b"correct horse battery staple")? {
+///     SignIn::Done(session) => println!("welcome, {}", session.account().name),
+///     SignIn::SecondFactor(waiting) => println!("one of {:?}, please", waiting.needed().kinds),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum SignIn {
     /// The session is open.
@@ -224,6 +321,18 @@ pub enum SignIn {
 }
 
 /// A sign-in whose password was right and that waits for a second factor.
+///
+/// ```no_run
+/// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::sign_in::SignIn;
+/// use strongroom_wire::credential::SecondFactor;
+///
+/// if let SignIn::SecondFactor(waiting) = client.begin_sign_in("alice@example.com", b"correct horse")? {
+///     let session = waiting.prove(SecondFactor::Totp("123456".to_owned()))?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct SecondFactorSignIn {
     client: Client,
     needed: SecondFactorNeeded,
@@ -232,6 +341,13 @@ pub struct SecondFactorSignIn {
 
 impl SecondFactorSignIn {
     /// What is asked for.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: strongroom_client::sign_in::SecondFactorSignIn) -> Result<(), strongroom_client::ClientError> {
+    /// println!("One of {:?} by {}, please.", waiting.needed().kinds, waiting.needed().expires);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn needed(&self) -> &SecondFactorNeeded {
         &self.needed
@@ -246,6 +362,15 @@ impl SecondFactorSignIn {
     }
 
     /// Proves a second factor and opens the session.
+    ///
+    /// ```no_run
+    /// # fn run(waiting: strongroom_client::sign_in::SecondFactorSignIn) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::credential::SecondFactor;
+    ///
+    /// let session = waiting.prove(SecondFactor::Totp("123456".to_owned()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Refused`] with [`Code::SecondFactorRefused`](strongroom_wire::problem::Code::SecondFactorRefused) when it is wrong:

@@ -5,6 +5,7 @@
 mod support;
 
 use std::process::Command;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,16 @@ fn fork(running: &Running, session: CK_SESSION_HANDLE) -> bool {
     }
 }
 
-fn stress(duration: Duration, threads: usize) {
+/// When the process forks.
+#[derive(Clone, Copy, PartialEq)]
+enum Forks {
+    /// While its threads are between two rounds of work.
+    BetweenRounds,
+    /// At any moment.
+    Anytime,
+}
+
+fn stress(duration: Duration, threads: usize, forks_come: Forks) {
     let running = run();
     let session = running.session();
     let template = [
@@ -108,10 +118,12 @@ fn stress(duration: Duration, threads: usize) {
     running.token.keep_for.store(20, Ordering::SeqCst);
     let (over, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut forks = 0;
+    let rest = RwLock::new(());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
+                    let _working = rest.read().unwrap();
                     work(&running, shared, rounds.fetch_add(1, Ordering::Relaxed));
                 }
             });
@@ -119,6 +131,7 @@ fn stress(duration: Duration, threads: usize) {
         let begin = Instant::now();
         let mut good = true;
         while begin.elapsed() < duration && good {
+            let _resting = (forks_come == Forks::BetweenRounds).then(|| rest.write().unwrap());
             good = fork(&running, session);
             forks += 1;
         }
@@ -133,13 +146,21 @@ fn stress(duration: Duration, threads: usize) {
 
 #[test]
 fn threads_and_forks() {
-    stress(Duration::from_secs(3), THREADS);
+    stress(Duration::from_secs(3), THREADS, Forks::BetweenRounds);
+}
+
+/// A child that is forked while another thread draws random numbers inherits AWS-LC's lock `ube_lock` as held for reading, and waits for ever
+/// for it to be free for writing when it first draws some itself (aws-lc-sys 0.47). It happens once in some dozens of forks here.
+#[test]
+#[ignore = "a known fault of AWS-LC"]
+fn threads_and_forks_at_any_moment() {
+    stress(Duration::from_secs(3), THREADS, Forks::Anytime);
 }
 
 /// Run by [`without_an_error_under_valgrind`], and fast without.
 #[test]
 fn a_few_threads_and_forks() {
-    stress(Duration::from_millis(300), 4);
+    stress(Duration::from_millis(300), 4, Forks::BetweenRounds);
 }
 
 #[test]

@@ -219,6 +219,62 @@ static sr_kind read_range(sr_session *who, char **words, sr_error **error)
     return kind;
 }
 
+static int32_t algorithm(const char *name)
+{
+    if (strcmp(name, "ec-p256") == 0)
+        return SR_EC_P256;
+    if (strcmp(name, "ed25519") == 0)
+        return SR_ED25519;
+    if (strcmp(name, "ml-dsa-65") == 0)
+        return SR_ML_DSA_65;
+    if (strcmp(name, "x25519") == 0)
+        return SR_X25519;
+    give_up(name);
+    return -1;
+}
+
+static sr_kind create(sr_session *who, int32_t algorithm, int no_release, const char *label, char **recipients,
+                      size_t count, sr_error **error)
+{
+    sr_metadata metadata = {label, NULL, NULL};
+    sr_new_key new_key = {.algorithm = algorithm, .no_release = no_release, .metadata = &metadata};
+    char *key;
+    sr_kind kind;
+    new_key.recipients = (const char *const *)recipients;
+    new_key.recipients_count = count;
+    kind = sr_key_create(who, &new_key, &key, error);
+    tell(key);
+    return kind;
+}
+
+static sr_kind sign(sr_session *who, char **words, sr_error **error)
+{
+    sr_bytes message = read_all(words[1]), signature;
+    sr_kind kind = sr_sign(who, words[0], SR_MECHANISM_OF_KEY, SR_ENCODING_DER, message.data, message.length, &signature,
+                           NULL, error);
+    if (kind == SR_KIND_OK)
+        write_all(words[2], signature.data, signature.length);
+    sr_bytes_free(&signature);
+    free(message.data);
+    return kind;
+}
+
+static sr_kind verify(sr_session *who, char **words, sr_error **error)
+{
+    sr_bytes message = read_all(words[2]), signature = read_all(words[3]);
+    sr_public_key *public_key;
+    bool valid = false;
+    sr_kind kind = sr_public_key_get(who, words[0], (uint32_t)atoi(words[1]), &public_key, error);
+    if (kind == SR_KIND_OK)
+        kind = sr_public_key_verify(public_key, SR_MECHANISM_OF_KEY, SR_ENCODING_DER, message.data, message.length,
+                                    signature.data, signature.length, &valid, error);
+    snprintf(answer, sizeof answer, "%s", valid ? "valid" : "invalid");
+    sr_public_key_free(public_key);
+    free(signature.data);
+    free(message.data);
+    return kind;
+}
+
 static sr_kind find(sr_session *who, const char *label, sr_error **error)
 {
     sr_key_query query = {label, NULL, NULL, NULL};
@@ -278,13 +334,14 @@ static sr_kind act(sr_session *who, const char *act, char **words, size_t count,
         tell(key);
         return kind;
     }
-    if (strcmp(act, "create-key") == 0) {
-        sr_metadata metadata = {words[0], NULL, NULL};
-        char *key;
-        kind = sr_key_create(who, SR_AES_256, (const char *const *)words + 1, count - 1, &metadata, &key, error);
-        tell(key);
-        return kind;
-    }
+    if (strcmp(act, "create-key") == 0)
+        return create(who, SR_AES_256, 0, words[0], words + 1, count - 1, error);
+    if (strcmp(act, "create-pair") == 0)
+        return create(who, algorithm(words[1]), 1, words[0], words + 2, count - 2, error);
+    if (strcmp(act, "sign") == 0)
+        return sign(who, words, error);
+    if (strcmp(act, "verify") == 0)
+        return verify(who, words, error);
     if (strcmp(act, "obtain") == 0) {
         sr_bytes material;
         kind = sr_key_obtain(who, words[0], (uint32_t)atoi(words[1]), &material, NULL, error);

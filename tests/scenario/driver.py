@@ -100,6 +100,31 @@ def create_key(who: strongroom.Session, label: str, *to: str) -> str:
     return who.create_key(label, to=to).id
 
 
+ALGORITHMS = {
+    "ec-p256": strongroom.Algorithm.EC_P256,
+    "ed25519": strongroom.Algorithm.ED25519,
+    "ml-dsa-65": strongroom.Algorithm.ML_DSA65,
+    "x25519": strongroom.Algorithm.X25519,
+}
+
+
+def create_pair(who: strongroom.Session, label: str, algorithm: str, *to: str) -> str:
+    never = strongroom.Releasable.NEVER
+    return who.create_key(label, algorithm=ALGORITHMS[algorithm], to=to, releasable=never).id
+
+
+def sign(who: strongroom.Session, key: str, source: str, target: str) -> str:
+    signature = who.sign(key, pathlib.Path(source).read_bytes())
+    pathlib.Path(target).write_bytes(signature.data)
+    return ""
+
+
+def verify(who: strongroom.Session, key: str, version: str, source: str, signed: str) -> str:
+    message, signature = pathlib.Path(source).read_bytes(), pathlib.Path(signed).read_bytes()
+    valid = who.public_key(key, int(version)).verify(message, signature)
+    return "valid" if valid else "invalid"
+
+
 def obtain(who: strongroom.Session, key: str, version: str, target: str) -> str:
     with who.obtain(key, int(version)) as material:
         pathlib.Path(target).write_bytes(material.reveal())
@@ -143,6 +168,9 @@ ACTS: Dict[str, Callable[..., str]] = {
         open_stream,
         read_range,
         create_key,
+        create_pair,
+        sign,
+        verify,
         obtain,
         find,
         share,

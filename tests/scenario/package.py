@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
+import hashlib
 import io
 import pathlib
 import sys
-from typing import Type
+from typing import Type, Union
 
 import strongroom
 
@@ -146,6 +147,66 @@ def keys(session: strongroom.Session) -> None:
     assert session.destroy(key).state is strongroom.KeyState.DESTROYED
 
 
+#: The key pair of RFC 8410, section 10.
+PRIVATE_KEY = """-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+-----END PRIVATE KEY-----
+"""
+PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+"""
+
+
+def operations(who: Union[strongroom.Session, strongroom.Device]) -> None:
+    """Keys that stay in the appliance."""
+    never, by = strongroom.Releasable.NEVER, strongroom.Mechanism
+    pair = who.create_key("releases", algorithm=strongroom.Algorithm.EC_P256, releasable=never)
+    assert pair.releasable is never and pair.origin is strongroom.Origin.GENERATED
+    with fails(strongroom.RefusedByPolicy):
+        who.obtain(pair)
+    public_key = who.public_key(pair)
+    assert (public_key.key, public_key.version, len(public_key.der)) == (pair.id, 1, 91)
+    for signed_by in (pair, pair.id):
+        signature = who.sign(signed_by, b"report")
+        assert signature.version == 1 and signature.data[0] == 0x30
+        assert public_key.verify(b"report", signature)
+        assert public_key.verify(b"report", signature.data)
+        assert not public_key.verify(b"repart", signature)
+    fixed, digest = strongroom.SignatureEncoding.FIXED, hashlib.sha256(b"report").digest()
+    signature = who.sign_digest(pair, digest, encoding=fixed)
+    assert len(signature.data) == 64
+    assert public_key.verify(b"report", signature, encoding=fixed)
+    assert public_key.verify_digest(digest, signature, mechanism=by.ECDSA_SHA256, encoding=fixed)
+    assert not public_key.verify(b"report", signature)
+    with fails(strongroom.Invalid):
+        who.sign(pair, b"report", mechanism=by.ED25519)
+
+    der = strongroom.private_key_from_pem(PRIVATE_KEY)
+    assert der is not None and strongroom.private_key_from_pem(PUBLIC_KEY) is None
+    brought = who.import_key("own", der, algorithm=strongroom.Algorithm.ED25519)
+    assert brought.origin is strongroom.Origin.IMPORTED
+    assert who.public_key(brought).pem == PUBLIC_KEY
+    assert who.public_key(brought).verify(b"report", who.sign(brought, b"report"))
+    with fails(strongroom.Invalid):
+        who.import_key("cut", der[:-1], algorithm=strongroom.Algorithm.ED25519)
+
+    secret = who.create_key("mac", algorithm=strongroom.Algorithm.GENERIC_SECRET, length=20)
+    assert secret.length == 20
+    mac = who.mac(secret, b"report", by.HMAC_SHA384)
+    assert len(mac) == 48 and who.verify_mac(secret, b"report", mac, by.HMAC_SHA384)
+    assert not who.verify_mac(secret, b"report", mac[:-1], by.HMAC_SHA384, version=1)
+
+    kept = who.create_key("kept", releasable=never)
+    sealed = who.encrypt(kept, b"report", by.AES_GCM, associated_data=b"1")
+    assert who.decrypt(kept, sealed, by.AES_GCM, associated_data=b"1", version=1) == b"report"
+    with fails(strongroom.Altered):
+        who.decrypt(kept, sealed, by.AES_GCM, associated_data=b"2")
+    rsa = who.create_key("rsa", algorithm=strongroom.Algorithm.RSA2048, releasable=never)
+    to_holder = who.public_key(rsa).encrypt(b"report", by.RSA_OAEP_SHA256)
+    assert who.decrypt(rsa, strongroom.Ciphertext(to_holder), by.RSA_OAEP_SHA256) == b"report"
+
+
 def many(session: strongroom.Session, device: strongroom.Device) -> None:
     """Several threads at once, and a device on the other side."""
     thermometer = device.account.name
@@ -175,6 +236,8 @@ def main(
         streams(session)
         files(session, pathlib.Path(folder))
         keys(session)
+        operations(session)
+        operations(device)
         many(session, device)
     with fails(strongroom.NotSignedIn) as ended:
         session.seal_message(b"too late")

@@ -30,7 +30,7 @@ const WRONG: &[(&str, &str, Option<&str>, Code)] = &[
     (
         "POST",
         "/v1/keys",
-        Some(r#"{"keys":[{"algorithm":"aes-128"}]}"#),
+        Some(r#"{"keys":[{"algorithm":"des"}]}"#),
         Code::Malformed,
     ),
     (

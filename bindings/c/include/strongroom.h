@@ -35,6 +35,241 @@
 #define SR_HMAC_SHA_256 1
 
 /**
+ * 16 bytes for AES-128.
+ */
+#define SR_AES_128 2
+
+/**
+ * 24 bytes for AES-192.
+ */
+#define SR_AES_192 3
+
+/**
+ * Bytes for HMAC, or for whatever an application has them for: sr_new_key says how many.
+ */
+#define SR_GENERIC_SECRET 4
+
+/**
+ * An RSA key pair with a modulus of 2048 bits.
+ */
+#define SR_RSA_2048 5
+
+/**
+ * An RSA key pair with a modulus of 3072 bits.
+ */
+#define SR_RSA_3072 6
+
+/**
+ * An RSA key pair with a modulus of 4096 bits.
+ */
+#define SR_RSA_4096 7
+
+/**
+ * A key pair on the curve P-256.
+ */
+#define SR_EC_P256 8
+
+/**
+ * A key pair on the curve P-384.
+ */
+#define SR_EC_P384 9
+
+/**
+ * A key pair on the curve P-521.
+ */
+#define SR_EC_P521 10
+
+/**
+ * A key pair for Ed25519.
+ */
+#define SR_ED25519 11
+
+/**
+ * A key pair for X25519.
+ */
+#define SR_X25519 12
+
+/**
+ * A key pair for ML-DSA-65.
+ */
+#define SR_ML_DSA_65 13
+
+/**
+ * A key pair for ML-KEM-768.
+ */
+#define SR_ML_KEM_768 14
+
+/**
+ * For signatures: the mechanism that keys for the same algorithm sign by where nothing else is said. When the appliance is to sign it is asked
+ * what the key is for.
+ */
+#define SR_MECHANISM_OF_KEY 0
+
+/**
+ * ECDSA (FIPS 186-5) of a digest that the caller has made: sr_sign_digest. Of a digest longer than the curve's order its leftmost bits
+ * count, as FIPS 186-5 section 6.4.1 says.
+ */
+#define SR_MECHANISM_ECDSA 1
+
+/**
+ * ECDSA with SHA-256.
+ */
+#define SR_MECHANISM_ECDSA_SHA_256 2
+
+/**
+ * ECDSA with SHA-384.
+ */
+#define SR_MECHANISM_ECDSA_SHA_384 3
+
+/**
+ * ECDSA with SHA-512.
+ */
+#define SR_MECHANISM_ECDSA_SHA_512 4
+
+/**
+ * Ed25519 (RFC 8032), of the message itself.
+ */
+#define SR_MECHANISM_ED25519 5
+
+/**
+ * RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with SHA-256.
+ */
+#define SR_MECHANISM_RSA_PKCS1_SHA_256 6
+
+/**
+ * RSASSA-PKCS1-v1_5 with SHA-384.
+ */
+#define SR_MECHANISM_RSA_PKCS1_SHA_384 7
+
+/**
+ * RSASSA-PKCS1-v1_5 with SHA-512.
+ */
+#define SR_MECHANISM_RSA_PKCS1_SHA_512 8
+
+/**
+ * RSASSA-PSS (RFC 8017 section 8.1) with SHA-256, MGF1 with the same, and a salt of 32 bytes.
+ */
+#define SR_MECHANISM_RSA_PSS_SHA_256 9
+
+/**
+ * RSASSA-PSS with SHA-384, MGF1 with the same, and a salt of 48 bytes.
+ */
+#define SR_MECHANISM_RSA_PSS_SHA_384 10
+
+/**
+ * RSASSA-PSS with SHA-512, MGF1 with the same, and a salt of 64 bytes.
+ */
+#define SR_MECHANISM_RSA_PSS_SHA_512 11
+
+/**
+ * ML-DSA-65 (FIPS 204), of the message itself, with an empty context.
+ */
+#define SR_MECHANISM_ML_DSA_65 12
+
+/**
+ * HMAC (RFC 2104) with SHA-256.
+ */
+#define SR_MECHANISM_HMAC_SHA_256 13
+
+/**
+ * HMAC with SHA-384.
+ */
+#define SR_MECHANISM_HMAC_SHA_384 14
+
+/**
+ * HMAC with SHA-512.
+ */
+#define SR_MECHANISM_HMAC_SHA_512 15
+
+/**
+ * CMAC with AES (NIST SP 800-38B).
+ */
+#define SR_MECHANISM_AES_CMAC 16
+
+/**
+ * AES-GCM (NIST SP 800-38D) with a nonce of 12 bytes and a tag of 16, which follows the ciphertext. Where the caller gives no nonce the
+ * appliance draws it; one key makes at most 2^32 ciphertexts so (section 8.3).
+ */
+#define SR_MECHANISM_AES_GCM 17
+
+/**
+ * AES-CBC (NIST SP 800-38A) of whole blocks. Nothing tells of an alteration.
+ */
+#define SR_MECHANISM_AES_CBC 18
+
+/**
+ * AES-CBC with the padding of PKCS #7 (RFC 5652 section 6.3). Nothing tells of an alteration.
+ */
+#define SR_MECHANISM_AES_CBC_PAD 19
+
+/**
+ * AES-CTR with a first counter block of 16 bytes. Nothing tells of an alteration, and a counter block that comes twice reveals what it
+ * protects.
+ */
+#define SR_MECHANISM_AES_CTR 20
+
+/**
+ * AES-ECB of whole blocks: equal blocks are seen to be equal. For applications that build on it.
+ */
+#define SR_MECHANISM_AES_ECB 21
+
+/**
+ * RSAES-OAEP (RFC 8017 section 7.1) with SHA-1 and MGF1 with SHA-1, as many applications have it.
+ */
+#define SR_MECHANISM_RSA_OAEP_SHA_1 22
+
+/**
+ * RSAES-OAEP with SHA-256 and MGF1 with the same.
+ */
+#define SR_MECHANISM_RSA_OAEP_SHA_256 23
+
+/**
+ * RSAES-OAEP with SHA-384 and MGF1 with the same.
+ */
+#define SR_MECHANISM_RSA_OAEP_SHA_384 24
+
+/**
+ * RSAES-OAEP with SHA-512 and MGF1 with the same.
+ */
+#define SR_MECHANISM_RSA_OAEP_SHA_512 25
+
+/**
+ * RSAES-PKCS1-v1_5 (RFC 8017 section 7.2). Whoever may have chosen ciphertexts decrypted can decrypt and sign: for applications that have
+ * nothing else.
+ */
+#define SR_MECHANISM_RSA_PKCS1 26
+
+/**
+ * AES-KW (RFC 3394): of material whose length is a multiple of 8 bytes.
+ */
+#define SR_MECHANISM_AES_KW 27
+
+/**
+ * AES-KWP (RFC 5649).
+ */
+#define SR_MECHANISM_AES_KWP 28
+
+/**
+ * Elliptic-curve Diffie-Hellman: on the P curves the x-coordinate (NIST SP 800-56A section 5.7.1.2), or X25519 (RFC 7748).
+ */
+#define SR_MECHANISM_ECDH 29
+
+/**
+ * ML-KEM-768 (FIPS 203).
+ */
+#define SR_MECHANISM_ML_KEM_768 30
+
+/**
+ * An ECDSA signature in DER (RFC 3279 section 2.2.3): what OpenSSL, X.509 and TLS take.
+ */
+#define SR_ENCODING_DER 0
+
+/**
+ * An ECDSA signature as r and s, each as long as the curve's order, one after the other: what PKCS #11 and JWS (RFC 7518) take.
+ */
+#define SR_ENCODING_FIXED 1
+
+/**
  * What kind of failure it is: what a caller branches on.
  */
 typedef enum sr_kind {
@@ -135,6 +370,11 @@ typedef struct sr_client sr_client;
 typedef struct sr_object sr_object;
 
 /**
+ * The public key of one version of a key pair. What it can do, it does here, without the appliance. Freed with sr_public_key_free.
+ */
+typedef struct sr_public_key sr_public_key;
+
+/**
  * A sign-in whose password was right and that waits for a second factor. Freed with sr_second_factor_free.
  */
 typedef struct sr_second_factor sr_second_factor;
@@ -187,6 +427,36 @@ typedef struct sr_metadata {
      */
     const char *policy;
 } sr_metadata;
+
+/**
+ * A key that is to be made or brought. What is 0 or NULL says nothing: `sr_new_key new = {.algorithm = SR_EC_P256};`.
+ */
+typedef struct sr_new_key {
+    /**
+     * What it is for: SR_AES_256, SR_EC_P256, SR_ED25519 or another.
+     */
+    int32_t algorithm;
+    /**
+     * Where it is not 0 its material goes to nobody, ever: the appliance uses it for those who may. This cannot be changed later.
+     */
+    int32_t no_release;
+    /**
+     * The length of a generic secret in bytes, 1 to 1024; with 0 it is 32.
+     */
+    uint16_t length;
+    /**
+     * The names of the accounts that receive it, besides oneself.
+     */
+    const char *const *recipients;
+    /**
+     * How many there are.
+     */
+    size_t recipients_count;
+    /**
+     * Its label and policy; may be NULL.
+     */
+    const struct sr_metadata *metadata;
+} sr_new_key;
 
 /**
  * Bytes that were handed out. Overwritten and freed with sr_bytes_free.
@@ -256,6 +526,14 @@ typedef struct sr_key {
      * When it was created, in milliseconds since 1970.
      */
     uint64_t created;
+    /**
+     * What it is for, such as SR_AES_256.
+     */
+    int32_t algorithm;
+    /**
+     * Whether its material goes to nobody, ever.
+     */
+    bool no_release;
 } sr_key;
 
 /**
@@ -517,7 +795,7 @@ enum sr_kind sr_sign_in_by_certificate(const struct sr_client *client,
 
 /**
  * The device or service with this account and account secret, which signs each of its requests. Nothing is asked of the appliance yet. It can
- * seal, open, protect, and create, obtain and find keys. Free it with sr_session_free.
+ * seal, open and protect, create, import, obtain, find and use keys. Free it with sr_session_free.
  */
 enum sr_kind sr_device_new(const struct sr_client *client,
                            const char *account_id,
@@ -555,21 +833,28 @@ void sr_error_free(struct sr_error *error);
 const char *sr_kind_name(int32_t kind);
 
 /**
- * Has the appliance make a key: SR_AES_256 or SR_HMAC_SHA_256. `metadata` says its label and policy. `key` receives its identifier, freed with
- * sr_text_free.
+ * Has the appliance make a key. `key` receives its identifier, freed with sr_text_free.
  */
 enum sr_kind sr_key_create(const struct sr_session *session,
-                           int32_t algorithm,
-                           const char *const *recipients,
-                           size_t recipients_count,
-                           const struct sr_metadata *metadata,
+                           const struct sr_new_key *new_key,
+                           char **key,
+                           struct sr_error **error);
+
+/**
+ * Brings an existing key: the bytes of a secret key, or a private key as PKCS #8 in DER. It is checked, and recorded as brought. On its way it
+ * is wrapped under the transport key. `key` receives its identifier, freed with sr_text_free.
+ */
+enum sr_kind sr_key_import(const struct sr_session *session,
+                           const struct sr_new_key *new_key,
+                           const uint8_t *material,
+                           size_t material_length,
                            char **key,
                            struct sr_error **error);
 
 /**
  * Obtains a key: this version of it, or with 0 the newest.
  *
- * `material` receives its 32 bytes, which sr_bytes_free overwrites: free it as soon as it was used, and no later than the usage policy says.
+ * `material` receives its bytes, which sr_bytes_free overwrites: free it as soon as it was used, and no later than the usage policy says.
  * `obtained_version` may be NULL.
  */
 enum sr_kind sr_key_obtain(const struct sr_session *session,
@@ -787,6 +1072,179 @@ enum sr_kind sr_object_read_at(struct sr_object *object,
  * Frees an object; what it was opened from stays the caller's.
  */
 void sr_object_free(struct sr_object *object);
+
+/**
+ * Has the appliance sign a message. Where the mechanism signs its digest, that alone is sent.
+ *
+ * `mechanism` is SR_MECHANISM_OF_KEY or another, `encoding` SR_ENCODING_DER or SR_ENCODING_FIXED, which counts for ECDSA. `signature` receives
+ * the signature, freed with sr_bytes_free; `version`, which may be NULL, the version of the key that made it.
+ */
+enum sr_kind sr_sign(const struct sr_session *session,
+                     const char *key,
+                     int32_t mechanism,
+                     int32_t encoding,
+                     const uint8_t *message,
+                     size_t message_length,
+                     struct sr_bytes *signature,
+                     uint32_t *version,
+                     struct sr_error **error);
+
+/**
+ * The same with the digest of a message, for ECDSA and RSA.
+ */
+enum sr_kind sr_sign_digest(const struct sr_session *session,
+                            const char *key,
+                            int32_t mechanism,
+                            int32_t encoding,
+                            const uint8_t *digest,
+                            size_t digest_length,
+                            struct sr_bytes *signature,
+                            uint32_t *version,
+                            struct sr_error **error);
+
+/**
+ * The public key of this version of a key pair, or with 0 of the newest: it verifies. Free it with sr_public_key_free.
+ */
+enum sr_kind sr_public_key_get(const struct sr_session *session,
+                               const char *key,
+                               uint32_t version,
+                               struct sr_public_key **public_key,
+                               struct sr_error **error);
+
+/**
+ * Which version of the key it is, from 1; 0 where it is NULL.
+ */
+uint32_t sr_public_key_version(const struct sr_public_key *public_key);
+
+/**
+ * What it is for, such as SR_EC_P256; -1 where it is NULL.
+ */
+int32_t sr_public_key_algorithm(const struct sr_public_key *public_key);
+
+/**
+ * The public key as SubjectPublicKeyInfo (RFC 5280) in DER, freed with sr_bytes_free.
+ */
+enum sr_kind sr_public_key_der(const struct sr_public_key *public_key,
+                               struct sr_bytes *der,
+                               struct sr_error **error);
+
+/**
+ * The same in PEM (RFC 7468), what OpenSSL and most tools take: freed with sr_text_free.
+ */
+enum sr_kind sr_public_key_pem(const struct sr_public_key *public_key,
+                               char **pem,
+                               struct sr_error **error);
+
+/**
+ * Says in `valid` whether this is the key's signature of the message. A signature that is not right is no failure: SR_KIND_OK says that it was
+ * looked at, `valid` what came of it. `mechanism` and `encoding` are as for sr_sign.
+ */
+enum sr_kind sr_public_key_verify(const struct sr_public_key *public_key,
+                                  int32_t mechanism,
+                                  int32_t encoding,
+                                  const uint8_t *message,
+                                  size_t message_length,
+                                  const uint8_t *signature,
+                                  size_t signature_length,
+                                  bool *valid,
+                                  struct sr_error **error);
+
+/**
+ * The same of a message's digest.
+ */
+enum sr_kind sr_public_key_verify_digest(const struct sr_public_key *public_key,
+                                         int32_t mechanism,
+                                         int32_t encoding,
+                                         const uint8_t *digest,
+                                         size_t digest_length,
+                                         const uint8_t *signature,
+                                         size_t signature_length,
+                                         bool *valid,
+                                         struct sr_error **error);
+
+/**
+ * Encrypts to the holder of an RSA key. `ciphertext` is freed with sr_bytes_free.
+ */
+enum sr_kind sr_public_key_encrypt(const struct sr_public_key *public_key,
+                                   int32_t mechanism,
+                                   const uint8_t *plaintext,
+                                   size_t plaintext_length,
+                                   struct sr_bytes *ciphertext,
+                                   struct sr_error **error);
+
+/**
+ * Frees a public key.
+ */
+void sr_public_key_free(struct sr_public_key *public_key);
+
+/**
+ * Has the appliance make a MAC of a message. `mac` is freed with sr_bytes_free.
+ */
+enum sr_kind sr_mac(const struct sr_session *session,
+                    const char *key,
+                    int32_t mechanism,
+                    const uint8_t *message,
+                    size_t message_length,
+                    struct sr_bytes *mac,
+                    struct sr_error **error);
+
+/**
+ * Says in `valid` whether this is the MAC of the message, by this version of the key or with 0 the newest. A MAC that is not right is no
+ * failure.
+ */
+enum sr_kind sr_verify_mac(const struct sr_session *session,
+                           const char *key,
+                           uint32_t version,
+                           int32_t mechanism,
+                           const uint8_t *message,
+                           size_t message_length,
+                           const uint8_t *mac,
+                           size_t mac_length,
+                           bool *valid,
+                           struct sr_error **error);
+
+/**
+ * Has the appliance encrypt. `associated_data` may be NULL.
+ *
+ * `ciphertext` and `iv`, the nonce or initialisation vector that the appliance has drawn, if there is one, are freed with sr_bytes_free: it
+ * takes both to decrypt.
+ */
+enum sr_kind sr_encrypt(const struct sr_session *session,
+                        const char *key,
+                        int32_t mechanism,
+                        const uint8_t *plaintext,
+                        size_t plaintext_length,
+                        const uint8_t *associated_data,
+                        size_t associated_data_length,
+                        struct sr_bytes *ciphertext,
+                        struct sr_bytes *iv,
+                        struct sr_error **error);
+
+/**
+ * Has the appliance decrypt, with this version of the key or with 0 the newest. `iv` and `associated_data` may be NULL where there were none.
+ * `plaintext` is freed with sr_bytes_free, which overwrites it. Fails with SR_KIND_ALTERED when it was not made under this key.
+ */
+enum sr_kind sr_decrypt(const struct sr_session *session,
+                        const char *key,
+                        uint32_t version,
+                        int32_t mechanism,
+                        const uint8_t *ciphertext,
+                        size_t ciphertext_length,
+                        const uint8_t *iv,
+                        size_t iv_length,
+                        const uint8_t *associated_data,
+                        size_t associated_data_length,
+                        struct sr_bytes *plaintext,
+                        struct sr_error **error);
+
+/**
+ * The DER of the first private key in a PEM text, as sr_key_import takes it: PKCS #8, or the older forms of RSA and EC keys. Freed with
+ * sr_bytes_free, which overwrites it.
+ */
+enum sr_kind sr_private_key_from_pem(const uint8_t *pem,
+                                     size_t pem_length,
+                                     struct sr_bytes *der,
+                                     struct sr_error **error);
 
 /**
  * Overwrites and frees bytes that were handed out; the struct itself, which may be NULL, stays the caller's and is empty then.

@@ -323,7 +323,7 @@ pub unsafe extern "C" fn sr_sign_in_by_certificate(
 }
 
 /// The device or service with this account and account secret, which signs each of its requests. Nothing is asked of the appliance yet. It can
-/// seal, open, protect, and create, obtain and find keys. Free it with sr_session_free.
+/// seal, open and protect, create, import, obtain, find and use keys. Free it with sr_session_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sr_device_new(
     client: *const sr_client,

@@ -9,6 +9,8 @@
 //! | `messages` | sealing and opening messages |
 //! | `objects` | protecting and opening files, streams and ranges |
 //! | `keys` | keys |
+//! | `mechanisms` | the numbers of the mechanisms |
+//! | `operations` | using keys that stay in the appliance; public keys |
 //!
 //! This crate and the scaffolding of `strongroom-bindings` are where `unsafe` stands on the client's side, beside the PKCS#11 module's `ffi`
 //! (`docs/decisions/0016-bindings.md`): whatever comes from C is turned into a reference, a slice or a text in `ffi`, once, and the rest of the
@@ -34,15 +36,19 @@ mod client;
 mod error;
 mod ffi;
 mod keys;
+mod mechanisms;
 mod messages;
 mod objects;
+mod operations;
 mod values;
 
 pub use client::*;
 pub use error::*;
 pub use keys::*;
+pub use mechanisms::*;
 pub use messages::*;
 pub use objects::*;
+pub use operations::*;
 pub use values::*;
 
 /// Every piece of memory on this side is zeroised when it is freed: passwords and plaintext pass through it.

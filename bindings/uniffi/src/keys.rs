@@ -92,6 +92,30 @@ mirror! {
     }
 }
 
+mirror! {
+    /// Whether a key's material may go to clients.
+    Releasable = wire::Releasable {
+        /// As usage policies say.
+        ByPolicy,
+        /// Never, from the day it was made: the appliance uses it for its clients.
+        Never,
+    }
+}
+
+mirror! {
+    /// Where a key's material comes from.
+    Origin = wire::Origin {
+        /// The appliance generated it.
+        Generated,
+        /// A client brought it.
+        Imported,
+        /// It was unwrapped under another key.
+        Unwrapped,
+        /// It was derived with another key.
+        Derived,
+    }
+}
+
 /// A key that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct NewKey {
@@ -108,6 +132,12 @@ pub struct NewKey {
     /// The key's usage policy.
     #[uniffi(default = None)]
     pub policy: Option<UsagePolicy>,
+    /// Whether its material may go to clients, which never changes: as usage policies say, where it is absent.
+    #[uniffi(default = None)]
+    pub releasable: Option<Releasable>,
+    /// The length of a generic secret in bytes, 1 to 1024; 32 where it is absent.
+    #[uniffi(default = None)]
+    pub length: Option<u16>,
 }
 
 /// A key as an account with a grant to it sees it.
@@ -137,6 +167,12 @@ pub struct Key {
     pub created: SystemTime,
     /// What the caller may do with it.
     pub rights: Vec<Right>,
+    /// Whether its material may go to clients.
+    pub releasable: Releasable,
+    /// Where its material comes from.
+    pub origin: Origin,
+    /// The length of a generic secret in bytes.
+    pub length: Option<u16>,
 }
 
 /// Which keys to find. Members that are given must all match.
@@ -278,7 +314,7 @@ impl Released {
         self.leaf
     }
 
-    /// A copy of the 32 bytes. This library cannot overwrite that copy: let go of it as soon as it was used.
+    /// A copy of the bytes. This library cannot overwrite that copy: let go of it as soon as it was used.
     pub fn material(&self) -> Result<Vec<u8>, StrongroomError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let released = inner.as_mut().ok_or_else(|| Failure {
@@ -341,6 +377,8 @@ impl TryFrom<NewKey> for wire::NewKey {
                 .map(|name| account_name(name))
                 .collect(),
             policy: key.policy.unwrap_or_default().try_into()?,
+            releasable: key.releasable.map(Into::into).unwrap_or_default(),
+            length: key.length,
             ..Self::new(key.algorithm.into())
         })
     }
@@ -387,6 +425,9 @@ impl From<wire::Key> for Key {
             policy: key.policy.map(Into::into),
             created: moment(key.created),
             rights: rights(key.rights),
+            releasable: key.releasable.into(),
+            origin: key.origin.into(),
+            length: key.length,
         }
     }
 }

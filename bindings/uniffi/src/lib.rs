@@ -7,6 +7,7 @@
 //! | `messages` | what goes into sealing and comes out of opening a message |
 //! | `objects` | objects as streams and by ranges; the traits by which the other language reads and writes |
 //! | `keys` | keys, grants, and material that was obtained |
+//! | `operations` | using keys that stay in the appliance: signing, encrypting and the like; public keys |
 //! | `policy` | usage policies |
 //! | `error` | [`StrongroomError`] |
 //!
@@ -23,19 +24,24 @@ mod error;
 mod keys;
 mod messages;
 mod objects;
+mod operations;
 mod policy;
 mod session;
 
 pub use client::{Client, ClientSettings, Identity, SecondFactorSignIn, SignIn};
 pub use error::{ErrorKind, Failure, StreamError, StrongroomError};
 pub use keys::{
-    Algorithm, CreatedKey, Grant, Key, KeyPage, KeyQuery, KeyState, NewKey, Obtained, Released,
-    Right,
+    Algorithm, CreatedKey, Grant, Key, KeyPage, KeyQuery, KeyState, NewKey, Obtained, Origin,
+    Releasable, Released, Right,
 };
 pub use messages::{MessageHeader, Metadata, OpenOutcome, Opened, Outgoing, Sealed};
 pub use objects::{
     ByteSink, ByteSource, ObjectAt, ObjectHeader, ObjectReader, ObjectWriter, Protected,
     Protection, RangeSource,
+};
+pub use operations::{
+    Ciphertext, Mechanism, PublicKey, Signature, SignatureEncoding, mechanism_of_signatures,
+    private_key_from_pem,
 };
 pub use policy::{AccountKind, Hours, SignInStrength, UsagePolicy, Weekday};
 pub use session::{Account, Device, Session};

@@ -64,7 +64,7 @@ impl Session {
         })
     }
 
-    fn inner(&self) -> Result<Arc<strongroom_client::Session>, StrongroomError> {
+    pub(crate) fn inner(&self) -> Result<Arc<strongroom_client::Session>, StrongroomError> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         inner.clone().ok_or(ClientError::NotSignedIn.into())
     }
@@ -81,7 +81,7 @@ impl Device {
         clippy::unnecessary_wraps,
         reason = "as a session's, which can have ended"
     )]
-    fn inner(&self) -> Result<Arc<strongroom_client::Device>, StrongroomError> {
+    pub(crate) fn inner(&self) -> Result<Arc<strongroom_client::Device>, StrongroomError> {
         Ok(Arc::clone(&self.inner))
     }
 }
@@ -344,8 +344,7 @@ impl Session {
 
     /// Has the appliance make keys. All are created or none.
     pub fn create_keys(&self, keys: Vec<NewKey>) -> Result<Vec<Key>, StrongroomError> {
-        let keys = keys.into_iter().map(TryInto::try_into);
-        let created = self.inner()?.create_keys(keys.collect::<Result<_, _>>()?)?;
+        let created = self.inner()?.create_keys(new_keys(keys)?)?;
         Ok(created
             .into_iter()
             .map(|created| created.key.into())
@@ -419,4 +418,17 @@ impl Device {
     pub fn account(&self) -> Result<Account, StrongroomError> {
         Ok((&self.inner.own_account()?).into())
     }
+
+    /// Has the appliance make keys. All are created or none.
+    pub fn create_keys(&self, keys: Vec<NewKey>) -> Result<Vec<Key>, StrongroomError> {
+        let created = self.inner.create_keys(&new_keys(keys)?)?;
+        Ok(created
+            .into_iter()
+            .map(|created| created.key.into())
+            .collect())
+    }
+}
+
+fn new_keys(keys: Vec<NewKey>) -> Result<Vec<strongroom_wire::key::NewKey>, StrongroomError> {
+    keys.into_iter().map(TryInto::try_into).collect()
 }

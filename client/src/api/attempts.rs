@@ -39,6 +39,12 @@ pub struct Retries {
 
 impl Retries {
     /// Every address is tried once.
+    ///
+    /// ```
+    /// use strongroom_client::Retries;
+    ///
+    /// assert_eq!(Retries::none().rounds, 1); // for a program that tries again by itself
+    /// ```
     #[must_use]
     pub const fn none() -> Self {
         Self {

@@ -50,6 +50,17 @@ const DOMAIN: &str = "strongroom-domain";
 const IDLE_CONNECTION: Duration = Duration::from_secs(3);
 
 /// An appliance this client is set up with. Cheap to clone; clones share their connections.
+///
+/// ```no_run
+/// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::{Client, Roots};
+///
+/// let roots = Roots::from_pem(&std::fs::read("ca.pem")?)?;
+/// let client = Client::new("https://keys.example.com:8443", &roots)?;
+/// let session = client.sign_in("alice@example.com", b"correct horse battery staple")?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     /// Where it is reached. The first is the appliance's origin.
@@ -68,6 +79,16 @@ impl Client {
     ///
     /// A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`) unless the address is of this machine.
     ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Client;
+    ///
+    /// let client = Client::new("https://keys.example.com:8443", roots)?;
+    /// assert_eq!(client.origin(), "https://keys.example.com:8443");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::Setup`] when the address is not that of an HTTPS server, or has a path in it.
     pub fn new(server: &str, roots: &Roots) -> Result<Self, ClientError> {
@@ -75,6 +96,17 @@ impl Client {
     }
 
     /// The same, with a certificate that it presents wherever it is asked for one.
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::{Client, Identity};
+    ///
+    /// let identity = Identity::from_pem(&std::fs::read("service.pem")?, &std::fs::read("service.key")?)?;
+    /// let client = Client::with_identity("https://keys.example.com:8443", roots, &identity)?;
+    /// let session = client.sign_in_by_certificate()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -118,6 +150,17 @@ impl Client {
 
     /// Another address under which others know the same appliance: objects that name it are opened here too.
     ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Client;
+    ///
+    /// let client = Client::new("https://keys.example.com:8443", roots)?
+    ///     .also_known_as("https://keys.old.example.com")?; // objects from before the move name this one
+    /// assert!(client.is_known("https://keys.old.example.com"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Self::new`].
     pub fn also_known_as(mut self, server: &str) -> Result<Self, ClientError> {
@@ -128,6 +171,16 @@ impl Client {
 
     /// For this domain of the appliance, whose requests name it; without it, they are for the domain that the address stands for.
     /// Whoever enrols or signs in does so in this domain and no other.
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Client;
+    ///
+    /// let client = Client::new("https://keys.example.com:8443", roots)?.in_domain("payroll")?;
+    /// assert_eq!(client.domain(), Some("payroll"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Setup`] when it cannot be a domain's name.
@@ -142,6 +195,16 @@ impl Client {
     }
 
     /// The domain that this client is for, if it names one.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// match client.domain() {
+    ///     Some(domain) => println!("in the domain {domain}"),
+    ///     None => println!("in the domain of {}", client.origin()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn domain(&self) -> Option<&str> {
         self.domain.as_deref()
@@ -181,6 +244,15 @@ impl Client {
     }
 
     /// How often, and for how long, a request is made again that came to nothing.
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::{Client, Retries};
+    ///
+    /// let impatient = Client::new("https://keys.example.com:8443", roots)?.retries(Retries::none());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn retries(mut self, retries: Retries) -> Self {
         self.retries = retries;
@@ -188,12 +260,29 @@ impl Client {
     }
 
     /// The appliance's origin (RFC 6454 section 6.2), such as `https://keys.example.com:8443`.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// println!("Keys are kept at {}.", client.origin());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn origin(&self) -> &str {
         self.addresses.first().map_or("", String::as_str)
     }
 
     /// Whether this is the origin of the appliance, or one it is also known as.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client, sealed: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    /// let object = strongroom_client::object::open(sealed)?;
+    /// if !client.is_known(object.header().server()) {
+    ///     println!("Its key is kept elsewhere: at {}.", object.header().server());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_known(&self, origin: &str) -> bool {
         let mut known = self.addresses.iter().chain(&self.also_known_as);
@@ -212,6 +301,14 @@ impl Client {
     }
 
     /// How the appliance does. Needs no session.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// let health = client.health()?;
+    /// println!("{health:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn health(&self) -> Result<Health, ClientError> {
         let call = Call::get("/v1/health");
         self.attempt(|address| {

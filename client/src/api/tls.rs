@@ -11,11 +11,28 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsPr
 use crate::ClientError;
 
 /// The certificates of the authorities that may vouch for the appliance. There are no built-in ones.
+///
+/// ```no_run
+/// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::{Client, Roots};
+///
+/// let roots = Roots::from_pem(&std::fs::read("/etc/strongroom/ca.pem")?)?;
+/// let client = Client::new("https://keys.example.com:8443", &roots)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Roots(Arc<Vec<Certificate<'static>>>);
 
 impl Roots {
     /// The certificates in a PEM text: the site's authority, or a bundle of several.
+    ///
+    /// ```
+    /// use strongroom_client::{ErrorKind, Roots};
+    ///
+    /// let nothing = Roots::from_pem(b"not a certificate");
+    /// assert!(nothing.is_err_and(|error| error.kind() == ErrorKind::Invalid));
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Setup`] when there is no certificate in it or one that cannot be read.
@@ -43,11 +60,27 @@ fn unusable() -> ClientError {
 }
 
 /// A client certificate with its chain, and its private key.
+///
+/// ```no_run
+/// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::Identity;
+///
+/// let identity = Identity::from_pem(&std::fs::read("service.pem")?, &std::fs::read("service.key")?)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Identity(ClientCert);
 
 impl Identity {
     /// The certificate, followed by those between it and the site's authority, and its private key; both in PEM.
+    ///
+    /// ```
+    /// use strongroom_client::{ErrorKind, Identity};
+    ///
+    /// let nothing = Identity::from_pem(b"no certificate", b"no key");
+    /// assert!(nothing.is_err_and(|error| error.kind() == ErrorKind::Invalid));
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Setup`] when one of them is not there or cannot be read.
@@ -80,6 +113,11 @@ impl fmt::Debug for Identity {
 
 /// TLS 1.3 alone, with the hybrid post-quantum key exchange X25519MLKEM768 offered first, then X25519 and the
 /// NIST curves.
+///
+/// ```
+/// let provider = strongroom_client::api::tls::provider();
+/// assert_eq!(provider.kx_groups[0].name(), rustls::NamedGroup::X25519MLKEM768);
+/// ```
 #[must_use]
 pub fn provider() -> CryptoProvider {
     CryptoProvider {

@@ -43,6 +43,19 @@ use crate::keys::{self, Released};
 use crate::requester::Requester;
 
 /// A device or service that signs its requests.
+///
+/// ```no_run
+/// # fn run(client: &strongroom_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::device::{AccountSecret, Device};
+/// use strongroom_client::{Metadata, Protect};
+///
+/// let account = std::fs::read_to_string("account")?.trim().parse()?;
+/// let secret = AccountSecret::from_text(&std::fs::read_to_string("secret")?).ok_or("no secret")?;
+/// let meter = Device::new(client.clone(), account, secret);
+/// meter.seal_message(b"4711 W", &["meters@example.com"], &Metadata::new("meter reading"))?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Device {
     client: Client,
     account: AccountId,
@@ -53,6 +66,15 @@ pub struct Device {
 }
 
 /// A secret that takes the place of the one that asked for it.
+///
+/// ```no_run
+/// # fn run(device: &strongroom_client::Device) -> Result<(), Box<dyn std::error::Error>> {
+/// let new = device.new_secret()?;
+/// std::fs::write("secret.new", &*new.secret.to_text())?; // in the device's protected storage
+/// println!("generation {}", new.generation);
+/// # Ok(())
+/// # }
+/// ```
 pub struct NewSecret {
     /// Its generation.
     pub generation: u32,
@@ -64,6 +86,16 @@ pub struct NewSecret {
 
 impl Device {
     /// The device or service with this account and secret. Nothing is asked of the appliance yet.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client, paired: strongroom_client::device::Paired) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Device;
+    ///
+    /// let device = Device::new(client.clone(), paired.account, paired.secret);
+    /// println!("this is {}", device.own_account()?.name);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(client: Client, account: AccountId, secret: AccountSecret) -> Self {
         Self {
@@ -76,22 +108,57 @@ impl Device {
     }
 
     /// Its account.
+    ///
+    /// ```no_run
+    /// # fn run(device: &strongroom_client::Device) -> Result<(), strongroom_client::ClientError> {
+    /// println!("account {}", device.account());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn account(&self) -> AccountId {
         self.account
     }
 
     /// Its account, as the appliance has it now.
+    ///
+    /// ```no_run
+    /// # fn run(device: &strongroom_client::Device) -> Result<(), strongroom_client::ClientError> {
+    /// let account = device.own_account()?;
+    /// println!("{} is {:?}", account.name, account.state);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn own_account(&self) -> Result<Account, ClientError> {
         Ok(self.call(&Call::get("/v1/accounts/me"))?.0)
     }
 
     /// Obtains a key: this version of it, or the newest. As [`Session::obtain`](crate::Session::obtain).
+    ///
+    /// ```no_run
+    /// # fn run(device: &strongroom_client::Device, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// let mut released = device.obtain(key, None)?;
+    /// let material = released.material()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn obtain(&self, key: KeyId, version: Option<u32>) -> Result<Released, ClientError> {
         keys::obtain_one(self, KeyVersion { key, version })
     }
 
     /// Obtains many keys in few requests. As [`Session::obtain_keys`](crate::Session::obtain_keys).
+    ///
+    /// ```no_run
+    /// # fn run(device: &strongroom_client::Device, key: strongroom_wire::id::KeyId, other: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::KeyVersion;
+    ///
+    /// let wanted = [key, other].map(|key| KeyVersion { key, version: None });
+    /// for obtained in device.obtain_keys(&wanted)? {
+    ///     println!("version {}", obtained?.version());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When a request as a whole fails.
@@ -104,6 +171,16 @@ impl Device {
 
     /// Has the appliance make keys. As [`Session::create_keys`](crate::Session::create_keys).
     ///
+    /// ```no_run
+    /// # fn run(device: &strongroom_client::Device) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::{Algorithm, NewKey};
+    ///
+    /// let new = NewKey { label: "readings".to_owned(), ..NewKey::new(Algorithm::Aes256) };
+    /// let created = device.create_keys(&[new])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::Refused`] when the appliance does not make them, with the reason.
     pub fn create_keys(&self, keys: &[NewKey]) -> Result<Vec<CreatedKey>, ClientError> {
@@ -112,22 +189,64 @@ impl Device {
 
     /// Has the appliance make a key and release it in the same answer. As
     /// [`Session::create_and_obtain`](crate::Session::create_and_obtain).
+    ///
+    /// ```no_run
+    /// # fn run(device: &strongroom_client::Device) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::{Algorithm, NewKey};
+    ///
+    /// let (created, mut released) = device.create_and_obtain(NewKey::new(Algorithm::Aes256))?;
+    /// let material = released.material()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn create_and_obtain(&self, key: NewKey) -> Result<(CreatedKey, Released), ClientError> {
         keys::create_and_obtain_one(self, key)
     }
 
     /// What it may know of a key.
+    ///
+    /// ```no_run
+    /// # fn run(device: &strongroom_client::Device, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// println!("{}", device.key(key)?.label);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn key(&self, key: KeyId) -> Result<Key, ClientError> {
         Ok(self.call(&Call::get(format!("/v1/keys/{key}")))?.0)
     }
 
     /// A page of the keys that match.
+    ///
+    /// ```no_run
+    /// # fn run(device: &strongroom_client::Device) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::key::KeyQuery;
+    ///
+    /// let query = KeyQuery { label: Some("configuration".to_owned()), ..KeyQuery::default() };
+    /// for key in device.find_keys(&query)?.keys {
+    ///     println!("{} {}", key.created, key.id);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find_keys(&self, query: &KeyQuery) -> Result<KeyPage, ClientError> {
         Ok(self.call(&Call::find("/v1/keys", query))?.0)
     }
 
     /// Has the appliance make a new secret. Keep it first and use it then, by a [`Device`] with it: the old one counts until the new
     /// one has been used.
+    ///
+    /// ```no_run
+    /// # fn run(device: &strongroom_client::Device) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::Device;
+    ///
+    /// let new = device.new_secret()?;
+    /// std::fs::write("secret.new", &*new.secret.to_text())?; // first kept, then used
+    /// # let client: strongroom_client::Client = todo!();
+    /// let device = Device::new(client, device.account(), new.secret);
+    /// device.own_account()?; // from here on, the old one does not count
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new_secret(&self) -> Result<NewSecret, ClientError> {
         let account = self.account;
         let call = Call::post(format!("/v1/accounts/{account}/secret"));

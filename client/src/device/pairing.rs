@@ -16,12 +16,30 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// The codes of a pairing that has begun.
+///
+/// ```no_run
+/// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+/// let codes = client.start_pairing("thermostat")?;
+/// println!("Type {} at {}.", codes.user_code(), codes.verification_uri());
+/// # Ok(())
+/// # }
+/// ```
 pub struct PairingCodes {
     started: PairingStarted,
     interval: Duration,
 }
 
 /// A device that was paired. Both belong in its protected storage.
+///
+/// ```no_run
+/// # fn run(client: &strongroom_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let codes = client.start_pairing("thermostat")?;
+/// let paired = client.finish_pairing(codes)?;
+/// std::fs::write("account", paired.account.to_string())?; // both in its protected storage
+/// std::fs::write("secret", &*paired.secret.to_text())?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Paired {
     /// Its account.
     pub account: AccountId,
@@ -32,6 +50,20 @@ pub struct Paired {
 }
 
 /// Why a pairing came to nothing.
+///
+/// ```no_run
+/// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::device::PairingRefused;
+///
+/// let codes = client.start_pairing("thermostat")?;
+/// match client.finish_pairing(codes) {
+///     Ok(paired) => println!("this is {}", paired.name),
+///     Err(PairingRefused::Denied) => println!("denied"),
+///     Err(error) => println!("not paired: {error}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairingRefused {
@@ -48,6 +80,14 @@ pub enum PairingRefused {
 
 impl Client {
     /// Begins to pair this device, which calls itself `client_id`.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), strongroom_client::ClientError> {
+    /// let codes = client.start_pairing("thermostat")?;
+    /// println!("Type {} at {}.", codes.user_code(), codes.verification_uri());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start_pairing(&self, client_id: &str) -> Result<PairingCodes, ClientError> {
         let form = form(&[("client_id", client_id)]);
         let call = Call::post("/v1/pairings").with_text(FORM, form);
@@ -62,6 +102,18 @@ impl Client {
     }
 
     /// Asks for the device's secret until somebody has decided, at the intervals that the appliance wants.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::Device;
+    ///
+    /// let codes = client.start_pairing("thermostat")?;
+    /// println!("Type {} at {}.", codes.user_code(), codes.verification_uri());
+    /// let paired = client.finish_pairing(codes)?; // waits for the person
+    /// let device = Device::new(client.clone(), paired.account, paired.secret);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`PairingRefused`].
@@ -112,18 +164,39 @@ impl Client {
 
 impl PairingCodes {
     /// What the device shows for a person to type.
+    ///
+    /// ```no_run
+    /// # fn run(codes: &strongroom_client::device::PairingCodes) -> Result<(), strongroom_client::ClientError> {
+    /// println!("{}", codes.user_code());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn user_code(&self) -> &str {
         &self.started.user_code
     }
 
     /// Where that person finds out how; to be shown beside the code.
+    ///
+    /// ```no_run
+    /// # fn run(codes: &strongroom_client::device::PairingCodes) -> Result<(), strongroom_client::ClientError> {
+    /// println!("Type {} at {}.", codes.user_code(), codes.verification_uri());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn verification_uri(&self) -> &str {
         &self.started.verification_uri
     }
 
     /// How long the codes are good for.
+    ///
+    /// ```no_run
+    /// # fn run(codes: &strongroom_client::device::PairingCodes) -> Result<(), strongroom_client::ClientError> {
+    /// println!("You have {} minutes.", codes.lifetime().as_secs() / 60);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn lifetime(&self) -> Duration {
         Duration::from_secs(self.started.expires_in)

@@ -46,9 +46,28 @@ use crate::{ClientError, Metadata, Protect};
 use addressees::Addressees;
 
 /// The media type of what is sealed (RFC 2046 section 5.2.1).
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, received: &[u8]) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::{mail, Protect};
+///
+/// let opened = session.open_message(received)?;
+/// if opened.header.content_type.as_deref() == Some(mail::CONTENT_TYPE) {
+///     println!("This is mail.");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub const CONTENT_TYPE: &str = "message/rfc822";
 
 /// Why a message cannot be sealed or opened, as far as that is for its form.
+///
+/// ```
+/// use strongroom_client::mail::{Mail, MailError};
+///
+/// let error = Mail::parse(b"From: alice@example.com, bob@example.com\n\nHello").err();
+/// assert_eq!(error, Some(MailError::NoSender));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MailError {
@@ -73,6 +92,18 @@ pub enum MailError {
 }
 
 /// A message that is to be sealed. It has no Bcc field any more.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::mail::Mail;
+///
+/// let mail = Mail::parse(b"From: alice@example.com\r\nTo: bob@example.com\r\nBcc: carol@example.com\r\n\r\nHello\r\n")?;
+/// assert_eq!(mail.from(), "alice@example.com");
+/// assert_eq!(mail.visible(), ["bob@example.com"]);
+/// assert_eq!(mail.hidden(), ["carol@example.com"]);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Mail {
     bytes: Zeroizing<Vec<u8>>,
     addressees: Addressees,
@@ -81,6 +112,20 @@ pub struct Mail {
 }
 
 /// How a message is sealed.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, written: &[u8]) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::mail::{Mail, Sealing};
+/// use strongroom_wire::key::UsagePolicy;
+///
+/// let once = Sealing {
+///     policy: UsagePolicy { max_releases: Some(1), ..UsagePolicy::default() },
+///     ..Sealing::default()
+/// };
+/// let sealed = Mail::parse(written)?.seal(session, &once)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Sealing {
     /// When and how often it may be opened.
@@ -90,6 +135,18 @@ pub struct Sealing {
 }
 
 /// A message to be handed to the relay.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, written: &[u8]) -> Result<(), strongroom_client::ClientError> {
+/// # fn relay(_: &[String], _: &[u8]) {}
+/// use strongroom_client::mail::{Mail, Sealing};
+///
+/// for sealed in Mail::parse(written)?.seal(session, &Sealing::default())? {
+///     relay(&sealed.to, &sealed.bytes);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct SealedMail {
     /// The addresses that it is for, and no others: the recipients of the SMTP envelope.
@@ -103,6 +160,14 @@ pub struct SealedMail {
 }
 
 /// A message that was opened.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, received: &[u8]) -> Result<(), strongroom_client::ClientError> {
+/// let opened = strongroom_client::mail::open(session, received)?;
+/// println!("{} bytes, sealed by {}", opened.bytes.len(), opened.sealer);
+/// # Ok(())
+/// # }
+/// ```
 pub struct OpenedMail {
     /// The message, byte for byte as it was sealed.
     pub bytes: Zeroizing<Vec<u8>>,
@@ -118,6 +183,13 @@ pub struct OpenedMail {
 impl Mail {
     /// Reads a message: with lines that end in CR LF, or in LF as programs pass them on.
     ///
+    /// ```
+    /// use strongroom_client::mail::Mail;
+    ///
+    /// assert!(Mail::parse(b"From: alice@example.com\nTo: bob@example.com\n\nHello").is_ok());
+    /// assert!(Mail::parse(b"Dear Bob,").is_err());
+    /// ```
+    ///
     /// # Errors
     /// [`MailError`], when it is none, has no one sender, or names an address that no account can have.
     pub fn parse(message: &[u8]) -> Result<Self, MailError> {
@@ -132,6 +204,17 @@ impl Mail {
     /// The same, for these addresses too, such as those that a mail program names beside the message. Whoever does not stand in To or Cc is
     /// treated as one in Bcc.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::mail::Mail;
+    ///
+    /// let mail = Mail::parse(b"From: alice@example.com\nTo: bob@example.com\n\nHello")?;
+    /// let mail = mail.and_for(&["archive@example.com".to_owned()])?;
+    /// assert_eq!(mail.hidden(), ["archive@example.com"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`MailError::Address`].
     pub fn and_for(mut self, addresses: &[String]) -> Result<Self, MailError> {
@@ -140,6 +223,17 @@ impl Mail {
     }
 
     /// The same, for these addresses and no others, whatever its fields say. Whoever does not stand in To or Cc is treated as one in Bcc.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::mail::Mail;
+    ///
+    /// let mail = Mail::parse(b"From: alice@example.com\nTo: bob@example.com, carol@elsewhere.example\n\nHello")?;
+    /// let mail = mail.only_for(&["bob@example.com".to_owned()])?;
+    /// assert_eq!(mail.visible(), ["bob@example.com"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`MailError::Address`].
@@ -154,24 +248,65 @@ impl Mail {
     }
 
     /// The address that it says it is from.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::mail::Mail;
+    ///
+    /// let mail = Mail::parse(b"From: Alice <alice@example.com>\nTo: bob@example.com\n\nHello")?;
+    /// assert_eq!(mail.from(), "alice@example.com");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn from(&self) -> &str {
         &self.addressees.from
     }
 
     /// The addresses in To and Cc that it is sealed for.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::mail::Mail;
+    ///
+    /// let mail = Mail::parse(b"From: alice@example.com\nTo: bob@example.com\nCc: carol@example.com\n\nHello")?;
+    /// assert_eq!(mail.visible(), ["bob@example.com", "carol@example.com"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn visible(&self) -> &[String] {
         &self.visible
     }
 
     /// The addresses of those of whom the others do not learn.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::mail::Mail;
+    ///
+    /// let mail = Mail::parse(b"From: alice@example.com\nTo: bob@example.com\nBcc: carol@example.com\n\nHello")?;
+    /// assert_eq!(mail.hidden(), ["carol@example.com"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn hidden(&self) -> &[String] {
         &self.addressees.hidden
     }
 
     /// Seals it: one message for those in To and Cc, if there are any, and then one for each in Bcc. Either all are made or none.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, written: &[u8]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::mail::{Mail, Sealing};
+    ///
+    /// for sealed in Mail::parse(written)?.seal(session, &Sealing::default())? {
+    ///     println!("for {}: {} bytes", sealed.to.join(", "), sealed.bytes.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Mail`] when it is for nobody; [`ClientError::Refused`] when an addressee has no account; else as [`Protect::seal_message`].
@@ -226,6 +361,13 @@ impl Mail {
 
 impl Sealing {
     /// The same, where this address has an account of this name.
+    ///
+    /// ```
+    /// use strongroom_client::mail::Sealing;
+    ///
+    /// let sealing = Sealing::default().with_account("info@example.com", "reception@example.com");
+    /// assert_eq!(sealing.account("Info@example.com"), "reception@example.com");
+    /// ```
     #[must_use]
     pub fn with_account(mut self, address: &str, account: &str) -> Self {
         let (address, account) = (account_name(address), account_name(account));
@@ -234,6 +376,12 @@ impl Sealing {
     }
 
     /// The name of an address' account.
+    ///
+    /// ```
+    /// use strongroom_client::mail::Sealing;
+    ///
+    /// assert_eq!(Sealing::default().account("Bob@example.com"), "bob@example.com");
+    /// ```
     #[must_use]
     pub fn account(&self, address: &str) -> String {
         let address = account_name(address);
@@ -242,6 +390,14 @@ impl Sealing {
 }
 
 /// Opens what is sealed in a message. Its sealed part alone, as mail programs save or pass on attachments, does as well.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// let opened = strongroom_client::mail::open(session, &std::fs::read("received.eml")?)?;
+/// std::fs::write("opened.eml", &*opened.bytes)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`ClientError::Mail`] when nothing in it is sealed, or no mail is; [`ClientError::Refused`] when the appliance does not release the key, with the
@@ -265,12 +421,30 @@ pub fn open(opener: &impl Protect, message: &[u8]) -> Result<OpenedMail, ClientE
 
 impl OpenedMail {
     /// The address that it says it is from. Whoever sealed it could write there what they liked.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, received: &[u8]) -> Result<(), strongroom_client::ClientError> {
+    /// let opened = strongroom_client::mail::open(session, received)?;
+    /// println!("from {}", opened.from().unwrap_or("nobody"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn from(&self) -> Option<&str> {
         self.from.as_deref()
     }
 
     /// Whether the address that it says it is from is the name of the account that sealed it.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, received: &[u8]) -> Result<(), strongroom_client::ClientError> {
+    /// let opened = strongroom_client::mail::open(session, received)?;
+    /// if !opened.is_from_its_sealer() {
+    ///     println!("It was sealed by {}, whoever it says it is from.", opened.sealer);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_from_its_sealer(&self) -> bool {
         let from = self.from.as_deref().map(account_name);

@@ -43,6 +43,13 @@ pub const RECIPIENTS: i64 = -70_004;
 /// The COSE header parameter (private use) that holds the time.
 pub const TIME: i64 = -70_005;
 /// The longest plaintext of a message, in bytes: 16 MiB. What is longer is an object.
+///
+/// ```
+/// use strongroom_client::message::MAX_PLAINTEXT_LEN;
+///
+/// let film = 1_000_000_000;
+/// assert!(film > MAX_PLAINTEXT_LEN); // to be protected as an object
+/// ```
 pub const MAX_PLAINTEXT_LEN: usize = 16 * 1024 * 1024;
 /// The longest envelope that is read, in bytes.
 pub const MAX_ENVELOPE_LEN: usize = MAX_PLAINTEXT_LEN + MAX_HEADERS_LEN;
@@ -54,6 +61,16 @@ const MAX_HEADERS_LEN: usize = MAX_COSE_LEN + MOST_RECIPIENTS * (MAX_NAME_LEN + 
 const TAG_LEN: usize = 16;
 
 /// What a message says of itself. Authentic once the message was opened.
+///
+/// ```no_run
+/// # fn run(received: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::message::Envelope;
+///
+/// let header = Envelope::parse(received)?.header().clone(); // not authentic before the message is opened
+/// println!("for {}, kept at {}", header.recipients.join(", "), header.server);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageHeader {
     /// The key that seals it.
@@ -73,6 +90,13 @@ pub struct MessageHeader {
 }
 
 /// Why a message cannot be sealed or opened.
+///
+/// ```
+/// use strongroom_client::message::{Envelope, MessageError};
+///
+/// let error = Envelope::parse(b"").err(); // an empty file
+/// assert_eq!(error, Some(MessageError::NotAMessage));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
@@ -143,6 +167,27 @@ pub struct Envelope {
 impl Envelope {
     /// Seals a message under `material`, 32 bytes of a key of its own, with a random IV.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::message::{Envelope, MessageHeader};
+    /// # use strongroom_wire::id::{AccountId, KeyId};
+    /// # let (key, sender) = (KeyId::generate(), AccountId::generate());
+    ///
+    /// let header = MessageHeader {
+    ///     key,
+    ///     key_version: 1,
+    ///     server: "https://keys.example.com:8443".to_owned(),
+    ///     content_type: None,
+    ///     sender,
+    ///     recipients: vec!["bob@example.com".to_owned()],
+    ///     time: "2026-11-27T18:00:00Z".parse()?,
+    /// };
+    /// let sealed = Envelope::seal(&header, &[7; 32], b"at noon")?;
+    /// assert!(Envelope::parse(&sealed)?.open(&[8; 32]).is_err()); // another key
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`MessageError::Invalid`] when the header cannot be written, [`MessageError::TooLong`] when the plaintext is too long.
     pub fn seal(
@@ -184,6 +229,12 @@ impl Envelope {
 
     /// Reads an envelope.
     ///
+    /// ```
+    /// use strongroom_client::message::Envelope;
+    ///
+    /// assert!(Envelope::parse(b"Dear Bob,").is_err());
+    /// ```
+    ///
     /// # Errors
     /// Why it is none, or not one this version can read.
     pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
@@ -222,12 +273,35 @@ impl Envelope {
     }
 
     /// What the message says of itself.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client, received: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::message::Envelope;
+    ///
+    /// let envelope = Envelope::parse(received)?;
+    /// if !client.is_known(&envelope.header().server) {
+    ///     println!("Its key is kept elsewhere.");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn header(&self) -> &MessageHeader {
         &self.header
     }
 
     /// Opens the message. Once this has succeeded, its header is authentic.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId, received: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::message::Envelope;
+    ///
+    /// let envelope = Envelope::parse(received)?;
+    /// let mut released = session.obtain(envelope.header().key, Some(envelope.header().key_version))?;
+    /// let plaintext = envelope.open(&released.material()?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`MessageError::Altered`] when it does not authenticate under this material: no byte of it is handed out.

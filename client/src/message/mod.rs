@@ -43,6 +43,12 @@ pub struct Metadata {
 
 impl Metadata {
     /// With this label, and nothing else.
+    ///
+    /// ```
+    /// use strongroom_client::Metadata;
+    ///
+    /// assert_eq!(Metadata::new("offer 4711").label, "offer 4711");
+    /// ```
     #[must_use]
     pub fn new(label: &str) -> Self {
         Self {
@@ -52,6 +58,13 @@ impl Metadata {
     }
 
     /// The same, of this media type.
+    ///
+    /// ```
+    /// use strongroom_client::Metadata;
+    ///
+    /// let metadata = Metadata::new("offer 4711").of_type("application/pdf");
+    /// assert_eq!(metadata.content_type.as_deref(), Some("application/pdf"));
+    /// ```
     #[must_use]
     pub fn of_type(mut self, content_type: &str) -> Self {
         self.content_type = Some(content_type.to_owned());
@@ -59,6 +72,18 @@ impl Metadata {
     }
 
     /// The same, under this usage policy.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::Metadata;
+    /// use strongroom_wire::key::UsagePolicy;
+    ///
+    /// let until_new_year = UsagePolicy { not_after: Some("2026-12-31T23:59:59Z".parse()?), ..UsagePolicy::default() };
+    /// let metadata = Metadata::new("offer 4711").under(until_new_year);
+    /// assert!(metadata.policy.not_after.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn under(mut self, policy: UsagePolicy) -> Self {
         self.policy = policy;
@@ -67,6 +92,18 @@ impl Metadata {
 }
 
 /// One of many messages to be sealed.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::{message::Outgoing, Metadata, Protect};
+///
+/// let metadata = Metadata::new("salary");
+/// let alice = Outgoing { plaintext: b"5000", recipients: &["alice@example.com"], metadata: &metadata };
+/// let bob = Outgoing { plaintext: b"5001", recipients: &["bob@example.com"], metadata: &metadata };
+/// let sealed = session.seal_messages(&[alice, bob])?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'a> {
     /// What is sealed.
@@ -78,6 +115,17 @@ pub struct Outgoing<'a> {
 }
 
 /// A sealed message.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::{Metadata, Protect};
+///
+/// let sealed = session.seal_message(b"at noon", &["bob@example.com"], &Metadata::new("meeting"))?;
+/// std::fs::write("meeting.sealed", &sealed.bytes)?;
+/// session.revoke_from(sealed.key.id, "bob@example.com")?; // on second thoughts
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Sealed {
     /// Its key, as the appliance has it.
@@ -89,6 +137,17 @@ pub struct Sealed {
 }
 
 /// A message that was opened. What it says of itself is authentic.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::Protect;
+///
+/// let opened = session.open_message(&std::fs::read("meeting.sealed")?)?;
+/// let sender = session.key(opened.header.key)?.sender;
+/// println!("{} bytes from {sender}", opened.plaintext.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Opened {
     /// What it says of itself.

@@ -55,6 +55,17 @@ pub const CONTEXT_LEN: usize = MAGIC.len() + SHA512_OUTPUT_LEN;
 const LENGTH_LEN: usize = 4;
 
 /// What an object says of itself before it is opened.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::object::Header;
+/// use strongroom_wire::id::KeyId;
+///
+/// let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", Some("text/plain"))?;
+/// assert_eq!(header.content_type(), Some("text/plain"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     key: KeyId,
@@ -64,6 +75,14 @@ pub struct Header {
 }
 
 /// Why a header cannot be written or read.
+///
+/// ```
+/// use strongroom_client::object::{Header, HeaderError};
+/// use strongroom_wire::id::KeyId;
+///
+/// let error = Header::new(KeyId::generate(), 1, "http://keys.example.com", None).err(); // not https
+/// assert!(matches!(error, Some(HeaderError::Invalid(_))));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderError {
     /// Reading failed.
@@ -102,6 +121,14 @@ pub enum HeaderError {
 }
 
 /// A parameter of the header, as an error names it.
+///
+/// ```
+/// use strongroom_client::object::header::{Field, Header, HeaderError};
+/// use strongroom_wire::id::KeyId;
+///
+/// let error = Header::new(KeyId::generate(), 0, "https://keys.example.com", None).err();
+/// assert!(matches!(error, Some(HeaderError::Invalid(Field::KeyVersion))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     /// The key's identifier.
@@ -127,6 +154,17 @@ impl std::fmt::Display for Field {
 
 impl Header {
     /// A header for an object protected with `key_version` of `key`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::object::Header;
+    /// use strongroom_wire::id::KeyId;
+    ///
+    /// let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None)?;
+    /// assert_eq!(header.key_version(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`HeaderError::Invalid`] when the version is 0, when `server` is not the text of an https origin
@@ -155,24 +193,52 @@ impl Header {
     }
 
     /// The key that protects the object.
+    ///
+    /// ```no_run
+    /// # fn run(header: &strongroom_client::object::Header) -> Result<(), strongroom_client::ClientError> {
+    /// println!("protected under {}", header.key());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn key(&self) -> KeyId {
         self.key
     }
 
     /// The version of the key, from 1.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, header: &strongroom_client::object::Header) -> Result<(), strongroom_client::ClientError> {
+    /// let released = session.obtain(header.key(), Some(header.key_version()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn key_version(&self) -> u32 {
         self.key_version
     }
 
     /// The origin of the appliance that keeps the key.
+    ///
+    /// ```no_run
+    /// # fn run(client: &strongroom_client::Client, header: &strongroom_client::object::Header) -> Result<(), strongroom_client::ClientError> {
+    /// println!("kept at {}, which is {}", header.server(), if client.is_known(header.server()) { "known" } else { "unknown" });
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn server(&self) -> &str {
         &self.server
     }
 
     /// The media type of the content, if it was given.
+    ///
+    /// ```no_run
+    /// # fn run(header: &strongroom_client::object::Header) -> Result<(), strongroom_client::ClientError> {
+    /// println!("{}", header.content_type().unwrap_or("application/octet-stream"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()

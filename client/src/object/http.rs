@@ -49,6 +49,15 @@ impl HttpRange {
     /// The object at `url`, an `https` or `http` address. Its storage is vouched for by one of `roots`. Asks for its first byte, to learn how
     /// many there are.
     ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::object::HttpRange;
+    ///
+    /// let stored = HttpRange::new("https://storage.example/film.mp4.sealed", roots)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::Setup`] when the storage cannot be reached, has no such object or gives no ranges.
     pub fn new(url: &str, roots: &Roots) -> Result<Self, ClientError> {

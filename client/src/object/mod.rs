@@ -52,6 +52,13 @@ pub use http::HttpRange;
 pub use range::{RangeReader, RangeSource};
 
 /// Why an object could not be protected or opened.
+///
+/// ```
+/// use strongroom_client::object::{self, HeaderError, ObjectError};
+///
+/// let error = object::open(b"%PDF-1.7 ...".as_slice()).err();
+/// assert!(matches!(error, Some(ObjectError::Header(HeaderError::NotAnObject))));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
     /// The header is not one of a protected object, or not one this version can read.
@@ -64,6 +71,20 @@ pub enum ObjectError {
 
 /// Protects all that `reader` yields, and writes header and stream to `writer`; returns the number of
 /// plaintext bytes. On an error what was written is no object and is to be discarded.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::object::{self, Header, ObjectKey};
+/// # use strongroom_wire::id::KeyId;
+/// # let key = ObjectKey::new(zeroize::Zeroizing::new([7; 32])); // from the appliance, in earnest
+/// # let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None)?;
+///
+/// let mut sealed = Vec::new();
+/// let length = object::protect(&key, &header, &mut "the report".as_bytes(), &mut sealed)?;
+/// assert_eq!(length, 10);
+/// # Ok(())
+/// # }
+/// ```
 pub fn protect(
     key: &ObjectKey,
     header: &Header,
@@ -77,6 +98,21 @@ pub fn protect(
 }
 
 /// Writes the header, and returns the writer that encrypts the object's content behind it.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::object::{self, Header, ObjectKey};
+/// # use strongroom_wire::id::KeyId;
+/// # let key = ObjectKey::new(zeroize::Zeroizing::new([7; 32])); // from the appliance, in earnest
+/// # let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None)?;
+/// use std::io::Write;
+///
+/// let mut stream = object::encrypt(&key, &header, Vec::new())?;
+/// writeln!(stream, "the report")?;
+/// let sealed = stream.finish()?; // without this it is truncated
+/// # Ok(())
+/// # }
+/// ```
 pub fn encrypt<W: Write>(
     key: &ObjectKey,
     header: &Header,
@@ -88,6 +124,21 @@ pub fn encrypt<W: Write>(
 }
 
 /// Reads the header of a protected object, and nothing behind it.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::object::{self, Header, ObjectKey};
+/// # use strongroom_wire::id::KeyId;
+/// # let key = ObjectKey::new(zeroize::Zeroizing::new([7; 32])); // from the appliance, in earnest
+/// # let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None)?;
+///
+/// # let mut sealed = Vec::new();
+/// # object::protect(&key, &header, &mut "the report".as_bytes(), &mut sealed)?;
+/// let object = object::open(sealed.as_slice())?;
+/// assert_eq!(object.header().server(), "https://keys.example.com");
+/// # Ok(())
+/// # }
+/// ```
 pub fn open<R: Read>(mut reader: R) -> Result<ProtectedObject<R>, ObjectError> {
     let (header, context) = Header::read(&mut reader)?;
     Ok(ProtectedObject {
@@ -98,6 +149,22 @@ pub fn open<R: Read>(mut reader: R) -> Result<ProtectedObject<R>, ObjectError> {
 }
 
 /// A protected object whose header has been read and whose key is still to be obtained.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::object::{self, Header, ObjectKey};
+/// # use strongroom_wire::id::KeyId;
+/// # let key = ObjectKey::new(zeroize::Zeroizing::new([7; 32])); // from the appliance, in earnest
+/// # let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None)?;
+///
+/// # let mut sealed = Vec::new();
+/// # object::protect(&key, &header, &mut "the report".as_bytes(), &mut sealed)?;
+/// let object = object::open(sealed.as_slice())?;
+/// println!("obtain version {} of {}", object.header().key_version(), object.header().key());
+/// let mut reader = object.with_key(&key)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct ProtectedObject<R> {
     header: Header,
     context: [u8; header::CONTEXT_LEN],
@@ -106,12 +173,39 @@ pub struct ProtectedObject<R> {
 
 impl<R: Read> ProtectedObject<R> {
     /// The header, not authentic yet.
+    ///
+    /// ```no_run
+    /// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::object;
+    ///
+    /// let object = object::open(std::fs::File::open("report.pdf.sealed")?)?;
+    /// println!("{:?}", object.header().content_type());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
     /// A reader of the content from beginning to end.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::object::{self, Header, ObjectKey};
+    /// # use strongroom_wire::id::KeyId;
+    /// # let key = ObjectKey::new(zeroize::Zeroizing::new([7; 32])); // from the appliance, in earnest
+    /// # let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None)?;
+    /// use std::io::Read;
+    ///
+    /// # let mut sealed = Vec::new();
+    /// # object::protect(&key, &header, &mut "the report".as_bytes(), &mut sealed)?;
+    /// let mut text = String::new();
+    /// object::open(sealed.as_slice())?.with_key(&key)?.read_to_string(&mut text)?;
+    /// assert_eq!(text, "the report");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Refusal::Commitment`] when this is not the object's key or the header was altered.
@@ -120,6 +214,25 @@ impl<R: Read> ProtectedObject<R> {
     }
 
     /// A reader of any part of the content; the reader given to [`open`] must end where the object ends.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::object::{self, Header, ObjectKey};
+    /// # use strongroom_wire::id::KeyId;
+    /// # let key = ObjectKey::new(zeroize::Zeroizing::new([7; 32])); // from the appliance, in earnest
+    /// # let header = Header::new(KeyId::generate(), 1, "https://keys.example.com", None)?;
+    /// use std::io::{Cursor, Read, Seek, SeekFrom};
+    ///
+    /// # let mut sealed = Vec::new();
+    /// # object::protect(&key, &header, &mut "the report".as_bytes(), &mut sealed)?;
+    /// let mut reader = object::open(Cursor::new(sealed))?.with_key_at(&key)?;
+    /// reader.seek(SeekFrom::Start(4))?;
+    /// let mut text = String::new();
+    /// reader.read_to_string(&mut text)?;
+    /// assert_eq!(text, "report");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Self::with_key`], and a [`Refusal`] when the object's length is not authentic.

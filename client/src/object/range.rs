@@ -69,6 +69,23 @@ impl<S: RangeSource + ?Sized> RangeSource for Box<S> {
 }
 
 /// Reads a [`RangeSource`] as a stream that can be sought in. Whoever jumps about fetches little; whoever reads on fetches more each time.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::io::{Read, Seek, SeekFrom};
+/// use strongroom_client::object::RangeReader;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("text");
+/// # std::fs::write(&path, "a text")?;
+/// let mut reader = RangeReader::new(std::fs::File::open(&path)?)?;
+/// reader.seek(SeekFrom::Start(2))?;
+/// let mut rest = String::new();
+/// reader.read_to_string(&mut rest)?;
+/// assert_eq!(rest, "text");
+/// # Ok(())
+/// # }
+/// ```
 pub struct RangeReader<S> {
     source: S,
     length: u64,
@@ -80,6 +97,16 @@ pub struct RangeReader<S> {
 
 impl<S: RangeSource> RangeReader<S> {
     /// A reader at the beginning of the source.
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::object::{HttpRange, RangeReader};
+    ///
+    /// let stored = HttpRange::new("https://storage.example/film.mp4.sealed", roots)?;
+    /// let reader = RangeReader::new(stored)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the source's length cannot be found out.

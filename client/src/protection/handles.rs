@@ -13,6 +13,18 @@ use crate::object::{
 
 /// An object that is being written: what is written to it is encrypted, in chunks. [`finish`](Self::finish) must be called. Made by
 /// [`Protect::writer`](super::Protect::writer), where there is an example.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::io::Write;
+/// use strongroom_client::{Protect, Protection};
+///
+/// let mut object = session.writer(&Protection::default(), std::fs::File::create("log.sealed")?)?;
+/// writeln!(object, "started")?;
+/// object.finish()?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "an object without its last chunk is refused: call finish()"]
 pub struct ObjectWriter<W: Write> {
     pub(super) key: Key,
@@ -21,12 +33,30 @@ pub struct ObjectWriter<W: Write> {
 
 impl<W: Write> ObjectWriter<W> {
     /// The object's key, as the appliance has it.
+    ///
+    /// ```no_run
+    /// # fn run(object: &strongroom_client::ObjectWriter<std::fs::File>) -> Result<(), strongroom_client::ClientError> {
+    /// println!("protected under {}", object.key().id);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
     }
 
     /// Encrypts all that `reader` yields; answers the number of bytes.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::{Protect, Protection};
+    ///
+    /// let mut object = session.writer(&Protection::default(), std::fs::File::create("film.sealed")?)?;
+    /// let length = object.copy_from(&mut std::fs::File::open("film.mp4")?)?;
+    /// object.finish()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Object`] when reading or writing fails.
@@ -35,6 +65,13 @@ impl<W: Write> ObjectWriter<W> {
     }
 
     /// Writes the last chunk and gives the inner writer back.
+    ///
+    /// ```no_run
+    /// # fn run(object: strongroom_client::ObjectWriter<std::fs::File>) -> Result<(), Box<dyn std::error::Error>> {
+    /// object.finish()?.sync_all()?; // the object is whole, and on the disk
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Object`] when writing fails, or has failed before.
@@ -57,6 +94,18 @@ impl<W: Write> Write for ObjectWriter<W> {
 ///
 /// Only authenticated plaintext is handed out; whoever stores it must discard it when a later read fails.
 /// Where the usage policy sets a moment, the key is forgotten then and reading fails.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::io::Read;
+/// use strongroom_client::Protect;
+///
+/// let mut object = session.open(std::fs::File::open("report.txt.sealed")?)?;
+/// let mut text = String::new();
+/// object.read_to_string(&mut text)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct OpenObject<R: Read> {
     pub(super) header: Header,
     pub(super) leaf: u64,
@@ -67,18 +116,41 @@ pub struct OpenObject<R: Read> {
 
 impl<R: Read> OpenObject<R> {
     /// The object's header, authentic.
+    ///
+    /// ```no_run
+    /// # fn run(object: strongroom_client::OpenObject<std::fs::File>) -> Result<(), strongroom_client::ClientError> {
+    /// println!("{:?}", object.header().content_type());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
     /// The index of the release's leaf in the audit log.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, object: strongroom_client::OpenObject<std::fs::File>) -> Result<(), strongroom_client::ClientError> {
+    /// let proof = session.inclusion_proof(object.leaf())?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn leaf(&self) -> u64 {
         self.leaf
     }
 
     /// Decrypts all that remains into `writer`; returns the number of bytes.
+    ///
+    /// ```no_run
+    /// # fn run(mut object: strongroom_client::OpenObject<std::fs::File>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut plaintext = Vec::new();
+    /// let length = object.copy_to(&mut plaintext)?;
+    /// assert_eq!(length, plaintext.len() as u64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn copy_to(&mut self, writer: &mut impl Write) -> Result<u64, ClientError> {
         let mut total = 0;
         loop {
@@ -111,6 +183,18 @@ impl<R: Read> Read for OpenObject<R> {
 
 /// An object of which any part can be read. Only authenticated plaintext is handed out, and its length is authentic. Where the usage policy
 /// sets a moment, the key is forgotten then and reading fails. Made by [`Protect::open_at`](super::Protect::open_at), where there is an example.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::Protect;
+///
+/// let mut film = session.open_at(std::fs::File::open("film.mp4.sealed")?)?;
+/// let mut end = vec![0; 4096];
+/// let from = film.length()?.saturating_sub(4096);
+/// let length = film.read_at(from, &mut end)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct ObjectAt<S: RangeSource> {
     pub(super) header: Header,
     pub(super) leaf: u64,
@@ -121,18 +205,39 @@ pub struct ObjectAt<S: RangeSource> {
 
 impl<S: RangeSource> ObjectAt<S> {
     /// The object's header, authentic.
+    ///
+    /// ```no_run
+    /// # fn run(film: strongroom_client::ObjectAt<std::fs::File>) -> Result<(), strongroom_client::ClientError> {
+    /// println!("{:?}", film.header().content_type());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
     /// The index of the release's leaf in the audit log.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, film: strongroom_client::ObjectAt<std::fs::File>) -> Result<(), strongroom_client::ClientError> {
+    /// let proof = session.inclusion_proof(film.leaf())?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn leaf(&self) -> u64 {
         self.leaf
     }
 
     /// The length of the content in bytes.
+    ///
+    /// ```no_run
+    /// # fn run(mut film: strongroom_client::ObjectAt<std::fs::File>) -> Result<(), strongroom_client::ClientError> {
+    /// println!("{} bytes of content", film.length()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::MaterialExpired`] when the key may not be kept any more.
@@ -141,6 +246,15 @@ impl<S: RangeSource> ObjectAt<S> {
     }
 
     /// Reads content from `offset` on until `out` is full or the content ends; answers the number of bytes.
+    ///
+    /// ```no_run
+    /// # fn run(mut film: strongroom_client::ObjectAt<std::fs::File>) -> Result<(), strongroom_client::ClientError> {
+    /// let mut scene = vec![0; 65536];
+    /// let length = film.read_at(1_000_000_000, &mut scene)?;
+    /// scene.truncate(length); // less only at the film's end
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Object`] when the source fails or a chunk is refused; [`ClientError::MaterialExpired`] when the key may not be kept any

@@ -147,12 +147,39 @@ impl Driver for CommandLine {
     }
 }
 
+/// Runs `verify`, which fails where the signature is not right.
+fn verify_by(person: &Person, words: &[&str]) -> Reply {
+    let outcome = person.run(&[words, &["--json"]].concat());
+    if outcome.status.success() {
+        assert_eq!(outcome.json()["valid"], true, "{words:?}");
+        return Ok("valid".to_owned());
+    }
+    let problem = outcome.failure().problem();
+    if let Some(kind) = problem["kind"].as_str() {
+        return Err(kind.to_owned());
+    }
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("is not the signature of"), "{detail}");
+    Ok("invalid".to_owned())
+}
+
 /// What is done with keys.
 fn keys(person: &Person, words: &[&str]) -> Option<Reply> {
     let nothing = |done: Result<Value, String>| done.map(|_| String::new());
     Some(match words {
         ["create-key", label, recipients @ ..] => {
             make(person, &["keys", "create", "--label", label], recipients)
+        }
+        ["create-pair", label, algorithm, recipients @ ..] => {
+            let create = ["keys", "create", "--no-release", "--label", label];
+            let pair = [&create[..], &["--algorithm", algorithm]].concat();
+            make(person, &pair, recipients)
+        }
+        ["sign", key, from, to] => nothing(run(person, &["sign", key, from, "-o", to])),
+        ["verify", key, version, from, signature] => {
+            let verify = ["verify", key, from, "--signature", signature];
+            let verify = [&verify[..], &["--key-version", version]].concat();
+            verify_by(person, &verify)
         }
         // The command line gives nobody a key's material.
         ["obtain", ..] => return None,

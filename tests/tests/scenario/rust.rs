@@ -6,10 +6,11 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use strongroom_client::message::Outgoing;
+use strongroom_client::operations::{Operate as _, Signing};
 use strongroom_client::{Client, ClientError, Metadata, Protect as _, Protection, Roots, Session};
 use strongroom_tests::Appliance;
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{Algorithm, KeyQuery, NewKey, ShareKey, UsagePolicy};
+use strongroom_wire::key::{Algorithm, KeyQuery, NewKey, Releasable, ShareKey, UsagePolicy};
 
 use super::{Driver, Reply};
 
@@ -156,6 +157,30 @@ fn keys(session: &Session, words: &[&str]) -> Result<String, ClientError> {
                 ..NewKey::new(Algorithm::Aes256)
             };
             session.create_keys(vec![new])?[0].key.id.to_string()
+        }
+        ["create-pair", label, algorithm, recipients @ ..] => {
+            let mut known = Algorithm::ALL.iter();
+            let algorithm = known.find(|known| known.as_str() == *algorithm).unwrap();
+            let new = NewKey {
+                label: (*label).to_owned(),
+                recipients: recipients.iter().map(|&name| name.to_owned()).collect(),
+                releasable: Releasable::Never,
+                ..NewKey::new(*algorithm)
+            };
+            session.create_keys(vec![new])?[0].key.id.to_string()
+        }
+        ["sign", key, from, to] => {
+            let signing = Signing::new(session.key(id(key))?.algorithm)?;
+            let signature = session.sign(id(key), signing, &fs::read(from).unwrap())?;
+            fs::write(to, &signature.bytes).unwrap();
+            nothing
+        }
+        ["verify", key, version, from, signature] => {
+            let public_key = session.public_key(id(key), version.parse().ok())?;
+            let signing = Signing::new(public_key.algorithm)?;
+            let (message, signature) = (fs::read(from).unwrap(), fs::read(signature).unwrap());
+            let valid = public_key.verify(signing, &message, &signature)?;
+            if valid { "valid" } else { "invalid" }.to_owned()
         }
         ["obtain", key, version, to] => {
             let mut released = session.obtain(id(key), version.parse().ok())?;

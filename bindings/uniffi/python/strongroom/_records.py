@@ -10,6 +10,8 @@ from strongroom._bindings import strongroom as _generated
 from strongroom._bindings.strongroom import (
     Algorithm,
     KeyState,
+    Origin,
+    Releasable,
     Right,
     UsagePolicy,
 )
@@ -51,6 +53,12 @@ class Key:
     created: datetime.datetime
     #: What the caller may do with it.
     rights: Tuple[Right, ...]
+    #: Whether its material may go to clients.
+    releasable: Releasable
+    #: Where its material comes from.
+    origin: Origin
+    #: The length of a generic secret, in bytes.
+    length: Optional[int]
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,31 @@ class Account:
     kind: _generated.AccountKind
 
 
+def key_id(of: Union[str, Key]) -> str:
+    """The identifier of a key, or the one that was given."""
+    return of.id if isinstance(of, Key) else of
+
+
+def new_key(
+    label: str,
+    algorithm: Algorithm,
+    content_type: Optional[str],
+    to: Names,
+    policy: Optional[UsagePolicy],
+    releasable: Releasable,
+    length: Optional[int],
+) -> _generated.NewKey:
+    return _generated.NewKey(
+        label=label,
+        algorithm=algorithm,
+        content_type=content_type,
+        recipients=names(to),
+        policy=policy,
+        releasable=releasable,
+        length=length,
+    )
+
+
 def key(of: _generated.Key) -> Key:
     return Key(
         of.id,
@@ -175,6 +208,9 @@ def key(of: _generated.Key) -> Key:
         of.policy,
         of.created,
         tuple(of.rights),
+        of.releasable,
+        of.origin,
+        of.length,
     )
 
 

@@ -23,6 +23,7 @@ from strongroom._bindings.strongroom import (
     Algorithm,
     ErrorKind,
     KeyState,
+    Releasable,
     Right,
     UsagePolicy,
 )
@@ -33,6 +34,7 @@ from strongroom._objects import (
     Seekable,
     Writable,
 )
+from strongroom._operations import Operates
 from strongroom._records import (
     Account,
     Grant,
@@ -42,7 +44,9 @@ from strongroom._records import (
     Outgoing,
     Protected,
     Sealed,
+    key_id,
     names,
+    new_key,
 )
 from strongroom.errors import (
     NotSignedIn,
@@ -70,10 +74,6 @@ def _pem(given: Pem) -> bytes:
 
 def _secret(given: Union[str, bytes]) -> bytes:
     return given.encode() if isinstance(given, str) else bytes(given)
-
-
-def _id(of: Union[str, Key]) -> str:
-    return of.id if isinstance(of, Key) else of
 
 
 class Material:
@@ -111,7 +111,7 @@ class Material:
         return self._inner.leaf()
 
     def reveal(self) -> bytes:
-        """A copy of the 32 bytes. Python cannot overwrite that copy: let go of it as soon as it was used."""
+        """A copy of the bytes. Python cannot overwrite that copy: let go of it as soon as it was used."""
         with told():
             return self._inner.material()
 
@@ -272,6 +272,28 @@ class _Protects:
 
     # Keys.
 
+    def create_key(
+        self,
+        label: str,
+        *,
+        algorithm: Algorithm = Algorithm.AES256,
+        content_type: Optional[str] = None,
+        to: Names = (),
+        policy: Optional[UsagePolicy] = None,
+        releasable: Releasable = Releasable.BY_POLICY,
+        length: Optional[int] = None,
+    ) -> Key:
+        """Has the appliance make a key. With `Releasable.NEVER` nobody ever obtains it: the appliance uses it for those who may. `length` is
+        that of a generic secret in bytes, 32 by default.
+
+        >>> key = session.create_key(  # doctest: +SKIP
+        ...     "releases", algorithm=Algorithm.EC_P256, releasable=Releasable.NEVER
+        ... )
+        """
+        new = new_key(label, algorithm, content_type, to, policy, releasable, length)
+        with told():
+            return _records.key(self._inner.create_keys([new])[0])
+
     def create_and_obtain(
         self,
         label: str,
@@ -280,9 +302,12 @@ class _Protects:
         content_type: Optional[str] = None,
         to: Names = (),
         policy: Optional[UsagePolicy] = None,
+        length: Optional[int] = None,
     ) -> Tuple[Key, Material]:
         """Has the appliance make a key and release it in the same answer."""
-        new = _new_key(label, algorithm, content_type, to, policy)
+        new = new_key(
+            label, algorithm, content_type, to, policy, Releasable.BY_POLICY, length
+        )
         with told():
             created = self._inner.create_and_obtain(new)
         return _records.key(created.key), Material(created.released)
@@ -294,7 +319,7 @@ class _Protects:
         ...     cipher = AESGCM(material.reveal())
         """
         with told():
-            return Material(self._inner.obtain(_id(key), version))
+            return Material(self._inner.obtain(key_id(key), version))
 
     def obtain_keys(
         self, keys: Iterable[Union[str, Key]]
@@ -302,7 +327,7 @@ class _Protects:
         """Obtains the newest versions of many keys in few requests. That one of them is refused stops no other: its error stands in its
         place."""
         with told():
-            outcomes = self._inner.obtain_keys([_id(key) for key in keys])
+            outcomes = self._inner.obtain_keys([key_id(key) for key in keys])
         return [_obtained(outcome) for outcome in outcomes]
 
     def key(self, key: str) -> Key:
@@ -359,10 +384,10 @@ class _Protects:
             if key is None:
                 self._inner.forget()
             else:
-                self._inner.forget_key(_id(key))
+                self._inner.forget_key(key_id(key))
 
 
-class Session(_Protects):
+class Session(_Protects, Operates):
     """An account signed in at an appliance. Leaving `with` ends the session."""
 
     _inner: _generated.Session
@@ -385,20 +410,6 @@ class Session(_Protects):
         with told():
             self._inner.step_up(_secret(password))
 
-    def create_key(
-        self,
-        label: str,
-        *,
-        algorithm: Algorithm = Algorithm.AES256,
-        content_type: Optional[str] = None,
-        to: Names = (),
-        policy: Optional[UsagePolicy] = None,
-    ) -> Key:
-        """Has the appliance make a key."""
-        new = _new_key(label, algorithm, content_type, to, policy)
-        with told():
-            return _records.key(self._inner.create_keys([new])[0])
-
     def share(
         self,
         key: Union[str, Key],
@@ -410,32 +421,32 @@ class Session(_Protects):
         """Gives an account the key. Where no rights are named it may open what the key protects, and nothing more."""
         named = None if rights is None else list(rights)
         with told():
-            return _records.grant(self._inner.share(_id(key), grantee, named, policy))
+            return _records.grant(self._inner.share(key_id(key), grantee, named, policy))
 
     def grants(self, key: Union[str, Key]) -> List[Grant]:
         """Who has the key, the owner first."""
         with told():
-            return [_records.grant(grant) for grant in self._inner.grants(_id(key))]
+            return [_records.grant(grant) for grant in self._inner.grants(key_id(key))]
 
     def revoke(self, key: Union[str, Key], account: str) -> Grant:
         """Takes the key back from the account with this name."""
         with told():
-            return _records.grant(self._inner.revoke_from(_id(key), account))
+            return _records.grant(self._inner.revoke_from(key_id(key), account))
 
     def rotate(self, key: Union[str, Key]) -> Key:
         """Makes a new version of the key. What was protected under earlier versions still opens."""
         with told():
-            return _records.key(self._inner.rotate(_id(key)))
+            return _records.key(self._inner.rotate(key_id(key)))
 
     def change_state(self, key: Union[str, Key], state: KeyState) -> Key:
         """Changes the key's state."""
         with told():
-            return _records.key(self._inner.change_state(_id(key), state))
+            return _records.key(self._inner.change_state(key_id(key), state))
 
     def destroy(self, key: Union[str, Key]) -> Key:
         """Destroys the key with every copy of it. What it protects can never be opened again."""
         with told():
-            return _records.key(self._inner.destroy_key(_id(key)))
+            return _records.key(self._inner.destroy_key(key_id(key)))
 
     def end(self) -> None:
         """Ends the session at the appliance, and forgets its secrets and keys."""
@@ -461,7 +472,7 @@ class Session(_Protects):
         return f"Session(account={self.account.name!r})"
 
 
-class Device(_Protects):
+class Device(_Protects, Operates):
     """A device or service that signs each of its requests with its account's secret. Leaving `with` forgets its keys."""
 
     _inner: _generated.Device
@@ -620,22 +631,6 @@ def _protection(
 ) -> _generated.Protection:
     return _generated.Protection(
         label=label, content_type=content_type, recipients=names(to), policy=policy
-    )
-
-
-def _new_key(
-    label: str,
-    algorithm: Algorithm,
-    content_type: Optional[str],
-    to: Names,
-    policy: Optional[UsagePolicy],
-) -> _generated.NewKey:
-    return _generated.NewKey(
-        label=label,
-        algorithm=algorithm,
-        content_type=content_type,
-        recipients=names(to),
-        policy=policy,
     )
 
 

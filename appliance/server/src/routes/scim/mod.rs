@@ -1,22 +1,17 @@
 //! SCIM 2.0 (RFC 7644) for directories, on the administration listener under `/scim/v2`.
 //!
 //! SCIM describes itself (`/Schemas`, `/ResourceTypes`, `/ServiceProviderConfig`: `describe`), so these routes stand in no OpenAPI document.
-//! Errors have SCIM's own form (`failure`).
+//! Errors have SCIM's own form (`failure`); what is read of a request stands in `request`.
 
 mod describe;
 mod failure;
+mod request;
 
-use std::future::{Ready, ready};
-
-use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION,
-};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use actix_web::http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
-use strongroom_keystore::directories::{Change, DirectoryCall, DirectoryToken, Find, Written};
+use strongroom_keystore::directories::{Change, DirectoryCall, Find, Written};
 use strongroom_keystore::{Answer as KeystoreAnswer, Keystore};
 use strongroom_scim::filter::Filter;
 use strongroom_scim::patch::Patch;
@@ -27,8 +22,8 @@ use strongroom_wire::id::AccountId;
 use strongroom_wire::problem::Code;
 
 use self::failure::ScimFailure;
-use super::{BodyLimits, Leaf, wait_for};
-use crate::auth::Source;
+use self::request::{Directory, Search, header, read_body, read_search, selection};
+use super::{Leaf, wait_for};
 use crate::auth::limits::SignInLimits;
 use crate::gate::OpenKeystore;
 use crate::problems::Failure;
@@ -89,50 +84,6 @@ pub(super) fn routes(services: &mut web::ServiceConfig) {
     );
 }
 
-/// A directory's request: `Authorization: Bearer` with its token (RFC 6750 section 2.1).
-struct Directory {
-    call: DirectoryCall,
-    /// Scheme and authority of the address that it asked.
-    base: String,
-}
-
-impl FromRequest for Directory {
-    type Error = ScimFailure;
-    type Future = Ready<Result<Self, ScimFailure>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let source = Source::from_request(request, payload).into_inner();
-        let call = token(request).and_then(|token| {
-            let Source(source) = source.ok()?;
-            Some(DirectoryCall { token, source })
-        });
-        let host = header(request, &HOST).filter(|host| {
-            host.bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte))
-        });
-        let base = host.map_or_else(String::new, |host| format!("https://{host}"));
-        ready(call.map(|call| Self { call, base }).ok_or_else(|| {
-            Failure::new(Code::NotSignedIn, "The request has no directory's token.").into()
-        }))
-    }
-}
-
-fn token(request: &HttpRequest) -> Option<DirectoryToken> {
-    let mut values = request.headers().get_all(AUTHORIZATION);
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return None;
-    };
-    let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| DirectoryToken::parse(text))?
-}
-
-fn header(request: &HttpRequest, name: &HeaderName) -> Option<String> {
-    let value = request.headers().get(name)?;
-    value.to_str().ok().map(str::to_owned)
-}
-
 /// Makes one call into the keystore for a directory; a token that is none counts against its address.
 async fn ask<T: Send + 'static>(
     keystore: OpenKeystore,
@@ -152,79 +103,6 @@ async fn ask<T: Send + 'static>(
     })
 }
 
-/// A body of bounded size, in JSON.
-async fn read_body(request: &HttpRequest, payload: web::Payload) -> Result<Value, ScimFailure> {
-    let limits = request
-        .app_data::<web::Data<BodyLimits>>()
-        .ok_or_else(Failure::internal)?;
-    let media_type = header(request, &CONTENT_TYPE).unwrap_or_default();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    if ![MEDIA_TYPE, "application/json"]
-        .iter()
-        .any(|known| media_type.eq_ignore_ascii_case(known))
-    {
-        return Err(Failure::new(
-            Code::Malformed,
-            "The body must be JSON with the content type application/scim+json.",
-        )
-        .into());
-    }
-    let limit = limits.of(true);
-    let Ok(body) = payload.to_bytes_limited(limit).await else {
-        return Err(Failure::new(
-            Code::TooLarge,
-            format!("The body is larger than the {limit} bytes that this address takes."),
-        )
-        .into());
-    };
-    let body = body.map_err(|_| Failure::new(Code::Malformed, "The body did not arrive whole."))?;
-    serde_json::from_slice(&body)
-        .map_err(|_| Failure::new(Code::Malformed, "The body is not JSON.").into())
-}
-
-/// Which resources, and what of them (RFC 7644 section 3.4.2).
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Query {
-    filter: Option<String>,
-    start_index: Option<i64>,
-    count: Option<i64>,
-    attributes: Option<String>,
-    excluded_attributes: Option<String>,
-}
-
-/// The same in a body (RFC 7644 section 3.4.3).
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Search {
-    schemas: Vec<String>,
-    filter: Option<String>,
-    start_index: Option<i64>,
-    count: Option<i64>,
-    attributes: Option<Vec<String>>,
-    excluded_attributes: Option<Vec<String>>,
-}
-
-const SEARCH: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
-
-fn names(text: Option<String>) -> Option<Vec<String>> {
-    text.map(|text| text.split(',').map(str::to_owned).collect())
-}
-
-fn query(request: &HttpRequest) -> Result<Query, ScimFailure> {
-    web::Query::from_query(request.query_string())
-        .map(web::Query::into_inner)
-        .map_err(|error| Failure::from(error).into())
-}
-
-fn selection(request: &HttpRequest) -> Result<Selection, ScimFailure> {
-    let query = query(request)?;
-    Ok(Selection::new(
-        names(query.attributes),
-        names(query.excluded_attributes),
-    )?)
-}
-
 type Endpoint = web::Data<ResourceType>;
 type Limits = web::Data<SignInLimits>;
 
@@ -235,15 +113,7 @@ async fn list(
     limits: Limits,
     keystore: OpenKeystore,
 ) -> Answer {
-    let query = query(&request)?;
-    let search = Search {
-        schemas: Vec::new(),
-        filter: query.filter,
-        start_index: query.start_index,
-        count: query.count,
-        attributes: names(query.attributes),
-        excluded_attributes: names(query.excluded_attributes),
-    };
+    let search = request::query(&request)?.into();
     page(directory, &[**of], search, limits, keystore).await
 }
 
@@ -269,13 +139,6 @@ async fn search_all(
 ) -> Answer {
     let search = read_search(&request, payload).await?;
     page(directory, &ResourceType::ALL, search, limits, keystore).await
-}
-
-async fn read_search(request: &HttpRequest, payload: web::Payload) -> Result<Search, ScimFailure> {
-    serde_json::from_value(read_body(request, payload).await?)
-        .ok()
-        .filter(|search: &Search| search.schemas.iter().any(|schema| schema == SEARCH))
-        .ok_or_else(|| Failure::new(Code::Malformed, "The body is no search request.").into())
 }
 
 /// A page of the resources of these types, one type after the other.
