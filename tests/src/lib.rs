@@ -18,6 +18,7 @@
 //! | [`identity_provider`] | an OpenID provider of one's own, and a browser for it |
 //! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
 //! | [`device`] | a device that signs its requests with its secret |
+//! | [`legacy`] | a machine with the PKCS#11 module, on which legacy applications run |
 //! | [`storage`] | a store that can read nothing |
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
 //! | `folders` | making, reading and copying them |
@@ -47,6 +48,7 @@ pub mod device;
 mod folders;
 pub mod http;
 pub mod identity_provider;
+pub mod legacy;
 pub mod mail_server;
 mod making;
 pub mod passkey;

@@ -95,7 +95,40 @@ pub(crate) const TEST: &[Package] = &[
         debian: "curl",
         sign: Sign::Command("curl"),
     },
+    application("opensc", Sign::Command("pkcs11-tool")),
+    application("gnutls-bin", Sign::Command("p11tool")),
+    application("p11-kit", Sign::Command("p11-kit")),
+    application(
+        "p11-kit-modules",
+        Sign::AnyFile(&[
+            "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so",
+            "/usr/lib/aarch64-linux-gnu/pkcs11/p11-kit-client.so",
+            "/usr/lib64/pkcs11/p11-kit-client.so",
+        ]),
+    ),
+    application(
+        "libengine-pkcs11-openssl",
+        Sign::AnyFile(&[
+            "/usr/lib/x86_64-linux-gnu/engines-3/pkcs11.so",
+            "/usr/lib/aarch64-linux-gnu/engines-3/pkcs11.so",
+            "/usr/lib64/engines-3/pkcs11.so",
+        ]),
+    ),
+    application("nginx-light", Sign::AnyFile(&["/usr/sbin/nginx"])),
+    application("openssh-client", Sign::Command("ssh-agent")),
+    application("openssh-server", Sign::AnyFile(&["/usr/sbin/sshd"])),
+    application("libnss3-tools", Sign::Command("certutil")),
+    application("default-jdk-headless", Sign::Command("jarsigner")),
 ];
+
+/// An application that uses PKCS#11 modules.
+const fn application(debian: &'static str, sign: Sign) -> Package {
+    Package {
+        purpose: "the tests of the PKCS#11 module with real applications",
+        debian,
+        sign,
+    }
+}
 
 /// What building Kryoptic, a second PKCS#11 module to test with, needs beside that.
 pub(crate) const KRYOPTIC: &[Package] = &[

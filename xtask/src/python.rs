@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What is installed, as pip takes it.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 10] = [
     // What installs into another environment.
     "pip>=23",
     // The first release with the C2SP chunked-encryption format.
@@ -27,6 +27,9 @@ const PACKAGES: [&str; 8] = [
     "scim2-client[httpx2]==0.13.2",
     // A mail server.
     "aiosmtpd==1.4.6",
+    // Applications of PKCS#11 modules.
+    "python-pkcs11==0.10.1",
+    "PyKCS11==1.5.20",
     // What makes the wheel of our Python package, and what checks its types.
     "maturin==1.16.0",
     "mypy==2.4.1",

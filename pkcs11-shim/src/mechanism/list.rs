@@ -65,6 +65,17 @@ pub enum Family {
     MakePair(CK_KEY_TYPE),
 }
 
+impl Family {
+    /// Whether the token does it with keys that stay there, which `CKF_HW` tells: some applications choose no other mechanisms.
+    #[must_use]
+    pub const fn by_token(self) -> bool {
+        !matches!(
+            self,
+            Self::Digest(_) | Self::AesEncryptData | Self::Concatenate
+        )
+    }
+}
+
 /// A line of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Listed {

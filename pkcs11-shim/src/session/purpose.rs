@@ -153,21 +153,24 @@ impl Module {
         key: &Key,
         mechanism: &Mechanism,
     ) -> CkResult<KeyUse> {
-        if let Some(soft) = self.released_key(&session.slot, key)? {
+        let here = self.released_key(&session.slot, key)?;
+        if let Some(id) = key.id() {
+            self.log.line(
+                Level::Debug,
+                format_args!(
+                    "the key {} works in the {} by mechanism {:#x}",
+                    id.uuid,
+                    key.record.place.as_str(),
+                    mechanism.kind
+                ),
+            );
+        }
+        if let Some(soft) = here {
             return Ok(KeyUse::Here(soft));
         }
         let Some(id) = key.id() else {
             return fail(CKR_KEY_HANDLE_INVALID, "the key is nowhere");
         };
-        self.log.line(
-            Level::Debug,
-            format_args!(
-                "the key {} works in the {} by mechanism {:#x}",
-                id.uuid,
-                key.record.place.as_str(),
-                mechanism.kind
-            ),
-        );
         Ok(KeyUse::There(Arc::new(There {
             slot: Arc::clone(&session.slot),
             id,

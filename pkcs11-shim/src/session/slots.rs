@@ -281,7 +281,7 @@ impl Module {
         Ok(CK_MECHANISM_INFO {
             ulMinKeySize: smallest,
             ulMaxKeySize: listed.largest,
-            flags: listed.flags,
+            flags: listed.flags | if listed.family.by_token() { CKF_HW } else { 0 },
         })
     }
 
