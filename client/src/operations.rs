@@ -269,6 +269,7 @@ pub trait Operate: Requester + Sized {
             mechanism,
             data: message.into(),
             mac: mac.into(),
+            length: None,
         };
         match self.operate(key, version, operation)?.result {
             OperationResult::Verified { valid } => Ok(valid),
@@ -303,6 +304,7 @@ pub trait Operate: Requester + Sized {
             data: plaintext.into(),
             iv: None,
             associated_data: associated_data.map(Into::into),
+            tag_length: None,
         };
         match self.operate(key, None, operation)?.result {
             OperationResult::Ciphertext { data, iv } => Ok(Ciphertext {
@@ -342,6 +344,7 @@ pub trait Operate: Requester + Sized {
             data: ciphertext.data.as_slice().into(),
             iv: ciphertext.iv.as_deref().map(Into::into),
             associated_data: associated_data.map(Into::into),
+            tag_length: None,
         };
         match self.operate(key, version, operation)?.result {
             OperationResult::Plaintext { data } => Ok(Zeroizing::new(data.0)),
@@ -349,7 +352,8 @@ pub trait Operate: Requester + Sized {
         }
     }
 
-    /// Wraps another key under this one: the other leaves the appliance so, which is a release of it.
+    /// Wraps another key under this one: the other leaves the appliance so, which is a release of it. By a mechanism with a nonce or initialisation
+    /// vector use [`operate`](Self::operate), whose answer has it.
     ///
     /// ```no_run
     /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId, other: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
@@ -368,9 +372,11 @@ pub trait Operate: Requester + Sized {
             mechanism,
             key: other,
             version: None,
+            iv: None,
+            associated_data: None,
         };
         match self.operate(key, None, operation)?.result {
-            OperationResult::Wrapped { wrapped } => Ok(wrapped.0),
+            OperationResult::Wrapped { wrapped, .. } => Ok(wrapped.0),
             _ => Err(self
                 .client()
                 .unexpected("something else than a wrapped key")),
@@ -403,7 +409,10 @@ pub trait Operate: Requester + Sized {
         let operation = Operation::Unwrap {
             mechanism,
             wrapped: wrapped.into(),
-            new: Box::new(new),
+            iv: None,
+            associated_data: None,
+            new: Some(Box::new(new)),
+            alternatives: Vec::new(),
         };
         match once(self, key, operation)?.result {
             OperationResult::Created { key } => Ok(*key),
@@ -428,13 +437,15 @@ pub trait Operate: Requester + Sized {
     fn agree(&self, key: KeyId, public_key: &[u8]) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         let operation = Operation::Derive {
             mechanism: Mechanism::Ecdh,
-            public_key: public_key.into(),
+            public_key: Some(public_key.into()),
+            kdf: None,
+            length: None,
             new: None,
         };
         Ok(secret(self, key, None, operation)?.secret)
     }
 
-    /// A new key of the first bytes of the secret that [`agree`](Self::agree) would answer, which does not leave the appliance.
+    /// A new key of the last bytes of the secret that [`agree`](Self::agree) would answer, which does not leave the appliance.
     ///
     /// ```no_run
     /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId, theirs: &strongroom_client::operations::PublicKey) -> Result<(), strongroom_client::ClientError> {
@@ -452,7 +463,9 @@ pub trait Operate: Requester + Sized {
     fn derive(&self, key: KeyId, public_key: &[u8], new: NewKey) -> Result<Key, ClientError> {
         let operation = Operation::Derive {
             mechanism: Mechanism::Ecdh,
-            public_key: public_key.into(),
+            public_key: Some(public_key.into()),
+            kdf: None,
+            length: None,
             new: Some(Box::new(new)),
         };
         match once(self, key, operation)?.result {
@@ -508,6 +521,34 @@ pub trait Operate: Requester + Sized {
             mechanism: Mechanism::MlKem768,
             data: ciphertext.into(),
         };
+        Ok(secret(self, key, version, operation)?.secret)
+    }
+
+    /// The secret that an operation answers: [`Operation::Derive`] and [`Operation::Unwrap`] without a new key, and [`Operation::Decapsulate`].
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::operations::Operate;
+    /// use strongroom_wire::operation::{Hash, Kdf, Mechanism, Operation};
+    ///
+    /// let info = Some(b"backups of 2027".as_slice().into());
+    /// let kdf = Some(Kdf::Hkdf { hash: Hash::Sha256, extract: true, expand: true, salt: None, info });
+    /// let mechanism = Mechanism::Hkdf;
+    /// let derive = Operation::Derive { mechanism, public_key: None, kdf, length: Some(32), new: None };
+    /// let secret = session.secret(key, None, derive)?;
+    /// assert_eq!(secret.len(), 32);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::agree`].
+    fn secret(
+        &self,
+        key: KeyId,
+        version: Option<u32>,
+        operation: Operation,
+    ) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         Ok(secret(self, key, version, operation)?.secret)
     }
 
@@ -569,6 +610,7 @@ fn signature(
         data: data.into(),
         prehashed,
         encoding: signing.encoding,
+        salt_length: None,
     };
     let performed = requester.operate(key, None, operation)?;
     match performed.result {

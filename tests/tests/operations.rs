@@ -263,6 +263,7 @@ fn keys_stay_and_survive_while_their_uses_are_recorded() {
             data: b"report".as_slice().into(),
             prehashed: false,
             encoding: SignatureEncoding::Fixed,
+            salt_length: None,
         },
         version: None,
     };

@@ -53,6 +53,17 @@ impl Around {
     }
 }
 
+/// How long the element is with which these bytes begin, its header included (X.690 section 8.1.3); none where that is no length in the definite
+/// form of at most two bytes, which a private key has.
+pub(crate) fn length(der: &[u8]) -> Option<usize> {
+    match *der {
+        [_, short @ ..=0x7f, ..] => Some(2 + usize::from(short)),
+        [_, 0x81, length, ..] => Some(3 + usize::from(length)),
+        [_, 0x82, high, low, ..] => Some(4 + usize::from(u16::from_be_bytes([high, low]))),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -63,11 +74,7 @@ mod tests {
     fn the_lengths_in_the_structures_are_right() {
         for around in [X25519_PRIVATE, ML_KEM_768_PRIVATE, ML_KEM_768_PUBLIC] {
             let der = around.put(&vec![7; around.length]);
-            let (said, header) = match der[1] {
-                0x82 => (usize::from(u16::from_be_bytes([der[2], der[3]])), 4),
-                short => (usize::from(short), 2),
-            };
-            assert_eq!(said + header, der.len());
+            assert_eq!(length(&der), Some(der.len()));
             assert_eq!(around.take(&der).unwrap(), vec![7; around.length]);
             assert!(around.take(&der[..der.len() - 1]).is_none());
             assert!(around.take(&[&der[..], &[0]].concat()).is_none());

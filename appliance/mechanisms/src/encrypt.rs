@@ -12,10 +12,13 @@ use aws_lc_rs::rsa::{
     Pkcs1PublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
 };
 use strongroom_wire::key::Algorithm;
-use strongroom_wire::operation::Mechanism;
+use strongroom_wire::operation::{Mechanism, TAG_LENGTHS};
 use zeroize::Zeroizing;
 
+use subtle::ConstantTimeEq;
+
 use crate::refusal::{Refusal, unsuitable};
+use crate::wrap::{self, Wrapping};
 
 /// The length of a nonce of AES-GCM, in bytes.
 pub const GCM_NONCE: usize = 12;
@@ -80,6 +83,9 @@ pub fn encrypt(
             data,
             iv: Some(iv.to_vec()),
         });
+    }
+    if wrap::is_key_wrap(mechanism) {
+        return wrap::wrap(algorithm, key, Wrapping::by(mechanism), plaintext);
     }
     let key =
         UnboundCipherKey::new(aes(algorithm), key).map_err(|_| Refusal::MalformedKey(algorithm))?;
@@ -148,6 +154,9 @@ pub fn decrypt(
         plaintext.truncate(length);
         return Ok(plaintext);
     }
+    if wrap::is_key_wrap(mechanism) {
+        return wrap::unwrap(algorithm, material, Wrapping::by(mechanism), ciphertext);
+    }
     let mut data = Zeroizing::new(ciphertext.to_vec());
     if mechanism == Mechanism::AesGcm {
         let key = gcm(algorithm, material)?;
@@ -187,6 +196,73 @@ pub fn decrypt(
         _ => return Err(unsuitable(mechanism, algorithm)),
     }
     Ok(data)
+}
+
+/// Encrypts by AES-GCM with a tag of so many bytes, one of [`TAG_LENGTHS`]: the first ones of the whole tag (NIST SP 800-38D section 7.1).
+///
+/// # Errors
+/// As [`encrypt`].
+pub fn seal(
+    algorithm: Algorithm,
+    key: &[u8],
+    plaintext: &[u8],
+    iv: Option<&[u8]>,
+    associated_data: Option<&[u8]>,
+    tag_length: u8,
+) -> Result<Ciphertext, Refusal> {
+    let cut = GCM_TAG - tag(tag_length)?;
+    let mechanism = Mechanism::AesGcm;
+    let mut made = encrypt(algorithm, key, mechanism, plaintext, iv, associated_data)?;
+    made.data.truncate(made.data.len() - cut);
+    Ok(made)
+}
+
+/// Decrypts what [`seal`] has encrypted.
+///
+/// # Errors
+/// As [`decrypt`].
+pub fn open(
+    algorithm: Algorithm,
+    material: &[u8],
+    ciphertext: &[u8],
+    iv: Option<&[u8]>,
+    associated_data: Option<&[u8]>,
+    tag_length: u8,
+) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let length = tag(tag_length)?;
+    let gcm = Mechanism::AesGcm;
+    if length == GCM_TAG {
+        return decrypt(algorithm, material, gcm, ciphertext, iv, associated_data);
+    }
+    let nonce = given::<GCM_NONCE>(iv)?;
+    check(algorithm, gcm, iv, associated_data)?;
+    let (text, presented) = ciphertext
+        .len()
+        .checked_sub(length)
+        .and_then(|at| ciphertext.split_at_checked(at))
+        .ok_or(Refusal::NotAuthentic)?;
+    // AWS-LC opens with whole tags only. Its counter mode undoes the encryption, whose first counter block is 2 (section 7.2); encrypted once
+    // more, the plaintext gives the whole tag, of which the first bytes must be those that came.
+    let mut counter = [0; IV];
+    counter[..GCM_NONCE].copy_from_slice(&nonce);
+    counter[IV - 1] = 2;
+    let ctr = Mechanism::AesCtr;
+    let plaintext = decrypt(algorithm, material, ctr, text, Some(&counter), None)?;
+    let again = encrypt(algorithm, material, gcm, &plaintext, iv, associated_data)?;
+    let right = &again.data[text.len()..text.len() + length];
+    if bool::from(right.ct_eq(presented)) {
+        Ok(plaintext)
+    } else {
+        Err(Refusal::NotAuthentic)
+    }
+}
+
+fn tag(length: u8) -> Result<usize, Refusal> {
+    if TAG_LENGTHS.contains(&length) {
+        Ok(length.into())
+    } else {
+        Err(Refusal::Length("A tag of AES-GCM has 12 to 16 bytes."))
+    }
 }
 
 /// Whether it is one of RSAES-OAEP.

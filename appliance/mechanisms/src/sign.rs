@@ -1,6 +1,7 @@
 //! Signatures.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{self, Digest, SHA256, SHA384, SHA512};
 use aws_lc_rs::rand::SystemRandom;
@@ -13,7 +14,8 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
     RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA256,
     RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
-    RSA_PSS_SHA512, RsaEncoding, UnparsedPublicKey, VerificationAlgorithm,
+    RSA_PSS_SHA512, RsaEncoding, RsaParameters, RsaPssSaltLength, RsaSignatureEncoding,
+    UnparsedPublicKey, VerificationAlgorithm,
 };
 use strongroom_wire::key::Algorithm;
 use strongroom_wire::operation::{Mechanism, SignatureEncoding};
@@ -32,12 +34,15 @@ pub struct Signed<'a> {
     pub prehashed: bool,
     /// How an ECDSA signature is written.
     pub encoding: SignatureEncoding,
+    /// RSASSA-PSS: the salt's length in bytes; the digest's where none is said.
+    pub salt_length: Option<u16>,
 }
 
 /// Signs with material for this algorithm.
 ///
 /// # Errors
-/// [`Refusal::Unsuitable`], [`Refusal::Length`] when a digest has not its hash function's length, [`Refusal::MalformedKey`].
+/// [`Refusal::Unsuitable`], [`Refusal::Length`] when a digest has not its hash function's length or a salt has none that is possible,
+/// [`Refusal::MalformedKey`].
 pub fn sign(algorithm: Algorithm, material: &[u8], signed: Signed<'_>) -> Result<Vec<u8>, Refusal> {
     let no_key = |_| Refusal::MalformedKey(algorithm);
     match scheme(algorithm, signed)? {
@@ -138,6 +143,9 @@ fn scheme(algorithm: Algorithm, signed: Signed<'_>) -> Result<Scheme, Refusal> {
     if !mechanism.suits(algorithm) {
         return Err(unsuitable(mechanism, algorithm));
     }
+    if let Some(length) = signed.salt_length {
+        return salted(algorithm, mechanism, length);
+    }
     macro_rules! rsa {
         ($hash:ident, $encoding:ident, $verification:ident) => {
             Scheme::Rsa {
@@ -173,6 +181,67 @@ fn scheme(algorithm: Algorithm, signed: Signed<'_>) -> Result<Scheme, Refusal> {
         _ => return Err(unsuitable(mechanism, algorithm)),
     };
     Ok(scheme)
+}
+
+/// RSASSA-PSS of one hash function, with a salt of each length that the longest modulus leaves room for. AWS-LC takes these from places that
+/// last.
+struct Salts {
+    hash: &'static digest::Algorithm,
+    signing: Vec<RsaSignatureEncoding>,
+    verifying: Vec<RsaParameters>,
+}
+
+/// The longest modulus, in bytes.
+const LONGEST_MODULUS: u16 = 512;
+
+static SALTS: LazyLock<[Salts; 3]> = LazyLock::new(|| {
+    macro_rules! salts {
+        ($hash:ident, $signing:ident, $verifying:ident) => {
+            Salts {
+                hash: &$hash,
+                signing: (0..LONGEST_MODULUS)
+                    .map(|length| $signing.with_pss_salt_length(RsaPssSaltLength::Custom(length)))
+                    .collect(),
+                verifying: (0..LONGEST_MODULUS)
+                    .map(|length| $verifying.with_pss_salt_length(RsaPssSaltLength::Custom(length)))
+                    .collect(),
+            }
+        };
+    }
+    [
+        salts!(SHA256, RSA_PSS_SHA256, RSA_PSS_2048_8192_SHA256),
+        salts!(SHA384, RSA_PSS_SHA384, RSA_PSS_2048_8192_SHA384),
+        salts!(SHA512, RSA_PSS_SHA512, RSA_PSS_2048_8192_SHA512),
+    ]
+});
+
+/// RSASSA-PSS with a salt of this length.
+fn salted(algorithm: Algorithm, mechanism: Mechanism, length: u16) -> Result<Scheme, Refusal> {
+    let [sha_256, sha_384, sha_512] = &*SALTS;
+    let salts = match mechanism {
+        Mechanism::RsaPssSha256 => sha_256,
+        Mechanism::RsaPssSha384 => sha_384,
+        Mechanism::RsaPssSha512 => sha_512,
+        _ => return Err(Refusal::Length("This mechanism has no salt.")),
+    };
+    let modulus = match algorithm {
+        Algorithm::Rsa2048 => 256,
+        Algorithm::Rsa3072 => 384,
+        _ => usize::from(LONGEST_MODULUS),
+    };
+    let length = usize::from(length);
+    // RFC 8017 section 9.1.1: the encoded message has the salt, a digest and two bytes.
+    let fits = length + salts.hash.output_len() + 2 <= modulus;
+    match (salts.signing.get(length), salts.verifying.get(length)) {
+        (Some(encoding), Some(verification)) if fits => Ok(Scheme::Rsa {
+            hash: salts.hash,
+            encoding,
+            verification,
+        }),
+        _ => Err(Refusal::Length(
+            "The modulus leaves no room for so long a salt.",
+        )),
+    }
 }
 
 /// The digest of the message by this hash function, as ECDSA on this curve takes it.

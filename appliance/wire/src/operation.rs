@@ -1,5 +1,6 @@
 //! Operations: the appliance uses a key for a client, which never receives its material.
 
+mod derivation;
 mod mechanism;
 
 use serde::{Deserialize, Serialize};
@@ -10,10 +11,16 @@ use crate::id::{IdempotencyKey, KeyId};
 use crate::key::{Algorithm, Key, NewKey, Right};
 use crate::problem::Problem;
 
+pub use derivation::{Hash, Kdf};
 pub use mechanism::Mechanism;
 
 /// The most operations of one request.
 pub const MOST_OPERATIONS_A_REQUEST: usize = 1000;
+
+/// The shortest MAC that is verified, in bytes (NIST SP 800-107 section 5.3.3).
+pub const SHORTEST_MAC: u8 = 4;
+/// The lengths of tags of AES-GCM, in bytes (NIST SP 800-38D section 5.2.1.2, without those of special applications).
+pub const TAG_LENGTHS: std::ops::RangeInclusive<u8> = 12..=16;
 
 /// How an ECDSA signature is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -42,6 +49,9 @@ pub enum Operation {
         /// How an ECDSA signature is written.
         #[serde(default)]
         encoding: SignatureEncoding,
+        /// RSASSA-PSS: the salt's length in bytes, from 0 to what the modulus leaves; the digest's length where it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt_length: Option<u16>,
     },
     /// Verify a signature. Needs the right `verify`. Whoever has the public key can do it alone.
     Verify {
@@ -57,6 +67,9 @@ pub enum Operation {
         /// How an ECDSA signature is written.
         #[serde(default)]
         encoding: SignatureEncoding,
+        /// RSASSA-PSS: the salt's length in bytes; the digest's length where it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt_length: Option<u16>,
     },
     /// Make a MAC. Needs the right `sign`.
     Mac {
@@ -65,7 +78,7 @@ pub enum Operation {
         /// The message.
         data: Base64,
     },
-    /// Verify a whole MAC, in constant time. Needs the right `verify`.
+    /// Verify a MAC, in constant time. Needs the right `verify`.
     VerifyMac {
         /// How.
         mechanism: Mechanism,
@@ -73,6 +86,9 @@ pub enum Operation {
         data: Base64,
         /// The MAC.
         mac: Base64,
+        /// For a MAC of which only the first bytes are kept: how many, at least [`SHORTEST_MAC`]. It is whole where this is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        length: Option<u8>,
     },
     /// Encrypt. Needs the right `encrypt`.
     Encrypt {
@@ -87,6 +103,9 @@ pub enum Operation {
         /// AES-GCM: what is authenticated beside the plaintext. RSAES-OAEP: the label.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         associated_data: Option<Base64>,
+        /// AES-GCM: the tag's length in bytes, 12 to 16; 16 where it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag_length: Option<u8>,
     },
     /// Decrypt. Needs the right `decrypt`.
     Decrypt {
@@ -100,35 +119,64 @@ pub enum Operation {
         /// What is authenticated beside it, or the label.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         associated_data: Option<Base64>,
+        /// AES-GCM: the tag's length in bytes, 12 to 16; 16 where it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag_length: Option<u8>,
     },
     /// Wrap another key of the caller's under this one. Needs the right `wrap` to this key, and `release` to the other, whose usage policies
     /// count it as a release.
     Wrap {
-        /// How: AES-KW, AES-KWP, or RSAES-OAEP for what is short enough.
+        /// How: AES-KW, AES-KWP, AES-GCM, AES-CBC-PAD, or AES-CBC and AES-ECB, which fill the last block with zeros; RSAES for what is short enough.
         mechanism: Mechanism,
         /// The key to be wrapped: its bytes, or for a private key PKCS #8 in DER.
         key: KeyId,
         /// Which version of it; the newest where it is absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<u32>,
+        /// The nonce or initialisation vector, which the appliance draws where it is absent and the mechanism has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        iv: Option<Base64>,
+        /// What is authenticated beside it, or the label.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        associated_data: Option<Base64>,
     },
-    /// Unwrap what was wrapped under this key into a new key of the caller's. Needs the right `unwrap`.
+    /// Unwrap what was wrapped under this key. Needs the right `unwrap`.
     Unwrap {
         /// How.
         mechanism: Mechanism,
         /// What was wrapped.
         wrapped: Base64,
-        /// The key that it is to become; without `material`.
-        new: Box<NewKey>,
+        /// The nonce or initialisation vector.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        iv: Option<Base64>,
+        /// What is authenticated beside it, or the label.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        associated_data: Option<Base64>,
+        /// The key of the caller's that it is to become; without `material`. Where it is absent what was wrapped is the answer, unless a usage
+        /// policy of the domain allows operations only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        new: Option<Box<NewKey>>,
+        /// What the key may be for beside what `new` says, where the caller cannot know: it becomes one for the first of these that it fits.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        alternatives: Vec<Algorithm>,
     },
-    /// Agree on a secret by Diffie-Hellman with the holder of another key pair. Needs the right `derive`.
+    /// Derive a secret: by Diffie-Hellman with the holder of another key pair, or by HKDF from a secret key. Needs the right `derive`.
     Derive {
-        /// How.
+        /// How: `ecdh` or `hkdf`.
         mechanism: Mechanism,
-        /// The other's public key: `SubjectPublicKeyInfo` in DER, or its point (SEC 1) or 32 bytes (RFC 7748).
-        public_key: Base64,
-        /// A new key of the caller's, for a generic secret or AES, that the secret's first bytes become; where it is absent the secret is
-        /// the answer.
+        /// For `ecdh` the other's public key: `SubjectPublicKeyInfo` in DER, or its point (SEC 1) or 32 bytes (RFC 7748).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        public_key: Option<Base64>,
+        /// What makes the outcome of the agreed secret, or for `hkdf` of the key. Where it is absent with `ecdh` the agreed secret is the
+        /// outcome.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kdf: Option<Kdf>,
+        /// How many bytes the outcome has, 1 to [`LONGEST_SECRET`](crate::key::LONGEST_SECRET), where it is the answer and a function makes it;
+        /// as many as the function's hash where it is absent. A new key says its own length.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        length: Option<u16>,
+        /// A new key of the caller's, for a generic secret, HMAC or AES, that the outcome becomes; where it is absent the outcome is the answer.
+        /// Of an agreed secret that is longer than the key the last bytes are taken, as PKCS #11 has it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         new: Option<Box<NewKey>>,
     },
@@ -290,6 +338,9 @@ pub enum OperationResult {
     Wrapped {
         /// The wrapped key.
         wrapped: Base64,
+        /// The nonce or initialisation vector, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        iv: Option<Base64>,
     },
     /// A new key.
     Created {

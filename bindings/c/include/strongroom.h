@@ -260,6 +260,21 @@
 #define SR_MECHANISM_ML_KEM_768 30
 
 /**
+ * HMAC with SHA-1, as old applications have it. Its weakness to collisions does not concern MACs (NIST SP 800-131A).
+ */
+#define SR_MECHANISM_HMAC_SHA_1 31
+
+/**
+ * HMAC with SHA-224.
+ */
+#define SR_MECHANISM_HMAC_SHA_224 32
+
+/**
+ * HKDF (RFC 5869) of a secret key.
+ */
+#define SR_MECHANISM_HKDF 33
+
+/**
  * An ECDSA signature in DER (RFC 3279 section 2.2.3): what OpenSSL, X.509 and TLS take.
  */
 #define SR_ENCODING_DER 0

@@ -74,6 +74,12 @@ pub const SR_MECHANISM_AES_KWP: i32 = 28;
 pub const SR_MECHANISM_ECDH: i32 = 29;
 /// ML-KEM-768 (FIPS 203).
 pub const SR_MECHANISM_ML_KEM_768: i32 = 30;
+/// HMAC with SHA-1, as old applications have it. Its weakness to collisions does not concern MACs (NIST SP 800-131A).
+pub const SR_MECHANISM_HMAC_SHA_1: i32 = 31;
+/// HMAC with SHA-224.
+pub const SR_MECHANISM_HMAC_SHA_224: i32 = 32;
+/// HKDF (RFC 5869) of a secret key.
+pub const SR_MECHANISM_HKDF: i32 = 33;
 /// An ECDSA signature in DER (RFC 3279 section 2.2.3): what OpenSSL, X.509 and TLS take.
 pub const SR_ENCODING_DER: i32 = 0;
 /// An ECDSA signature as r and s, each as long as the curve's order, one after the other: what PKCS #11 and JWS (RFC 7518) take.
@@ -111,6 +117,9 @@ const MECHANISMS: &[(i32, Mechanism)] = &[
     (SR_MECHANISM_AES_KWP, Mechanism::AesKwp),
     (SR_MECHANISM_ECDH, Mechanism::Ecdh),
     (SR_MECHANISM_ML_KEM_768, Mechanism::MlKem768),
+    (SR_MECHANISM_HMAC_SHA_1, Mechanism::HmacSha1),
+    (SR_MECHANISM_HMAC_SHA_224, Mechanism::HmacSha224),
+    (SR_MECHANISM_HKDF, Mechanism::Hkdf),
 ];
 
 /// The mechanism with this number.

@@ -77,7 +77,14 @@ mirror! {
         /// Elliptic-curve Diffie-Hellman: on the P curves the x-coordinate (NIST SP 800-56A section 5.7.1.2), or X25519 (RFC 7748).
         Ecdh,
         /// ML-KEM-768 (FIPS 203).
-        MlKem768,    }
+        MlKem768,
+        /// HMAC with SHA-1, as old applications have it. Its weakness to collisions does not concern MACs (NIST SP 800-131A).
+        HmacSha1,
+        /// HMAC with SHA-224.
+        HmacSha224,
+        /// HKDF (RFC 5869) of a secret key.
+        Hkdf,
+    }
 }
 
 mirror! {

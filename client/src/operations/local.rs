@@ -328,6 +328,7 @@ impl PublicKey {
             data,
             prehashed,
             encoding: signing.encoding,
+            salt_length: None,
         };
         sign::verify(self.algorithm, &self.der, signed, signature).map_err(refused)
     }

@@ -23,14 +23,14 @@ use strongroom_client::operations::Operate;
 use strongroom_client::{Client, ClientError, Device, Identity, Roots, Session};
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::{AccountId, IdempotencyKey, KeyId, ObjectId as WireId};
-use strongroom_wire::key::NewKey;
+use strongroom_wire::key::{Algorithm, NewKey};
 use strongroom_wire::object::{ObjectPart, ObjectQuery};
 use strongroom_wire::operation::{Operation, OperationResult};
 use strongroom_wire::problem::Code;
 use zeroize::Zeroizing;
 
 use crate::config::TokenConfig;
-use crate::mechanism::{Mechanism, Parameter, mac, making};
+use crate::mechanism::{Mechanism, mac, making};
 use crate::object::Attributes;
 use crate::token::{
     Answer, Change, Encapsulated, Input, ObjectId, ObjectRecord, Outcome, Page, Part, Pin, Query,
@@ -40,6 +40,16 @@ use crate::token::{
 
 /// For how long the state that was heard of goes with answers that do not say it.
 const HEARD_FOR: Duration = Duration::from_millis(500);
+
+/// What the appliance does with no key: raw RSA, and signatures with SHA-1 and, by RSA, with SHA-224. It is done with no other key of the token either.
+const FORBIDDEN: [CK_MECHANISM_TYPE; 6] = [
+    CKM_RSA_X_509,
+    CKM_SHA1_RSA_PKCS,
+    CKM_SHA1_RSA_PKCS_PSS,
+    CKM_SHA224_RSA_PKCS,
+    CKM_SHA224_RSA_PKCS_PSS,
+    CKM_ECDSA_SHA1,
+];
 
 /// The token that a configuration names. Asks nothing of the appliance: that is done when the token is first used.
 ///
@@ -285,7 +295,7 @@ impl Token for HttpsToken {
                 firmware: (0, 1),
                 login_required: !self.by_itself,
                 pin_length: (1, 255),
-                forbidden: vec![CKM_RSA_X_509, CKM_SHA1_RSA_PKCS, CKM_SHA1_RSA_PKCS_PSS],
+                forbidden: FORBIDDEN.to_vec(),
                 smallest_rsa: 2048,
             },
             change: heard.map(|(change, _)| change).unwrap_or_default(),
@@ -404,13 +414,7 @@ impl Token for HttpsToken {
             Some(CKO_PRIVATE_KEY) => {
                 let material = making::pkcs8(attributes)
                     .map_err(|error| TokenError::new(Kind::KeyType, error.what))?;
-                let mut public = Attributes::new();
-                public.set_number(CKA_CLASS, CKO_PUBLIC_KEY);
-                for attribute in [CKA_KEY_TYPE, CKA_LABEL, CKA_ID] {
-                    if let Some(value) = attributes.get(attribute) {
-                        public.set(attribute, value.clone());
-                    }
-                }
+                let public = public_half(attributes);
                 let parts = [(Part::Public, &public), (Part::Private, attributes)];
                 let new = objects::new_key(&parts, None)?;
                 return self
@@ -545,15 +549,16 @@ impl Token for HttpsToken {
         data: &[u8],
         signature: &[u8],
     ) -> TokenResult<Answer<()>> {
-        let wire = operations::mac(mechanism)?;
-        let valid = ask!(self, who => who.verify_mac(key(id), None, wire, data, signature))?;
-        if !valid {
-            return Err(TokenError::new(
+        let operation = operations::verification(mechanism, data, signature)?;
+        let done = ask!(self, who => who.operate(key(id), None, operation.clone()))?;
+        match done.result {
+            OperationResult::Verified { valid: true } => self.answer(()),
+            OperationResult::Verified { valid: false } => Err(TokenError::new(
                 Kind::SignatureInvalid,
                 "the MAC is another's",
-            ));
+            )),
+            _ => Err(failed("the appliance answers something else")),
         }
-        self.answer(())
     }
 
     fn wrap(
@@ -562,9 +567,20 @@ impl Token for HttpsToken {
         mechanism: &Mechanism,
         other: ObjectId,
     ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
-        let (wire, _, _) = operations::cipher(mechanism)?;
-        let wrapped = ask!(self, who => who.wrap(key(wrapping), wire, key(other)))?;
-        self.answer(Zeroizing::new(wrapped))
+        let cipher = operations::wrapping_cipher(mechanism)?;
+        let operation = Operation::Wrap {
+            mechanism: cipher.mechanism,
+            key: key(other),
+            version: None,
+            iv: cipher.iv.map(Into::into),
+            associated_data: cipher.associated_data.map(Into::into),
+        };
+        let done = ask!(self, who => who.operate(key(wrapping), None, operation.clone()))
+            .map_err(|error| told(error, Kind::Data, Kind::KeySize))?;
+        match done.result {
+            OperationResult::Wrapped { wrapped, .. } => self.answer(Zeroizing::new(wrapped.0)),
+            _ => Err(failed("the appliance answers something else")),
+        }
     }
 
     fn unwrap(
@@ -575,28 +591,24 @@ impl Token for HttpsToken {
         wrapped: &[u8],
         attributes: &Attributes,
     ) -> TokenResult<Answer<ObjectRecord>> {
-        let (wire, _, _) = operations::cipher(mechanism)?;
-        let (part, new) = if attributes.number(CKA_CLASS) == Some(CKO_PRIVATE_KEY) {
-            return Err(TokenError::new(
-                Kind::Template,
-                "private keys are imported, not unwrapped",
-            ));
+        let kinds = operations::kinds(attributes)?;
+        let (first, alternatives) = kinds.split_first().ok_or_else(|| failed("no key"))?;
+        let length = attributes
+            .number(CKA_VALUE_LEN)
+            .and_then(|length| usize::try_from(length).ok());
+        let half = public_half(attributes);
+        let parts = [(Part::Public, &half), (Part::Private, attributes)];
+        let secret = [(Part::Secret, attributes)];
+        let (part, parts) = if first.is_pair() {
+            (Part::Private, &parts[..])
         } else {
-            let length = attributes
-                .number(CKA_VALUE_LEN)
-                .and_then(|length| usize::try_from(length).ok())
-                .ok_or_else(|| {
-                    TokenError::new(Kind::TemplateIncomplete, "the key's length is missing")
-                })?;
-            let new = objects::new_key(&[(Part::Secret, attributes)], Some(length))?;
-            (Part::Secret, new)
+            (Part::Secret, &secret[..])
         };
-        let operation = Operation::Unwrap {
-            mechanism: wire,
-            wrapped: wrapped.into(),
-            new: Box::new(new),
-        };
+        let new = objects::new_key_for(*first, parts, length)?;
+        let new = Some(Box::new(new));
+        let operation = unwrapping_of(mechanism, wrapped, new, alternatives)?;
         self.key_of(request, unwrapping, operation, part)
+            .map_err(of_wrapped)
     }
 
     fn derive(
@@ -606,16 +618,27 @@ impl Token for HttpsToken {
         mechanism: &Mechanism,
         attributes: &Attributes,
     ) -> TokenResult<Answer<ObjectRecord>> {
-        let public_key = other_side(mechanism)?;
-        let length = making::secret_length(attributes, None)
-            .map_err(|error| TokenError::new(Kind::TemplateIncomplete, error.what))?;
-        let new = objects::new_key(&[(Part::Secret, attributes)], Some(length))?;
-        let operation = Operation::Derive {
-            mechanism: strongroom_wire::operation::Mechanism::Ecdh,
-            public_key: public_key.into(),
-            new: Some(Box::new(new)),
-        };
+        let derivation = operations::derivation(mechanism)?;
+        let length = attributes
+            .number(CKA_VALUE_LEN)
+            .and_then(|length| usize::try_from(length).ok());
+        // Of a generic secret the mechanism says the length where the template does not.
+        if attributes.number(CKA_KEY_TYPE) == Some(CKK_AES) || length.is_some() {
+            making::secret_length(attributes, None).map_err(|error| {
+                let kind = match error.rv {
+                    CKR_TEMPLATE_INCOMPLETE => Kind::TemplateIncomplete,
+                    CKR_ATTRIBUTE_VALUE_INVALID => Kind::AttributeValue,
+                    _ => Kind::KeySize,
+                };
+                TokenError::new(kind, error.what)
+            })?;
+        }
+        let kinds = operations::kinds(attributes)?;
+        let first = kinds.first().ok_or_else(|| failed("no key"))?;
+        let new = objects::new_key_for(*first, &[(Part::Secret, attributes)], length)?;
+        let operation = derivation_of(derivation, None, Some(Box::new(new)));
         self.key_of(request, base, operation, Part::Secret)
+            .map_err(|error| told(error, Kind::Data, Kind::MechanismParameter))
     }
 
     fn encapsulate(
@@ -656,13 +679,21 @@ impl Token for HttpsToken {
         data: &[u8],
     ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
         let secret = match outcome {
-            Outcome::Derived => {
-                let public_key = other_side(mechanism)?;
-                ask!(self, who => who.agree(key(id), public_key))?
+            Outcome::Derived { length } => {
+                let derivation = operations::derivation(mechanism)?;
+                // An agreed secret has its own length; what is too long of it is cut off here.
+                let length = length
+                    .filter(|_| derivation.kdf.is_some())
+                    .map(|length| u16::try_from(length).unwrap_or(u16::MAX));
+                let operation = derivation_of(derivation, length, None);
+                ask!(self, who => who.secret(key(id), None, operation.clone()))
+                    .map_err(|error| told(error, Kind::Data, Kind::MechanismParameter))?
             }
             Outcome::Decapsulated => ask!(self, who => who.decapsulate(key(id), None, data))?,
             Outcome::Unwrapped => {
-                return self.operate(id, Use::Decrypt, mechanism, Input::Data(data));
+                let operation = unwrapping_of(mechanism, data, None, &[])?;
+                ask!(self, who => who.secret(key(id), None, operation.clone()))
+                    .map_err(of_wrapped)?
             }
         };
         self.answer(secret)
@@ -717,17 +748,64 @@ impl HttpsToken {
     }
 }
 
-/// The other side's public key, where the shared secret is taken as it is.
-fn other_side(mechanism: &Mechanism) -> TokenResult<&[u8]> {
-    match &mechanism.parameter {
-        Parameter::Ecdh {
-            kdf: None, public, ..
-        } => Ok(crate::der::octet_string(public).unwrap_or(public)),
-        _ => Err(TokenError::new(
-            Kind::Mechanism,
-            "the appliance does not derive in this way",
-        )),
+/// What is said of the public half of a pair whose private half alone an application brings.
+fn public_half(private: &Attributes) -> Attributes {
+    let mut public = Attributes::new();
+    public.set_number(CKA_CLASS, CKO_PUBLIC_KEY);
+    for attribute in [CKA_KEY_TYPE, CKA_LABEL, CKA_ID] {
+        if let Some(value) = private.get(attribute) {
+            public.set(attribute, value.clone());
+        }
     }
+    public
+}
+
+fn unwrapping_of(
+    mechanism: &Mechanism,
+    wrapped: &[u8],
+    new: Option<Box<NewKey>>,
+    alternatives: &[Algorithm],
+) -> TokenResult<Operation> {
+    let cipher = operations::wrapping_cipher(mechanism)?;
+    Ok(Operation::Unwrap {
+        mechanism: cipher.mechanism,
+        wrapped: wrapped.into(),
+        iv: cipher.iv.map(Into::into),
+        associated_data: cipher.associated_data.map(Into::into),
+        new,
+        alternatives: alternatives.to_vec(),
+    })
+}
+
+fn derivation_of(
+    derivation: operations::Derivation,
+    length: Option<u16>,
+    new: Option<Box<NewKey>>,
+) -> Operation {
+    Operation::Derive {
+        mechanism: derivation.mechanism,
+        public_key: derivation.public_key.map(Into::into),
+        kdf: derivation.kdf,
+        length,
+        new,
+    }
+}
+
+/// What is wrong with data, where that is a wrapped key.
+fn of_wrapped(error: TokenError) -> TokenError {
+    told(
+        told(error, Kind::EncryptedData, Kind::WrappedKey),
+        Kind::Data,
+        Kind::WrappedKey,
+    )
+}
+
+/// An error of one kind, told as one of another.
+fn told(mut error: TokenError, from: Kind, to: Kind) -> TokenError {
+    if error.kind == from {
+        error.kind = to;
+    }
+    error
 }
 
 fn wire(id: ObjectId) -> WireId {

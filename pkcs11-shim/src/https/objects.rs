@@ -294,16 +294,24 @@ fn algorithm(attributes: &Attributes, length: Option<usize>) -> TokenResult<Algo
 
 /// The request for a key with these parts: a secret key, or the public and the private half.
 pub(super) fn new_key(parts: &[(Part, &Attributes)], length: Option<usize>) -> TokenResult<NewKey> {
-    let Some((_, own)) = parts.last() else {
-        return Err(failed("a key has parts"));
-    };
     let merged = parts
         .iter()
         .fold(Attributes::new(), |mut merged, (_, part)| {
             merged.extend((*part).clone());
             merged
         });
-    let algorithm = algorithm(&merged, length)?;
+    new_key_for(algorithm(&merged, length)?, parts, length)
+}
+
+/// The same for a key that is known to be for this.
+pub(super) fn new_key_for(
+    algorithm: Algorithm,
+    parts: &[(Part, &Attributes)],
+    length: Option<usize>,
+) -> TokenResult<NewKey> {
+    let Some((_, own)) = parts.last() else {
+        return Err(failed("a key has parts"));
+    };
     let extractable = own.is(CKA_EXTRACTABLE);
     let mut rights: Vec<Right> = USES
         .into_iter()

@@ -327,7 +327,7 @@ fn emsa_pkcs1(hash: Option<Hash>, data: &[u8], length: usize) -> CkResult<Zeroiz
 }
 
 /// What stands before the digest in a `DigestInfo`.
-fn digest_info(hash: Hash) -> Vec<u8> {
+pub(crate) fn digest_info(hash: Hash) -> Vec<u8> {
     let identifier: &[u8] = match hash {
         Hash::Sha1 => &[6, 5, 0x2b, 14, 3, 2, 26],
         Hash::Sha224 => &[6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 4],

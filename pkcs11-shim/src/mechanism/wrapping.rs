@@ -117,13 +117,18 @@ pub(crate) fn unwrap(
     }
 }
 
+/// Whether this is the initial value that RFC 3394 or RFC 5649 has.
+pub(crate) fn is_standard_iv(family: Family, iv: &[u8]) -> bool {
+    match family {
+        Family::AesKw => iv == [0xa6; 8],
+        _ => iv == [0xa6, 0x59, 0x59, 0xa6],
+    }
+}
+
 fn standard_iv(mechanism: &Mechanism) -> CkResult<()> {
-    const KW: &[u8] = &[0xa6; 8];
-    const KWP: &[u8] = &[0xa6, 0x59, 0x59, 0xa6];
     match (&mechanism.parameter, mechanism.family) {
         (Parameter::None, _) => Ok(()),
-        (Parameter::WrapIv(iv), Family::AesKw) if iv == KW => Ok(()),
-        (Parameter::WrapIv(iv), Family::AesKwp) if iv == KWP => Ok(()),
+        (Parameter::WrapIv(iv), family) if is_standard_iv(family, iv) => Ok(()),
         _ => fail(
             CKR_MECHANISM_PARAM_INVALID,
             "the initial value of the standard alone is served",

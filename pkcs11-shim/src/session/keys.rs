@@ -143,7 +143,10 @@ impl Module {
                     token.derive(request, id, mechanism, &attributes)
                 });
             }
-            let secret = session.secret_of(id, Outcome::Derived, mechanism, &[])?;
+            let length = attributes
+                .number(CKA_VALUE_LEN)
+                .and_then(|length| usize::try_from(length).ok());
+            let secret = session.secret_of(id, Outcome::Derived { length }, mechanism, &[])?;
             return self.derived(&session, attributes, &secret, mechanism);
         }
         let place = self.key_use(&session, &key, mechanism)?;

@@ -361,7 +361,10 @@ pub trait Token: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// What the key derives.
-    Derived,
+    Derived {
+        /// How many bytes of it, where a function gives as many as are asked for.
+        length: Option<usize>,
+    },
     /// What the key decapsulates.
     Decapsulated,
     /// What the key unwraps.

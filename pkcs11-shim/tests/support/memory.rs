@@ -441,8 +441,11 @@ impl Token for MemoryToken {
         mechanism: &Mechanism,
         attributes: &Attributes,
     ) -> TokenResult<Answer<ObjectRecord>> {
+        let length = attributes
+            .number(cryptoki_sys::CKA_VALUE_LEN)
+            .and_then(|length| usize::try_from(length).ok());
         let secret = self
-            .secret_of(base, Outcome::Derived, mechanism, &[])?
+            .secret_of(base, Outcome::Derived { length }, mechanism, &[])?
             .value;
         let mut attributes = attributes.clone();
         software::set_material(&mut attributes, &secret).map_err(refused)?;
@@ -498,7 +501,7 @@ impl Token for MemoryToken {
         self.operations.fetch_add(1, Ordering::SeqCst);
         let key = self.entry(id)?.attributes;
         let secret = match outcome {
-            Outcome::Derived => software::derive(&key, mechanism, None),
+            Outcome::Derived { length } => software::derive(&key, mechanism, length),
             Outcome::Decapsulated => software::decapsulate(&key, data),
             Outcome::Unwrapped => {
                 software::operate(&key, Use::Decrypt, mechanism, Input::Data(data))

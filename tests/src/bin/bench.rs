@@ -396,6 +396,7 @@ impl Requests {
             data: vec![7; 32].into(),
             prehashed: true,
             encoding: SignatureEncoding::Fixed,
+            salt_length: None,
         };
         let (method, paths, token, body, status) = match work {
             Work::SignP256 => operate(keys.p256, sign(Mechanism::EcdsaSha256)),
@@ -406,6 +407,7 @@ impl Requests {
                     data: vec![7; 1024].into(),
                     iv: None,
                     associated_data: None,
+                    tag_length: None,
                 };
                 operate(keys.aes256, operation)
             }

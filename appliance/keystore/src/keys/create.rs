@@ -107,7 +107,7 @@ impl Keystore {
 }
 
 /// Refuses what comes with a new key and the domain's policy does not allow, whatever the key's own is to be.
-pub(super) fn allow(caller: &Caller, right: Right, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn allow(caller: &Caller, right: Right, now: Timestamp) -> Result<(), Error> {
     let none = UsagePolicy::default();
     let policies = Policies {
         domain: &caller.policy.usage,
@@ -243,6 +243,17 @@ impl NewRequest {
 
     pub(crate) const fn key(&self) -> &NewKey {
         &self.0[0]
+    }
+
+    /// The same request for a key for this.
+    pub(crate) fn of(&self, algorithm: Algorithm) -> Self {
+        let mut other = self.clone();
+        let [new] = &mut other.0;
+        if new.algorithm != algorithm {
+            new.algorithm = algorithm;
+            new.length = None;
+        }
+        other
     }
 }
 

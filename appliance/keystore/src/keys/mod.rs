@@ -23,7 +23,7 @@ mod preview;
 pub(crate) mod release;
 
 pub(crate) use change::changed_meanwhile;
-pub(crate) use create::{NewRequest, give, one};
+pub(crate) use create::{NewRequest, allow, give, one};
 pub(crate) use fresh::Fresh;
 pub(crate) use once::Once;
 

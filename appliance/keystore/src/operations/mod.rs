@@ -21,7 +21,7 @@ use std::net::IpAddr;
 
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::{IdempotencyKey, KeyId};
-use strongroom_wire::key::{CreatedKey, Right};
+use strongroom_wire::key::{Algorithm, CreatedKey, Right};
 use strongroom_wire::operation::{
     KeyOperation, MOST_OPERATIONS_A_REQUEST, Operate, OperateMany, Operated, Operation,
     OperationOutcome, OperationResult, Performed, PublicKey,
@@ -51,7 +51,7 @@ impl Keystore {
     ) -> Answer<Performed> {
         let makes_key = matches!(
             request.operation,
-            Operation::Unwrap { .. } | Operation::Derive { new: Some(_), .. }
+            Operation::Unwrap { new: Some(_), .. } | Operation::Derive { new: Some(_), .. }
         );
         if !makes_key {
             return Err(Error::Invalid(
@@ -199,11 +199,14 @@ struct Prepared {
 impl Wanted {
     fn new(wanted: KeyOperation) -> Result<Self, Error> {
         let new = match &wanted.operation {
-            Operation::Unwrap { new, .. } | Operation::Derive { new: Some(new), .. } => {
+            Operation::Unwrap { new: Some(new), .. } | Operation::Derive { new: Some(new), .. } => {
                 Some(NewRequest::new((**new).clone())?)
             }
             _ => None,
         };
+        if let Operation::Unwrap { alternatives, .. } = &wanted.operation {
+            check_alternatives(new.as_ref(), alternatives)?;
+        }
         Ok(Self {
             key: wanted.key,
             version: wanted.version,
@@ -212,6 +215,21 @@ impl Wanted {
             new,
         })
     }
+}
+
+/// What an unwrapped key may be for beside what its request says is of the same nature: what was said of its parts holds for it.
+fn check_alternatives(new: Option<&NewRequest>, alternatives: &[Algorithm]) -> Result<(), Error> {
+    let fit = new.is_some_and(|new| {
+        let is_pair = new.key().algorithm.is_pair();
+        alternatives.len() < Algorithm::ALL.len()
+            && alternatives.iter().all(|other| other.is_pair() == is_pair)
+    });
+    if alternatives.is_empty() || fit {
+        return Ok(());
+    }
+    Err(Error::Invalid(
+        "The alternatives for a new key are all secret keys or all key pairs, as it is.".to_owned(),
+    ))
 }
 
 /// Opens what each operation needs. None for one that is refused: the act says why.
@@ -273,6 +291,10 @@ fn decide(view: &View<'_>, caller: &Caller, wanted: &Wanted) -> Result<(Access, 
         access.check_state(caller.account.id == access.key.owner)?;
     }
     access.allow(caller, right, view.now)?;
+    if matches!(wanted.operation, Operation::Unwrap { new: None, .. }) {
+        // As a key of the appliance it would be under the domain's policy.
+        keys::allow(caller, Right::Release, view.now)?;
+    }
     let version = version_of(&access, wanted.version)?;
     if protects(&wanted.operation) && version != access.key.version {
         return Err(Error::Invalid(
@@ -386,13 +408,14 @@ fn record(
                 .into(),
             ciphertext: ciphertext.clone().map(Into::into),
         },
-        Done::Key(fresh) => {
+        Done::Key(fresh, algorithm) => {
             let request = wanted
                 .new
                 .as_ref()
-                .ok_or(Error::Internal("a key was not asked for"))?;
+                .ok_or(Error::Internal("a key was not asked for"))?
+                .of(*algorithm);
             scope.detail.note = Some(format!("{mechanism} with {}", wanted.key));
-            let (key, _) = keys::one(scope, caller, request, fresh)?;
+            let (key, _) = keys::one(scope, caller, &request, fresh)?;
             note = format!("{mechanism}: {}", key.id);
             let key = keys::to_wire(&scope.view(), &key, &Right::ALL)?;
             OperationResult::Created { key: Box::new(key) }

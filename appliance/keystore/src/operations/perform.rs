@@ -1,9 +1,10 @@
 //! What an operation does with the material, once it may.
 
-use strongroom_mechanisms::{Refusal, agree, encrypt, mac, material, sign, wrap};
+use strongroom_mechanisms::wrap::Wrapping;
+use strongroom_mechanisms::{Refusal, agree, derive, encrypt, mac, material, sign, wrap};
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::key::{Algorithm, Origin};
-use strongroom_wire::operation::{Mechanism, Operation, OperationResult};
+use strongroom_wire::operation::{Kdf, Mechanism, Operation, OperationResult};
 use zeroize::Zeroizing;
 
 use crate::keys::{Fresh, NewRequest};
@@ -24,8 +25,8 @@ pub(super) enum Done {
     Result(OperationResult),
     /// A secret that goes to the caller under the session's transport key.
     Agreed(Secret),
-    /// The material of a new key.
-    Key(Fresh),
+    /// The material of a new key, and what that is for.
+    Key(Fresh, Algorithm),
 }
 
 /// A secret, and what the other side learns it from.
@@ -58,12 +59,14 @@ fn result(operation: &Operation, inputs: &Inputs) -> Result<OperationResult, Ref
             data,
             prehashed,
             encoding,
+            salt_length,
         } => {
             let signed = sign::Signed {
                 mechanism: *mechanism,
                 data: &data.0,
                 prehashed: *prehashed,
                 encoding: *encoding,
+                salt_length: *salt_length,
             };
             OperationResult::Signature {
                 signature: sign::sign(algorithm, key, signed)?.into(),
@@ -75,12 +78,14 @@ fn result(operation: &Operation, inputs: &Inputs) -> Result<OperationResult, Ref
             signature,
             prehashed,
             encoding,
+            salt_length,
         } => {
             let signed = sign::Signed {
                 mechanism: *mechanism,
                 data: &data.0,
                 prehashed: *prehashed,
                 encoding: *encoding,
+                salt_length: *salt_length,
             };
             OperationResult::Verified {
                 valid: sign::verify(algorithm, key, signed, &signature.0)?,
@@ -93,17 +98,51 @@ fn result(operation: &Operation, inputs: &Inputs) -> Result<OperationResult, Ref
             mechanism,
             data,
             mac: presented,
+            length,
         } => OperationResult::Verified {
-            valid: mac::verify(algorithm, key, *mechanism, &data.0, &presented.0)?,
+            valid: mac::verify(algorithm, key, *mechanism, &data.0, &presented.0, *length)?,
         },
+        Operation::Encrypt { .. } | Operation::Decrypt { .. } => ciphered(operation, inputs)?,
+        Operation::Wrap {
+            mechanism,
+            iv,
+            associated_data,
+            ..
+        } => {
+            let other = inputs.other.as_ref().ok_or(Refusal::Failed)?;
+            let how = wrapping(*mechanism, iv.as_ref(), associated_data.as_ref());
+            let made = wrap::wrap(algorithm, key, how, other)?;
+            OperationResult::Wrapped {
+                wrapped: made.data.into(),
+                iv: made.iv.map(Into::into),
+            }
+        }
+        Operation::Unwrap { .. }
+        | Operation::Derive { .. }
+        | Operation::Encapsulate { .. }
+        | Operation::Decapsulate { .. } => return Err(Refusal::Failed),
+    })
+}
+
+/// A ciphertext, or the plaintext of one.
+fn ciphered(operation: &Operation, inputs: &Inputs) -> Result<OperationResult, Refusal> {
+    let (algorithm, key) = (inputs.algorithm, inputs.key.as_slice());
+    Ok(match operation {
         Operation::Encrypt {
             mechanism,
             data,
             iv,
             associated_data,
+            tag_length,
         } => {
             let (iv, associated_data) = (bytes(iv.as_ref()), bytes(associated_data.as_ref()));
-            let made = encrypt::encrypt(algorithm, key, *mechanism, &data.0, iv, associated_data)?;
+            let made = match tag_length {
+                None => encrypt::encrypt(algorithm, key, *mechanism, &data.0, iv, associated_data)?,
+                Some(length) => {
+                    suited(*mechanism, Mechanism::AesGcm, algorithm)?;
+                    encrypt::seal(algorithm, key, &data.0, iv, associated_data, *length)?
+                }
+            };
             OperationResult::Ciphertext {
                 data: made.data.into(),
                 iv: made.iv.map(Into::into),
@@ -114,24 +153,21 @@ fn result(operation: &Operation, inputs: &Inputs) -> Result<OperationResult, Ref
             data,
             iv,
             associated_data,
+            tag_length,
         } => {
             let (iv, associated_data) = (bytes(iv.as_ref()), bytes(associated_data.as_ref()));
-            let opened =
-                encrypt::decrypt(algorithm, key, *mechanism, &data.0, iv, associated_data)?;
+            let opened = match tag_length {
+                None => encrypt::decrypt(algorithm, key, *mechanism, &data.0, iv, associated_data)?,
+                Some(length) => {
+                    suited(*mechanism, Mechanism::AesGcm, algorithm)?;
+                    encrypt::open(algorithm, key, &data.0, iv, associated_data, *length)?
+                }
+            };
             OperationResult::Plaintext {
                 data: opened.as_slice().into(),
             }
         }
-        Operation::Wrap { mechanism, .. } => {
-            let other = inputs.other.as_ref().ok_or(Refusal::Failed)?;
-            OperationResult::Wrapped {
-                wrapped: wrap::wrap(algorithm, key, *mechanism, other)?.into(),
-            }
-        }
-        Operation::Unwrap { .. }
-        | Operation::Derive { .. }
-        | Operation::Encapsulate { .. }
-        | Operation::Decapsulate { .. } => return Err(Refusal::Failed),
+        _ => return Err(Refusal::Failed),
     })
 }
 
@@ -144,22 +180,39 @@ fn secret(
     let (algorithm, key) = (inputs.algorithm, inputs.key.as_slice());
     let (secret, ciphertext) = match operation {
         Operation::Unwrap {
-            mechanism, wrapped, ..
+            mechanism,
+            wrapped,
+            iv,
+            associated_data,
+            alternatives,
+            ..
         } => {
-            let brought = wrap::unwrap(algorithm, key, *mechanism, &wrapped.0)?;
-            return key_of(new, &brought, Origin::Unwrapped);
+            let how = wrapping(*mechanism, iv.as_ref(), associated_data.as_ref());
+            let brought = wrap::unwrap(algorithm, key, how, &wrapped.0)?;
+            if let Some(request) = new {
+                return unwrapped(request, alternatives, *mechanism, &brought);
+            }
+            (brought, None)
         }
         Operation::Derive {
             mechanism,
             public_key,
+            kdf,
+            length,
             ..
         } => {
-            suited(*mechanism, Mechanism::Ecdh, algorithm)?;
-            let secret = agree::agree(algorithm, key, &public_key.0)?;
-            if let Some(request) = new {
-                return key_of(new, beginning(request, &secret)?, Origin::Derived);
+            let base = base(*mechanism, public_key.as_ref(), kdf.as_ref(), inputs)?;
+            let Some(request) = new else {
+                let secret = outcome(base, kdf.as_ref(), *length)?;
+                return Ok(Done::Agreed(Secret {
+                    secret,
+                    ciphertext: None,
+                }));
+            };
+            if length.is_some() {
+                return Err(Refusal::Length("A new key says its own length."));
             }
-            (secret, None)
+            return derived(request, base, kdf.as_ref());
         }
         Operation::Encapsulate { mechanism } => {
             suited(*mechanism, Mechanism::MlKem768, algorithm)?;
@@ -175,24 +228,108 @@ fn secret(
     Ok(Done::Agreed(Secret { secret, ciphertext }))
 }
 
-/// The key that these bytes become.
-fn key_of(new: Option<&NewRequest>, bytes: &[u8], origin: Origin) -> Result<Done, Refusal> {
-    let new = new.ok_or(Refusal::Failed)?.key();
-    let material = material::import(new.algorithm, new.length, bytes)?;
-    Ok(Done::Key(Fresh { material, origin }))
+/// The key that was unwrapped: for what its request says, or for the first of the alternatives that it fits.
+fn unwrapped(
+    request: &NewRequest,
+    alternatives: &[Algorithm],
+    mechanism: Mechanism,
+    bytes: &[u8],
+) -> Result<Done, Refusal> {
+    let new = request.key();
+    let candidates = [new.algorithm].into_iter().chain(alternatives.to_vec());
+    for algorithm in candidates {
+        let length = new
+            .length
+            .filter(|_| algorithm == Algorithm::GenericSecret || algorithm == new.algorithm);
+        let own = wrap::without_filling(mechanism, algorithm, length, bytes);
+        if let Ok(material) = material::import(algorithm, length, own) {
+            let origin = Origin::Unwrapped;
+            return Ok(Done::Key(Fresh { material, origin }, algorithm));
+        }
+    }
+    Err(Refusal::MalformedKey(new.algorithm))
 }
 
-/// As many of an agreed secret's first bytes as the new key has.
-fn beginning<'a>(request: &NewRequest, secret: &'a [u8]) -> Result<&'a [u8], Refusal> {
+/// What a secret is derived from: an agreed secret, or the key itself.
+fn base(
+    mechanism: Mechanism,
+    public_key: Option<&Base64>,
+    kdf: Option<&Kdf>,
+    inputs: &Inputs,
+) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    if mechanism == Mechanism::Hkdf {
+        suited(mechanism, Mechanism::Hkdf, inputs.algorithm)?;
+        return match (public_key, kdf) {
+            (None, Some(Kdf::Hkdf { .. })) => Ok(inputs.key.clone()),
+            _ => Err(Refusal::Length(
+                "HKDF takes its own parameters as the function, and no public key.",
+            )),
+        };
+    }
+    suited(mechanism, Mechanism::Ecdh, inputs.algorithm)?;
+    let public_key = public_key.ok_or(Refusal::Length(
+        "To agree on a secret the other public key is needed.",
+    ))?;
+    agree::agree(inputs.algorithm, &inputs.key, &public_key.0)
+}
+
+/// What comes of a derivation for the caller.
+fn outcome(
+    base: Zeroizing<Vec<u8>>,
+    kdf: Option<&Kdf>,
+    length: Option<u16>,
+) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    match (kdf, length) {
+        (Some(kdf), _) => derive::derive(kdf, &base, length),
+        (None, None) => Ok(base),
+        (None, Some(_)) => Err(Refusal::Length(
+            "An agreed secret has the length that the curve gives it.",
+        )),
+    }
+}
+
+/// The key that comes of a derivation. Of an agreed secret that no function makes longer or shorter the last bytes stay: PKCS #11 3.1 section 2.3.18
+/// removes them from its leading end.
+fn derived(
+    request: &NewRequest,
+    base: Zeroizing<Vec<u8>>,
+    kdf: Option<&Kdf>,
+) -> Result<Done, Refusal> {
     let new = request.key();
     if new.algorithm.is_pair() {
         return Err(Refusal::MalformedKey(new.algorithm));
     }
-    let wanted = new.length.map(usize::from);
-    let length = new.algorithm.length().or(wanted).unwrap_or(secret.len());
-    secret.get(..length).ok_or(Refusal::Length(
-        "The agreed secret is shorter than the key that is to come of it.",
-    ))
+    let known = new
+        .algorithm
+        .length()
+        .and_then(|length| u16::try_from(length).ok());
+    let wanted = known.or(new.length);
+    let secret = match (kdf, wanted) {
+        (Some(kdf), wanted) => derive::derive(kdf, &base, wanted)?,
+        (None, None) => base,
+        (None, Some(wanted)) => {
+            let cut = base.len().checked_sub(wanted.into());
+            let last = cut.and_then(|cut| base.get(cut..));
+            Zeroizing::new(last.map(<[u8]>::to_vec).ok_or(Refusal::Length(
+                "The agreed secret is shorter than the key that is to come of it.",
+            ))?)
+        }
+    };
+    let material = material::import(new.algorithm, new.length, &secret)?;
+    let origin = Origin::Derived;
+    Ok(Done::Key(Fresh { material, origin }, new.algorithm))
+}
+
+fn wrapping<'a>(
+    mechanism: Mechanism,
+    iv: Option<&'a Base64>,
+    associated_data: Option<&'a Base64>,
+) -> Wrapping<'a> {
+    Wrapping {
+        mechanism,
+        iv: bytes(iv),
+        associated_data: bytes(associated_data),
+    }
 }
 
 fn suited(mechanism: Mechanism, only: Mechanism, algorithm: Algorithm) -> Result<(), Refusal> {

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         directories::users::TRIALS,
         keys::TRIALS,
         log::TRIALS,
+        operations::carrying::TRIALS,
         operations::deciding::TRIALS,
         operations::making::TRIALS,
         operations::performing::TRIALS,

@@ -225,6 +225,21 @@ proptest! {
         prop_assert_eq!(decrypt(algorithm, &key, gcm, &altered, iv, aad.as_deref()), Err(Refusal::NotAuthentic));
         prop_assert!(decrypt(algorithm, &key, gcm, &made.data, iv, Some(b"else")).is_err());
         prop_assert!(decrypt(algorithm, &key, gcm, &made.data, None, aad.as_deref()).is_err());
+        for length in TAG_LENGTHS {
+            let cut = seal(algorithm, &key, &plaintext, iv, aad.as_deref(), length).unwrap();
+            prop_assert_eq!(&cut.data[..], &made.data[..plaintext.len() + usize::from(length)]);
+            let open = |data: &[u8]| open(algorithm, &key, data, iv, aad.as_deref(), length);
+            prop_assert_eq!(&*open(&cut.data).unwrap(), &plaintext);
+            let mut altered = cut.data.clone();
+            altered[place % cut.data.len()] ^= 1 << bit;
+            prop_assert_eq!(open(&altered), Err(Refusal::NotAuthentic));
+            prop_assert_eq!(open(&cut.data[1..]), Err(Refusal::NotAuthentic));
+            prop_assert_eq!(open(&[]), Err(Refusal::NotAuthentic));
+        }
+        for length in [0, 11, 17] {
+            let refused = seal(algorithm, &key, &plaintext, iv, aad.as_deref(), length);
+            prop_assert!(matches!(refused, Err(Refusal::Length(_))));
+        }
         let again = encrypt(algorithm, &key, gcm, &plaintext, None, aad.as_deref()).unwrap();
         prop_assert_ne!(again.iv, made.iv.clone());
         for mechanism in [Mechanism::AesCbcPad, Mechanism::AesCtr] {

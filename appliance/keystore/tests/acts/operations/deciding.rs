@@ -62,7 +62,9 @@ fn an_operation_needs_its_right_and_no_other() {
             Right::Derive,
             Operation::Derive {
                 mechanism: Mechanism::Ecdh,
-                public_key: ec.public_key.clone().unwrap(),
+                public_key: Some(ec.public_key.clone().unwrap()),
+                kdf: None,
+                length: None,
                 new: None,
             },
         ),
@@ -135,7 +137,9 @@ fn usage_policies_bind_operations() {
     let other = material::generate(Algorithm::EcP256, None).unwrap();
     let derive = Operation::Derive {
         mechanism: Mechanism::Ecdh,
-        public_key: other.public_key.unwrap().into(),
+        public_key: Some(other.public_key.unwrap().into()),
+        kdf: None,
+        length: None,
         new: None,
     };
     assert_eq!(code(derive), Some(Code::PolicyRefused));
@@ -279,6 +283,7 @@ fn leaves_name_the_mechanism_and_no_data() {
         mechanism: Mechanism::HmacSha256,
         data: b"message".as_slice().into(),
         mac: vec![0; 32].into(),
+        length: None,
     };
     operate(&house, &alice, hmac.id, operation).unwrap();
     let records = records(&house, &alice);

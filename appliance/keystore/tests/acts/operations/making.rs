@@ -1,6 +1,7 @@
 //! Keys that are made for operations: never released, brought, unwrapped, derived.
 
 use strongroom_keystore::Error;
+use strongroom_mechanisms::wrap::Wrapping;
 use strongroom_mechanisms::{agree, material};
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::IdempotencyKey;
@@ -73,6 +74,8 @@ fn a_key_that_is_never_released_stays_so() {
         mechanism: Mechanism::AesKwp,
         key,
         version: None,
+        iv: None,
+        associated_data: None,
     };
     let wrapped = operate(&house, &alice, kek, operation).unwrap_err();
     assert_eq!(wrapped.code(), Code::PolicyRefused);
@@ -154,13 +157,15 @@ fn wrapping_a_key_releases_it() {
         mechanism: Mechanism::AesKwp,
         key,
         version: None,
+        iv: None,
+        associated_data: None,
     };
     // Whoever may wrap with the one and not have the other gets nothing.
     share(&house, &alice, kek, &bob, &[Right::Wrap]);
     share(&house, &alice, key, &bob, &[Right::Sign]);
     let refused = operate(&house, &bob, kek, wrap(key)).unwrap_err();
     assert!(matches!(refused, Error::NotPermitted(_)));
-    let OperationResult::Wrapped { wrapped } = operate(&house, &alice, kek, wrap(key)).unwrap()
+    let OperationResult::Wrapped { wrapped, .. } = operate(&house, &alice, kek, wrap(key)).unwrap()
     else {
         panic!("not wrapped");
     };
@@ -172,7 +177,7 @@ fn wrapping_a_key_releases_it() {
     let again = operate(&house, &alice, kek, wrap(key)).unwrap_err();
     assert_eq!(again.code(), Code::PolicyReleasesUsedUp);
     let released = house.release(&alice, kek).unwrap();
-    let (kwp, aes) = (Mechanism::AesKwp, Algorithm::Aes256);
+    let (kwp, aes) = (Wrapping::by(Mechanism::AesKwp), Algorithm::Aes256);
     let inside = strongroom_mechanisms::wrap::unwrap(aes, &released, kwp, &wrapped.0).unwrap();
     assert!(
         material::public_key(Algorithm::EcP256, &inside)
@@ -190,15 +195,20 @@ fn unwrapped_and_derived_keys_say_where_they_come_from() {
         mechanism: Mechanism::AesKwp,
         key: key.id,
         version: None,
+        iv: None,
+        associated_data: None,
     };
-    let OperationResult::Wrapped { wrapped } = operate(&house, &alice, kek, operation).unwrap()
+    let OperationResult::Wrapped { wrapped, .. } = operate(&house, &alice, kek, operation).unwrap()
     else {
         panic!("not wrapped");
     };
     let unwrap = |wrapped: &[u8], new: NewKey| Operation::Unwrap {
         mechanism: Mechanism::AesKwp,
         wrapped: wrapped.into(),
-        new: Box::new(new),
+        iv: None,
+        associated_data: None,
+        new: Some(Box::new(new)),
+        alternatives: Vec::new(),
     };
     let new = NewKey {
         releasable: Releasable::Never,
@@ -235,7 +245,9 @@ fn unwrapped_and_derived_keys_say_where_they_come_from() {
     let secret = agree::agree(Algorithm::EcP256, &other.bytes, &key.public_key.unwrap().0).unwrap();
     let derive = |algorithm| Operation::Derive {
         mechanism: Mechanism::Ecdh,
-        public_key: other.public_key.clone().unwrap().into(),
+        public_key: Some(other.public_key.clone().unwrap().into()),
+        kdf: None,
+        length: None,
         new: Some(Box::new(NewKey::new(algorithm))),
     };
     for (algorithm, length) in [(Algorithm::Aes128, 16), (Algorithm::GenericSecret, 32)] {
@@ -244,7 +256,9 @@ fn unwrapped_and_derived_keys_say_where_they_come_from() {
             panic!("{made:?}");
         };
         assert_eq!(derived.origin, Origin::Derived);
-        assert_eq!(house.release(&alice, derived.id).unwrap(), secret[..length]);
+        // The last bytes, as PKCS #11 has it.
+        let own = house.release(&alice, derived.id).unwrap();
+        assert_eq!(own, secret[secret.len() - length..]);
     }
     // Made again under its name, a request makes no other key; nor does it answer for another.
     let once = IdempotencyKey::generate();

@@ -1,5 +1,6 @@
 //! The appliance uses keys for people: rights, usage policies, states, versions, leaves, and rows that somebody altered.
 
+pub(crate) mod carrying;
 pub(crate) mod deciding;
 pub(crate) mod making;
 pub(crate) mod performing;
@@ -61,6 +62,7 @@ fn signing(mechanism: Mechanism) -> Operation {
         data: b"message".as_slice().into(),
         prehashed: false,
         encoding: SignatureEncoding::Der,
+        salt_length: None,
     }
 }
 
@@ -71,6 +73,7 @@ fn verifying(mechanism: Mechanism, signature: &[u8]) -> Operation {
         signature: signature.into(),
         prehashed: false,
         encoding: SignatureEncoding::Der,
+        salt_length: None,
     }
 }
 
@@ -87,6 +90,7 @@ fn encrypting(mechanism: Mechanism) -> Operation {
         data: b"sixteen bytes...".as_slice().into(),
         iv: None,
         associated_data: None,
+        tag_length: None,
     }
 }
 
@@ -100,6 +104,7 @@ fn decrypting(mechanism: Mechanism, made: &OperationResult) -> Operation {
         data: data.clone(),
         iv: iv.clone(),
         associated_data: None,
+        tag_length: None,
     }
 }
 

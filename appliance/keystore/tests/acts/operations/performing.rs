@@ -59,6 +59,7 @@ fn what_the_appliance_signs_verifies_anywhere() {
                 data: b"message",
                 prehashed: false,
                 encoding: SignatureEncoding::Der,
+                salt_length: None,
             };
             assert!(sign::verify(algorithm, &public_key, what, &signature).unwrap());
             let checked = operate(&house, &alice, key.id, verifying(mechanism, &signature));
@@ -109,6 +110,8 @@ fn every_operation_does_what_it_says() {
     }
     for (algorithm, mechanism) in [
         (Algorithm::HmacSha256, Mechanism::HmacSha256),
+        (Algorithm::GenericSecret, Mechanism::HmacSha1),
+        (Algorithm::GenericSecret, Mechanism::HmacSha224),
         (Algorithm::GenericSecret, Mechanism::HmacSha384),
         (Algorithm::GenericSecret, Mechanism::HmacSha512),
         (Algorithm::Aes256, Mechanism::AesCmac),
@@ -124,6 +127,7 @@ fn every_operation_does_what_it_says() {
                 mechanism,
                 data: data.into(),
                 mac: mac.clone(),
+                length: None,
             };
             let checked = operate(&house, &alice, key, operation).unwrap();
             assert_eq!(is_valid(&checked), valid);
@@ -135,7 +139,9 @@ fn every_operation_does_what_it_says() {
         let other = material::generate(algorithm, None).unwrap();
         let operation = Operation::Derive {
             mechanism: Mechanism::Ecdh,
-            public_key: other.public_key.clone().unwrap().into(),
+            public_key: Some(other.public_key.clone().unwrap().into()),
+            kdf: None,
+            length: None,
             new: None,
         };
         let agreed = operate_with(&house, &alice, key.id, None, operation).unwrap();
