@@ -1,5 +1,7 @@
 //! Signatures.
 
+mod encoded;
+
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
@@ -67,6 +69,9 @@ pub fn sign(algorithm: Algorithm, material: &[u8], signed: Signed<'_>) -> Result
             signature.truncate(length);
             Ok(signature)
         }
+        Scheme::RsaEncoded => {
+            encoded::sign(material, signed.data)?.ok_or(Refusal::MalformedKey(algorithm))
+        }
         Scheme::Rsa {
             hash,
             encoding,
@@ -113,6 +118,10 @@ pub fn verify(
         Scheme::MlDsa65 => {
             parsed(algorithm, &ML_DSA_65, public_key)?.verify_sig(signed.data, signature)
         }
+        Scheme::RsaEncoded => {
+            let right = encoded::verify(public_key, signed.data, signature);
+            return right.ok_or(Refusal::MalformedKey(algorithm));
+        }
         Scheme::Rsa {
             hash, verification, ..
         } => {
@@ -131,6 +140,7 @@ enum Scheme {
     Ecdsa(Digest),
     Ed25519,
     MlDsa65,
+    RsaEncoded,
     Rsa {
         hash: &'static digest::Algorithm,
         encoding: &'static dyn RsaEncoding,
@@ -172,6 +182,12 @@ fn scheme(algorithm: Algorithm, signed: Signed<'_>) -> Result<Scheme, Refusal> {
         }
         Mechanism::Ed25519 => Scheme::Ed25519,
         Mechanism::MlDsa65 => Scheme::MlDsa65,
+        Mechanism::RsaPkcs1 if !signed.prehashed => {
+            return Err(Refusal::Length(
+                "RSA without a hash function signs what the caller has hashed and encoded: say that the data is prehashed.",
+            ));
+        }
+        Mechanism::RsaPkcs1 => Scheme::RsaEncoded,
         Mechanism::RsaPkcs1Sha256 => rsa!(SHA256, RSA_PKCS1_SHA256, RSA_PKCS1_2048_8192_SHA256),
         Mechanism::RsaPkcs1Sha384 => rsa!(SHA384, RSA_PKCS1_SHA384, RSA_PKCS1_2048_8192_SHA384),
         Mechanism::RsaPkcs1Sha512 => rsa!(SHA512, RSA_PKCS1_SHA512, RSA_PKCS1_2048_8192_SHA512),

@@ -108,10 +108,10 @@ fn sign(mechanism: &Mechanism, input: Input<'_>) -> TokenResult<Operation> {
             (Wire::Ecdsa, data.to_vec(), true)
         }
         (Family::Ecdsa(Some(hash)), _) => (Wire::Ecdsa, digest(hash), true),
-        (Family::RsaPkcs(None), _) => {
-            let (hash, digest) = digest_info(data)?;
-            (pkcs1(hash)?, digest.to_vec(), true)
-        }
+        (Family::RsaPkcs(None), _) => match digest_info(data) {
+            Some((hash, digest)) => (pkcs1(hash)?, digest.to_vec(), true),
+            None => (Wire::RsaPkcs1, data.to_vec(), true),
+        },
         (Family::RsaPkcs(Some(hash)), _) => (pkcs1(hash)?, digest(hash), true),
         (Family::RsaPss(hashed), Parameter::Pss { hash, mgf, salt }) => {
             if hash != mgf || hashed.is_some_and(|hashed| hashed != *hash) {
@@ -183,20 +183,14 @@ fn pkcs1(hash: Hash) -> TokenResult<Wire> {
     }
 }
 
-/// The hash and the digest of a `DigestInfo` (RFC 8017 section 9.2): what OpenSSL, OpenSSH, Java and NSS have signed by `CKM_RSA_PKCS`. The appliance
-/// signs nothing else so, nor digests of weaker hashes.
-fn digest_info(data: &[u8]) -> TokenResult<(Hash, &[u8])> {
+/// The hash and the digest of a `DigestInfo` (RFC 8017 section 9.2), which is what OpenSSL, OpenSSH, Java and NSS have signed by `CKM_RSA_PKCS`:
+/// so the record says by which hash it was.
+fn digest_info(data: &[u8]) -> Option<(Hash, &[u8])> {
     [Hash::Sha256, Hash::Sha384, Hash::Sha512]
         .into_iter()
         .find_map(|hash| {
             let digest = data.strip_prefix(&*rsa::digest_info(hash))?;
             (digest.len() == hash.length()).then_some((hash, digest))
-        })
-        .ok_or_else(|| {
-            TokenError::new(
-                TokenErrorKind::Data,
-                "the appliance signs digests by SHA-256, SHA-384 and SHA-512 by CKM_RSA_PKCS, in a DigestInfo, and nothing else",
-            )
         })
 }
 

@@ -87,7 +87,8 @@ mechanisms! {
     /// RSAES-OAEP with SHA-512 and MGF1 with the same.
     RsaOaepSha512 = "rsa-oaep-sha-512";
     /// RSAES-PKCS1-v1_5 (RFC 8017 section 7.2). Whoever may have chosen ciphertexts decrypted can decrypt and sign: for applications that have
-    /// nothing else.
+    /// nothing else. To sign by it is RSASSA-PKCS1-v1_5 (section 8.2) of what the caller has hashed and encoded, usually a `DigestInfo`: always
+    /// `prehashed`, and at least 11 bytes shorter than the modulus.
     RsaPkcs1 = "rsa-pkcs1";
     /// AES-KW (RFC 3394): of material whose length is a multiple of 8 bytes.
     AesKw = "aes-kw";
