@@ -95,6 +95,16 @@ pub(crate) const TEST: &[Package] = &[
         debian: "curl",
         sign: Sign::Command("curl"),
     },
+    Package {
+        purpose: "the tests that find the PKCS#11 module by p11-kit",
+        debian: "p11-kit",
+        sign: Sign::Command("p11-kit"),
+    },
+    Package {
+        purpose: "the tests that load the PKCS#11 module",
+        debian: "opensc",
+        sign: Sign::Command("pkcs11-tool"),
+    },
 ];
 
 /// What building Kryoptic, a second PKCS#11 module to test with, needs beside that.

@@ -19,6 +19,9 @@ use crate::{Context, moment, prompt};
 
 const SIGN_IN: &str = "sign-in";
 const OBJECTS: &str = "objects";
+/// What it means that what answers does not know of accounts that sign in as applications do.
+const ELSEWHERE: &str = "this is the administration address, which serves no applications";
+const CLIENT_ADDRESS: &str = "put the appliance's client address into the member addresses";
 /// The objects of one page.
 const PAGE: u32 = 1000;
 /// So many pages are counted.
@@ -159,9 +162,10 @@ fn refused(
     or_else: &str,
     remedy: &str,
 ) {
-    let signed_out =
-        matches!(error, ClientError::NotSignedIn) || error.code() == Some(Code::SignInRefused);
-    if !signed_out {
+    if is_elsewhere(error) {
+        return report.failed(SIGN_IN, ELSEWHERE, CLIENT_ADDRESS);
+    }
+    if error.code() != Some(Code::SignInRefused) {
         let remedy = match error.code() {
             Some(Code::TooManyAttempts) => {
                 "wait as long as it says, and correct the secret meanwhile"
@@ -176,14 +180,14 @@ fn refused(
         session.account_with(account).ok()
     });
     match known {
-        Some(account) if account.state != AccountState::Active => report.failed(
+        Some(account) if account.state == AccountState::Suspended => report.failed(
             SIGN_IN,
-            format!("the account {} is {}", account.name, spelling(&account.state)),
+            format!("the account {} is suspended", account.name),
             format!("strongroom accounts activate {}, if it shall be used again", account.name),
         ),
         Some(account) => report.failed(
             SIGN_IN,
-            format!("the appliance refuses it: {or_else} (the account {} is active)", account.name),
+            format!("the appliance refuses it: {or_else} (the account {} is {})", account.name, spelling(&account.state)),
             remedy,
         ),
         None => report.failed(
@@ -194,6 +198,14 @@ fn refused(
             remedy,
         ),
     }
+}
+
+/// Whether it was the administration listener that answered: it looks at no signatures, and has no route for what applications do.
+fn is_elsewhere(error: &ClientError) -> bool {
+    matches!(
+        error.code(),
+        Some(Code::NotSignedIn | Code::NoSuchRoute | Code::MethodNotAllowed)
+    )
 }
 
 /// Counts the account's objects and its keys that cannot be used.
@@ -210,12 +222,12 @@ fn look_through(report: &mut Report, who: &impl Objects) {
                 query.after = page.next;
             }
             Err(error) => {
-                let remedy = if error.code() == Some(Code::NoSuchRoute) {
-                    "this is the administration address: applications use the appliance's client address"
+                let (found, remedy) = if is_elsewhere(&error) {
+                    (ELSEWHERE.to_owned(), CLIENT_ADDRESS)
                 } else {
-                    "see the appliance's log"
+                    (error.to_string(), "see the appliance's log")
                 };
-                return report.failed(OBJECTS, error.to_string(), remedy);
+                return report.failed(OBJECTS, found, remedy);
             }
         }
         if query.after.is_none() {

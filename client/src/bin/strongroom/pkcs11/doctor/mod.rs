@@ -46,12 +46,14 @@ impl Doctor {
         let mut report = Report::default();
         if let Some((found, config)) = self.configuration(&mut report)? {
             files::log(&mut report, &config);
-            for token in self.tokens(&config)? {
+            let tokens = self.tokens(&config)?;
+            for token in &tokens {
                 report.about(Some(&token.label));
                 self.look_at(context, &mut report, token);
             }
             report.about(None);
-            module::look_at(&mut report, self.module.as_deref(), &found, &config);
+            let labels: Vec<_> = tokens.iter().map(|token| token.label.as_str()).collect();
+            module::look_at(&mut report, self.module.as_deref(), &found, &labels);
         }
         report.tell(context.output)
     }

@@ -7,20 +7,22 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use strongroom_client::pkcs11::{Config, Found, VARIABLE};
+use strongroom_client::pkcs11::{Found, VARIABLE};
 
 use super::report::Report;
 use crate::pkcs11::p11_kit::{self, LIBRARY, Registration};
 
 const MODULE: &str = "module";
 const P11_KIT: &str = "p11-kit";
+/// Where more is found.
+const LOG: &str = "see the module's log: the configuration's section log says where it goes, with level = \"debug\" for most";
 /// How long a program that loads the module may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What an ELF file begins with.
 const ELF: [u8; 4] = *b"\x7fELF";
 
 /// Looks at the module that was named, or is registered, or is in the usual places.
-pub(super) fn look_at(report: &mut Report, given: Option<&Path>, found: &Found, config: &Config) {
+pub(super) fn look_at(report: &mut Report, given: Option<&Path>, found: &Found, labels: &[&str]) {
     let registrations = p11_kit::registrations();
     let mut registered = registrations.iter().map(|one| one.module.clone());
     let registered = registered.find(|module| module.is_absolute());
@@ -34,19 +36,19 @@ pub(super) fn look_at(report: &mut Report, given: Option<&Path>, found: &Found, 
             format!("{LIBRARY} is neither registered with p11-kit, beside this program nor in the usual folders"),
             "install it, or say where it is with --module",
         ),
-        Some(module) => load(report, module, found, config),
+        Some(module) => load(report, module, found, labels),
     }
     look_at_p11_kit(
         report,
         &registrations,
         given.and(module.as_deref()),
         found,
-        config,
+        labels,
     );
 }
 
 /// Whether it is a library for this machine, and shows the tokens to a program that loads it.
-fn load(report: &mut Report, module: &Path, found: &Found, config: &Config) {
+fn load(report: &mut Report, module: &Path, found: &Found, labels: &[&str]) {
     let shown = module.display();
     let ours = std::env::current_exe()
         .ok()
@@ -90,23 +92,16 @@ fn load(report: &mut Report, module: &Path, found: &Found, config: &Config) {
         Err(error) => report.failed(
             MODULE,
             format!("pkcs11-tool with {shown}: {error}"),
-            "see the module's log, after strongroom pkcs11 configure --log FILE --log-level debug",
+            LOG,
+        ),
+        Ok(ran) if !ran.succeeded => report.failed(
+            MODULE,
+            format!("{shown} does not load: {}", ran.last_line()),
+            LOG,
         ),
         Ok(ran) => {
-            let missing = missing(&ran.stdout, "token label", config);
-            match missing.first() {
-                _ if !ran.succeeded => report.failed(
-                    MODULE,
-                    format!("{shown} does not load: {}", ran.last_line()),
-                    "see the module's log, after strongroom pkcs11 configure --log FILE --log-level debug",
-                ),
-                Some(label) => report.failed(
-                    MODULE,
-                    format!("{shown} loads, and does not show the token {label}"),
-                    "the checks of that token say why",
-                ),
-                None => report.ok(MODULE, format!("{shown} loads and shows every token")),
-            }
+            let missing = missing(&ran.stdout, "token label", labels);
+            tell_missing(report, MODULE, &format!("{shown} loads"), &missing);
         }
     }
 }
@@ -116,7 +111,7 @@ fn look_at_p11_kit(
     registrations: &[Registration],
     given: Option<&Path>,
     found: &Found,
-    config: &Config,
+    labels: &[&str],
 ) {
     let Some(first) = registrations.first() else {
         return report.warning(
@@ -177,19 +172,34 @@ fn look_at_p11_kit(
             format!("p11-kit list-modules: {error}"),
             "see what it prints",
         ),
-        Ok(ran) => match missing(&ran.stdout, "token", config).first() {
-            _ if !ran.succeeded => report.failed(
-                P11_KIT,
-                format!("p11-kit list-modules fails: {}", ran.last_line()),
-                "see what it prints",
-            ),
-            Some(label) => report.failed(
-                P11_KIT,
-                format!("{file} registers {module}, and p11-kit list-modules does not show the token {label}"),
-                "see what it prints, and the module's log",
-            ),
-            None => report.ok(P11_KIT, format!("{file} registers {module}; every token is shown")),
-        },
+        Ok(ran) if !ran.succeeded => report.failed(
+            P11_KIT,
+            format!("p11-kit list-modules fails: {}", ran.last_line()),
+            "see what it prints",
+        ),
+        Ok(ran) => {
+            let missing = missing(&ran.stdout, "token", labels);
+            let what = format!("{file} registers {module} for p11-kit list-modules");
+            tell_missing(report, P11_KIT, &what, &missing);
+        }
+    }
+}
+
+/// Tells whether every token is shown. A token that has a fault of its own may not be.
+fn tell_missing(report: &mut Report, subject: &str, what: &str, missing: &[&str]) {
+    let unexplained = missing.iter().find(|label| !report.is_at_fault(label));
+    match (unexplained, missing.first()) {
+        (Some(label), _) => report.failed(
+            subject,
+            format!("{what}; the token {label} is not shown"),
+            LOG,
+        ),
+        (None, Some(label)) => report.warning(
+            subject,
+            format!("{what}; the token {label} is not shown"),
+            "that follows from what is wrong with the token",
+        ),
+        (None, None) => report.ok(subject, format!("{what}; every token is shown")),
     }
 }
 
@@ -248,9 +258,10 @@ fn text(mut file: File) -> std::io::Result<String> {
 }
 
 /// The labels of tokens that a list does not show in lines such as `token label : web`.
-fn missing<'a>(list: &str, name: &str, config: &'a Config) -> Vec<&'a str> {
-    let labels = config.tokens.iter().map(|token| token.label.as_str());
+fn missing<'a>(list: &str, name: &str, labels: &[&'a str]) -> Vec<&'a str> {
     labels
+        .iter()
+        .copied()
         .filter(|label| {
             !list
                 .lines()
@@ -275,8 +286,6 @@ fn machine(path: &Path) -> std::io::Result<Option<(u8, u8, [u8; 2])>> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use strongroom_client::pkcs11::TokenConfig;
-
     use super::*;
 
     #[test]
@@ -293,16 +302,11 @@ mod tests {
 
     #[test]
     fn tokens_are_found_in_what_programs_print() {
-        let config = Config {
-            tokens: ["web", "mail: old"]
-                .map(|label| TokenConfig::new(label, "https://a.example", "/r"))
-                .into(),
-            ..Config::default()
-        };
+        let labels = ["web", "mail: old"];
         let list = "Slot 0 (0x1): Strongroom\n  token label        : web\n  token label        : mail: old\n";
-        assert!(missing(list, "token label", &config).is_empty());
+        assert!(missing(list, "token label", &labels).is_empty());
         let list = "strongroom: /l.so\n    token: web\n";
-        assert_eq!(missing(list, "token", &config), ["mail: old"]);
+        assert_eq!(missing(list, "token", &labels), ["mail: old"]);
     }
 
     #[test]

@@ -70,21 +70,27 @@ impl Report {
         self.add(Status::Failed, subject.into(), found.into(), remedy);
     }
 
+    /// Whether something is wrong with this token.
+    pub(super) fn is_at_fault(&self, token: &str) -> bool {
+        self.checks
+            .iter()
+            .any(|check| check.status == Status::Failed && check.token.as_deref() == Some(token))
+    }
+
     /// Tells it. Fails where a check did.
     pub(super) fn tell(mut self, output: Output) -> Result<(), Failure> {
-        let count = |status| {
-            self.checks
-                .iter()
-                .filter(|check| check.status == status)
-                .count()
-        };
-        let faults = count(Status::Failed);
-        self.ok = faults == 0;
+        let verdict = self.verdict();
+        self.ok = verdict.is_ok();
         output.answer(&self, || {
             let lines: Vec<String> = self.checks.iter().map(Check::line).collect();
             lines.join("\n")
         })?;
-        match faults {
+        verdict
+    }
+
+    fn verdict(&self) -> Result<(), Failure> {
+        let failed = |check: &&Check| check.status == Status::Failed;
+        match self.checks.iter().filter(failed).count() {
             0 => Ok(()),
             1 => Err(Failure::Failed("1 check failed".to_owned())),
             faults => Err(Failure::Failed(format!("{faults} checks failed"))),
@@ -132,6 +138,7 @@ mod tests {
     fn each_check_is_one_line_and_a_failed_one_fails_the_whole() {
         let mut report = Report::default();
         report.ok("configuration", "all is\nwell");
+        assert!(report.verdict().is_ok());
         report.about(Some("web"));
         report.failed("roots", "they are not there", "bring them");
         let lines: Vec<_> = report.checks.iter().map(Check::line).collect();
@@ -143,7 +150,11 @@ mod tests {
         let json = serde_json::to_value(&report.checks[1]).unwrap();
         assert_eq!(json["status"], "failed");
         assert_eq!(json["token"], "web");
-        let failure = report.tell(Output::new(true)).unwrap_err();
-        assert_eq!(failure.exit_code(), 1);
+        let failure = report.verdict().unwrap_err();
+        assert_eq!(
+            (failure.exit_code(), failure.sentence().as_str()),
+            (1, "1 check failed")
+        );
+        assert!(report.is_at_fault("web") && !report.is_at_fault("mail"));
     }
 }
