@@ -307,6 +307,9 @@ fn the_doctor_names_what_is_wrong_with_the_account_and_the_addresses() {
         ],
     );
     restore();
+    machine.edit("account = ", "domain = \"nowhere\"\naccount = ");
+    machine.has_fault("", &["sign-in: ", "member domain"]);
+    restore();
     machine.edit(&url, "https://no-such-name.invalid:8443");
     machine.has_fault("", &["the name no-such-name.invalid is not known"]);
 }

@@ -258,7 +258,9 @@ impl Configure {
             match (&token.certificate, &token.secret) {
                 (Some(_), _) => "It signs in by its certificate: applications need no PIN.",
                 (None, Some(_)) => "It signs in by the account's secret: applications need no PIN.",
-                (None, None) => "Its PIN is the account's secret.",
+                (None, None) => {
+                    "Its PIN is the account's secret, as strongroom accounts secret prints it."
+                }
             }
             .to_owned(),
         );

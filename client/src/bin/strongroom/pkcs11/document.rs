@@ -9,6 +9,7 @@ use strongroom_client::file::NewFile;
 use strongroom_client::pkcs11::{Config, Hidden, Level, LogConfig, TokenConfig};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
+use super::readable;
 use crate::failure::Failure;
 
 const HEAD: &str = "# The PKCS #11 module of Strongroom: written by strongroom pkcs11 configure.\n\
@@ -164,7 +165,7 @@ impl Document {
             let mut new = if private || before.is_some() {
                 NewFile::private(&file, true)
             } else {
-                NewFile::shared(&file, true)
+                readable(&file, true)
             }?;
             new.write_all(text.as_bytes())?;
             if let Some(before) = before {

@@ -14,7 +14,13 @@ mod doctor;
 mod document;
 mod p11_kit;
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use clap::Subcommand;
+use strongroom_client::file::NewFile;
 
 use crate::Context;
 use crate::failure::Failure;
@@ -35,4 +41,13 @@ impl Command {
             Self::Doctor(doctor) => doctor.run(context),
         }
     }
+}
+
+/// A new file that others may read as far as the umask lets them, and nobody else may change whatever it lets them.
+fn readable(path: &Path, replace: bool) -> io::Result<NewFile> {
+    let new = NewFile::shared(path, replace)?;
+    let mode = fs::metadata(new.temporary_path())?.permissions().mode();
+    let mode = fs::Permissions::from_mode(mode & 0o755);
+    fs::set_permissions(new.temporary_path(), mode)?;
+    Ok(new)
 }

@@ -5,8 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use strongroom_client::file::NewFile;
-
+use super::readable;
 use crate::failure::Failure;
 
 /// The module's file name.
@@ -151,7 +150,7 @@ impl Planned {
     pub(super) fn write(&self) -> Result<(), Failure> {
         let folder = self.file.parent().unwrap_or(Path::new("/"));
         let written = fs::create_dir_all(folder).and_then(|()| {
-            let mut new = NewFile::shared(&self.file, true)?;
+            let mut new = readable(&self.file, true)?;
             new.write_all(self.text.as_bytes())?;
             new.complete().map(drop)
         });

@@ -9,6 +9,7 @@ use strongroom_client::file::NewFile;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::pkcs11::readable;
 
 /// A file to be written beside the configuration.
 pub(super) struct Beside {
@@ -37,7 +38,7 @@ impl Beside {
         let new = if self.is_secret {
             NewFile::private(&self.path, replace)
         } else {
-            NewFile::shared(&self.path, replace)
+            readable(&self.path, replace)
         };
         new.and_then(|mut new| {
             new.write_all(&self.content)?;

@@ -170,6 +170,9 @@ fn refused(
             Some(Code::TooManyAttempts) => {
                 "wait as long as it says, and correct the secret meanwhile"
             }
+            Some(Code::DomainUnavailable) => {
+                "see the token's member domain, and strongroomd domain list"
+            }
             Some(Code::ClockSkew) => "set this machine's clock by a time server",
             _ => "see the appliance's log",
         };

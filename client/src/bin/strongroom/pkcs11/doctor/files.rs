@@ -86,15 +86,23 @@ pub(super) fn log(report: &mut Report, config: &Config) {
     }
 }
 
-/// Who else may change this file, if somebody may.
-pub(super) fn is_open_to_change(path: &Path) -> Option<&'static str> {
-    let mode = fs::metadata(path).ok()?.mode();
+/// Tells who else may change this file, and what they could do by that.
+pub(super) fn tell_if_open_to_change(
+    report: &mut Report,
+    subject: &str,
+    path: &Path,
+    danger: &str,
+) {
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.mode());
+    let shown = path.display();
+    let remedy = format!("chmod go-w {shown}");
     if mode & 0o002 != 0 {
-        Some("everybody on this machine")
+        let found =
+            format!("{shown} can be changed by everybody on this machine, who could {danger}");
+        report.failed(subject, found, remedy);
     } else if mode & 0o020 != 0 {
-        Some("its group")
-    } else {
-        None
+        let found = format!("{shown} can be changed by its group, who could {danger}");
+        report.warning(subject, found, remedy);
     }
 }
 
@@ -113,13 +121,7 @@ fn roots(report: &mut Report, token: &TokenConfig) -> bool {
         );
         return false;
     }
-    if let Some(who) = is_open_to_change(path) {
-        report.failed(
-            SUBJECT,
-            format!("{shown} can be changed by {who}, who could pass for the appliance"),
-            format!("chmod go-w {shown}"),
-        );
-    }
+    tell_if_open_to_change(report, SUBJECT, path, "pass for the appliance");
     let lasting = lasting(&pem);
     match lasting.iter().copied().max() {
         Some(left) if left <= 0 => {

@@ -137,13 +137,7 @@ impl Doctor {
             );
             return Ok(None);
         }
-        if let Some(open) = files::is_open_to_change(&found.path) {
-            report.failed(
-                SUBJECT,
-                format!("{path} can be changed by {open}, who could send applications elsewhere"),
-                format!("chmod go-w {path}"),
-            );
-        }
+        files::tell_if_open_to_change(report, SUBJECT, &found.path, "send applications elsewhere");
         let count = match config.tokens.len() {
             1 => "1 token".to_owned(),
             count => format!("{count} tokens"),
