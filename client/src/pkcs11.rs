@@ -6,30 +6,27 @@
 //!
 //! No secret stands in it: it names the files that hold them.
 
-use std::ffi::OsString;
+mod found;
+#[cfg(test)]
+mod tests;
+mod token;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use strongroom_wire::id::AccountId;
-use zeroize::Zeroizing;
 
-use crate::device::AccountSecret;
-use crate::{Client, ClientError, Identity, Roots};
+pub use found::{Found, Place, SYSTEM, VARIABLE};
+pub use token::{LONGEST_LABEL, TokenConfig};
 
-/// The environment variable that names the configuration file, where the reserved string does not.
-pub const VARIABLE: &str = "STRONGROOM_PKCS11_CONFIG";
-/// The system's configuration file.
-pub const SYSTEM: &str = "/etc/strongroom/pkcs11.toml";
-/// The longest label of a token, in bytes (PKCS #11 3.0 section 3.2, `CK_TOKEN_INFO`).
-pub const LONGEST_LABEL: usize = 32;
+use crate::ClientError;
+
 /// The longest that an object's attributes are taken as current without asking, in milliseconds.
 pub const LONGEST_CURRENT: u64 = 1000;
 
 /// The largest configuration file that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
-const BELOW_HOME: &str = "strongroom/pkcs11.toml";
 
 /// The configuration of the module.
 ///
@@ -68,43 +65,6 @@ pub struct Config {
     /// What old applications need hidden or changed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub compatibility: Compatibility,
-}
-
-/// A token: what one service account sees.
-///
-/// ```
-/// use strongroom_client::pkcs11::TokenConfig;
-///
-/// let token = TokenConfig {
-///     account: Some("01934c1e-7d5a-7cc0-8f3e-0123456789ab".to_owned()),
-///     ..TokenConfig::new("web", "https://keys.example.com:8443", "/etc/strongroom/ca.pem")
-/// };
-/// assert!(!token.signs_in_by_itself(), "its PIN is the account's secret");
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TokenConfig {
-    /// The name that applications choose it by: at most [`LONGEST_LABEL`] bytes of it are seen.
-    pub label: String,
-    /// The appliance's addresses, such as `https://keys.example.com:8443`; the first that answers is used.
-    pub addresses: Vec<String>,
-    /// The file of the certificates that the appliance's is checked against, in PEM.
-    pub roots: PathBuf,
-    /// The account's identifier.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
-    /// The file of the client certificate with its chain, in PEM, where the account signs in by that and without a PIN.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<PathBuf>,
-    /// The file of the client certificate's private key, in PEM; absent: it stands in the certificate's file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<PathBuf>,
-    /// The file of the account's secret, where the account signs in by that and without a PIN.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<PathBuf>,
-    /// The appliance's domain, where it has several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub domain: Option<String>,
 }
 
 /// Where the log goes. It is off where nothing is said.
@@ -182,43 +142,6 @@ pub enum Hidden {
     Montgomery,
     /// ML-KEM and ML-DSA keys.
     PostQuantum,
-}
-
-/// A configuration file, and why it counts.
-///
-/// ```no_run
-/// use strongroom_client::pkcs11::{Found, Place};
-///
-/// if let Some(Found { place: Place::Variable, path }) = Found::find(None)? {
-///     println!("the environment names {}", path.display());
-/// }
-/// # Ok::<(), strongroom_client::pkcs11::ConfigError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Where it was looked for.
-    pub place: Place,
-    /// The file.
-    pub path: PathBuf,
-}
-
-/// Where a configuration file is looked for, in the order in which they count.
-///
-/// ```
-/// use strongroom_client::pkcs11::Place;
-///
-/// assert!(Place::User < Place::System, "the user's counts before the system's");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// The reserved string of `C_Initialize` names it.
-    Reserved,
-    /// The environment variable [`VARIABLE`] names it.
-    Variable,
-    /// The user's.
-    User,
-    /// The system's: [`SYSTEM`].
-    System,
 }
 
 /// Why a configuration cannot be had.
@@ -394,171 +317,6 @@ impl Default for Config {
     }
 }
 
-impl TokenConfig {
-    /// The token of an account at this address of the appliance, vouched for by the certificates in the file `roots`.
-    ///
-    /// ```
-    /// use strongroom_client::pkcs11::TokenConfig;
-    ///
-    /// let mut token = TokenConfig::new("web", "https://keys-1.example.com:8443", "/etc/strongroom/ca.pem");
-    /// token.addresses.push("https://keys-2.example.com:8443".to_owned());
-    /// token.certificate = Some("/etc/strongroom/web.pem".into());
-    /// assert!(token.signs_in_by_itself());
-    /// ```
-    #[must_use]
-    pub fn new(
-        label: impl Into<String>,
-        address: impl Into<String>,
-        roots: impl Into<PathBuf>,
-    ) -> Self {
-        Self {
-            label: label.into(),
-            addresses: vec![address.into()],
-            roots: roots.into(),
-            account: None,
-            certificate: None,
-            key: None,
-            secret: None,
-            domain: None,
-        }
-    }
-
-    /// Whether nobody has to give a PIN: the account signs in by its certificate or the file of its secret.
-    ///
-    /// ```
-    /// use strongroom_client::pkcs11::TokenConfig;
-    ///
-    /// let token = TokenConfig::new("web", "https://keys.example.com:8443", "/etc/strongroom/ca.pem");
-    /// assert!(!token.signs_in_by_itself());
-    /// ```
-    #[must_use]
-    pub fn signs_in_by_itself(&self) -> bool {
-        self.certificate.is_some() || self.secret.is_some()
-    }
-
-    /// A client that is set up with the token's addresses, roots, certificate and domain. Reads their files; asks nothing of the appliance.
-    ///
-    /// ```no_run
-    /// # fn run(token: &strongroom_client::pkcs11::TokenConfig) -> Result<(), strongroom_client::ClientError> {
-    /// println!("{:?}", token.client()?.health()?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ClientError::Setup`] when there is no address, one of them or the domain is none, or a file cannot be read or is not what it should be.
-    pub fn client(&self) -> Result<Client, ClientError> {
-        self.client_at(&self.addresses)
-    }
-
-    /// The same with these addresses in place of the token's.
-    ///
-    /// ```no_run
-    /// # fn run(token: &strongroom_client::pkcs11::TokenConfig) -> Result<(), strongroom_client::ClientError> {
-    /// for address in &token.addresses {
-    ///     println!("{address}: {:?}", token.client_at(&[address])?.health());
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Self::client`].
-    pub fn client_at(&self, addresses: &[impl AsRef<str>]) -> Result<Client, ClientError> {
-        let (first, others) = addresses
-            .split_first()
-            .ok_or_else(|| ClientError::Setup("it has no address".to_owned()))?;
-        let roots = Roots::from_pem(&read(&self.roots)?)?;
-        let mut client = match self.identity()? {
-            None => Client::new(first.as_ref(), &roots),
-            Some(identity) => Client::with_identity(first.as_ref(), &roots, &identity),
-        }?;
-        for other in others {
-            client = client.or_at(other.as_ref())?;
-        }
-        match &self.domain {
-            Some(domain) => client.in_domain(domain),
-            None => Ok(client),
-        }
-    }
-
-    /// The client certificate and its key, if the account signs in by one. Reads their files.
-    ///
-    /// ```no_run
-    /// # fn run(token: &strongroom_client::pkcs11::TokenConfig) -> Result<(), strongroom_client::ClientError> {
-    /// if token.identity()?.is_none() {
-    ///     println!("{} signs in by the account's secret", token.label);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ClientError::Setup`] when a file cannot be read or is not what it should be.
-    pub fn identity(&self) -> Result<Option<Identity>, ClientError> {
-        match (&self.certificate, &self.key) {
-            (None, None) => Ok(None),
-            (None, Some(_)) => Err(ClientError::Setup(
-                "it has a private key and no certificate".to_owned(),
-            )),
-            (Some(certificate), key) => {
-                let certificate = read(certificate)?;
-                let key = key.as_deref().map(read).transpose()?;
-                let key = key.as_ref().unwrap_or(&certificate);
-                Identity::from_pem(&certificate, key).map(Some)
-            }
-        }
-    }
-
-    /// The account.
-    ///
-    /// ```
-    /// use strongroom_client::pkcs11::TokenConfig;
-    ///
-    /// let token = TokenConfig::new("web", "https://keys.example.com:8443", "/etc/strongroom/ca.pem");
-    /// assert!(token.account_id().is_err(), "without a certificate, it must be said whose secret the PIN is");
-    /// ```
-    ///
-    /// # Errors
-    /// [`ClientError::Setup`] when it is no identifier, or there is none and no certificate that stands for one.
-    pub fn account_id(&self) -> Result<Option<AccountId>, ClientError> {
-        match &self.account {
-            Some(account) => account.parse().map(Some).map_err(|_| {
-                ClientError::Setup(format!("{account:?} is no identifier of an account"))
-            }),
-            None if self.certificate.is_some() => Ok(None),
-            None => Err(ClientError::Setup("it names no account".to_owned())),
-        }
-    }
-
-    /// The account's secret, if a file is named that holds it.
-    ///
-    /// ```no_run
-    /// # fn run(token: &strongroom_client::pkcs11::TokenConfig) -> Result<(), strongroom_client::ClientError> {
-    /// use strongroom_client::Device;
-    ///
-    /// if let (Some(account), Some(secret)) = (token.account_id()?, token.read_secret()?) {
-    ///     println!("{}", Device::new(token.client()?, account, secret).own_account()?.name);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ClientError::Setup`] when the file cannot be read or holds no secret of an account.
-    pub fn read_secret(&self) -> Result<Option<AccountSecret>, ClientError> {
-        let Some(path) = &self.secret else {
-            return Ok(None);
-        };
-        let text = read(path)?;
-        let secret = std::str::from_utf8(&text).ok();
-        let secret = secret.and_then(|text| AccountSecret::from_text(text.trim()));
-        secret.map(Some).ok_or_else(|| {
-            ClientError::Setup(format!("{} holds no secret of an account", path.display()))
-        })
-    }
-}
-
 impl Level {
     /// Every level, from the fewest lines to the most.
     pub const ALL: [Self; 3] = [Self::Error, Self::Info, Self::Debug];
@@ -601,71 +359,6 @@ impl Hidden {
     }
 }
 
-impl Found {
-    /// The configuration that counts, for a process that gives `C_Initialize` this reserved string. None where there is none.
-    ///
-    /// ```
-    /// use std::path::Path;
-    /// use strongroom_client::pkcs11::{Found, Place};
-    ///
-    /// let found = Found::find(Some("config=/srv/web/pkcs11.toml"))?.ok_or("there is one")?;
-    /// assert_eq!((found.place, found.path.as_path()), (Place::Reserved, Path::new("/srv/web/pkcs11.toml")));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ConfigError::NotAbsolute`] when the reserved string names no file.
-    pub fn find(reserved: Option<&str>) -> Result<Option<Self>, ConfigError> {
-        let named = reserved.map(str::trim).filter(|text| !text.is_empty());
-        if let Some(text) = named {
-            let path = Path::new(text.strip_prefix("config=").unwrap_or(text));
-            if !path.is_absolute() {
-                return Err(ConfigError::NotAbsolute);
-            }
-            return Ok(Some(Self {
-                place: Place::Reserved,
-                path: path.to_owned(),
-            }));
-        }
-        // What the variable names counts even where it is not there: nobody means another file then.
-        let found = Self::places()
-            .into_iter()
-            .find(|found| found.place == Place::Variable || found.path.exists());
-        Ok(found)
-    }
-
-    /// Where a configuration is looked for without a reserved string, in the order in which they count, whether it is there or not.
-    ///
-    /// ```
-    /// use strongroom_client::pkcs11::{Found, Place, SYSTEM};
-    ///
-    /// let last = Found::places().pop().ok_or("there is always the system's")?;
-    /// assert_eq!(last, Found { place: Place::System, path: SYSTEM.into() });
-    /// # Ok::<(), &str>(())
-    /// ```
-    #[must_use]
-    pub fn places() -> Vec<Self> {
-        Self::places_by(|name| std::env::var_os(name))
-    }
-
-    fn places_by(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Self> {
-        let variable = |name| variable(name).filter(|value| !value.is_empty());
-        let named = variable(VARIABLE).map(|path| (Place::Variable, PathBuf::from(path)));
-        let home = variable("HOME").map(|home| Path::new(&home).join(".config"));
-        let users = variable("XDG_CONFIG_HOME").map(PathBuf::from).or(home);
-        let users = users
-            .filter(|path| path.is_absolute())
-            .map(|path| (Place::User, path.join(BELOW_HOME)));
-        let system = (Place::System, PathBuf::from(SYSTEM));
-        named
-            .into_iter()
-            .chain(users)
-            .chain([system])
-            .map(|(place, path)| Self { place, path })
-            .collect()
-    }
-}
-
 const fn current_for() -> u64 {
     LONGEST_CURRENT
 }
@@ -678,12 +371,3 @@ const fn is_current_for(millis: &u64) -> bool {
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
-
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-    std::fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(|error| ClientError::Setup(format!("{} cannot be read: {error}", path.display())))
-}
-
-#[cfg(test)]
-mod tests;
