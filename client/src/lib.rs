@@ -29,6 +29,7 @@
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
 //! | [`file`](mod@file) | files that appear only when they are complete |
 //! | [`objects`] | certificates, data, and what applications say of keys, as PKCS #11 has them |
+//! | [`pkcs11`] | the configuration file of the PKCS #11 module |
 //! | [`error`](mod@error) | [`ClientError`]: why something could not be done |
 //!
 //! ```no_run
@@ -93,6 +94,8 @@ pub mod operations;
 #[cfg(feature = "sessions")]
 pub mod passkeys;
 mod pem;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 #[cfg(feature = "sessions")]
 pub mod policy;
 pub mod protection;

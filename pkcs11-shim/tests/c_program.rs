@@ -211,7 +211,7 @@ fn the_shipped_module_has_no_token_without_an_appliance() {
         assert_eq!(list.C_Finalize.unwrap()(std::ptr::null_mut()), CKR_OK);
     }
     let log = std::fs::read_to_string(log).unwrap();
-    assert!(log.contains("the token \"web\" cannot be reached"), "{log}");
+    assert!(log.contains("the token \"web\" cannot be used"), "{log}");
     assert!(
         log.contains("C_OpenSession: CKR_TOKEN_NOT_PRESENT"),
         "{log}"

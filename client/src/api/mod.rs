@@ -6,9 +6,11 @@
 //! | `token` | what a session is known by |
 //! | `call` | requests |
 //! | `attempts` | several addresses, and requests that are made again |
+//! | `reach` | whether an appliance is reached, for those who look for a fault |
 
 mod attempts;
 mod call;
+mod reach;
 pub mod tls;
 mod token;
 
@@ -27,6 +29,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 pub use attempts::Retries;
+pub use reach::Reached;
 pub use tls::{Identity, Roots};
 
 pub(crate) use call::Call;
@@ -310,15 +313,7 @@ impl Client {
     /// # }
     /// ```
     pub fn health(&self) -> Result<Health, ClientError> {
-        let call = Call::get("/v1/health");
-        self.attempt(|address| {
-            let (status, body) = self.send(address, &call, None)?;
-            match status {
-                StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => serde_json::from_slice(&body)
-                    .map_err(|_| self.unexpected("not a health report")),
-                _ => Err(self.refusal(status, &body)),
-            }
-        })
+        self.reach().map(|reached| reached.health)
     }
 
     /// Sends a request and reads the answer.

@@ -20,7 +20,7 @@ use cryptoki_sys::*;
 use strongroom_client::device::AccountSecret;
 use strongroom_client::objects::Objects;
 use strongroom_client::operations::Operate;
-use strongroom_client::{Client, ClientError, Device, Identity, Roots, Session};
+use strongroom_client::{Client, ClientError, Device, Session};
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::{AccountId, IdempotencyKey, KeyId, ObjectId as WireId};
 use strongroom_wire::key::{Algorithm, NewKey};
@@ -60,54 +60,12 @@ pub fn connect(config: &TokenConfig) -> TokenResult<Arc<dyn Token>> {
         let what = format!("the token {:?} cannot be used: {why}", config.label);
         TokenError::new(Kind::Configuration, what)
     };
-    let read = |path: &std::path::Path| {
-        std::fs::read(path)
-            .map(Zeroizing::new)
-            .map_err(|error| wrong(format!("{}: {error}", path.display())))
-    };
     let set_up = |error: ClientError| wrong(error.to_string());
-    let roots = Roots::from_pem(&read(&config.roots)?).map_err(set_up)?;
-    let identity = match &config.certificate {
-        None => None,
-        Some(path) => {
-            let pem = read(path)?;
-            Some(Identity::from_pem(&pem, &pem).map_err(set_up)?)
-        }
-    };
-    let (first, others) = config
-        .addresses
-        .split_first()
-        .ok_or_else(|| wrong("it has no address".to_owned()))?;
-    let mut client = match &identity {
-        None => Client::new(first, &roots),
-        Some(identity) => Client::with_identity(first, &roots, identity),
-    }
-    .map_err(set_up)?;
-    for other in others {
-        client = client.or_at(other).map_err(set_up)?;
-    }
-    if let Some(domain) = &config.domain {
-        client = client.in_domain(domain).map_err(set_up)?;
-    }
-    let account = match &config.account {
-        Some(account) => Some(
-            account
-                .parse::<AccountId>()
-                .map_err(|error| wrong(error.to_string()))?,
-        ),
-        None if identity.is_some() => None,
-        None => return Err(wrong("it names no account".to_owned())),
-    };
-    let secret = match &config.secret {
-        None => None,
-        Some(path) => {
-            let text = read(path)?;
-            Some(secret_of(&text).ok_or_else(|| {
-                wrong(format!("{} holds no secret of an account", path.display()))
-            })?)
-        }
-    };
-    let by_itself = secret.is_some() || identity.is_some();
+    let client = config.client().map_err(set_up)?;
+    let account = config.account_id().map_err(set_up)?;
+    let secret = config.read_secret().map_err(set_up)?;
+    let by_certificate = config.certificate.is_some();
+    let by_itself = secret.is_some() || by_certificate;
     let signed_in = match (account, secret) {
         (Some(account), Some(secret)) => Some(Arc::new(Who::Device(Box::new(Device::new(
             client.clone(),
@@ -120,7 +78,7 @@ pub fn connect(config: &TokenConfig) -> TokenResult<Arc<dyn Token>> {
         label: config.label.clone(),
         client,
         account,
-        by_certificate: identity.is_some(),
+        by_certificate,
         by_itself,
         signed_in: RwLock::new(signed_in),
         heard: Mutex::new(None),

@@ -118,9 +118,14 @@ impl Home {
         }
     }
 
+    /// The file of the certificates that vouch for the profile's appliance.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.folder.join(CA)
+    }
+
     /// The certificates that vouch for the profile's appliance, in PEM.
     pub(crate) fn ca(&self) -> Result<Vec<u8>, Failure> {
-        let path = self.folder.join(CA);
+        let path = self.ca_file();
         fs::read(&path)
             .map_err(|error| Failure::local(format!("{} cannot be read", path.display()), &error))
     }

@@ -11,6 +11,7 @@
 //! | `recovery` | `recover`, `recovery` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation` | one command group each |
+//! | `pkcs11` | `pkcs11 configure`, `pkcs11 doctor` |
 //! | `policy` | usage policies as options and in words |
 //! | `step_up` | `step-up`, and what may need it |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
@@ -18,7 +19,7 @@
 //! | `prompt`, `output`, `failure` | questions, answers, and what went wrong |
 //! | `moment`, `interrupt` | times on the command line; what a Ctrl-C has to clean up |
 //!
-//! Never in this program: a secret on disk, in an argument or in the environment; a prompt where nobody can answer it;
+//! Never in this program: a secret on disk that was not asked to be kept there, or in an argument or in the environment; a prompt where nobody can answer it;
 //! a file overwritten without `--force`.
 
 #![forbid(unsafe_code)]
@@ -40,6 +41,7 @@ mod moment;
 mod objects;
 mod oidc;
 mod output;
+mod pkcs11;
 mod policy;
 mod prompt;
 mod recovery;
@@ -172,6 +174,9 @@ enum Command {
     /// Rotate the master KEK and account KEKs, signed in at the administration address.
     #[command(subcommand)]
     Rotation(rotation::Command),
+    /// Set up the PKCS #11 module for applications, and look for what is wrong with it.
+    #[command(subcommand)]
+    Pkcs11(pkcs11::Command),
     /// Holds a session's secrets; started by `login`.
     #[command(hide = true)]
     Agent {
@@ -265,6 +270,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Devices(command) => command.run(&context),
         Command::Directory(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),
+        Command::Pkcs11(command) => command.run(&context),
         // Answered above: it has no home.
         Command::Agent { .. } => Ok(()),
     }

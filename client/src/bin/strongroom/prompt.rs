@@ -21,6 +21,14 @@ pub(crate) fn password(file: Option<&Path>) -> Result<Zeroizing<String>, Failure
     }
 }
 
+/// A PIN: the first line of the file, or of standard input for `-`, or else what the person types.
+pub(crate) fn pin(question: &str, file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+    match file {
+        Some(file) => from_file(file),
+        None => ask_hidden(question),
+    }
+}
+
 /// A new password, typed twice where it is typed.
 pub(crate) fn new_password(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
     let password = password(file)?;

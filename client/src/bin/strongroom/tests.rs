@@ -77,6 +77,10 @@ fn what_the_guide_shows_is_taken() {
         "strongroom rotation retire 1",
         "strongroom rotation destroy 1 --yes",
         "strongroom rotation account alice@example.com",
+        "strongroom pkcs11 configure --address https://a,https://b --roots ca.pem --credentials - --hide edwards,post-quantum",
+        "strongroom pkcs11 configure payroll --system --secret payroll.secret --log l --log-level debug --module m.so --replace",
+        "strongroom pkcs11 configure --label payroll -o pkcs11.toml --certificate c.pem --key c.key --syslog --no-p11-kit --json",
+        "strongroom pkcs11 doctor --config pkcs11.toml --token payroll --pin-file - --module m.so --json",
     ] {
         let words = line.split_whitespace();
         let parsed = Cli::try_parse_from(words);
@@ -108,6 +112,14 @@ fn what_makes_no_sense_is_refused() {
         "strongroom sessions end yesterday",
         "strongroom rotation destroy",
         "strongroom rotation retire first",
+        "strongroom pkcs11 configure --secret s --credentials c",
+        "strongroom pkcs11 configure --secret s --certificate c",
+        "strongroom pkcs11 configure --key k",
+        "strongroom pkcs11 configure --system --output f",
+        "strongroom pkcs11 configure --module m --no-p11-kit",
+        "strongroom pkcs11 configure --hide everything",
+        "strongroom pkcs11 configure --label 123456789012345678901234567890123",
+        "strongroom pkcs11 doctor --pin 1234",
     ] {
         assert!(!parses(line), "{line}");
     }
