@@ -10,6 +10,9 @@ use std::thread;
 pub struct WireCutter {
     address: SocketAddr,
     cuts: Arc<AtomicUsize>,
+    /// How many connections were made, and how many of the first of them a firewall has forgotten.
+    connections: Arc<AtomicUsize>,
+    forgotten: Arc<AtomicUsize>,
 }
 
 impl WireCutter {
@@ -19,8 +22,11 @@ impl WireCutter {
         let this = Self {
             address: listener.local_addr().unwrap(),
             cuts: Arc::default(),
+            connections: Arc::default(),
+            forgotten: Arc::default(),
         };
         let cuts = Arc::clone(&this.cuts);
+        let (connections, forgotten) = (Arc::clone(&this.connections), Arc::clone(&this.forgotten));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(target) else {
@@ -29,8 +35,14 @@ impl WireCutter {
                 let (to_server, from_client) =
                     (server.try_clone().unwrap(), client.try_clone().unwrap());
                 let cuts = Arc::clone(&cuts);
-                thread::spawn(move || pass_on(from_client, to_server, None));
-                thread::spawn(move || pass_on(server, client, Some(&cuts)));
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                let there = [(); 2].map(|()| Passage {
+                    number,
+                    forgotten: Arc::clone(&forgotten),
+                });
+                let [out, back] = there;
+                thread::spawn(move || pass_on(from_client, to_server, None, &out));
+                thread::spawn(move || pass_on(server, client, Some(&cuts), &back));
             }
         });
         this
@@ -46,15 +58,34 @@ impl WireCutter {
         self.cuts.store(count, Ordering::SeqCst);
     }
 
+    /// What there is of connections stays open and passes nothing on any more, as where a firewall has forgotten them.
+    pub fn forget(&self) {
+        self.forgotten.store(self.connections(), Ordering::SeqCst);
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// How many answers are still to be lost.
     pub fn left(&self) -> usize {
         self.cuts.load(Ordering::SeqCst)
     }
 }
 
-fn pass_on(mut from: TcpStream, mut to: TcpStream, cuts: Option<&AtomicUsize>) {
+/// One direction of a connection.
+struct Passage {
+    number: usize,
+    forgotten: Arc<AtomicUsize>,
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, cuts: Option<&AtomicUsize>, passage: &Passage) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if passage.number < passage.forgotten.load(Ordering::SeqCst) {
+            continue;
+        }
         let fewer = |left: usize| left.checked_sub(1);
         let lost = cuts.is_some_and(|cuts| {
             cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer)

@@ -15,7 +15,6 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 use cryptoki_sys::*;
-use serde_json::json;
 use strongroom_pkcs11::config::TokenConfig;
 use strongroom_pkcs11::https::connect;
 use strongroom_pkcs11::mechanism::{Hash, Iv, Mechanism, Parameter, software};
@@ -335,7 +334,12 @@ fn openssl_verifies_what_is_signed() {
     let refused = house.operate(&key, Use::Sign, &too_long, &digest);
     assert_eq!(refused, Err(TokenErrorKind::Data));
     let md5_and_sha_1 = Mechanism::plain(CKM_RSA_PKCS).unwrap();
-    let refused = house.operate(&key, Use::Sign, &md5_and_sha_1, &[7; 36]);
+    let signature = house.operate(&key, Use::Sign, &md5_and_sha_1, &[7; 36]);
+    fs::write(folder.path().join("digests"), [7; 36]).unwrap();
+    let words = "pkeyutl -verify -pubin -keyform DER -inkey key.der -sigfile signature -in digests";
+    let words: Vec<&str> = words.split(' ').collect();
+    assert!(verifies(&public, &signature.unwrap(), &words));
+    let refused = house.operate(&key, Use::Sign, &md5_and_sha_1, &[7; 246]);
     assert_eq!(refused, Err(TokenErrorKind::Data));
     let _ = house.appliance.verify_audit();
 }

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "pkcs11/faults.rs"]
+mod faults;
 #[path = "pkcs11/gnutls.rs"]
 mod gnutls;
 #[path = "pkcs11/java.rs"]

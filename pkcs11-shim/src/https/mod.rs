@@ -270,6 +270,7 @@ impl Token for HttpsToken {
                     ClientError::NotSignedIn => {
                         TokenError::new(Kind::PinIncorrect, "the account has another secret")
                     }
+                    ClientError::Refused(problem) => problem.into(),
                     error => refused(error),
                 })?;
                 self.become_signed_in(Some(Who::Device(Box::new(device))));
@@ -783,6 +784,8 @@ fn refused(error: ClientError) -> TokenError {
     let kind = match &error {
         ClientError::Refused(problem) if problem.code == Code::NotAuthentic => Kind::EncryptedData,
         ClientError::Refused(problem) if problem.code == Code::Invalid => Kind::Data,
+        // Whoever has signed in and is refused lost the account meanwhile, and gave no wrong PIN.
+        ClientError::Refused(problem) if problem.code == Code::SignInRefused => Kind::NotSignedIn,
         ClientError::Refused(problem) => return problem.clone().into(),
         ClientError::NotSignedIn => Kind::NotSignedIn,
         ClientError::Unreachable { .. } => Kind::Unreachable,

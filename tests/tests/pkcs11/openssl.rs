@@ -31,7 +31,8 @@ pub(crate) fn configure(machine: &Machine) {
          [openssl_init]\nengines = engines\n\
          [engines]\npkcs11 = pkcs11\n\
          [pkcs11]\nengine_id = pkcs11\ndynamic_path = {engine}\nMODULE_PATH = {module}\nPIN = {pin}\ninit = 0\n\
-         [req]\ndistinguished_name = names\n[names]\n\
+         [req]\ndistinguished_name = names\nx509_extensions = authority_extensions\n[names]\n\
+         [authority_extensions]\nbasicConstraints = critical, CA:true\n\
          [ca]\ndefault_ca = authority\n\
          [authority]\ndatabase = ./index\nnew_certs_dir = .\nserial = ./serial\ndefault_md = sha256\npolicy = policy\ndefault_days = 2\n\
          [policy]\ncommonName = supplied\n"
