@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Measure instead signatures and encryption by the appliance, with 1 client and with 16, beside the bare endpoint.
     #[arg(long, conflicts_with_all = ["sign_in_timing", "throughput"])]
     operations: bool,
+    /// Measure instead the PKCS#11 module over an appliance, side by side with SoftHSM.
+    #[arg(long, conflicts_with_all = ["sign_in_timing", "throughput", "operations", "device"])]
+    pkcs11: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -52,6 +55,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let mut command = Command::new(small_device);
         command.arg("--sensor").arg(sensor).args(arguments(options));
         return Ok(process::exit_code(process::status(&mut command)?));
+    }
+    if options.pkcs11 {
+        workspace.build_module()?;
+        let [bench, ..] = workspace.build(["pkcs11_bench", "strongroomd", "strongroom"])?;
+        let status = process::status(Command::new(bench).args(arguments(options)))?;
+        return Ok(process::exit_code(status));
     }
     let program = if options.sign_in_timing {
         "sign_in_timing"
@@ -90,6 +99,7 @@ mod tests {
             throughput: false,
             device: false,
             operations: true,
+            pkcs11: false,
             json: true,
             arguments: vec!["release".to_owned()],
         };
@@ -103,6 +113,7 @@ mod tests {
             throughput: false,
             device: false,
             operations: false,
+            pkcs11: false,
             json: false,
             arguments: Vec::new(),
         };

@@ -61,6 +61,13 @@ impl Workspace {
         process::succeed(&mut cargo)
     }
 
+    /// Builds the PKCS#11 module, beside the programs.
+    pub(crate) fn build_module(&self) -> Result<()> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--release", "-p", "strongroom-pkcs11", "--lib"]);
+        process::succeed(&mut cargo)
+    }
+
     /// Builds these programs, showing cargo's own progress, and says where they are.
     pub(crate) fn build<const N: usize>(&self, programs: [&str; N]) -> Result<[PathBuf; N]> {
         // The whole workspace is selected, so that features are resolved alike for every chore and no
