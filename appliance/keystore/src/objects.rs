@@ -7,7 +7,7 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::id::{AccountId, KeyId, ObjectId};
 use strongroom_wire::key::{Algorithm, Key, KeyState, Right};
 use strongroom_wire::object::{
-    ChangedObject, KeyObject, LONGEST_ATTRIBUTES, LONGEST_NAME, Object, ObjectDescription,
+    AccountObject, ChangedObject, KeyObject, LONGEST_ATTRIBUTES, LONGEST_NAME, ObjectDescription,
     ObjectPage, ObjectPart, ObjectQuery, RemovedObject, ShownObject,
 };
 
@@ -72,8 +72,7 @@ impl Keystore {
                     page.next = last.map(|last| last.to_text());
                 }
                 for record in found {
-                    let key = KeyId::from_bytes(*record.id.as_bytes());
-                    let shown = damage.leave_out(key, show(view, caller, record))?;
+                    let shown = damage.leave_out(record.key, show(view, caller, record))?;
                     page.objects.extend(shown.flatten());
                 }
                 if more {
@@ -120,8 +119,8 @@ impl Keystore {
                 say_something(scope, owner, key)?;
                 scope.detail.key = Some(key.id);
                 scope.detail.owner = Some(key.owner);
-            } else if matches!(part, ObjectPart::Secret | ObjectPart::Private) {
-                return Err(Error::ObjectNotFound);
+            } else {
+                check_own(part, &description)?;
             }
             let existing = scope.tx.object(owner, id, part)?;
             let existing = existing
@@ -274,6 +273,10 @@ fn plain_keys(
         Some(Ok(label)) => Some(label),
         None => None,
     };
+    let keys = [CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_SECRET_KEY];
+    if query.class.is_some_and(|class| !keys.contains(&class)) {
+        return Ok(());
+    }
     let owner = caller.account.id;
     let mut found = if let Some(id) = &query.id {
         // The identifier of a key of which nothing is said is its CKA_ID.
@@ -332,7 +335,8 @@ fn change(view: &View<'_>, caller: &Caller) -> Result<u64, Error> {
 /// Whether the owner says something of the key with this identifier.
 fn parts_said(view: &View<'_>, owner: AccountId, id: ObjectId) -> Result<bool, Error> {
     for part in [ObjectPart::Secret, ObjectPart::Private, ObjectPart::Public] {
-        if view.snapshot.object(owner, id, part)?.is_some() {
+        let record = view.snapshot.object(owner, id, part)?;
+        if record.is_some_and(|record| record.key.is_some()) {
             return Ok(true);
         }
     }
@@ -340,7 +344,12 @@ fn parts_said(view: &View<'_>, owner: AccountId, id: ObjectId) -> Result<bool, E
 }
 
 /// One object of the caller's.
-fn see(view: &View<'_>, caller: &Caller, id: ObjectId, part: ObjectPart) -> Result<Object, Error> {
+fn see(
+    view: &View<'_>,
+    caller: &Caller,
+    id: ObjectId,
+    part: ObjectPart,
+) -> Result<AccountObject, Error> {
     let owner = caller.account.id;
     if let Some(record) = view.snapshot.object(owner, id, part)? {
         let record = Some(record).filter(|record| !record.gone);
@@ -363,7 +372,11 @@ fn authenticated(view: &View<'_>, mut record: ObjectRecord) -> ObjectRecord {
 }
 
 /// An object as the API shows it, its record checked; none where it is a part of a key that the caller lost.
-fn show(view: &View<'_>, caller: &Caller, record: ObjectRecord) -> Result<Option<Object>, Error> {
+fn show(
+    view: &View<'_>,
+    caller: &Caller,
+    record: ObjectRecord,
+) -> Result<Option<AccountObject>, Error> {
     let record = view.domain.check_object(record)?;
     let Some(id) = record.key else {
         return Ok(Some(to_object(record, None)));
@@ -382,8 +395,8 @@ fn show(view: &View<'_>, caller: &Caller, record: ObjectRecord) -> Result<Option
     Ok(Some(to_object(record, Some(key))))
 }
 
-fn to_object(record: ObjectRecord, key: Option<Key>) -> Object {
-    Object {
+fn to_object(record: ObjectRecord, key: Option<Key>) -> AccountObject {
+    AccountObject {
         id: record.id,
         part: record.part,
         description: record.description,
@@ -424,15 +437,14 @@ fn remove_part(
     let id = ObjectId::from_bytes(*key.id.as_bytes());
     if part != ObjectPart::Public {
         let access = access::require(&scope.view(), caller, key.id, Right::Destroy)?;
+        scope.detail.grant = Some(access.grant.id);
         access.allow(caller, Right::Destroy, scope.now)?;
         caller.require_recent(scope.now)?;
         say_something(scope, owner, &access.key)?;
         let mut key = access.key;
         key.state = KeyState::Destroyed;
         scope.domain.authenticate_key(&mut key);
-        scope.tx.destroy_key(&key)?;
-        scope.tx.delete_object(owner, id, part)?;
-        return Ok(());
+        return Ok(scope.tx.destroy_key(&key)?);
     }
     if key.state == KeyState::Destroyed {
         return Ok(scope.tx.delete_object(owner, id, part)?);
@@ -537,6 +549,19 @@ fn check_part(
         ));
     }
     Ok(())
+}
+
+/// Whether an object that is no part of a key can be like this. Secret and private keys are made as keys.
+fn check_own(part: ObjectPart, description: &ObjectDescription) -> Result<(), Error> {
+    let key = [CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_SECRET_KEY].contains(&description.class);
+    match part {
+        ObjectPart::Secret | ObjectPart::Private => Err(Error::ObjectNotFound),
+        ObjectPart::Public if description.class != CKO_PUBLIC_KEY => {
+            Err(invalid("A public key is of class 2."))
+        }
+        ObjectPart::Object if key => Err(invalid("An object of this class is a key.")),
+        ObjectPart::Public | ObjectPart::Object => Ok(()),
+    }
 }
 
 fn invalid(text: &str) -> Error {

@@ -2,6 +2,7 @@
 
 use rusqlite::{Row, ToSql, params};
 use strongroom_wire::id::{AccountId, KeyId};
+use strongroom_wire::object::ObjectPart;
 
 use super::rows::{
     Rows, all, array, count, millis, number, numbered, one, optional_number, pack, policy, time,
@@ -9,8 +10,9 @@ use super::rows::{
 };
 use crate::store::{
     KeyFilter, KeyRecord, KeyTraits, PublicKeyRecord, ReadKeys, StoreError, WriteKeys,
-    algorithm_from, algorithm_number, key_state_from, key_state_number, origin_from, origin_number,
-    policies, protection_from, protection_number, releasable_from, releasable_number,
+    algorithm_from, algorithm_number, key_state_from, key_state_number, object_part_number,
+    origin_from, origin_number, policies, protection_from, protection_number, releasable_from,
+    releasable_number,
 };
 
 const COLUMNS: &str = "k.id, k.domain, k.owner, k.sender, k.recipients, k.algorithm, k.state, k.label, k.content_type, \
@@ -152,6 +154,13 @@ impl WriteKeys for Rows<'_> {
                 "DELETE FROM grant_copies WHERE grant_id IN (SELECT id FROM grants WHERE key = ?1)",
             )?
             .execute([key.id.as_bytes()])?;
+        // The public half outlives the key, where somebody says something of it and has not removed it.
+        self.connection()
+            .prepare_cached("DELETE FROM objects WHERE key = ?1 AND (part <> ?2 OR gone = 1)")?
+            .execute(params![
+                key.id.as_bytes(),
+                object_part_number(ObjectPart::Public)
+            ])?;
         self.update_key(key)
     }
 }

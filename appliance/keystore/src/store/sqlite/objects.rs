@@ -54,8 +54,7 @@ impl ReadObjects for Rows<'_> {
         after: Option<KeyId>,
         limit: u32,
     ) -> Result<Vec<KeyId>, StoreError> {
-        const SAID: &str =
-            "NOT EXISTS (SELECT 1 FROM objects o WHERE o.owner = ?2 AND o.id = k.id)";
+        const SAID: &str = "NOT EXISTS (SELECT 1 FROM objects o WHERE o.owner = ?2 AND o.id = k.id AND o.key = k.id)";
         // With a label, the few keys that have it are looked at; else the holder's, in order.
         let sql = match label {
             Some(_) => format!(
