@@ -1,11 +1,15 @@
 //! The number of the last change, by which a client knows what it keeps to be as it was; and databases that are full.
 
+use super::{CERTIFICATE, SECRET, find, newest, of, page, plain, put, remove, said, show};
+use crate::house::{House, Person};
 use strongroom_keystore::domains::{DomainCounts, Quotas};
 use strongroom_wire::account::{AccountState, UpdateAccount};
-use strongroom_wire::id::{AccountId, GrantId};
-use strongroom_wire::key::{ChangeState, ShareKey, UsagePolicy};
+use strongroom_wire::audit::Act;
+use strongroom_wire::id::{AccountId, GrantId, KeyId, ObjectId};
+use strongroom_wire::key::{Algorithm, ChangeState, KeyState, ShareKey, UsagePolicy};
+use strongroom_wire::object::{ObjectDescription, ObjectPart, ObjectQuery};
+use strongroom_wire::problem::Code;
 
-use super::*;
 use crate::rotation::{group, id_of, share_with};
 
 struct World {
