@@ -215,6 +215,7 @@ fn body_of(operation: &str) -> Option<&'static str> {
         "operate_many" => {
             r#"{"operations":[{"key":"{key}","operation":{"type":"mac","mechanism":"aes-cmac","data":"AQ"}}]}"#
         }
+        "tighten_key" => r#"{"releasable":"no-more"}"#,
         "put_object" => r#"{"class":4}"#,
         "decide_pairing" => r#"{"approve":true}"#,
         "create_keys" => {

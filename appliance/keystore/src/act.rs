@@ -219,6 +219,7 @@ const fn changes_what_is_seen(act: Act) -> bool {
             | Act::KeyState
             | Act::KeyDestroy
             | Act::KeyPolicy
+            | Act::KeyTighten
             | Act::GrantPolicy
             | Act::AccountUpdate
             | Act::GroupAdd

@@ -68,6 +68,7 @@ fn main() -> ExitCode {
         operations::deciding::TRIALS,
         operations::making::TRIALS,
         operations::performing::TRIALS,
+        operations::restricting::TRIALS,
         pairing::TRIALS,
         policies::TRIALS,
         previews::TRIALS,
