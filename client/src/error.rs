@@ -349,6 +349,7 @@ fn kind_of(code: Code) -> ErrorKind {
         Code::PolicyNotYetValid
         | Code::PolicyExpired
         | Code::PolicyReleasesUsedUp
+        | Code::MechanismRefused
         | Code::PolicyRefused => ErrorKind::RefusedByPolicy,
         Code::NotPermitted | Code::InvitationsUsedUp | Code::QuotaExceeded => {
             ErrorKind::NotPermitted

@@ -1,14 +1,16 @@
-//! Objects: certificates, data, and what an application says of keys, as PKCS #11 has them; and requests that a program names itself, so that it
-//! can make them again.
+//! Objects: certificates, data, and what an application says of keys, as PKCS #11 has them; requests that a program names itself, so that it
+//! can make them again; and what else such a program wants to know of keys and to say of them.
 
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{IdempotencyKey, KeyId, ObjectId};
-use strongroom_wire::key::{CreatedKey, Material, NewKey, ReleaseKey};
+use strongroom_wire::key::{ChangedKey, CreatedKey, Material, NewKey, ReleaseKey, TightenKey};
 use strongroom_wire::object::{
     ChangedObject, ObjectDescription, ObjectPage, ObjectPart, ObjectQuery, PartQuery,
     RemovedObject, ShownObject,
 };
-use strongroom_wire::operation::{Operate as OperateRequest, OperateQuery, Operation, Performed};
+use strongroom_wire::operation::{
+    AllowedMechanisms, Mechanism, Operate as OperateRequest, OperateQuery, Operation, Performed,
+};
 use zeroize::Zeroizing;
 
 use crate::ClientError;
@@ -17,6 +19,16 @@ use crate::keys;
 use crate::operations::Operate;
 
 /// A key's material, and for how long it may be kept.
+///
+/// ```no_run
+/// # fn run(device: &strongroom_client::device::Device, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::objects::Objects as _;
+///
+/// let released = device.release_once(key)?;
+/// println!("{} bytes, for {:?} seconds", released.material.len(), released.keep_for);
+/// # Ok(())
+/// # }
+/// ```
 pub struct ReleasedOnce {
     /// The material.
     pub material: Zeroizing<Vec<u8>>,
@@ -30,6 +42,19 @@ pub struct ReleasedOnce {
 pub trait Objects: Operate {
     /// A page of objects.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    /// use strongroom_wire::object::ObjectQuery;
+    ///
+    /// let query = ObjectQuery { label: Some(b"web".as_slice().into()), ..ObjectQuery::default() };
+    /// for object in session.find_objects(&query)?.objects {
+    ///     println!("{} of class {}", object.id, object.description.class);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::Refused`] with the reason.
     fn find_objects(&self, query: &ObjectQuery) -> Result<ObjectPage, ClientError> {
@@ -38,13 +63,42 @@ pub trait Objects: Operate {
 
     /// One object.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, object: strongroom_wire::id::ObjectId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    /// use strongroom_wire::object::ObjectPart;
+    ///
+    /// let certificate = session.object(object, ObjectPart::Object)?.object;
+    /// println!("made at {}", certificate.created);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::Refused`] when there is no such object.
     fn object(&self, object: ObjectId, part: ObjectPart) -> Result<ShownObject, ClientError> {
         Ok(self.request(&address(object, part))?.0)
     }
 
-    /// Makes an object, or changes what is said of one.
+    /// Makes an object, or changes what is said of one. Its maker chooses the identifier; of a part of a key it is the key's.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, der: &[u8]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    /// use strongroom_wire::id::ObjectId;
+    /// use strongroom_wire::object::{ObjectDescription, ObjectPart};
+    ///
+    /// let certificate = ObjectDescription {
+    ///     class: 1, // CKO_CERTIFICATE
+    ///     kind: Some(0), // CKC_X_509
+    ///     label: b"web".as_slice().into(),
+    ///     id: b"\x01".as_slice().into(),
+    ///     attributes: der.into(),
+    /// };
+    /// session.put_object(ObjectId::generate(), ObjectPart::Object, &certificate)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Refused`] with the reason.
@@ -60,6 +114,16 @@ pub trait Objects: Operate {
 
     /// Removes an object: of a secret key, or the private half of a pair, the key is destroyed.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, object: strongroom_wire::id::ObjectId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    /// use strongroom_wire::object::ObjectPart;
+    ///
+    /// session.remove_object(object, ObjectPart::Object)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::Refused`] with the reason.
     fn remove_object(
@@ -71,6 +135,20 @@ pub trait Objects: Operate {
     }
 
     /// Makes a key, or brings one, however often it is asked for under this name.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    /// use strongroom_wire::id::IdempotencyKey;
+    /// use strongroom_wire::key::{Algorithm, NewKey};
+    ///
+    /// let once = IdempotencyKey::generate();
+    /// let first = session.create_key_once(once, NewKey::new(Algorithm::EcP256), None)?;
+    /// let again = session.create_key_once(once, NewKey::new(Algorithm::EcP256), None)?;
+    /// assert_eq!(first.key.id, again.key.id);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Refused`] with the reason.
@@ -84,6 +162,23 @@ pub trait Objects: Operate {
     }
 
     /// Makes a key by an operation, however often it is asked for under this name.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, kek: strongroom_wire::id::KeyId, wrapped: &[u8]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    /// use strongroom_wire::id::IdempotencyKey;
+    /// use strongroom_wire::key::{Algorithm, NewKey};
+    /// use strongroom_wire::operation::{Mechanism, Operation};
+    ///
+    /// let unwrap = Operation::Unwrap {
+    ///     mechanism: Mechanism::AesKwp,
+    ///     wrapped: wrapped.into(),
+    ///     new: Box::new(NewKey::new(Algorithm::Aes256)),
+    /// };
+    /// session.operate_once(IdempotencyKey::generate(), kek, unwrap)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Refused`] with the reason.
@@ -105,7 +200,59 @@ pub trait Objects: Operate {
         Ok(self.request(&call.repeatable())?.0)
     }
 
+    /// By which mechanisms the appliance may use keys, as the domain's usage policy says now. A key's and a grant's may allow fewer.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    /// use strongroom_wire::operation::Mechanism;
+    ///
+    /// if !session.allowed_mechanisms()?.contains(&Mechanism::RsaPkcs1) {
+    ///     println!("The site does not want PKCS #1 v1.5 encryption.");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reason.
+    fn allowed_mechanisms(&self) -> Result<Vec<Mechanism>, ClientError> {
+        let (allowed, _) = self.request::<AllowedMechanisms>(&Call::get("/v1/mechanisms"))?;
+        Ok(allowed.mechanisms)
+    }
+
+    /// Puts restrictions on a key of the caller's own that nobody lifts.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    /// use strongroom_wire::key::{Releasable, TightenKey};
+    ///
+    /// let request = TightenKey { releasable: Some(Releasable::NoMore), ..TightenKey::default() };
+    /// let key = session.tighten_key(key, &request)?.key;
+    /// assert_eq!(key.releasable, Releasable::NoMore);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reason.
+    fn tighten_key(&self, key: KeyId, request: &TightenKey) -> Result<ChangedKey, ClientError> {
+        let call = Call::patch(format!("/v1/keys/{key}")).with(request)?;
+        Ok(self.request(&call.repeatable())?.0)
+    }
+
     /// The key's material, which this library does not keep.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    ///
+    /// let released = session.release_once(key)?;
+    /// println!("to be forgotten at {:?}", released.not_after);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the appliance does not release it.

@@ -197,6 +197,7 @@ impl Abuser {
                     Code::KeyNotFound,
                     Code::AccountNotFound,
                     Code::IdentityNotFound,
+                    Code::ObjectNotFound,
                     Code::NotPermitted,
                 ];
                 self.refused(&response, &expected, &path);
@@ -236,6 +237,20 @@ fn bodies_and_queries_that_make_no_sense_are_refused_at_every_route() {
                 };
                 path.replace(&format!("{{{name}}}"), value)
             });
+            // What a query must have, so that it is not that which is refused.
+            let needed: Vec<String> = parameters
+                .into_iter()
+                .flatten()
+                .filter(|parameter| parameter["in"] == "query" && parameter["required"] == true)
+                .map(|parameter| {
+                    let value = parameter["schema"]["enum"][0].as_str().unwrap_or("x");
+                    format!("{}={value}", parameter["name"].as_str().unwrap())
+                })
+                .collect();
+            let whole = match needed.as_slice() {
+                [] => path.clone(),
+                needed => format!("{path}?{}", needed.join("&")),
+            };
             for listener in [Listener::Client, Listener::Administration] {
                 let request = Request {
                     listener,
@@ -251,6 +266,7 @@ fn bodies_and_queries_that_make_no_sense_are_refused_at_every_route() {
                 for content_type in types.into_iter().flat_map(|types| types.keys()) {
                     abuser.try_bodies(Request {
                         content_type,
+                        path: &whole,
                         ..request
                     });
                 }

@@ -105,6 +105,7 @@ impl World {
             ("account_name", bob_name),
             ("group", group.account.id.to_string()),
             ("key", key.id.to_string()),
+            ("object", key.id.to_string()),
             ("grant", grant.id.to_string()),
             ("session", alice.id.to_string()),
             ("device", device.account.id.to_string()),
@@ -214,7 +215,8 @@ fn body_of(operation: &str) -> Option<&'static str> {
         "operate_many" => {
             r#"{"operations":[{"key":"{key}","operation":{"type":"mac","mechanism":"aes-cmac","data":"AQ"}}]}"#
         }
-        "put_object" => r#"{"class":0}"#,
+        "tighten_key" => r#"{"releasable":"no-more"}"#,
+        "put_object" => r#"{"class":4}"#,
         "decide_pairing" => r#"{"approve":true}"#,
         "create_keys" => {
             r#"{"keys":[{"algorithm":"aes-256","label":"x","recipients":["{account_name}"]}]}"#
@@ -227,9 +229,9 @@ fn body_of(operation: &str) -> Option<&'static str> {
 const QUERIES: &[(&str, &str)] = &[
     ("remove_certificate", "?kind=uri&value={uri}"),
     ("preview", "?account={account_name}"),
-    ("show_object", "?part=object"),
-    ("put_object", "?part=object"),
-    ("remove_object", "?part=object"),
+    ("show_object", "?part=secret"),
+    ("put_object", "?part=secret"),
+    ("remove_object", "?part=secret"),
 ];
 
 /// Numbers and words, not identifiers: each domain has its own 1, 2, 3.

@@ -219,7 +219,9 @@ const fn changes_what_is_seen(act: Act) -> bool {
             | Act::KeyState
             | Act::KeyDestroy
             | Act::KeyPolicy
+            | Act::KeyTighten
             | Act::GrantPolicy
+            | Act::AccountUpdate
             | Act::GroupAdd
             | Act::GroupRemove
             | Act::IdentityGroupAdd
@@ -451,16 +453,18 @@ impl Core {
 pub(crate) struct Damage(RefCell<Vec<(Option<KeyId>, &'static str)>>);
 
 impl Damage {
-    /// Takes a key's result: notes damage and answers nothing, passes everything else on.
+    /// Takes the result of a key, or of what is none: notes damage and answers nothing, passes everything else on.
     pub(crate) fn leave_out<T>(
         &self,
-        key: KeyId,
+        key: impl Into<Option<KeyId>>,
         result: Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error) if error.is_tampering() => {
-                self.0.borrow_mut().push((Some(key), error.code().as_str()));
+                self.0
+                    .borrow_mut()
+                    .push((key.into(), error.code().as_str()));
                 Ok(None)
             }
             Err(error) => Err(error),

@@ -337,6 +337,7 @@ const fn policy_sentence(code: Code) -> &'static str {
         Code::PolicyReleasesUsedUp => {
             "A usage policy limits the key's releases, and they are used up"
         }
+        Code::MechanismRefused => "A usage policy does not allow this mechanism",
         _ => "A usage policy does not allow this",
     }
 }

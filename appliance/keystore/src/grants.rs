@@ -3,9 +3,7 @@
 use strongroom_wire::account::Done;
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::{GrantId, KeyId};
-use strongroom_wire::key::{
-    Grant, GrantState, Grants, Releasable, Right, ShareKey, Shared, UsagePolicy,
-};
+use strongroom_wire::key::{Grant, GrantState, Grants, Right, ShareKey, Shared, UsagePolicy};
 
 use crate::act::{Presented, View};
 use crate::domains::Counted;
@@ -32,7 +30,7 @@ impl Keystore {
             access.allow(&caller, Right::Share, scope.now)?;
             caller.require_recent(scope.now)?;
             let mut usual = RECIPIENT_RIGHTS.to_vec();
-            let releasable = access.key.traits.releasable == Releasable::ByPolicy;
+            let releasable = access.key.traits.releasable.is_by_policy();
             usual.retain(|right| *right != Right::Release || releasable);
             let rights = request.rights.as_deref().unwrap_or(&usual);
             if rights.is_empty() {

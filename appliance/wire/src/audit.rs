@@ -201,6 +201,8 @@ acts! {
     ObjectPut = 120, "object.put";
     /// An account removed an object that is no key.
     ObjectRemove = 121, "object.remove";
+    /// A key got a restriction that nobody lifts.
+    KeyTighten = 122, "key.tighten";
 }
 
 impl fmt::Display for Act {

@@ -20,6 +20,8 @@ pub const REMEMBERED_FOR: u64 = 3600;
 pub const LONGEST_SECRET: u16 = 1024;
 /// The most RSA keys that one request creates: they take long to find.
 pub const MOST_RSA_KEYS_A_REQUEST: usize = 8;
+/// For how long a sign-in counts as made for the use of a key, where each use wants one, in seconds.
+pub const AUTHENTICATED_FOR: u32 = 10;
 /// The longest label, in bytes of UTF-8.
 pub const LONGEST_LABEL: usize = 1024;
 /// The longest content type, in bytes.
@@ -116,9 +118,13 @@ pub struct NewKey {
     /// For a generic secret: its length in bytes, 1 to [`LONGEST_SECRET`]; 32 where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u16>,
-    /// Whether its material may go to clients. This never changes.
+    /// Whether its material may go to clients: `by-policy` or `never`. This only ever gets stricter, by [`TightenKey`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub releasable: Releasable,
+    /// Whether who uses it has to show each time who they are: the request is signed, or its session's sign-in or step-up is at most
+    /// [`AUTHENTICATED_FOR`] seconds old. What the public key of a pair does is for everyone. Such a key is `never` released.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub authenticate_each: bool,
     /// What keeps it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub protection: Protection,
@@ -144,6 +150,7 @@ impl NewKey {
             state: KeyState::Active,
             length: None,
             releasable: Releasable::ByPolicy,
+            authenticate_each: false,
             protection: Protection::Software,
             material: None,
             objects: Vec::new(),
@@ -243,6 +250,9 @@ pub struct Key {
     /// Whether its material may go to clients.
     #[serde(default)]
     pub releasable: Releasable,
+    /// Whether each use wants to know anew who it is for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub authenticate_each: bool,
     /// Where its material comes from.
     #[serde(default)]
     pub origin: Origin,
@@ -436,6 +446,19 @@ pub struct Shared {
 pub struct ChangeState {
     /// The state it shall have. Destruction is `DELETE /v1/keys/{key}`.
     pub state: KeyState,
+}
+
+/// `PATCH /v1/keys/{key}`: restrictions that its owner puts on a key and nobody lifts. What is absent stays as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TightenKey {
+    /// `no-more`: its material goes to no client from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releasable: Option<Releasable>,
+    /// `true`: each use wants to know anew who it is for, as [`NewKey::authenticate_each`] says. The key is not released, or is
+    /// `no-more` from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticate_each: Option<bool>,
 }
 
 /// A key after an act on it.

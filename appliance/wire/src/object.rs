@@ -63,7 +63,7 @@ pub struct KeyObject {
 
 /// An object of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Object {
+pub struct AccountObject {
     /// Its identifier. Of a part of a key it is the key's.
     pub id: ObjectId,
     /// Which part.
@@ -120,7 +120,7 @@ pub struct PartQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectPage {
     /// The objects, whole.
-    pub objects: Vec<Object>,
+    pub objects: Vec<AccountObject>,
     /// Given to `after` it brings the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -132,7 +132,7 @@ pub struct ObjectPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShownObject {
     /// The object.
-    pub object: Object,
+    pub object: AccountObject,
     /// The state of all that the account sees, as in [`ObjectPage::change`].
     pub change: u64,
 }
@@ -141,7 +141,7 @@ pub struct ShownObject {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChangedObject {
     /// The object.
-    pub object: Object,
+    pub object: AccountObject,
     /// The state of all that the account sees, as in [`ObjectPage::change`].
     pub change: u64,
     /// The index of the audit leaf.

@@ -213,6 +213,19 @@ impl Operation {
         }
     }
 
+    /// Whether it is done with the public key of a pair for this algorithm.
+    #[must_use]
+    pub const fn is_with_public_key(&self, algorithm: Algorithm) -> bool {
+        let public = matches!(
+            self,
+            Self::Verify { .. }
+                | Self::Encrypt { .. }
+                | Self::Encapsulate { .. }
+                | Self::Wrap { .. }
+        );
+        public && algorithm.is_pair()
+    }
+
     /// The right to the key that it needs.
     #[must_use]
     pub const fn right(&self) -> Right {
@@ -249,6 +262,13 @@ pub struct OperateQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>, format = Uuid)]
     pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// `GET /v1/mechanisms`: how the appliance may use keys for anybody, as the domain's usage policy stands now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AllowedMechanisms {
+    /// The mechanisms, sorted.
+    pub mechanisms: Vec<Mechanism>,
 }
 
 /// `POST /v1/keys/operations`: use keys many times.

@@ -16,6 +16,7 @@ use crate::encoding::Timestamp;
 use crate::id::AccountId;
 use crate::invitation::AccountPolicy;
 use crate::key::Right;
+use crate::operation::Mechanism;
 use crate::problem::Code;
 use crate::session::SignInStrength;
 
@@ -29,7 +30,7 @@ pub const LONGEST_KEEP: u32 = 10 * 366 * 24 * 3600;
 /// When, how often, from where, by whom and for what a key may be used. Absent members restrict nothing. Where several policies apply (the
 /// domain's, the key's and the grant's), all of them must allow the act.
 ///
-/// All members bind *uses*: releases, and operations that the appliance does with the key. `networks`, `kinds`, `min_sign_in` and `rights`
+/// All members bind *uses*: releases, and operations that the appliance does with the key; `mechanisms` binds operations only. `networks`, `kinds`, `min_sign_in` and `rights`
 /// bind sharing and destroying, too. None binds administering the key, so that an owner can always change a policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +63,9 @@ pub struct UsagePolicy {
     /// The key is not released: the appliance uses it for the caller.
     #[serde(default, skip_serializing_if = "is_false")]
     pub operations_only: bool,
+    /// The appliance uses the key by these mechanisms only. What a later version of the appliance adds is not among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mechanisms: Option<Vec<Mechanism>>,
     /// A client may keep released material for so many seconds, 1 to [`LONGEST_KEEP`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_for: Option<u32>,
@@ -124,13 +128,16 @@ pub enum PolicyRule {
     Rights,
     /// `operations_only`.
     OperationsOnly,
+    /// `mechanisms`.
+    Mechanisms,
 }
 
 impl PolicyRule {
     /// Every rule, in the order in which they are held against an act.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rights,
         Self::OperationsOnly,
+        Self::Mechanisms,
         Self::Kinds,
         Self::MinSignIn,
         Self::Networks,
@@ -153,6 +160,7 @@ impl PolicyRule {
             Self::Hours => "hours",
             Self::Rights => "rights",
             Self::OperationsOnly => "operations-only",
+            Self::Mechanisms => "mechanisms",
         }
     }
 
@@ -163,6 +171,7 @@ impl PolicyRule {
             Self::NotBefore => Code::PolicyNotYetValid,
             Self::NotAfter => Code::PolicyExpired,
             Self::MaxReleases => Code::PolicyReleasesUsedUp,
+            Self::Mechanisms => Code::MechanismRefused,
             Self::Networks
             | Self::Kinds
             | Self::MinSignIn
@@ -199,6 +208,9 @@ pub struct PreviewQuery {
     /// What it would do; `release` where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub right: Option<Right>,
+    /// By this mechanism, where the appliance would use the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<Mechanism>,
     /// From this network address; for the caller, that of the request where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -239,7 +251,7 @@ pub struct Preview {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
     /// For the key's owner: what refuses it, or the first that it depends on. `policy:key:networks` for a policy's rule; `key:state`,
-    /// `account:state`, `grant:none`, `grant:revoked` or `grant:rights` for what else is in the way.
+    /// `key:authenticate-each`, `account:state`, `grant:none`, `grant:revoked` or `grant:rights` for what else is in the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
     /// For the key's owner: every rule of the three policies that binds this act, and what each says.
@@ -313,7 +325,7 @@ mod tests {
         let text = r#"{"not_after":"2026-11-27T18:00:00Z","max_releases":3,"networks":["10.0.0.0/8","2001:db8::/32"],
             "kinds":["person","device"],"min_sign_in":"two-factor",
             "hours":[{"days":["monday"],"from":"08:00","until":"18:00","zone":"Europe/Zurich"}],
-            "rights":["release"],"operations_only":true,"keep_for":60}"#;
+            "rights":["release"],"operations_only":true,"mechanisms":["aes-gcm","ecdsa-sha-256"],"keep_for":60}"#;
         let policy: UsagePolicy = serde_json::from_str(text).unwrap();
         let again = serde_json::to_string(&policy).unwrap();
         assert_eq!(serde_json::from_str::<UsagePolicy>(&again).unwrap(), policy);

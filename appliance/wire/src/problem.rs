@@ -147,6 +147,8 @@ codes! {
     PolicyReleasesUsedUp = "policy-releases-used-up", 403, "The usage policy's releases are used up";
     /// A usage policy does not allow it, by a rule that the key's owner sees in the audit log.
     PolicyRefused = "policy-refused", 403, "The usage policy does not allow it";
+    /// A usage policy allows the key, or the domain, other mechanisms only.
+    MechanismRefused = "mechanism-refused", 403, "Mechanism refused";
     /// The act needs a more recent sign-in than the session's: sign in again in the session, then repeat it.
     StepUpRequired = "step-up-required", 403, "Sign in again first";
     /// The session was opened from another network address, and the domain binds sessions to their address.

@@ -140,7 +140,7 @@ impl sr_key {
             version: key.version,
             created: key.created.as_millis(),
             algorithm: number_of(key.algorithm),
-            no_release: key.releasable == Releasable::Never,
+            no_release: !key.releasable.is_by_policy(),
         }
     }
 }

@@ -99,6 +99,8 @@ mirror! {
         ByPolicy,
         /// Never, from the day it was made: the appliance uses it for its clients.
         Never,
+        /// No more, from some day on.
+        NoMore,
     }
 }
 

@@ -6,6 +6,7 @@ use strongroom_wire::policy as wire;
 
 use crate::StrongroomError;
 use crate::keys::{Right, moment, rights, timestamp, to_rights};
+use crate::operations::Mechanism;
 
 /// Names an enum's values once, for both directions.
 macro_rules! mirror {
@@ -128,6 +129,9 @@ pub struct UsagePolicy {
     /// The key is not released: the appliance uses it for the caller.
     #[uniffi(default = false)]
     pub operations_only: bool,
+    /// The appliance uses the key by these mechanisms only.
+    #[uniffi(default = None)]
+    pub mechanisms: Option<Vec<Mechanism>>,
     /// Released material may be kept for so many seconds.
     #[uniffi(default = None)]
     pub keep_for: Option<u32>,
@@ -176,6 +180,9 @@ impl TryFrom<UsagePolicy> for wire::UsagePolicy {
             hours: hours.collect::<Result<_, _>>()?,
             rights: policy.rights.map(to_rights),
             operations_only: policy.operations_only,
+            mechanisms: policy
+                .mechanisms
+                .map(|mechanisms| mechanisms.into_iter().map(Into::into).collect()),
             keep_for: policy.keep_for,
         })
     }
@@ -205,6 +212,9 @@ impl From<wire::UsagePolicy> for UsagePolicy {
             hours: policy.hours.into_iter().map(hours).collect(),
             rights: policy.rights.map(rights),
             operations_only: policy.operations_only,
+            mechanisms: policy
+                .mechanisms
+                .map(|mechanisms| mechanisms.into_iter().map(Into::into).collect()),
             keep_for: policy.keep_for,
         }
     }
@@ -235,6 +245,7 @@ mod tests {
             }],
             rights: Some(vec![Right::Release]),
             operations_only: true,
+            mechanisms: Some(vec![Mechanism::AesGcm, Mechanism::Ecdsa]),
             keep_for: Some(60),
         };
         let wire = wire::UsagePolicy::try_from(policy.clone()).unwrap();

@@ -21,6 +21,12 @@ pub(crate) enum Attempt {
     Destroy(Who, &'static str),
     OwnAccount(Who),
     Sessions(Who),
+    /// To see alice's certificate.
+    ShowObject(Who),
+    /// To find it.
+    FindObject(Who),
+    /// To say something else of it.
+    PutObject(Who),
     Accounts(Who),
     /// To see leaves of others.
     Audit(Who),
@@ -67,8 +73,9 @@ const fn case(name: &'static str, edit: &'static str, attempt: Attempt, outcome:
 }
 
 use Attempt::{
-    Accounts, AddMember, Audit, Destroy, Enrol, Grants, List, Members, Nothing, OwnAccount,
-    Release, ReleaseVersion, Repeat, Rotate, Sessions, Share, Show, SignIn,
+    Accounts, AddMember, Audit, Destroy, Enrol, FindObject, Grants, List, Members, Nothing,
+    OwnAccount, PutObject, Release, ReleaseVersion, Repeat, Rotate, Sessions, Share, Show,
+    ShowObject, SignIn,
 };
 use Outcome::{DoesNotServe, LeftOut, NothingMore, SignInRefused};
 
@@ -136,6 +143,9 @@ pub(crate) const CASES: &[Case] = &[
     case("key.length where there is none", "UPDATE keys SET length = 32 WHERE id = {key.shared}", Release(Bob, "shared"), FOUND),
     case("key.releasable is another", "UPDATE keys SET releasable = 2 WHERE id = {key.shared}", Show(Bob, "shared"), FOUND),
     case("key.releasable has no meaning", "UPDATE keys SET releasable = 9 WHERE id = {key.shared}", Release(Bob, "shared"), FOUND),
+    case("key.authenticate_each where it is not so", "UPDATE keys SET authenticate_each = 1 WHERE id = {key.shared}", Show(Bob, "shared"), FOUND),
+    case("key.authenticate_each has no meaning", "UPDATE keys SET authenticate_each = 2 WHERE id = {key.shared}", Show(Bob, "shared"), FOUND),
+    case("key.restrictions with other mechanisms", "UPDATE keys SET restrictions = CAST(x'88' || substr(restrictions, 2) || x'816465636468' AS BLOB) WHERE id = {key.elsewhere}", Show(Alice, "elsewhere"), FOUND),
     case("key.origin is another", "UPDATE keys SET origin = 2 WHERE id = {key.shared}", Release(Bob, "shared"), FOUND),
     case("key.protection is another", "UPDATE keys SET protection = 2 WHERE id = {key.shared}", Release(Bob, "shared"), FOUND),
     case("key.algorithm is of key pairs, without a public key", "UPDATE keys SET algorithm = 20 WHERE id = {key.shared}", Show(Bob, "shared"), FOUND),
@@ -159,6 +169,24 @@ pub(crate) const CASES: &[Case] = &[
     case("key shared after an edit", "UPDATE keys SET label = 'other label' WHERE id = {key.other}", Share(Alice, "other", "mallory@example.com"), FOUND),
     case("key rotated after an edit", "UPDATE keys SET label = 'other label' WHERE id = {key.shared}", Rotate(Alice, "shared"), FOUND),
     case("key destroyed after an edit", "UPDATE keys SET owner = {bob} WHERE id = {key.shared}", Destroy(Alice, "shared"), FOUND),
+
+    // Objects: whose they are, what is said of them, and that one was removed.
+    case("object.owner is mallory", "UPDATE objects SET owner = {mallory} WHERE id = {object}", ShowObject(Mallory), FOUND),
+    case("object.owner is mallory, in a list", "UPDATE objects SET owner = {mallory} WHERE id = {object}", FindObject(Mallory), LeftOut),
+    case("object.id is another", "UPDATE objects SET id = {object} WHERE id = {object.hidden}", FindObject(Bob), LeftOut),
+    case("object.part is another", "UPDATE objects SET part = 3 WHERE id = {object}", FindObject(Alice), LeftOut),
+    case("object.domain is another", "UPDATE objects SET domain = 2 WHERE id = {object}", ShowObject(Alice), FOUND),
+    case("object.key is alice's", "UPDATE objects SET key = {key.shared} WHERE id = {object}", ShowObject(Alice), FOUND),
+    case("object.class is another", "UPDATE objects SET class = 0 WHERE id = {object}", ShowObject(Alice), FOUND),
+    case("object.kind is another", "UPDATE objects SET kind = 1 WHERE id = {object}", ShowObject(Alice), FOUND),
+    case("object.label is another", "UPDATE objects SET label = x'726f6f74' WHERE id = {object}", FindObject(Alice), LeftOut),
+    case("object.cka_id is another", "UPDATE objects SET cka_id = x'02' WHERE id = {object}", ShowObject(Alice), FOUND),
+    case("object.attributes are another certificate", "UPDATE objects SET attributes = x'00' WHERE id = {object}", ShowObject(Alice), FOUND),
+    case("object.attributes, written over", "UPDATE objects SET attributes = x'00' WHERE id = {object}", PutObject(Alice), FOUND),
+    case("object.gone no more", "UPDATE objects SET gone = 0 WHERE id = {object.hidden} AND part = 3", FindObject(Bob), LeftOut),
+    case("object.created earlier", "UPDATE objects SET created = created - 1 WHERE id = {object}", ShowObject(Alice), FOUND),
+    case("object.updated earlier", "UPDATE objects SET updated = updated - 1 WHERE id = {object}", ShowObject(Alice), FOUND),
+    case("object.mac of another", "UPDATE objects SET mac = (SELECT mac FROM keys LIMIT 1) WHERE id = {object}", ShowObject(Alice), FOUND),
 
     // Remembered requests: what they created and for whom.
     case("request.keys are another's", "UPDATE requests SET keys = CAST({key.other} || x'0000000000000000' AS BLOB)", Repeat(Alice), FOUND),

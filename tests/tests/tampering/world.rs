@@ -14,9 +14,12 @@ use strongroom_wire::account::{
 };
 use strongroom_wire::audit::Record;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::{AccountId, GrantId, KeyId};
+use strongroom_wire::id::{AccountId, GrantId, KeyId, ObjectId};
 use strongroom_wire::key::{
-    CreateKeys, CreatedKeys, KeyPage, KeyState, NewKey, ShareKey, Shared, UsagePolicy,
+    Algorithm, CreateKeys, CreatedKeys, KeyPage, KeyState, NewKey, ShareKey, Shared, UsagePolicy,
+};
+use strongroom_wire::object::{
+    ChangedObject, ObjectDescription, ObjectPage, ObjectPart, RemovedObject, ShownObject,
 };
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 use strongroom_wire::problem::{Code, Problem};
@@ -51,6 +54,8 @@ pub(crate) struct World {
     mallory: Session,
     suspended: Session,
     group: AccountId,
+    /// A certificate of alice's.
+    object: ObjectId,
     keys: BTreeMap<&'static str, KeyId>,
     codes: BTreeMap<&'static str, String>,
     /// What stands for `{name}` in an edit.
@@ -96,12 +101,14 @@ impl World {
             mallory: mallory.at(&appliance.api()),
             suspended,
             group: team,
+            object: ObjectId::generate(),
             keys: BTreeMap::new(),
             codes,
             names: BTreeMap::new(),
             appliance,
         };
         world.make_keys();
+        world.make_objects();
         // What a database that was edited would rather be without.
         let policy = DomainPolicy {
             usage: UsagePolicy {
@@ -233,6 +240,22 @@ impl World {
         thread::sleep(Duration::from_millis(450));
     }
 
+    /// A certificate of alice's, and a key pair of hers whose public half bob does not want to see.
+    fn make_objects(&mut self) {
+        let _: ChangedObject = put(&mut self.alice, self.object).unwrap();
+        let request = CreateKeys {
+            keys: vec![NewKey {
+                algorithm: Algorithm::EcP256,
+                ..new_key("hidden", &["bob@example.com"])
+            }],
+            release: false,
+        };
+        let pair = self.alice.create(&request).unwrap().keys.remove(0).key.id;
+        let path = format!("/v1/objects/{pair}?part=public");
+        let _: RemovedObject = self.bob.delete(&path).unwrap();
+        self.keys.insert("hidden", pair);
+    }
+
     /// Names for edits: `{key.NAME}`, `{grant.NAME}` (bob's, or the group's), `{own.NAME}` (alice's), `{alice}` and so on.
     fn learn_names(&mut self, gang: AccountId) {
         let names = &mut self.names;
@@ -255,6 +278,8 @@ impl World {
         }
         let token_hash = Sha256::digest(&self.mallory.token.0);
         learn("token.mallory".to_owned(), &token_hash);
+        learn("object".to_owned(), self.object.as_bytes());
+        learn("object.hidden".to_owned(), self.keys["hidden"].as_bytes());
         learn("team".to_owned(), self.group.as_bytes());
         learn("gang".to_owned(), gang.as_bytes());
         learn("new".to_owned(), GrantId::generate().as_bytes());
@@ -327,6 +352,15 @@ impl World {
             Attempt::OwnAccount(who) => at(who)
                 .get::<strongroom_wire::account::Account>("/v1/accounts/me")
                 .map(drop),
+            Attempt::ShowObject(who) => at(who)
+                .get::<ShownObject>(&format!("/v1/objects/{}?part=object", self.object))
+                .map(drop),
+            Attempt::FindObject(Who::Bob) => {
+                let hidden = ObjectId::from_bytes(*key("hidden").as_bytes());
+                find(&mut at(Who::Bob), hidden, ObjectPart::Public)
+            }
+            Attempt::FindObject(who) => find(&mut at(who), self.object, ObjectPart::Object),
+            Attempt::PutObject(who) => put(&mut at(who), self.object).map(drop),
             Attempt::Sessions(who) => at(who).get::<Sessions>("/v1/sessions").map(drop),
             Attempt::Accounts(who) => at(who).get::<AccountPage>("/v1/accounts").map(drop),
             Attempt::Audit(who) => audit(&mut at(who), self.auditor.leaf),
@@ -371,6 +405,33 @@ fn list(session: &mut Session, key: KeyId) -> Result<(), Failed> {
         return Ok(());
     }
     let problem = Problem::new(Code::KeyNotFound, "It was left out.");
+    Err(Failed::Refused(Box::new(problem)))
+}
+
+/// Says of the object that it is a certificate.
+fn put(session: &mut Session, object: ObjectId) -> Result<ChangedObject, Failed> {
+    let certificate = ObjectDescription {
+        class: 1,
+        kind: Some(0),
+        label: b"root".as_slice().into(),
+        id: b"\x01".as_slice().into(),
+        attributes: b"a certificate".as_slice().into(),
+    };
+    let path = format!("/v1/objects/{object}?part=object");
+    session.ask("PUT", &path, &certificate)
+}
+
+/// Whether the object is found among all; that it is left out counts as a refusal.
+fn find(session: &mut Session, object: ObjectId, part: ObjectPart) -> Result<(), Failed> {
+    let page: ObjectPage = session.get("/v1/objects?limit=1000")?;
+    if page
+        .objects
+        .iter()
+        .any(|other| (other.id, other.part) == (object, part))
+    {
+        return Ok(());
+    }
+    let problem = Problem::new(Code::ObjectNotFound, "It was left out.");
     Err(Failed::Refused(Box::new(problem)))
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use strongroom_session::TransportKey;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::SessionId;
+use strongroom_wire::key::AUTHENTICATED_FOR;
 use strongroom_wire::policy::DomainPolicy;
 use strongroom_wire::session::SignInStrength;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -105,6 +106,11 @@ impl Caller {
     /// Whether the caller's roles allow this.
     pub(crate) fn may(&self, may: May) -> bool {
         roles::allow(&self.account.roles, may)
+    }
+
+    /// Whether this very request is signed, or its session's holder has just signed in in it.
+    pub(crate) fn is_just_confirmed(&self, now: Timestamp) -> bool {
+        now < self.confirmed.plus_seconds(AUTHENTICATED_FOR.into())
     }
 
     /// Refuses who has not signed in in the session as recently as the domain's policy wants it for sharing, destroying and policies.

@@ -7,7 +7,8 @@ use strongroom_hsm::Aes256Key;
 use strongroom_wire::account::AccountState;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId};
-use strongroom_wire::key::{GrantState, KeyState, Releasable, Right, UsagePolicy};
+use strongroom_wire::key::{AUTHENTICATED_FOR, GrantState, KeyState, Right, UsagePolicy};
+use strongroom_wire::operation::Operation;
 use strongroom_wire::policy::{PolicyLevel, PolicyRule, RuleName};
 use zeroize::Zeroizing;
 
@@ -51,27 +52,50 @@ impl Access {
 
     /// Refuses what the usage policies of the domain, the key and the grant do not allow the caller now.
     pub(crate) fn allow(&self, caller: &Caller, right: Right, now: Timestamp) -> Result<(), Error> {
-        let attempt = self.attempt(caller, right, now);
-        decide(&self.policies(&caller.policy.usage), &attempt).map_err(|rule| {
-            Error::PolicyRefused {
-                rule,
-                tell: caller.account.id == self.key.owner,
-            }
+        self.allow_attempt(caller, &self.attempt(caller, right, now))
+    }
+
+    /// Refuses an operation that the usage policies do not allow the caller now, or that wants to know anew who it is for. What a pair's public
+    /// key does is for whoever may do it, however long ago they signed in.
+    pub(crate) fn allow_operation(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let attempt = Attempt {
+            mechanism: Some(operation.mechanism()),
+            ..self.attempt(caller, operation.right(), now)
+        };
+        self.allow_attempt(caller, &attempt)?;
+        if self.key.traits.authenticate_each
+            && !operation.is_with_public_key(self.key.algorithm)
+            && !caller.is_just_confirmed(now)
+        {
+            return Err(Error::StepUpRequired(AUTHENTICATED_FOR));
+        }
+        Ok(())
+    }
+
+    fn allow_attempt(&self, caller: &Caller, attempt: &Attempt) -> Result<(), Error> {
+        decide(&self.policies(&caller.policy.usage), attempt).map_err(|rule| Error::PolicyRefused {
+            rule,
+            tell: caller.account.id == self.key.owner,
         })
     }
 
-    /// Refuses to let go of a key that was made never to be released.
-    pub(crate) fn require_releasable(&self) -> Result<(), Error> {
-        match self.key.traits.releasable {
-            Releasable::ByPolicy => Ok(()),
-            Releasable::Never => Err(Error::PolicyRefused {
-                rule: RuleName {
-                    level: PolicyLevel::Key,
-                    rule: PolicyRule::OperationsOnly,
-                },
-                tell: true,
-            }),
+    /// Refuses to let go of a key that is never released, or no more.
+    pub(crate) const fn require_releasable(&self) -> Result<(), Error> {
+        if self.key.traits.releasable.is_by_policy() {
+            return Ok(());
         }
+        Err(Error::PolicyRefused {
+            rule: RuleName {
+                level: PolicyLevel::Key,
+                rule: PolicyRule::OperationsOnly,
+            },
+            tell: true,
+        })
     }
 
     /// Refuses everyone but the key's owner.
@@ -95,6 +119,7 @@ impl Access {
     pub(crate) fn attempt(&self, caller: &Caller, right: Right, now: Timestamp) -> Attempt {
         Attempt {
             right,
+            mechanism: None,
             kind: caller.account.kind,
             strength: Some(caller.strength),
             source: Some(caller.source),

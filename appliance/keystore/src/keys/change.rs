@@ -3,7 +3,7 @@
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
-    ChangeState, ChangedKey, GrantState, KeyState, Releasable, Right, UsagePolicy,
+    ChangeState, ChangedKey, GrantState, KeyState, Releasable, Right, TightenKey, UsagePolicy,
 };
 
 use super::access::{self, Access};
@@ -13,7 +13,7 @@ use crate::act::{Caller, Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::policy;
-use crate::store::{AccountRecord, GrantRecord};
+use crate::store::{AccountRecord, GrantRecord, KeyTraits};
 
 impl Keystore {
     /// Gives a key a new version, sealed for everyone who has a grant. What older versions protected still opens.
@@ -100,14 +100,45 @@ impl Keystore {
                 access.require_owner(caller)?;
                 caller.require_recent(scope.now)?;
                 let key = &mut access.key;
-                if key.traits.releasable == Releasable::Never && !policy.operations_only {
+                if !key.traits.releasable.is_by_policy() && !policy.operations_only {
                     return Err(Error::Conflict(
-                        "This key is never released: its usage policy stays operations_only."
+                        "This key is not released: its usage policy stays operations_only."
                             .to_owned(),
                     ));
                 }
                 key.policy = policy.clone();
                 scope.detail.note = Some(policy::describe(&policy));
+                scope.domain.authenticate_key(key);
+                Ok(scope.tx.update_key(key)?)
+            },
+        )
+    }
+
+    /// Puts restrictions on a key that nobody lifts; by its owner. What the request says of it already stays as it is.
+    pub fn tighten(
+        &self,
+        caller: &Presented,
+        key: KeyId,
+        request: TightenKey,
+    ) -> Answer<ChangedKey> {
+        if request == TightenKey::default() {
+            let nothing = "Say what is to be stricter: releasable, or authenticate_each.";
+            return Err(Error::Invalid(nothing.to_owned()).into());
+        }
+        self.change(
+            caller,
+            key,
+            Act::KeyTighten,
+            Right::Administer,
+            move |scope, caller, access| {
+                access.require_owner(caller)?;
+                caller.require_recent(scope.now)?;
+                let key = &mut access.key;
+                tighten(&mut key.traits, request)?;
+                if !key.traits.releasable.is_by_policy() {
+                    key.policy.operations_only = true;
+                }
+                scope.detail.note = Some(policy::describe(&request));
                 scope.domain.authenticate_key(key);
                 Ok(scope.tx.update_key(key)?)
             },
@@ -155,6 +186,40 @@ impl Keystore {
             let key = find::see(&scope.view(), caller.account.id, key)?;
             Ok(ChangedKey { key, leaf })
         })
+    }
+}
+
+/// Makes the traits as strict as is asked for; refuses to make them less strict.
+fn tighten(traits: &mut KeyTraits, request: TightenKey) -> Result<(), Error> {
+    let stays = |text: &str| Err(Error::Conflict(text.to_owned()));
+    match (traits.releasable, request.releasable) {
+        // What was never released is no more released than what is no more.
+        (_, None)
+        | (Releasable::Never, Some(Releasable::Never | Releasable::NoMore))
+        | (Releasable::ByPolicy, Some(Releasable::ByPolicy)) => {}
+        (Releasable::ByPolicy | Releasable::NoMore, Some(Releasable::NoMore)) => {
+            traits.releasable = Releasable::NoMore;
+        }
+        (Releasable::Never | Releasable::NoMore, Some(Releasable::ByPolicy)) => {
+            return stays("This key is not released, and that stays.");
+        }
+        (Releasable::ByPolicy | Releasable::NoMore, Some(Releasable::Never)) => {
+            return stays(
+                "This key was made to be released by policy: that it is no-more can be said of it.",
+            );
+        }
+    }
+    match request.authenticate_each {
+        Some(true) if traits.releasable.is_by_policy() => {
+            stays("A key whose every use is authenticated is not released: say that it is no-more.")
+        }
+        Some(false) if traits.authenticate_each => {
+            stays("Each use of this key is authenticated, and that stays.")
+        }
+        each => {
+            traits.authenticate_each |= each == Some(true);
+            Ok(())
+        }
     }
 }
 

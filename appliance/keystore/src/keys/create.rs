@@ -116,6 +116,7 @@ pub(crate) fn allow(caller: &Caller, right: Right, now: Timestamp) -> Result<(),
     };
     let attempt = Attempt {
         right,
+        mechanism: None,
         kind: caller.account.kind,
         strength: Some(caller.strength),
         source: Some(caller.source),
@@ -154,6 +155,7 @@ fn create(
             releasable: new.releasable,
             origin: fresh.origin,
             protection: new.protection,
+            authenticate_each: new.authenticate_each,
         },
         mac: [0; 32],
     };
@@ -173,7 +175,7 @@ fn create(
         &[(1, material.as_slice())],
     )?;
     let mut rights = RECIPIENT_RIGHTS.to_vec();
-    rights.retain(|right| *right != Right::Release || new.releasable == Releasable::ByPolicy);
+    rights.retain(|right| *right != Right::Release || new.releasable.is_by_policy());
     for recipient in recipients
         .iter()
         .filter(|recipient| recipient.id != owner.id)
@@ -364,8 +366,18 @@ fn check(request: &mut CreateKeys) -> Result<(), Error> {
         if new.protection == Protection::Hsm {
             return invalid("This appliance keeps keys in software only.".to_owned());
         }
-        if new.releasable == Releasable::Never {
-            new.policy.operations_only = true;
+        match new.releasable {
+            Releasable::ByPolicy if new.authenticate_each => {
+                return invalid(
+                    "A key whose every use is authenticated is never released: say so of it."
+                        .to_owned(),
+                );
+            }
+            Releasable::ByPolicy => {}
+            Releasable::Never => new.policy.operations_only = true,
+            Releasable::NoMore => {
+                return invalid("A new key is released by policy, or never.".to_owned());
+            }
         }
         if new.label.len() > LONGEST_LABEL || new.label.chars().any(char::is_control) {
             return invalid(format!(

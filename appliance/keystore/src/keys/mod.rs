@@ -92,6 +92,7 @@ pub(crate) fn to_wire(view: &View<'_>, key: &KeyRecord, rights: &[Right]) -> Res
         rights: rights.to_vec(),
         length: key.traits.length,
         releasable: key.traits.releasable,
+        authenticate_each: key.traits.authenticate_each,
         origin: key.traits.origin,
         protection: key.traits.protection,
         public_key,

@@ -41,6 +41,7 @@ impl Keystore {
             let right = query.right.unwrap_or(Right::Release);
             let at = query.at.unwrap_or(view.now);
             let attempt = |access: &Access| Attempt {
+                mechanism: query.mechanism,
                 kind: account.kind,
                 strength: query.sign_in.or(for_oneself.then_some(caller.strength)),
                 source: source.or(for_oneself.then_some(caller.source)),
@@ -52,18 +53,25 @@ impl Keystore {
                     let attempt = attempt(&access);
                     let rules: Vec<_> = verdicts(&policies, &attempt).collect();
                     let first = |verdict| rules.iter().find(|(_, other)| *other == verdict);
-                    let (verdict, decisive) =
+                    let (mut verdict, decisive) =
                         match (first(Verdict::Refused), first(Verdict::Depends)) {
                             (Some((rule, _)), _) => (Verdict::Refused, Some(*rule)),
                             (None, Some((rule, _))) => (Verdict::Depends, Some(*rule)),
                             (None, None) => (Verdict::Allowed, None),
                         };
+                    let mut decided_by = decisive.map(|name| name.to_string());
+                    let just = for_oneself && caller.is_just_confirmed(view.now);
+                    if verdict == Verdict::Allowed && is_authenticated(&access.key, right) && !just
+                    {
+                        verdict = Verdict::Depends;
+                        decided_by = Some("key:authenticate-each".to_owned());
+                    }
                     Found {
                         verdict,
                         code: decisive
                             .filter(|_| verdict == Verdict::Refused)
                             .map(|name| name.rule.code()),
-                        decided_by: decisive.map(|name| name.to_string()),
+                        decided_by,
                         rules: rules
                             .iter()
                             .map(|(name, verdict)| RuleVerdict {
@@ -99,6 +107,16 @@ struct Found {
     code: Option<Code>,
     decided_by: Option<String>,
     rules: Vec<RuleVerdict>,
+}
+
+/// Whether who exercises this right has to show anew who they are.
+fn is_authenticated(key: &KeyRecord, right: Right) -> bool {
+    let with_private_key = match right {
+        Right::Decrypt | Right::Sign | Right::Unwrap | Right::Derive => true,
+        Right::Encrypt | Right::Verify | Right::Wrap => !key.algorithm.is_pair(),
+        Right::Release | Right::Share | Right::Destroy | Right::Administer => false,
+    };
+    key.traits.authenticate_each && with_private_key
 }
 
 /// Whom the preview is about: the caller, or for the key's owner anybody.

@@ -257,14 +257,7 @@ fn open(view: &View<'_>, caller: &Caller, wanted: &[Wanted]) -> Result<Vec<Optio
 fn inputs(view: &View<'_>, caller: &Caller, wanted: &Wanted) -> Result<Inputs, Error> {
     let (access, version) = decide(view, caller, wanted)?;
     let algorithm = access.key.algorithm;
-    let public_key_does = match &wanted.operation {
-        Operation::Verify { .. } | Operation::Encrypt { .. } | Operation::Encapsulate { .. } => {
-            algorithm.is_pair()
-        }
-        Operation::Wrap { .. } => algorithm.is_pair(),
-        _ => false,
-    };
-    let key = if public_key_does {
+    let key = if wanted.operation.is_with_public_key(algorithm) {
         keys::public_key(view, &access.key, version)?.into()
     } else {
         access.open(view, version)?
@@ -290,7 +283,7 @@ fn decide(view: &View<'_>, caller: &Caller, wanted: &Wanted) -> Result<(Access, 
     } else {
         access.check_state(caller.account.id == access.key.owner)?;
     }
-    access.allow(caller, right, view.now)?;
+    access.allow_operation(caller, &wanted.operation, view.now)?;
     if matches!(wanted.operation, Operation::Unwrap { new: None, .. }) {
         // As a key of the appliance it would be under the domain's policy.
         keys::allow(caller, Right::Release, view.now)?;

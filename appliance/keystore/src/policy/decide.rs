@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use strongroom_wire::account::AccountKind;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::key::{Right, UsagePolicy};
+use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::{PolicyLevel, PolicyRule, RuleName, Verdict};
 use strongroom_wire::session::SignInStrength;
 
@@ -24,6 +25,8 @@ pub(crate) struct Policies<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt {
     pub(crate) right: Right,
+    /// How the appliance would use the key, where it would.
+    pub(crate) mechanism: Option<Mechanism>,
     pub(crate) kind: AccountKind,
     /// How strong the session's sign-in was.
     pub(crate) strength: Option<SignInStrength>,
@@ -74,7 +77,7 @@ const fn binds(rule: PolicyRule, right: Right) -> bool {
             rule,
             PolicyRule::Rights | PolicyRule::Kinds | PolicyRule::MinSignIn | PolicyRule::Networks
         ),
-        Right::Release => true,
+        Right::Release => !matches!(rule, PolicyRule::Mechanisms),
         Right::Encrypt
         | Right::Decrypt
         | Right::Sign
@@ -101,6 +104,13 @@ fn verdict(
         PolicyRule::OperationsOnly => {
             policy.operations_only.then_some(())?;
             false
+        }
+        PolicyRule::Mechanisms => {
+            let mechanisms = policy.mechanisms.as_ref()?;
+            let Some(mechanism) = attempt.mechanism else {
+                return Some(Verdict::Depends);
+            };
+            mechanisms.contains(&mechanism)
         }
         PolicyRule::Hours => {
             (!policy.hours.is_empty()).then_some(())?;
@@ -152,7 +162,7 @@ mod tests {
             };
             let none: [UsagePolicy; 3] = std::array::from_fn(|_| UsagePolicy::default());
             prop_assert!(decides(&none));
-            for member in 0..9 {
+            for member in 0..10 {
                 // One more member of the policy at a time, and all of them.
                 let mut stricter = policies.clone();
                 stricter[level] = crate::policy::strictest(&stricter[level], &only(&more, member));
@@ -175,13 +185,14 @@ mod tests {
 
         #[test]
         fn what_is_not_known_is_not_allowed_where_it_matters(
-            policy in any_policy(), attempt in any_attempt(), strength: bool, source: bool,
+            policy in any_policy(), attempt in any_attempt(), strength: bool, source: bool, mechanism: bool,
         ) {
             let none = UsagePolicy::default();
             let policies = Policies { domain: &none, key: &policy, grant: &none };
             let vague = Attempt {
                 strength: attempt.strength.filter(|_| strength),
                 source: attempt.source.filter(|_| source),
+                mechanism: attempt.mechanism.filter(|_| mechanism),
                 ..attempt
             };
             if decide(&policies, &vague).is_ok() {
@@ -213,6 +224,7 @@ mod tests {
             5 => only.min_sign_in = policy.min_sign_in,
             6 => only.hours = policy.hours,
             7 => only.rights = policy.rights,
+            8 => only.mechanisms = policy.mechanisms,
             _ => only = policy,
         }
         only
@@ -221,6 +233,7 @@ mod tests {
     fn attempt() -> Attempt {
         Attempt {
             right: Right::Release,
+            mechanism: Some(Mechanism::AesGcm),
             kind: AccountKind::Person,
             strength: Some(SignInStrength::Password),
             source: Some("10.1.2.3".parse().unwrap()),
@@ -264,7 +277,8 @@ mod tests {
         let release = [Right::Release];
         let all = [Right::Release, Right::Verify, Right::Share, Right::Destroy];
         // What the policy is, what it refuses and by which rule.
-        let cases: [(UsagePolicy, &[Right], Rule); 10] = [
+        let operations = [Right::Encrypt, Right::Sign, Right::Unwrap, Right::Derive];
+        let cases: [(UsagePolicy, &[Right], Rule); 11] = [
             (
                 of(|p| p.not_before = Some(at("2026-11-27T12:00:00.001Z"))),
                 &uses,
@@ -307,6 +321,11 @@ mod tests {
                 &release,
                 Rule::OperationsOnly,
             ),
+            (
+                of(|p| p.mechanisms = Some(vec![Mechanism::AesCtr])),
+                &operations,
+                Rule::Mechanisms,
+            ),
         ];
         let none = UsagePolicy::default();
         for (policy, refused, rule) in &cases {
@@ -344,6 +363,7 @@ mod tests {
             fridays(&[("13:00", "13:01")]),
             of(|p| p.rights = Some(vec![Right::Release])),
             of(|p| p.keep_for = Some(1)),
+            of(|p| p.mechanisms = Some(vec![Mechanism::AesCtr])),
         ] {
             let policies = Policies {
                 domain: &policy,

@@ -2,6 +2,7 @@
 
 use strongroom_wire::audit::Act;
 use strongroom_wire::invitation::{AccountPolicy, LONGEST_PATTERN, MOST_PATTERNS};
+use strongroom_wire::operation::{AllowedMechanisms, Mechanism};
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 
 use super::{checked, describe};
@@ -18,6 +19,16 @@ impl Keystore {
                 .require(May::SetDomainPolicy)
                 .or_else(|_| caller.require(May::ReadAudit))?;
             Ok(caller.policy.clone())
+        })
+    }
+
+    /// By which mechanisms the domain's usage policy lets the appliance use keys; for everyone of the domain.
+    pub fn allowed_mechanisms(&self, caller: &Presented) -> Answer<AllowedMechanisms> {
+        self.core.look(caller, |_, caller, _| {
+            let mechanisms = caller.policy.usage.mechanisms.clone();
+            Ok(AllowedMechanisms {
+                mechanisms: mechanisms.unwrap_or_else(|| Mechanism::ALL.to_vec()),
+            })
         })
     }
 

@@ -35,13 +35,15 @@ pub(crate) fn checked(mut policy: UsagePolicy) -> Result<UsagePolicy, Error> {
     sort(policy.networks.as_mut());
     sort(policy.kinds.as_mut());
     sort(policy.rights.as_mut());
+    sort(policy.mechanisms.as_mut());
     let empty = |set: Option<usize>| set == Some(0);
     if empty(policy.networks.as_ref().map(Vec::len))
         || empty(policy.kinds.as_ref().map(Vec::len))
         || empty(policy.rights.as_ref().map(Vec::len))
+        || empty(policy.mechanisms.as_ref().map(Vec::len))
     {
         return invalid(
-            "A usage policy with an empty list of networks, kinds or rights allows nothing: leave the list out for no limit.",
+            "A usage policy with an empty list of networks, kinds, rights or mechanisms allows nothing: leave the list out for no limit.",
         );
     }
     if policy
@@ -100,6 +102,7 @@ pub(crate) fn strictest(a: &UsagePolicy, b: &UsagePolicy) -> UsagePolicy {
         hours,
         rights: common(a.rights.as_ref(), b.rights.as_ref(), same),
         operations_only: a.operations_only || b.operations_only,
+        mechanisms: common(a.mechanisms.as_ref(), b.mechanisms.as_ref(), same),
         keep_for: lesser(a.keep_for, b.keep_for),
     }
 }
@@ -158,6 +161,7 @@ pub(crate) mod tests {
     use proptest::sample::{select, subsequence};
     use strongroom_wire::account::AccountKind;
     use strongroom_wire::encoding::Timestamp;
+    use strongroom_wire::operation::Mechanism;
     use strongroom_wire::policy::{Hours, Network, TimeOfDay, Weekday};
     use strongroom_wire::session::SignInStrength;
 
@@ -221,6 +225,7 @@ pub(crate) mod tests {
             option::weighted(0.4, subsequence(rights, 1..=10)),
             prop::bool::weighted(0.2),
             option::of(1_u32..100),
+            option::weighted(0.4, subsequence(Mechanism::ALL.to_vec(), 1..=20)),
         );
         (window, who, how).prop_map(|(window, who, how)| {
             let hour = |hour: u64| Timestamp::from_millis(MONDAY + hour * 3_600_000);
@@ -239,6 +244,7 @@ pub(crate) mod tests {
                 rights: how.1,
                 operations_only: how.2,
                 keep_for: how.3,
+                mechanisms: how.4,
             }
         })
     }
@@ -251,10 +257,12 @@ pub(crate) mod tests {
             any_address(),
             0_u64..168 * 4,
             (0_u64..5, 0_u64..5),
+            select(Mechanism::ALL.to_vec()),
         )
             .prop_map(
-                |(right, kind, strength, source, quarter, releases)| Attempt {
+                |(right, kind, strength, source, quarter, releases, mechanism)| Attempt {
                     right,
+                    mechanism: Some(mechanism),
                     kind,
                     strength: Some(strength),
                     source: Some(source),
@@ -318,6 +326,10 @@ pub(crate) mod tests {
             },
             UsagePolicy {
                 rights: Some(Vec::new()),
+                ..none()
+            },
+            UsagePolicy {
+                mechanisms: Some(Vec::new()),
                 ..none()
             },
             UsagePolicy {

@@ -51,7 +51,7 @@ pub use identities::{
     IdentityLinkRecord, IdentityMembershipRecord, ReadIdentities, WriteIdentities,
 };
 pub(crate) use numbers::*;
-pub use objects::{ObjectFilter, ObjectRecord, ReadObjects, WriteObjects};
+pub use objects::{ObjectFilter, ObjectRecord, PlainKeyFilter, ReadObjects, WriteObjects};
 pub use people::{
     AccountRecoveryRecord, InvitationRecord, OutboxRecord, PasskeyRecord, ReadPeople, WritePeople,
 };

@@ -99,6 +99,7 @@ numbers!(
     releasable_from,
     ByPolicy = 1,
     Never = 2,
+    NoMore = 3,
 );
 numbers!(
     Origin,

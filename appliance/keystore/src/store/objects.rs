@@ -2,6 +2,7 @@
 
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId, ObjectId};
+use strongroom_wire::key::Algorithm;
 use strongroom_wire::object::{ObjectDescription, ObjectPart};
 
 use super::numbers::object_part_number;
@@ -72,6 +73,19 @@ pub struct ObjectFilter {
     pub limit: u32,
 }
 
+/// Which keys of which nothing is said to find.
+#[derive(Debug, Clone, Copy)]
+pub struct PlainKeyFilter<'a> {
+    /// For one of these.
+    pub algorithms: &'a [Algorithm],
+    /// With this label.
+    pub label: Option<&'a str>,
+    /// Beginning after this one.
+    pub after: Option<KeyId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
 /// Reading objects.
 pub trait ReadObjects {
     /// One object.
@@ -87,15 +101,12 @@ pub trait ReadObjects {
         owner: AccountId,
         filter: &ObjectFilter,
     ) -> Result<Vec<ObjectRecord>, StoreError>;
-    /// The keys to which one of `holders` has a grant and of which `owner` says nothing, by identifier, beginning after `after`; those of this
-    /// label only, where it is given.
+    /// The keys to which one of `holders` has a grant and of which `owner` says nothing, by identifier.
     fn find_plain_keys(
         &self,
         holders: &[AccountId],
         owner: AccountId,
-        label: Option<&str>,
-        after: Option<KeyId>,
-        limit: u32,
+        filter: &PlainKeyFilter<'_>,
     ) -> Result<Vec<KeyId>, StoreError>;
     /// The number of the last change of what one of these accounts sees; 0 where there was none.
     fn change(&self, accounts: &[AccountId]) -> Result<u64, StoreError>;

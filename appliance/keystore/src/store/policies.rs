@@ -13,6 +13,7 @@
 //! | rights | their bits |
 //! | operations only | `true` or `false` |
 //! | seconds to keep | number |
+//! | mechanisms | array of names; the element itself is absent where there are none |
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::invitation::AccountPolicy;
+use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::{DomainPolicy, Hours, Network, TimeOfDay, UsagePolicy, Weekday};
 
 use super::numbers::{
@@ -127,7 +129,7 @@ fn encoded(write: impl FnOnce(&mut Encoded<'_>) -> Written) -> Vec<u8> {
 }
 
 fn write_restrictions(to: &mut Encoded<'_>, policy: &UsagePolicy) -> Written {
-    to.array(7)?;
+    to.array(7 + u64::from(policy.mechanisms.is_some()))?;
     optional(to, policy.networks.as_ref(), |to, networks| {
         to.array(networks.len() as u64)?;
         for network in networks {
@@ -159,7 +161,14 @@ fn write_restrictions(to: &mut Encoded<'_>, policy: &UsagePolicy) -> Written {
         to.u32(rights_bits(rights)).map(drop)
     })?;
     to.bool(policy.operations_only)?;
-    optional(to, policy.keep_for, |to, seconds| to.u32(seconds).map(drop))
+    optional(to, policy.keep_for, |to, seconds| to.u32(seconds).map(drop))?;
+    if let Some(mechanisms) = &policy.mechanisms {
+        to.array(mechanisms.len() as u64)?;
+        for mechanism in mechanisms {
+            to.str(mechanism.as_str())?;
+        }
+    }
+    Ok(())
 }
 
 fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
@@ -181,7 +190,10 @@ fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
 }
 
 fn read_restrictions(from: &mut Decoder<'_>, policy: UsagePolicy) -> Read<UsagePolicy> {
-    read_length(from, 7)?;
+    let length = from.array()?;
+    if !matches!(length, Some(7 | 8)) {
+        return Err(Malformed);
+    }
     let networks = read_optional(from, |from| {
         read_array(from, |from| network_from(from.bytes()?))
     })?;
@@ -200,14 +212,24 @@ fn read_restrictions(from: &mut Decoder<'_>, policy: UsagePolicy) -> Read<UsageP
         })
     })?;
     let rights = read_optional(from, |from| rights_from(from.u32()?).ok_or(Malformed))?;
+    let (operations_only, keep_for) = (from.bool()?, from.decode()?);
+    let mechanisms = (length == Some(8)).then(|| {
+        read_array(from, |from| {
+            let name = from.str()?;
+            let mut all = Mechanism::ALL.iter();
+            let known = all.find(|mechanism| mechanism.as_str() == name);
+            known.copied().ok_or(Malformed)
+        })
+    });
     Ok(UsagePolicy {
         networks,
         kinds,
         min_sign_in,
         hours,
         rights,
-        operations_only: from.bool()?,
-        keep_for: from.decode()?,
+        operations_only,
+        mechanisms: mechanisms.transpose()?,
+        keep_for,
         ..policy
     })
 }
@@ -349,6 +371,12 @@ mod tests {
             0x87, 0x81, 0x45, 10, 0, 0, 0, 8, 0xf6, 0xf6, 0x80, 0xf6, 0xf4, 0x18, 60,
         ];
         assert_eq!(restrictions(&policy).as_deref(), Some(expected.as_slice()));
+        let more = UsagePolicy {
+            mechanisms: Some(vec![Mechanism::Ecdh]),
+            ..policy
+        };
+        let expected = [&[0x88], &expected[1..], &[0x81, 0x64], b"ecdh"].concat();
+        assert_eq!(restrictions(&more), Some(expected));
         assert_eq!(restrictions(&UsagePolicy::default()), None);
         assert_eq!(domain_policy(&DomainPolicy::default()), None);
     }

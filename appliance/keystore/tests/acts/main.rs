@@ -26,6 +26,7 @@ mod house;
 mod identities;
 mod keys;
 mod log;
+mod objects;
 mod operations;
 mod pairing;
 mod policies;
@@ -63,10 +64,12 @@ fn main() -> ExitCode {
         directories::users::TRIALS,
         keys::TRIALS,
         log::TRIALS,
+        objects::TRIALS,
         operations::carrying::TRIALS,
         operations::deciding::TRIALS,
         operations::making::TRIALS,
         operations::performing::TRIALS,
+        operations::restricting::TRIALS,
         pairing::TRIALS,
         policies::TRIALS,
         previews::TRIALS,

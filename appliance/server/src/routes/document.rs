@@ -291,7 +291,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 101);
+        assert_eq!(identifiers.len(), 103);
         let expected = [
             "get /metrics",
             "get /pair",

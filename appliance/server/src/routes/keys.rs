@@ -1,11 +1,11 @@
 //! Keys.
 
 use actix_web::http::StatusCode;
-use actix_web::{delete, get, post, web};
+use actix_web::{delete, get, patch, post, web};
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
     ChangeState, ChangedKey, CreateKeys, CreateKeysQuery, CreatedKeys, Key, KeyPage, KeyQuery,
-    Material, ReleaseKey,
+    Material, ReleaseKey, TightenKey,
 };
 
 use super::body::{Json, LargeJson};
@@ -89,6 +89,31 @@ pub(super) async fn destroy(
 ) -> Answer {
     let key = key.into_inner();
     let changed = ask(keystore, move |keystore| keystore.destroy(&caller, key)).await?;
+    Ok(acted(StatusCode::OK, &changed, changed.leaf))
+}
+
+/// Put restrictions on a key that nobody lifts.
+///
+/// The key's owner. To ask for less than holds is a conflict.
+#[utoipa::path(
+    tag = "keys",
+    operation_id = "tighten_key",
+    params(("key" = KeyId, Path, description = "The key.")),
+    request_body = TightenKey,
+    responses((status = 200, description = "The key as it is now.", body = ChangedKey)),
+)]
+#[patch("/v1/keys/{key}")]
+pub(super) async fn tighten(
+    caller: Caller,
+    key: web::Path<KeyId>,
+    Json(request): Json<TightenKey>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let key = key.into_inner();
+    let changed = ask(keystore, move |keystore| {
+        keystore.tighten(&caller, key, request)
+    })
+    .await?;
     Ok(acted(StatusCode::OK, &changed, changed.leaf))
 }
 

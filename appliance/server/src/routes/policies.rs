@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{get, put, web};
 use strongroom_wire::id::{GrantId, KeyId};
 use strongroom_wire::key::{ChangedKey, Shared};
+use strongroom_wire::operation::AllowedMechanisms;
 use strongroom_wire::policy::{
     ChangedDomainPolicy, DomainPolicy, Preview, PreviewQuery, UsagePolicy,
 };
@@ -25,6 +26,23 @@ use crate::gate::OpenKeystore;
 pub(super) async fn of_domain(caller: Caller, keystore: OpenKeystore) -> Answer {
     let policy = ask(keystore, move |keystore| keystore.domain_policy(&caller)).await?;
     Ok(shown(&policy))
+}
+
+/// Show by which mechanisms the appliance may use keys.
+///
+/// As the domain's usage policy says, for everyone of the domain. A key's and a grant's may allow fewer.
+#[utoipa::path(
+    tag = "policies",
+    operation_id = "list_mechanisms",
+    responses((status = 200, description = "The mechanisms.", body = AllowedMechanisms)),
+)]
+#[get("/v1/mechanisms")]
+pub(super) async fn mechanisms(caller: Caller, keystore: OpenKeystore) -> Answer {
+    let allowed = ask(keystore, move |keystore| {
+        keystore.allowed_mechanisms(&caller)
+    })
+    .await?;
+    Ok(shown(&allowed))
 }
 
 /// Set the domain's policy.

@@ -96,7 +96,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
             Listener::Client,
             Method::POST,
             "/v1/keys/nonsense",
-            "GET, DELETE",
+            "GET, PATCH, DELETE",
         ),
         (
             Listener::Client,
@@ -163,7 +163,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
             }
         }
     }
-    assert_eq!(asked, 113);
+    assert_eq!(asked, 115);
 }
 
 #[actix_web::test]

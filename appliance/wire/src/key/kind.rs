@@ -122,6 +122,16 @@ pub enum Releasable {
     ByPolicy,
     /// Never, from the day it was made: the appliance uses it for its clients. Its usage policy is `operations_only` for ever.
     Never,
+    /// No more, from some day on: until then it was as usage policies said. Its usage policy is `operations_only` for ever.
+    NoMore,
+}
+
+impl Releasable {
+    /// Whether the material may go to clients where usage policies allow it.
+    #[must_use]
+    pub const fn is_by_policy(self) -> bool {
+        matches!(self, Self::ByPolicy)
+    }
 }
 
 /// Where a key's material comes from.

@@ -10,7 +10,7 @@ use crate::key::Algorithm;
 macro_rules! mechanisms {
     ($( $(#[$doc:meta])* $name:ident = $text:literal; )*) => {
         /// How a key is used.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         pub enum Mechanism {
             $( $(#[$doc])* #[serde(rename = $text)] $name, )*
         }

@@ -10,12 +10,14 @@ use std::path::Path;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 use serde_json::json;
+use strongroom_client::objects::Objects as _;
 use strongroom_client::sign_in::account_name;
 use strongroom_client::{ClientError, Session, object};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
     Algorithm, ChangedKey, Key, KeyPage, KeyQuery, KeyState, NewKey, Releasable, Right, ShareKey,
+    TightenKey,
 };
 use strongroom_wire::problem::Code;
 
@@ -78,6 +80,8 @@ pub(crate) enum Command {
         #[arg(value_parser = PossibleValuesParser::new(&STATES[..5]).try_map(|text| spelt::<KeyState>(&text)))]
         state: KeyState,
     },
+    /// Put restrictions on a key that nobody lifts.
+    Tighten(Tighten),
     /// Show and change usage policies.
     #[command(subcommand)]
     Policy(policy::Command),
@@ -140,6 +144,9 @@ pub(crate) struct Create {
     /// Never give its material to anybody: the appliance uses it for those who may. This cannot be changed later.
     #[arg(long)]
     no_release: bool,
+    /// Whoever uses it has to show each time who they are: by a signed request, or a sign-in a few seconds ago. This cannot be lifted later.
+    #[arg(long, requires = "no_release")]
+    authenticate_each: bool,
     /// Who receives it, besides oneself; may be given several times.
     #[arg(long, value_name = "ACCOUNT", value_delimiter = ',')]
     to: Vec<String>,
@@ -148,6 +155,25 @@ pub(crate) struct Create {
     pre_active: bool,
     #[command(flatten)]
     policy: Policy,
+}
+
+/// `strongroom keys tighten`.
+#[derive(Args, Debug)]
+#[command(group(
+    clap::ArgGroup::new("stricter")
+        .required(true)
+        .multiple(true)
+        .args(["no_release", "authenticate_each"])
+))]
+pub(crate) struct Tighten {
+    /// The key.
+    key: String,
+    /// Give its material to nobody any more: the appliance uses it for those who may.
+    #[arg(long)]
+    no_release: bool,
+    /// Whoever uses it has to show each time who they are. Its material goes to nobody, or no more.
+    #[arg(long)]
+    authenticate_each: bool,
 }
 
 /// `strongroom keys share`.
@@ -201,6 +227,7 @@ impl Command {
                 |session, key| session.change_state(key, state),
                 |key| format!("Key {} is {} now.", key.id, spelling(&key.state)),
             ),
+            Self::Tighten(tighten) => tighten.run(context),
             Self::Policy(command) => command.run(context),
             Self::Preview(preview) => preview.run(context),
             Self::Destroy { key, yes } => destroy(context, &key, yes),
@@ -263,6 +290,7 @@ impl Create {
             state,
             length: self.length,
             releasable: releasable(self.no_release),
+            authenticate_each: self.authenticate_each,
             ..NewKey::new(self.algorithm)
         }]);
         for created in created.map_err(here)? {
@@ -271,6 +299,23 @@ impl Create {
                 .answer(&created, || format!("Key {} is created.", created.key.id))?;
         }
         Ok(())
+    }
+}
+
+impl Tighten {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let id = identify(&self.key)?;
+        let session = context.session()?;
+        let request = TightenKey {
+            releasable: self.no_release.then_some(Releasable::NoMore),
+            authenticate_each: self.authenticate_each.then_some(true),
+        };
+        let changed = with_recent_sign_in(context, &session, || session.tighten_key(id, &request));
+        let changed = changed.map_err(Failure::at_clients)?;
+        context.output.answer(&changed, || {
+            let restrictions = text::restrictions(&changed.key);
+            format!("Key {id}: {}.", restrictions.join(", "))
+        })
     }
 }
 

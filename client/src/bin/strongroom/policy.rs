@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use strongroom_wire::account::AccountKind;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::key::{Right, UsagePolicy};
+use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::{Hours, Network, Weekday};
 use strongroom_wire::session::SignInStrength;
 
@@ -13,7 +14,7 @@ use crate::moment;
 use crate::output::{plain, spelling, spellings, spelt};
 
 /// What can be lifted from a policy, each after the option that sets it.
-const LIFTABLE: [&str; 10] = [
+const LIFTABLE: [&str; 11] = [
     "not-before",
     "until",
     "releases",
@@ -23,6 +24,7 @@ const LIFTABLE: [&str; 10] = [
     "min-sign-in",
     "only-rights",
     "operations-only",
+    "mechanisms",
     "keep-for",
 ];
 
@@ -58,6 +60,12 @@ pub(crate) struct Policy {
     /// The key is not released: the appliance uses it.
     #[arg(long)]
     operations_only: bool,
+    /// The appliance uses the key by these mechanisms only, such as aes-gcm,ecdsa-sha-256.
+    #[arg(long, value_name = "MECHANISMS", value_delimiter = ',', value_parser = mechanism_parser(), conflicts_with = "forbid_mechanisms")]
+    mechanisms: Vec<Mechanism>,
+    /// The appliance uses the key by none of these mechanisms. All others that there are now stay allowed, where they were.
+    #[arg(long, value_name = "MECHANISMS", value_delimiter = ',', value_parser = mechanism_parser())]
+    forbid_mechanisms: Vec<Mechanism>,
     /// Clients forget the key after so long, such as 15m.
     #[arg(long, value_name = "SPAN", value_parser = moment::span)]
     keep_for: Option<u32>,
@@ -89,6 +97,8 @@ impl Policy {
             && self.min_sign_in.is_none()
             && self.only_rights.is_empty()
             && !self.operations_only
+            && self.mechanisms.is_empty()
+            && self.forbid_mechanisms.is_empty()
             && self.keep_for.is_none()
     }
 
@@ -108,6 +118,13 @@ impl Policy {
         }
         policy.rights = some(self.only_rights).or(policy.rights.take());
         policy.operations_only |= self.operations_only;
+        policy.mechanisms = some(self.mechanisms).or(policy.mechanisms.take());
+        if !self.forbid_mechanisms.is_empty() {
+            let mut allowed = policy.mechanisms.take();
+            let allowed = allowed.get_or_insert_with(|| Mechanism::ALL.to_vec());
+            allowed.retain(|mechanism| !self.forbid_mechanisms.contains(mechanism));
+            policy.mechanisms = Some(std::mem::take(allowed));
+        }
         policy.keep_for = self.keep_for.or(policy.keep_for);
     }
 }
@@ -131,6 +148,7 @@ impl Lift {
                 "min-sign-in" => policy.min_sign_in = None,
                 "only-rights" => policy.rights = None,
                 "operations-only" => policy.operations_only = false,
+                "mechanisms" => policy.mechanisms = None,
                 _ => policy.keep_for = None,
             }
         }
@@ -169,10 +187,28 @@ pub(crate) fn describe(policy: &UsagePolicy, releases: Option<u64>) -> String {
     if policy.operations_only {
         parts.push("never released".to_owned());
     }
+    if let Some(mechanisms) = &policy.mechanisms {
+        let (few, names) = mechanisms_in_words(mechanisms);
+        parts.push(format!("{few} {names}"));
+    }
     if let Some(seconds) = policy.keep_for {
         parts.push(format!("kept for {seconds} s at most"));
     }
     parts.join(", ")
+}
+
+/// Mechanisms in the shorter of the two ways to say which they are.
+fn mechanisms_in_words(allowed: &[Mechanism]) -> (&'static str, String) {
+    let others = Mechanism::ALL.iter();
+    let others: Vec<_> = others
+        .filter(|mechanism| !allowed.contains(mechanism))
+        .copied()
+        .collect();
+    if others.len() < allowed.len() && !others.is_empty() {
+        ("not by", spellings(&others))
+    } else {
+        ("only by", spellings(allowed))
+    }
 }
 
 fn describe_hours(hours: &Hours) -> String {
@@ -254,6 +290,11 @@ pub(crate) fn right_parser() -> impl TypedValueParser<Value = Right> {
     .try_map(|text| spelt::<Right>(&text))
 }
 
+pub(crate) fn mechanism_parser() -> impl TypedValueParser<Value = Mechanism> {
+    let names = Mechanism::ALL.iter().map(|mechanism| mechanism.as_str());
+    PossibleValuesParser::new(names).try_map(|text| spelt::<Mechanism>(&text))
+}
+
 pub(crate) fn strength_parser() -> impl TypedValueParser<Value = SignInStrength> {
     PossibleValuesParser::new(["secret", "password", "two-factor", "passkey"])
         .try_map(|text| spelt::<SignInStrength>(&text))
@@ -330,6 +371,24 @@ mod tests {
     }
 
     #[test]
+    fn mechanisms_are_named_or_all_but_some() {
+        let mut policy = line(&["--mechanisms", "aes-gcm,aes-ctr"])
+            .policy
+            .into_wire();
+        assert_eq!(describe(&policy, None), "only by aes-gcm, aes-ctr");
+        let forbid = || line(&["--forbid-mechanisms", "rsa-pkcs1,aes-ctr"]).policy;
+        forbid().apply(&mut policy);
+        assert_eq!(policy.mechanisms, Some(vec![Mechanism::AesGcm]));
+        let all_but = forbid().into_wire();
+        let allowed = all_but.mechanisms.as_ref().map(Vec::len);
+        assert_eq!(allowed, Some(Mechanism::ALL.len() - 2));
+        assert_eq!(describe(&all_but, None), "not by aes-ctr, rsa-pkcs1");
+        let both = ["set", "--mechanisms", "ecdh", "--forbid-mechanisms", "ecdh"];
+        assert!(Line::try_parse_from(both).is_err());
+        assert!(Line::try_parse_from(["set", "--mechanisms", "sha-1"]).is_err());
+    }
+
+    #[test]
     fn everything_that_is_set_can_be_lifted() {
         let mut policy = line(&[
             "--not-before",
@@ -349,6 +408,8 @@ mod tests {
             "--only-rights",
             "sign",
             "--operations-only",
+            "--mechanisms",
+            "ecdsa,ecdh",
             "--keep-for",
             "60s",
         ])

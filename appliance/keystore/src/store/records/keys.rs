@@ -39,13 +39,13 @@ pub struct KeyRecord {
     pub releases: u64,
     /// When it was created.
     pub created: Timestamp,
-    /// What was settled when it was created.
+    /// What was settled when it was created, or since.
     pub traits: KeyTraits,
     /// HMAC over the rest.
     pub mac: [u8; 32],
 }
 
-/// What is settled about a key when it is created, and never changes.
+/// What is settled about a key: nothing of it changes but to become stricter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyTraits {
     /// The length of a generic secret, in bytes.
@@ -56,11 +56,13 @@ pub struct KeyTraits {
     pub origin: Origin,
     /// What keeps it.
     pub protection: Protection,
+    /// Whether each use wants to know anew who it is for.
+    pub authenticate_each: bool,
 }
 
 impl KeyRecord {
     /// What the MAC covers. A key of which nothing special was settled has 15 fields, or 16 where its policy restricts more; every other has
-    /// 20, the restrictions being `null` where there are none.
+    /// 20, the restrictions being `null` where there are none, and one more where each use is authenticated.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
         let restrictions = policies::restrictions(&self.policy);
@@ -68,7 +70,7 @@ impl KeyRecord {
         let fields = match (settled, &restrictions) {
             (false, None) => 15,
             (false, Some(_)) => 16,
-            (true, _) => 20,
+            (true, _) => 20 + u64::from(self.traits.authenticate_each),
         };
         let common = Canonical::new("key", fields)
             .bytes(self.id.as_bytes())
@@ -87,13 +89,17 @@ impl KeyRecord {
         if !settled {
             return common.where_present(restrictions.as_deref()).finish();
         }
-        common
+        let settled = common
             .optional_bytes(restrictions.as_deref())
             .optional_uint(self.traits.length.map(u64::from))
             .uint(releasable_number(self.traits.releasable).into())
             .uint(origin_number(self.traits.origin).into())
-            .uint(protection_number(self.traits.protection).into())
-            .finish()
+            .uint(protection_number(self.traits.protection).into());
+        if self.traits.authenticate_each {
+            settled.uint(1).finish()
+        } else {
+            settled.finish()
+        }
     }
 }
 

@@ -216,6 +216,7 @@ const COLUMNS: &[(&str, &str, Column)] = &[
     ("keys", "releasable", Covered),
     ("keys", "origin", Covered),
     ("keys", "protection", Covered),
+    ("keys", "authenticate_each", Covered),
     ("keys", "mac", Proof),
     ("public_keys", "key", Covered),
     ("public_keys", "version", Covered),

@@ -2,20 +2,22 @@
 
 use rusqlite::{Row, ToSql, params};
 use strongroom_wire::id::{AccountId, KeyId};
+use strongroom_wire::object::ObjectPart;
 
 use super::rows::{
-    Rows, all, array, count, millis, number, numbered, one, optional_number, pack, policy, time,
-    unpack,
+    Rows, all, array, count, flag, millis, number, numbered, one, optional_number, pack, policy,
+    time, unpack,
 };
 use crate::store::{
     KeyFilter, KeyRecord, KeyTraits, PublicKeyRecord, ReadKeys, StoreError, WriteKeys,
-    algorithm_from, algorithm_number, key_state_from, key_state_number, origin_from, origin_number,
-    policies, protection_from, protection_number, releasable_from, releasable_number,
+    algorithm_from, algorithm_number, key_state_from, key_state_number, object_part_number,
+    origin_from, origin_number, policies, protection_from, protection_number, releasable_from,
+    releasable_number,
 };
 
 const COLUMNS: &str = "k.id, k.domain, k.owner, k.sender, k.recipients, k.algorithm, k.state, k.label, k.content_type, \
      k.version, k.not_before, k.not_after, k.max_releases, k.restrictions, k.releases, k.created, k.length, k.releasable, \
-     k.origin, k.protection, k.mac";
+     k.origin, k.protection, k.authenticate_each, k.mac";
 
 impl ReadKeys for Rows<'_> {
     fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -77,8 +79,8 @@ impl WriteKeys for Rows<'_> {
             .prepare_cached(
                 "INSERT INTO keys (id, domain, owner, sender, recipients, algorithm, state, label, content_type,
                  version, not_before, not_after, max_releases, restrictions, releases, created, length,
-                 releasable, origin, protection, mac)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+                 releasable, origin, protection, authenticate_each, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
             )?
             .execute(params![
                 key.id.as_bytes(),
@@ -101,6 +103,7 @@ impl WriteKeys for Rows<'_> {
                 releasable_number(key.traits.releasable),
                 origin_number(key.traits.origin),
                 protection_number(key.traits.protection),
+                key.traits.authenticate_each,
                 key.mac,
             ])?;
         let mut insert = self
@@ -130,7 +133,7 @@ impl WriteKeys for Rows<'_> {
         self.connection()
             .prepare_cached(
                 "UPDATE keys SET state = ?2, version = ?3, releases = ?4, mac = ?5, not_before = ?6,
-                 not_after = ?7, max_releases = ?8, restrictions = ?9 WHERE id = ?1",
+                 not_after = ?7, max_releases = ?8, restrictions = ?9, releasable = ?10, authenticate_each = ?11 WHERE id = ?1",
             )?
             .execute(params![
                 key.id.as_bytes(),
@@ -142,6 +145,8 @@ impl WriteKeys for Rows<'_> {
                 key.policy.not_after.map(millis),
                 key.policy.max_releases.map(count),
                 policies::restrictions(&key.policy),
+                releasable_number(key.traits.releasable),
+                key.traits.authenticate_each,
             ])?;
         Ok(())
     }
@@ -152,6 +157,13 @@ impl WriteKeys for Rows<'_> {
                 "DELETE FROM grant_copies WHERE grant_id IN (SELECT id FROM grants WHERE key = ?1)",
             )?
             .execute([key.id.as_bytes()])?;
+        // The public half outlives the key, where somebody says something of it and has not removed it.
+        self.connection()
+            .prepare_cached("DELETE FROM objects WHERE key = ?1 AND (part <> ?2 OR gone = 1)")?
+            .execute(params![
+                key.id.as_bytes(),
+                object_part_number(ObjectPart::Public)
+            ])?;
         self.update_key(key)
     }
 }
@@ -229,6 +241,7 @@ fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
             releasable: numbered(row, "releasable", releasable_from, WHAT)?,
             origin: numbered(row, "origin", origin_from, WHAT)?,
             protection: numbered(row, "protection", protection_from, WHAT)?,
+            authenticate_each: flag(row, "authenticate_each", WHAT)?,
         },
         mac: array(row, "mac", WHAT)?,
     })

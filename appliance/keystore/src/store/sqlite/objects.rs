@@ -10,8 +10,8 @@ use super::rows::{
     time,
 };
 use crate::store::{
-    ObjectFilter, ObjectRecord, ReadObjects, StoreError, WriteObjects, key_state_number,
-    object_part_from, object_part_number,
+    ObjectFilter, ObjectRecord, PlainKeyFilter, ReadObjects, StoreError, WriteObjects,
+    algorithm_number, key_state_number, object_part_from, object_part_number,
 };
 
 const COLUMNS: &str = "SELECT owner, id, part, domain, key, class, kind, label, cka_id, attributes, gone, created, updated, mac FROM objects";
@@ -50,42 +50,32 @@ impl ReadObjects for Rows<'_> {
         &self,
         holders: &[AccountId],
         owner: AccountId,
-        label: Option<&str>,
-        after: Option<KeyId>,
-        limit: u32,
+        filter: &PlainKeyFilter<'_>,
     ) -> Result<Vec<KeyId>, StoreError> {
-        const SAID: &str =
-            "NOT EXISTS (SELECT 1 FROM objects o WHERE o.owner = ?2 AND o.id = k.id)";
-        // With a label, the few keys that have it are looked at; else the holder's, in order.
-        let sql = match label {
-            Some(_) => format!(
-                "SELECT k.id FROM keys k INDEXED BY keys_by_label WHERE k.label = ?6 AND k.id > ?3 AND k.state <> ?4
-                 AND EXISTS (SELECT 1 FROM grants g WHERE g.key = k.id AND g.grantee = ?1) AND {SAID} ORDER BY k.id LIMIT ?5"
-            ),
-            None => format!(
-                "SELECT k.id FROM grants g CROSS JOIN keys k ON k.id = g.key WHERE g.grantee = ?1 AND g.key > ?3
-                 AND k.state <> ?4 AND ?6 IS NULL AND {SAID} GROUP BY g.key ORDER BY g.key LIMIT ?5"
-            ),
-        };
-        let after = after.map_or([0; 16], |after| *after.as_bytes());
+        let sql = plain(filter.label.is_some());
+        let algorithms = filter.algorithms.iter().fold(0_i64, |bits, algorithm| {
+            bits | 1 << algorithm_number(*algorithm)
+        });
+        let after = filter.after.map_or([0; 16], |after| *after.as_bytes());
         let mut found = Vec::new();
         for holder in holders {
             found.extend(all(
-                &mut self.connection().prepare_cached(&sql)?,
+                &mut self.connection().prepare_cached(sql)?,
                 params![
                     holder.as_bytes(),
                     owner.as_bytes(),
                     after,
                     key_state_number(KeyState::Destroyed),
-                    limit,
-                    label
+                    filter.limit,
+                    filter.label,
+                    algorithms
                 ],
                 |row| Ok(KeyId::from_bytes(array(row, "id", "key")?)),
             )?);
         }
         found.sort_unstable();
         found.dedup();
-        found.truncate(limit as usize);
+        found.truncate(filter.limit as usize);
         Ok(found)
     }
 
@@ -159,6 +149,22 @@ impl WriteObjects for Rows<'_> {
     }
 }
 
+/// The query for one holder's keys of which the owner says nothing: with a label, the few keys that have it are looked at; else the
+/// holder's, in order.
+const fn plain(with_label: bool) -> &'static str {
+    if with_label {
+        "SELECT k.id FROM keys k INDEXED BY keys_by_label WHERE k.label = ?6 AND k.id > ?3 AND k.state <> ?4 AND ?7 >> k.algorithm & 1
+         AND EXISTS (SELECT 1 FROM grants g WHERE g.key = k.id AND g.grantee = ?1)
+         AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.owner = ?2 AND o.id = k.id AND o.key = k.id)
+         ORDER BY k.id LIMIT ?5"
+    } else {
+        "SELECT k.id FROM grants g CROSS JOIN keys k ON k.id = g.key WHERE g.grantee = ?1 AND g.key > ?3
+         AND k.state <> ?4 AND ?6 IS NULL AND ?7 >> k.algorithm & 1
+         AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.owner = ?2 AND o.id = k.id AND o.key = k.id)
+         GROUP BY g.key ORDER BY g.key LIMIT ?5"
+    }
+}
+
 /// The query. It is put together from fixed pieces; every value is bound.
 fn find(owner: AccountId, filter: &ObjectFilter) -> (String, Vec<Box<dyn ToSql>>) {
     let index = if filter.cka_id.is_some() {
@@ -228,6 +234,50 @@ mod tests {
     use super::*;
     use crate::store::sqlite::schema;
 
+    /// How `SQLite` goes about a query.
+    fn plan(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> String {
+        let mut explained = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let steps = explained.query_map(values, |row| row.get(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        steps.join("; ")
+    }
+
+    #[test]
+    fn keys_of_which_nothing_is_said_are_read_from_indices_in_order() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        for (label, indices) in [
+            (
+                Some("web"),
+                [
+                    "k USING INDEX keys_by_label (label=? AND id>?)",
+                    "grants_by_grantee (grantee=? AND key=?)",
+                ],
+            ),
+            (
+                None,
+                [
+                    "g USING COVERING INDEX grants_by_grantee (grantee=? AND key>?)",
+                    "k USING PRIMARY KEY (id=?)",
+                ],
+            ),
+        ] {
+            let values = params![[1_u8; 16], [2_u8; 16], [0_u8; 16], 6, 100, label, 2];
+            let plan = plan(&connection, plain(label.is_some()), values);
+            for index in indices {
+                assert!(plan.contains(index), "{plan}");
+            }
+            let of_owner = "objects_by_key (key=? AND owner=? AND id=?)";
+            assert!(plan.contains(of_owner), "{plan}");
+            assert!(
+                !plan.contains("TEMP B-TREE") && !plan.contains("SCAN"),
+                "{plan}"
+            );
+        }
+    }
+
     #[test]
     fn a_page_is_read_from_an_index_in_order() {
         let mut connection = Connection::open_in_memory().unwrap();
@@ -255,14 +305,7 @@ mod tests {
             (ObjectFilter::default(), "PRIMARY KEY"),
         ] {
             let (sql, values) = find(AccountId::generate(), &filter);
-            let plan: Vec<String> = connection
-                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-                .unwrap()
-                .query_map(rusqlite::params_from_iter(values), |row| row.get(3))
-                .unwrap()
-                .map(Result::unwrap)
-                .collect();
-            let plan = plan.join("; ");
+            let plan = plan(&connection, &sql, rusqlite::params_from_iter(values));
             assert!(plan.contains(index), "{plan}");
             assert!(
                 !plan.contains("TEMP B-TREE") && !plan.contains("SCAN"),

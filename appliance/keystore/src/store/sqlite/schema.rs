@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0011_directories.sql"),
     include_str!("schema/0012_key_pairs.sql"),
     include_str!("schema/0013_objects.sql"),
+    include_str!("schema/0014_restrictions.sql"),
 ];
 
 /// The newest schema that this version knows.

@@ -4,6 +4,7 @@ pub(crate) mod carrying;
 pub(crate) mod deciding;
 pub(crate) mod making;
 pub(crate) mod performing;
+pub(crate) mod restricting;
 
 use strongroom_keystore::Error;
 use strongroom_wire::audit::{Record, RecordQuery};

@@ -7,13 +7,14 @@ use serde_json::json;
 use strongroom_client::sign_in::account_name;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::key::{GrantState, Right, UsagePolicy};
+use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::{Preview, PreviewQuery, Verdict};
 use strongroom_wire::session::SignInStrength;
 
 use super::{here, identify};
 use crate::failure::Failure;
 use crate::output::{facts, plain, spelling, table};
-use crate::policy::{self, Lift, Policy, right_parser, strength_parser};
+use crate::policy::{self, Lift, Policy, mechanism_parser, right_parser, strength_parser};
 use crate::step_up::with_recent_sign_in;
 use crate::{Context, moment};
 
@@ -54,6 +55,9 @@ pub(crate) struct PreviewOf {
     /// Whether it may do this.
     #[arg(long, default_value = "release", value_parser = right_parser())]
     right: Right,
+    /// By this mechanism, where the appliance would use the key.
+    #[arg(long, value_name = "MECHANISM", value_parser = mechanism_parser())]
+    mechanism: Option<Mechanism>,
     /// From this address [default for oneself: the present one].
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
@@ -145,6 +149,7 @@ impl PreviewOf {
             account: self.account.as_deref().map(account_name),
             right: Some(self.right),
             source: self.from.map(|address| address.to_string()),
+            mechanism: self.mechanism,
             at: self.at,
             sign_in: self.sign_in,
         };

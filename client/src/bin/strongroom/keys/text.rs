@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use strongroom_wire::key::{Grant, GrantState, Key, KeyPage, Right};
+use strongroom_wire::key::{Grant, GrantState, Key, KeyPage, Releasable, Right};
 
 use crate::output::{facts, plain, spelling, spellings, table};
 use crate::policy;
@@ -66,6 +66,7 @@ pub(super) fn describe(key: &Key, grants: Option<&[Grant]>) -> String {
                 policy::describe(policy, Some(key.releases.unwrap_or_default()))
             }),
         ),
+        ("restrictions", restrictions(key).join(", ")),
         ("your rights", describe_rights(&key.rights)),
     ]);
     if let Some(grants) = grants {
@@ -93,6 +94,19 @@ pub(super) fn describe(key: &Key, grants: Option<&[Grant]>) -> String {
     text
 }
 
+/// What nobody lifts.
+pub(super) fn restrictions(key: &Key) -> Vec<&'static str> {
+    let release = match key.releasable {
+        Releasable::ByPolicy => None,
+        Releasable::Never => Some("never released"),
+        Releasable::NoMore => Some("released no more"),
+    };
+    let each = key
+        .authenticate_each
+        .then_some("each use wants a signed request or a sign-in just before it");
+    release.into_iter().chain(each).collect()
+}
+
 /// Rights as a list, or in one word.
 pub(super) fn describe_rights(rights: &[Right]) -> String {
     if Right::ALL.iter().all(|right| rights.contains(right)) {
@@ -106,7 +120,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use strongroom_wire::id::{AccountId, KeyId};
-    use strongroom_wire::key::{Algorithm, KeyState, Origin, Protection, Releasable, UsagePolicy};
+    use strongroom_wire::key::{Algorithm, KeyState, Origin, Protection, UsagePolicy};
 
     use super::*;
 
@@ -131,6 +145,7 @@ mod tests {
             rights: vec![Right::Release, Right::Administer],
             length: None,
             releasable: Releasable::ByPolicy,
+            authenticate_each: false,
             origin: Origin::Generated,
             protection: Protection::Software,
             public_key: None,

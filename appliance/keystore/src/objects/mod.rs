@@ -2,13 +2,20 @@
 //!
 //! Of a key either nothing is said, and its parts are shown with what its record says, or something is said of each part. None of it decides
 //! what may be done with a key: its record, its grants and usage policies do.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | here | one object: shown, put, removed; what is said of a new key |
+//! | `find` | pages of them |
+
+mod find;
 
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::{AccountId, KeyId, ObjectId};
 use strongroom_wire::key::{Algorithm, Key, KeyState, Right};
 use strongroom_wire::object::{
-    ChangedObject, KeyObject, LONGEST_ATTRIBUTES, LONGEST_NAME, Object, ObjectDescription,
-    ObjectPage, ObjectPart, ObjectQuery, RemovedObject, ShownObject,
+    AccountObject, ChangedObject, KeyObject, LONGEST_ATTRIBUTES, LONGEST_NAME, ObjectDescription,
+    ObjectPart, RemovedObject, ShownObject,
 };
 
 use crate::act::{Caller, Presented, Scope, View};
@@ -19,72 +26,13 @@ use crate::keys::find::holders;
 use crate::keys::{public_key, to_wire};
 use crate::keystore::Keystore;
 use crate::roles::May;
-use crate::store::{KeyRecord, ObjectFilter, ObjectRecord, object_part_from, object_part_number};
-
-/// How many objects a page has by default, and at most.
-const PAGE: u32 = 100;
-const LONGEST_PAGE: u32 = 1000;
+use crate::store::{KeyRecord, ObjectRecord};
 
 const CKO_PUBLIC_KEY: u32 = 2;
 const CKO_PRIVATE_KEY: u32 = 3;
 const CKO_SECRET_KEY: u32 = 4;
 
 impl Keystore {
-    /// A page of the objects that the caller has, whole, and the state of all that it sees. What does not match its seal is left out, and a leaf
-    /// says so.
-    pub fn objects(&self, caller: &Presented, query: ObjectQuery) -> Answer<ObjectPage> {
-        let limit = query.limit.unwrap_or(PAGE).min(LONGEST_PAGE);
-        let after = query
-            .after
-            .as_deref()
-            .map(|text| Place::parse(text).ok_or_else(|| invalid("This is no place in a list.")))
-            .transpose()?;
-        self.core.look(caller, |view, caller, damage| {
-            let change = change(view, caller)?;
-            let mut page = ObjectPage {
-                objects: Vec::new(),
-                next: None,
-                change,
-            };
-            if limit == 0 {
-                return Ok(page);
-            }
-            let mut after_key = None;
-            if let Some(Place::Key(key)) = after {
-                after_key = key;
-            } else {
-                let filter = ObjectFilter {
-                    class: query.class,
-                    kind: query.kind,
-                    label: query.label.as_ref().map(|label| label.0.clone()),
-                    cka_id: query.id.as_ref().map(|id| id.0.clone()),
-                    after: match after {
-                        Some(Place::Object(id, part)) => Some((id, part)),
-                        _ => None,
-                    },
-                    limit: limit + 1,
-                };
-                let mut found = view.snapshot.find_objects(caller.account.id, &filter)?;
-                let more = found.len() > limit as usize;
-                found.truncate(limit as usize);
-                if more {
-                    let last = found.last().map(|last| Place::Object(last.id, last.part));
-                    page.next = last.map(|last| last.to_text());
-                }
-                for record in found {
-                    let key = KeyId::from_bytes(*record.id.as_bytes());
-                    let shown = damage.leave_out(key, show(view, caller, record))?;
-                    page.objects.extend(shown.flatten());
-                }
-                if more {
-                    return Ok(page);
-                }
-            }
-            plain_keys(view, caller, damage, &query, after_key, limit, &mut page)?;
-            Ok(page)
-        })
-    }
-
     /// One object.
     pub fn object(
         &self,
@@ -120,8 +68,8 @@ impl Keystore {
                 say_something(scope, owner, key)?;
                 scope.detail.key = Some(key.id);
                 scope.detail.owner = Some(key.owner);
-            } else if matches!(part, ObjectPart::Secret | ObjectPart::Private) {
-                return Err(Error::ObjectNotFound);
+            } else {
+                check_own(part, &description)?;
             }
             let existing = scope.tx.object(owner, id, part)?;
             let existing = existing
@@ -219,112 +167,6 @@ pub(crate) fn check_of_key(algorithm: Algorithm, objects: &[KeyObject]) -> Resul
     Ok(())
 }
 
-/// A place in the list: after an object, or among the keys of which nothing is said.
-enum Place {
-    Object(ObjectId, ObjectPart),
-    Key(Option<KeyId>),
-}
-
-impl Place {
-    fn to_text(&self) -> String {
-        match self {
-            Self::Object(id, part) => format!("o{id}.{}", object_part_number(*part)),
-            Self::Key(Some(key)) => format!("k{key}"),
-            Self::Key(None) => "k".to_owned(),
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        if let Some(key) = text.strip_prefix('k') {
-            return match key {
-                "" => Some(Self::Key(None)),
-                key => Some(Self::Key(Some(key.parse().ok()?))),
-            };
-        }
-        let (id, part) = text.strip_prefix('o')?.split_once('.')?;
-        Some(Self::Object(
-            id.parse().ok()?,
-            object_part_from(part.parse().ok()?)?,
-        ))
-    }
-}
-
-/// Adds the parts of keys of which nothing is said.
-fn plain_keys(
-    view: &View<'_>,
-    caller: &Caller,
-    damage: &crate::act::Damage,
-    query: &ObjectQuery,
-    after: Option<KeyId>,
-    limit: u32,
-    page: &mut ObjectPage,
-) -> Result<(), Error> {
-    let room = limit.saturating_sub(u32::try_from(page.objects.len()).unwrap_or(u32::MAX));
-    if room == 0 {
-        page.next = Some(Place::Key(after).to_text());
-        return Ok(());
-    }
-    let label = query
-        .label
-        .as_ref()
-        .map(|label| std::str::from_utf8(&label.0));
-    let label = match label {
-        // Labels of keys are text.
-        Some(Err(_)) => return Ok(()),
-        Some(Ok(label)) => Some(label),
-        None => None,
-    };
-    let owner = caller.account.id;
-    let mut found = if let Some(id) = &query.id {
-        // The identifier of a key of which nothing is said is its CKA_ID.
-        let Ok(bytes) = <[u8; 16]>::try_from(id.0.as_slice()) else {
-            return Ok(());
-        };
-        let id = ObjectId::from_bytes(bytes);
-        let said = parts_said(view, owner, id)?;
-        if said {
-            return Ok(());
-        }
-        vec![KeyId::from_bytes(bytes)]
-    } else {
-        let holders = holders(view, caller)?;
-        view.snapshot
-            .find_plain_keys(&holders, owner, label, after, room + 1)?
-    };
-    if found.len() > room as usize {
-        found.truncate(room as usize);
-        page.next = Some(Place::Key(found.last().copied()).to_text());
-    }
-    for id in found {
-        let key = match access::standing(view, owner, id, None) {
-            Ok(Standing::Holds(access)) => {
-                let shown = to_wire(view, &access.key, &access.grant.rights)?;
-                Some((access.key, shown))
-            }
-            Ok(Standing::Lost(_)) | Err(Error::KeyNotFound) => None,
-            Err(error) => {
-                damage.leave_out::<()>(id, Err(error))?;
-                None
-            }
-        };
-        let Some((record, key)) = key else { continue };
-        for part in parts_of(record.algorithm) {
-            let object = of_key(owner, &record, *part);
-            let said = &object.description;
-            if query.class.is_none_or(|class| class == said.class)
-                && query.kind.is_none_or(|kind| said.kind == Some(kind))
-                && query
-                    .label
-                    .as_ref()
-                    .is_none_or(|label| *label == said.label)
-            {
-                page.objects.push(to_object(object, Some(key.clone())));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn change(view: &View<'_>, caller: &Caller) -> Result<u64, Error> {
     Ok(view.snapshot.change(&holders(view, caller)?)?)
 }
@@ -332,7 +174,8 @@ fn change(view: &View<'_>, caller: &Caller) -> Result<u64, Error> {
 /// Whether the owner says something of the key with this identifier.
 fn parts_said(view: &View<'_>, owner: AccountId, id: ObjectId) -> Result<bool, Error> {
     for part in [ObjectPart::Secret, ObjectPart::Private, ObjectPart::Public] {
-        if view.snapshot.object(owner, id, part)?.is_some() {
+        let record = view.snapshot.object(owner, id, part)?;
+        if record.is_some_and(|record| record.key.is_some()) {
             return Ok(true);
         }
     }
@@ -340,7 +183,12 @@ fn parts_said(view: &View<'_>, owner: AccountId, id: ObjectId) -> Result<bool, E
 }
 
 /// One object of the caller's.
-fn see(view: &View<'_>, caller: &Caller, id: ObjectId, part: ObjectPart) -> Result<Object, Error> {
+fn see(
+    view: &View<'_>,
+    caller: &Caller,
+    id: ObjectId,
+    part: ObjectPart,
+) -> Result<AccountObject, Error> {
     let owner = caller.account.id;
     if let Some(record) = view.snapshot.object(owner, id, part)? {
         let record = Some(record).filter(|record| !record.gone);
@@ -363,7 +211,11 @@ fn authenticated(view: &View<'_>, mut record: ObjectRecord) -> ObjectRecord {
 }
 
 /// An object as the API shows it, its record checked; none where it is a part of a key that the caller lost.
-fn show(view: &View<'_>, caller: &Caller, record: ObjectRecord) -> Result<Option<Object>, Error> {
+fn show(
+    view: &View<'_>,
+    caller: &Caller,
+    record: ObjectRecord,
+) -> Result<Option<AccountObject>, Error> {
     let record = view.domain.check_object(record)?;
     let Some(id) = record.key else {
         return Ok(Some(to_object(record, None)));
@@ -382,8 +234,8 @@ fn show(view: &View<'_>, caller: &Caller, record: ObjectRecord) -> Result<Option
     Ok(Some(to_object(record, Some(key))))
 }
 
-fn to_object(record: ObjectRecord, key: Option<Key>) -> Object {
-    Object {
+fn to_object(record: ObjectRecord, key: Option<Key>) -> AccountObject {
+    AccountObject {
         id: record.id,
         part: record.part,
         description: record.description,
@@ -424,15 +276,14 @@ fn remove_part(
     let id = ObjectId::from_bytes(*key.id.as_bytes());
     if part != ObjectPart::Public {
         let access = access::require(&scope.view(), caller, key.id, Right::Destroy)?;
+        scope.detail.grant = Some(access.grant.id);
         access.allow(caller, Right::Destroy, scope.now)?;
         caller.require_recent(scope.now)?;
         say_something(scope, owner, &access.key)?;
         let mut key = access.key;
         key.state = KeyState::Destroyed;
         scope.domain.authenticate_key(&mut key);
-        scope.tx.destroy_key(&key)?;
-        scope.tx.delete_object(owner, id, part)?;
-        return Ok(());
+        return Ok(scope.tx.destroy_key(&key)?);
     }
     if key.state == KeyState::Destroyed {
         return Ok(scope.tx.delete_object(owner, id, part)?);
@@ -537,6 +388,19 @@ fn check_part(
         ));
     }
     Ok(())
+}
+
+/// Whether an object that is no part of a key can be like this. Secret and private keys are made as keys.
+fn check_own(part: ObjectPart, description: &ObjectDescription) -> Result<(), Error> {
+    let key = [CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_SECRET_KEY].contains(&description.class);
+    match part {
+        ObjectPart::Secret | ObjectPart::Private => Err(Error::ObjectNotFound),
+        ObjectPart::Public if description.class != CKO_PUBLIC_KEY => {
+            Err(invalid("A public key is of class 2."))
+        }
+        ObjectPart::Object if key => Err(invalid("An object of this class is a key.")),
+        ObjectPart::Public | ObjectPart::Object => Ok(()),
+    }
 }
 
 fn invalid(text: &str) -> Error {
