@@ -1,7 +1,8 @@
-//! Answers to strangers leave in even steps of time, so that the clock does not tell which accounts exist.
+//! Answers to strangers leave after even steps of time and a delay drawn at random, so that the clock does not tell which accounts exist.
 //!
 //! The work for a name that exists and for one that does not differs by some twenty microseconds (a record more is read and
-//! checked), which over many tries shows. `cargo xtask bench --sign-in-timing` measures what is left of it.
+//! checked), which over many tries shows. Even steps hide all of it but two to five microseconds, by which a processor that worked longer
+//! wakes later; the delay buries those. `cargo xtask bench --sign-in-timing` measures what is left.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
-/// Well above what an unloaded appliance takes for one of these requests.
+/// Well above what an unloaded appliance takes for one of these requests. The delay is at most as long, a thousand times what it is to hide.
 const STEP: Duration = Duration::from_millis(5);
 
 /// The middleware around the routes of sign-in and enrolment, which need no session.
@@ -21,7 +22,7 @@ pub(crate) async fn evenly(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let came = Instant::now();
     let answer = next.call(request).await;
-    let until = came + whole_steps(came.elapsed());
+    let until = came + whole_steps(came.elapsed()) + delay();
     // A thread's sleep ends at a moment that is its own. The runtime's ends so many milliseconds after it began, and so passes the
     // difference on. Where there is no thread, the answer leaves at once.
     let _ =
@@ -36,9 +37,28 @@ fn whole_steps(taken: Duration) -> Duration {
     u32::try_from(steps).map_or(taken, |steps| STEP * steps)
 }
 
+/// A delay up to a step, each as likely as any other.
+fn delay() -> Duration {
+    // Without random numbers there is no sign-in to hide, either.
+    let drawn = getrandom::u32().unwrap_or_default();
+    STEP.mul_f64(f64::from(drawn) / (f64::from(u32::MAX) + 1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn delays_are_spread_over_a_step() {
+        let mut quarters = [0_u32; 4];
+        for _ in 0..4000 {
+            let delay = delay();
+            assert!(delay < STEP, "{delay:?}");
+            quarters[(delay.as_nanos() * 4 / STEP.as_nanos()) as usize] += 1;
+        }
+        // 1000 each are expected; 850 are more than five standard deviations away.
+        assert!(quarters.iter().all(|drawn| *drawn > 850), "{quarters:?}");
+    }
 
     #[test]
     fn every_work_takes_whole_steps() {
