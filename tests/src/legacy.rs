@@ -69,18 +69,18 @@ impl Machine {
         fs::copy(appliance.ca(), folder.path().join("appliance.pem")).unwrap();
         let machine = Self { folder, service };
         fs::write(machine.file("pin"), &*machine.pin()).unwrap();
-        let mut configuration = format!(
-            "[[token]]\nlabel = \"strongroom\"\naddresses = {}\nroots = {:?}\naccount = \"{}\"\n",
+        // Strings of JSON are strings of TOML.
+        let path = |name: &str| json!(machine.file(name)).to_string();
+        let secret = match signs_in {
+            SignsIn::ByPin => String::new(),
+            SignsIn::ByItself => format!("secret = {}\n", path("pin")),
+        };
+        let configuration = format!(
+            "[[token]]\nlabel = \"strongroom\"\naddresses = {}\nroots = {}\naccount = \"{}\"\n{secret}[log]\nfile = {}\nlevel = \"debug\"\n",
             json!(addresses),
-            machine.file("appliance.pem"),
-            machine.service.account
-        );
-        if signs_in == SignsIn::ByItself {
-            configuration += &format!("secret = {:?}\n", machine.file("pin"));
-        }
-        configuration += &format!(
-            "[log]\nfile = {:?}\nlevel = \"debug\"\n",
-            machine.file("pkcs11.log")
+            path("appliance.pem"),
+            machine.service.account,
+            path("pkcs11.log"),
         );
         fs::write(machine.file("pkcs11.toml"), configuration).unwrap();
         machine

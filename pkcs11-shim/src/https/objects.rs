@@ -4,9 +4,7 @@ use cryptoki_sys::*;
 use strongroom_wire::key::{
     Algorithm, Key, KeyState, NewKey, Origin, Protection, Releasable, Right, UsagePolicy,
 };
-use strongroom_wire::object::{
-    AccountObject as Object, KeyObject, ObjectDescription, ObjectPart,
-};
+use strongroom_wire::object::{AccountObject as Object, KeyObject, ObjectDescription, ObjectPart};
 use uuid::Uuid;
 
 use super::{encoding, failed};

@@ -282,8 +282,7 @@ fn be_a_side(arguments: &Arguments, module: &Path, pin: &str) {
         Task::Measure => work(module, pin, Duration::from_secs(arguments.seconds.into())),
         Task::Find => find(module, pin, arguments),
     };
-    let text = serde_json::to_string(&figures).unwrap();
-    writeln!(io::stdout(), "{text}").unwrap();
+    serde_json::to_writer(io::stdout(), &figures).unwrap();
 }
 
 /// Makes what is measured with: the keys, or so many objects where it is more than one.

@@ -1,4 +1,4 @@
-//! Java: `keytool` and `jarsigner` through SunPKCS11.
+//! Java: `keytool` and `jarsigner` through `SunPKCS11`.
 
 use std::fs;
 

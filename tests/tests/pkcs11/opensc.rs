@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use strongroom_tests::legacy::{SignsIn, module};
+use strongroom_tests::legacy::{Machine, SignsIn, module};
 
 use crate::{machine, pair, tool};
 
@@ -188,41 +188,33 @@ fn keys_certificates_and_data_are_brought_found_changed_and_removed() {
             .log()
             .contains("works in the appliance by mechanism 0x40")
     );
-    let iv = "00000000000000000000000000000000";
-    for (id, key) in [("08", Some("07".repeat(32))), ("09", None)] {
-        let crypt = ["--mechanism", "AES-CBC-PAD", "--iv", iv, "--id", id];
-        tool(
-            &machine,
-            &[&words("--encrypt -i note -o sealed")[..], &crypt].concat(),
-        );
-        tool(
-            &machine,
-            &[&words("--decrypt -i sealed -o opened")[..], &crypt].concat(),
-        );
-        assert_eq!(fs::read(machine.file("opened")).unwrap(), b"a note\n");
-        if let Some(key) = key {
-            let open = [
-                "enc",
-                "-d",
-                "-aes-256-cbc",
-                "-K",
-                &key,
-                "-iv",
-                iv,
-                "-in",
-                "sealed",
-            ];
-            assert_eq!(machine.does("openssl", &open).out, b"a note\n");
-        }
+    let brought = "07".repeat(32);
+    for (id, key) in [("08", Some(&*brought)), ("09", None)] {
+        seal_and_open(&machine, id, key);
     }
     assert!(machine.log().contains("works in the process"));
 
+    assert_eq!(appliance.verify_audit()["verified"], true);
+}
+
+#[test]
+fn objects_get_another_identifier_and_are_removed() {
+    let (appliance, machine) = machine(SignsIn::ByPin);
+    fs::write(machine.file("note"), "a note\n").unwrap();
+    pair(&machine, "EC:secp256r1", "07", "pair");
+    tool(
+        &machine,
+        &words("--write-object note --type data --label note"),
+    );
+    tool(
+        &machine,
+        &words("--keygen --key-type AES:32 --id 09 --label kept --sensitive"),
+    );
     tool(&machine, &words("--type privkey --id 07 --set-id 70"));
     let listed = tool(&machine, &words("--list-objects --type privkey"));
     assert!(listed.contains("ID:         70"), "{listed}");
     for what in [
         "--type data --label note",
-        "--type cert --id 07",
         "--type privkey --id 70",
         "--type secrkey --id 09",
     ] {
@@ -236,6 +228,33 @@ fn keys_certificates_and_data_are_brought_found_changed_and_removed() {
         assert!(!listed.contains(gone), "{gone}: {listed}");
     }
     assert_eq!(appliance.verify_audit()["verified"], true);
+}
+
+/// Encrypts and decrypts a file with a key; `openssl` opens it, too, where the key is known.
+fn seal_and_open(machine: &Machine, id: &str, key: Option<&str>) {
+    let iv = "00000000000000000000000000000000";
+    let crypt = ["--mechanism", "AES-CBC-PAD", "--iv", iv, "--id", id];
+    for line in [
+        "--encrypt -i note -o sealed",
+        "--decrypt -i sealed -o opened",
+    ] {
+        tool(machine, &[&words(line)[..], &crypt].concat());
+    }
+    assert_eq!(fs::read(machine.file("opened")).unwrap(), b"a note\n");
+    if let Some(key) = key {
+        let open = [
+            "enc",
+            "-d",
+            "-aes-256-cbc",
+            "-K",
+            key,
+            "-iv",
+            iv,
+            "-in",
+            "sealed",
+        ];
+        assert_eq!(machine.does("openssl", &open).out, b"a note\n");
+    }
 }
 
 fn words(line: &str) -> Vec<&str> {

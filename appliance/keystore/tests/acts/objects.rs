@@ -181,6 +181,7 @@ fn sign(house: &House, who: &Person, key: KeyId) -> Result<(), Error> {
             data: b"message".as_slice().into(),
             prehashed: false,
             encoding: SignatureEncoding::Der,
+            salt_length: None,
         },
         version: None,
     };

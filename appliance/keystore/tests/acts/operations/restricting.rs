@@ -364,6 +364,8 @@ fn restrictions_only_ever_get_stricter() {
         mechanism: Mechanism::AesKwp,
         key,
         version: None,
+        iv: None,
+        associated_data: None,
     };
     let wrapped = operate(&house, &alice, kek, wrap);
     assert_eq!(code(wrapped), Some(Code::PolicyRefused));

@@ -9,7 +9,7 @@ use strongroom_client::{Client, ClientError, Device, Retries};
 use strongroom_wire::account::{Account, AccountKind, AccountState};
 use strongroom_wire::id::AccountId;
 use strongroom_wire::key::{Key, KeyState};
-use strongroom_wire::object::{Object, ObjectPart, ObjectQuery};
+use strongroom_wire::object::{AccountObject, ObjectPart, ObjectQuery};
 use strongroom_wire::problem::Code;
 
 use super::report::Report;
@@ -217,7 +217,7 @@ fn look_through(report: &mut Report, who: &impl Objects) {
         limit: Some(PAGE),
         ..ObjectQuery::default()
     };
-    let mut objects: Vec<Object> = Vec::new();
+    let mut objects: Vec<AccountObject> = Vec::new();
     for _ in 0..MOST_PAGES {
         match who.find_objects(&query) {
             Ok(page) => {
@@ -276,7 +276,7 @@ fn why_unusable(key: &Key, now: strongroom_wire::encoding::Timestamp) -> Option<
     None
 }
 
-fn counted(objects: &[Object], are_more: bool) -> String {
+fn counted(objects: &[AccountObject], are_more: bool) -> String {
     let of = |part| objects.iter().filter(|object| object.part == part).count();
     let kinds = [
         ("secret keys", of(ObjectPart::Secret)),
