@@ -3,7 +3,9 @@
 
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{IdempotencyKey, KeyId, ObjectId};
-use strongroom_wire::key::{ChangedKey, CreatedKey, Material, NewKey, ReleaseKey, TightenKey};
+use strongroom_wire::key::{
+    ChangedKey, CreatedKey, Material, NewKey, ReleaseKey, TightenKey, UsagePolicy,
+};
 use strongroom_wire::object::{
     ChangedObject, ObjectDescription, ObjectPage, ObjectPart, ObjectQuery, PartQuery,
     RemovedObject, ShownObject,
@@ -219,6 +221,23 @@ pub trait Objects: Operate {
     fn allowed_mechanisms(&self) -> Result<Vec<Mechanism>, ClientError> {
         let (allowed, _) = self.request::<AllowedMechanisms>(&Call::get("/v1/mechanisms"))?;
         Ok(allowed.mechanisms)
+    }
+
+    /// Gives a key this usage policy in place of the one it has; its owner only.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::objects::Objects as _;
+    /// use strongroom_wire::key::UsagePolicy;
+    ///
+    /// let policy = UsagePolicy { not_after: Some("2027-12-31T23:59:59Z".parse()?), ..UsagePolicy::default() };
+    /// session.set_key_policy(key, &policy)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn set_key_policy(&self, key: KeyId, policy: &UsagePolicy) -> Result<ChangedKey, ClientError> {
+        let call = Call::put(format!("/v1/keys/{key}/policy")).with(policy)?;
+        Ok(self.request(&call)?.0)
     }
 
     /// Puts restrictions on a key of the caller's own that nobody lifts.

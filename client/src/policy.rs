@@ -1,7 +1,7 @@
 //! Usage policies: the domain's, a key's, a grant's; and what they would decide.
 
 use strongroom_wire::id::{GrantId, KeyId};
-use strongroom_wire::key::{ChangedKey, Grant, GrantState, Shared, UsagePolicy};
+use strongroom_wire::key::{Grant, GrantState, Shared, UsagePolicy};
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy, Preview, PreviewQuery};
 
 use crate::ClientError;
@@ -10,25 +10,6 @@ use crate::session::Session;
 use crate::sign_in::account_name;
 
 impl Session {
-    /// Gives a key this usage policy in place of the one it has; its owner only.
-    ///
-    /// ```no_run
-    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId) -> Result<(), Box<dyn std::error::Error>> {
-    /// use strongroom_wire::key::UsagePolicy;
-    ///
-    /// let policy = UsagePolicy { not_after: Some("2027-12-31T23:59:59Z".parse()?), ..UsagePolicy::default() };
-    /// session.set_key_policy(key, &policy)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_key_policy(
-        &self,
-        key: KeyId,
-        policy: &UsagePolicy,
-    ) -> Result<ChangedKey, ClientError> {
-        self.call(&Call::put(format!("/v1/keys/{key}/policy")).with(policy)?)
-    }
-
     /// Gives a grant this usage policy in place of the one it has; the key's owner only.
     ///
     /// ```no_run

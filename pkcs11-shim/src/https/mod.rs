@@ -23,7 +23,7 @@ use strongroom_client::operations::Operate;
 use strongroom_client::{Client, ClientError, Device, Session};
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::{AccountId, IdempotencyKey, KeyId, ObjectId as WireId};
-use strongroom_wire::key::{Algorithm, NewKey};
+use strongroom_wire::key::{Algorithm, NewKey, Releasable, TightenKey, UsagePolicy};
 use strongroom_wire::object::{ObjectPart, ObjectQuery};
 use strongroom_wire::operation::{Operation, OperationResult};
 use strongroom_wire::problem::Code;
@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::config::TokenConfig;
 use crate::mechanism::{Mechanism, mac, making};
-use crate::object::Attributes;
+use crate::object::{Attributes, Value};
 use crate::token::{
     Answer, Change, Encapsulated, Input, ObjectId, ObjectRecord, Outcome, Page, Part, Pin, Query,
     Released, RequestId, Token, TokenError, TokenErrorKind as Kind, TokenInfo, TokenResult, Use,
@@ -121,8 +121,8 @@ macro_rules! ask {
             }
         };
         match answer {
-            Err(ClientError::NotSignedIn) if $token.by_certificate => {
-                // The session has ended; the certificate opens another.
+            Err(error) if $token.by_certificate && wants_sign_in(&error) => {
+                // The session has ended, or is too old for this key; the certificate opens another.
                 $token.sign_in_by_certificate()?;
                 match &*$token.who()? {
                     Who::Device($who) => {
@@ -141,7 +141,61 @@ macro_rules! ask {
     }};
 }
 
+/// Whether another sign-in is what was missing.
+fn wants_sign_in(error: &ClientError) -> bool {
+    match error {
+        ClientError::NotSignedIn => true,
+        ClientError::Refused(problem) => problem.code == Code::StepUpRequired,
+        _ => false,
+    }
+}
+
 impl HttpsToken {
+    /// The mechanisms of PKCS #11 that the domain forbids, as far as anybody has signed in to be told.
+    fn forbidden(&self) -> TokenResult<Vec<CK_MECHANISM_TYPE>> {
+        if self.who().is_err() {
+            return Ok(Vec::new());
+        }
+        let allowed = ask!(self, who => who.allowed_mechanisms())?;
+        Ok(operations::forbidden(&allowed))
+    }
+
+    /// Has the appliance hold a key to what its attributes say from now on.
+    fn restrict(
+        &self,
+        id: ObjectId,
+        attributes: &Attributes,
+        changes: &Attributes,
+    ) -> TokenResult<()> {
+        if changes.get(CKA_EXTRACTABLE) == Some(&Value::Bool(false)) {
+            let tighten = TightenKey {
+                releasable: Some(Releasable::NoMore),
+                ..TightenKey::default()
+            };
+            match ask!(self, who => who.tighten_key(key(id), &tighten)) {
+                // It is not released already, or never was.
+                Err(error)
+                    if error
+                        .problem
+                        .as_ref()
+                        .is_some_and(|problem| problem.code == Code::Conflict) => {}
+                answer => drop(answer?),
+            }
+        }
+        let shown = ask!(self, who => who.object(wire(id), objects::part_to_wire(id.part)))?;
+        let Some(shown) = shown.object.key else {
+            return Ok(());
+        };
+        let wanted = objects::usage_policy(shown.algorithm, attributes);
+        let policy = UsagePolicy {
+            rights: wanted.rights,
+            mechanisms: wanted.mechanisms,
+            ..shown.policy.unwrap_or_default()
+        };
+        ask!(self, who => who.set_key_policy(key(id), &policy))?;
+        Ok(())
+    }
+
     fn who(&self) -> TokenResult<Arc<Who>> {
         let known = self
             .signed_in
@@ -239,6 +293,9 @@ impl Token for HttpsToken {
     fn info(&self) -> TokenResult<Answer<TokenInfo>> {
         let serial = self.account.map(|account| account.to_string());
         let serial = serial.unwrap_or_default().replace('-', "");
+        let mut forbidden = vec![CKM_RSA_X_509, CKM_SHA1_RSA_PKCS, CKM_SHA1_RSA_PKCS_PSS];
+        // The token is there, whether or not the appliance can be asked; and it is the appliance that forbids.
+        forbidden.extend(self.forbidden().unwrap_or_default());
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Answer {
             value: TokenInfo {
@@ -411,25 +468,24 @@ impl Token for HttpsToken {
 
     fn set(&self, id: ObjectId, changes: &Attributes) -> TokenResult<Answer<ObjectRecord>> {
         let restricts = [
-            CKA_EXTRACTABLE,
-            CKA_ENCRYPT,
+            CKA_ALLOWED_MECHANISMS,
             CKA_DECRYPT,
+            CKA_DERIVE,
+            CKA_ENCRYPT,
+            CKA_EXTRACTABLE,
             CKA_SIGN,
+            CKA_SIGN_RECOVER,
+            CKA_UNWRAP,
             CKA_VERIFY,
             CKA_WRAP,
-            CKA_UNWRAP,
-            CKA_DERIVE,
         ];
+        let mut attributes = self.object(id)?.value.attributes;
+        attributes.extend(changes.clone());
         if matches!(id.part, Part::Secret | Part::Private)
             && restricts.iter().any(|attribute| changes.has(*attribute))
         {
-            return Err(TokenError::new(
-                Kind::AttributeReadOnly,
-                "what a key is for is changed by its usage policy, in the appliance",
-            ));
+            self.restrict(id, &attributes, changes)?;
         }
-        let mut attributes = self.object(id)?.value.attributes;
-        attributes.extend(changes.clone());
         let part = objects::part_to_wire(id.part);
         let description = objects::describe(&attributes);
         let changed = ask!(self, who => who.put_object(wire(id), part, &description))?;

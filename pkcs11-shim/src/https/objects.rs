@@ -7,7 +7,7 @@ use strongroom_wire::key::{
 use strongroom_wire::object::{AccountObject as Object, KeyObject, ObjectDescription, ObjectPart};
 use uuid::Uuid;
 
-use super::{encoding, failed};
+use super::{encoding, failed, operations};
 use crate::der;
 use crate::mechanism::curves::{self, Curve};
 use crate::object::{Attributes, Value};
@@ -186,7 +186,7 @@ fn of_key(key: &Key, part: Part, attributes: &mut Attributes) -> TokenResult<Pla
     attributes.default_to(CKA_ALWAYS_SENSITIVE, || Value::Bool(sensitive && generated));
     attributes.default_to(CKA_WRAP_WITH_TRUSTED, || Value::Bool(false));
     if part == Part::Private {
-        attributes.default_to(CKA_ALWAYS_AUTHENTICATE, || Value::Bool(false));
+        attributes.set_bool(CKA_ALWAYS_AUTHENTICATE, key.authenticate_each);
     } else {
         attributes.default_to(CKA_TRUSTED, || Value::Bool(false));
         let length = key
@@ -292,6 +292,33 @@ fn algorithm(attributes: &Attributes, length: Option<usize>) -> TokenResult<Algo
     }
 }
 
+/// The usage policy of a key of these attributes: what it is for, whether it is extractable, and by which mechanisms.
+pub(super) fn usage_policy(algorithm: Algorithm, own: &Attributes) -> UsagePolicy {
+    let mut rights: Vec<Right> = USES
+        .into_iter()
+        .filter(|(attribute, _)| own.is(*attribute))
+        .map(|(_, right)| right)
+        .collect();
+    if algorithm.is_pair() {
+        rights.extend([Right::Verify, Right::Encrypt, Right::Wrap]);
+    }
+    rights.extend([Right::Share, Right::Destroy]);
+    if own.is(CKA_EXTRACTABLE) {
+        rights.push(Right::Release);
+    }
+    rights.sort_unstable();
+    rights.dedup();
+    // An empty list is no limit.
+    let mechanisms = own
+        .numbers(CKA_ALLOWED_MECHANISMS)
+        .filter(|kinds| !kinds.is_empty());
+    UsagePolicy {
+        rights: Some(rights),
+        mechanisms: mechanisms.map(operations::allowed),
+        ..UsagePolicy::default()
+    }
+}
+
 /// The request for a key with these parts: a secret key, or the public and the private half.
 pub(super) fn new_key(parts: &[(Part, &Attributes)], length: Option<usize>) -> TokenResult<NewKey> {
     let merged = parts
@@ -313,20 +340,6 @@ pub(super) fn new_key_for(
         return Err(failed("a key has parts"));
     };
     let extractable = own.is(CKA_EXTRACTABLE);
-    let mut rights: Vec<Right> = USES
-        .into_iter()
-        .filter(|(attribute, _)| own.is(*attribute))
-        .map(|(_, right)| right)
-        .collect();
-    if algorithm.is_pair() {
-        rights.extend([Right::Verify, Right::Encrypt, Right::Wrap]);
-    }
-    rights.extend([Right::Share, Right::Destroy]);
-    if extractable {
-        rights.push(Right::Release);
-    }
-    rights.sort_unstable();
-    rights.dedup();
     let label = own.bytes(CKA_LABEL).unwrap_or_default();
     let label = std::str::from_utf8(label).unwrap_or_default();
     let label = if label.chars().any(char::is_control) {
@@ -340,10 +353,8 @@ pub(super) fn new_key_for(
     });
     Ok(NewKey {
         label: label.to_owned(),
-        policy: UsagePolicy {
-            rights: Some(rights),
-            ..UsagePolicy::default()
-        },
+        policy: usage_policy(algorithm, own),
+        authenticate_each: own.is(CKA_ALWAYS_AUTHENTICATE),
         releasable: if extractable {
             Releasable::ByPolicy
         } else {

@@ -12,7 +12,10 @@ use strongroom_wire::operation::{
 
 use cryptoki_sys::*;
 
-use crate::mechanism::{Family, Hash, Mechanism, Parameter, curves, mac as macs, rsa, wrapping};
+use crate::mechanism::{
+    Family, Hash, Listed, Mechanism, Parameter, curves, list::ALL, listed, mac as macs, rsa,
+    wrapping,
+};
 use crate::object::Attributes;
 use crate::token::{Input, TokenError, TokenErrorKind, TokenResult, Use};
 
@@ -28,6 +31,71 @@ fn parameter<T>() -> TokenResult<T> {
         TokenErrorKind::MechanismParameter,
         "the appliance does not serve this parameter",
     ))
+}
+
+/// By which of its mechanisms the appliance does this one: none where it does not.
+pub(super) fn by_appliance(family: Family) -> Vec<Wire> {
+    match family {
+        Family::Hmac { hash, .. } => hmac(hash).into_iter().collect(),
+        Family::Cmac { .. } => vec![Wire::AesCmac],
+        Family::AesEcb => vec![Wire::AesEcb],
+        Family::AesCbc => vec![Wire::AesCbc],
+        Family::AesCbcPad => vec![Wire::AesCbcPad],
+        Family::AesCtr => vec![Wire::AesCtr],
+        Family::AesGcm => vec![Wire::AesGcm],
+        Family::AesKw => vec![Wire::AesKw],
+        Family::AesKwp => vec![Wire::AesKwp],
+        Family::RsaPkcs(None) => vec![
+            Wire::RsaPkcs1,
+            Wire::RsaPkcs1Sha256,
+            Wire::RsaPkcs1Sha384,
+            Wire::RsaPkcs1Sha512,
+        ],
+        Family::RsaPkcs(Some(hash)) => pkcs1(hash).into_iter().collect(),
+        Family::RsaPss(None) => vec![Wire::RsaPssSha256, Wire::RsaPssSha384, Wire::RsaPssSha512],
+        Family::RsaPss(Some(hash)) => pss(hash).into_iter().collect(),
+        Family::RsaOaep => vec![
+            Wire::RsaOaepSha1,
+            Wire::RsaOaepSha256,
+            Wire::RsaOaepSha384,
+            Wire::RsaOaepSha512,
+        ],
+        Family::Ecdsa(None) => vec![Wire::Ecdsa],
+        Family::Ecdsa(Some(hash)) => vec![ecdsa(hash)],
+        Family::Eddsa => vec![Wire::Ed25519],
+        Family::Ecdh => vec![Wire::Ecdh],
+        Family::MlDsa => vec![Wire::MlDsa65],
+        Family::MlKem => vec![Wire::MlKem768],
+        Family::Hkdf => vec![Wire::Hkdf],
+        Family::Digest(_)
+        | Family::AesEncryptData
+        | Family::RsaRaw
+        | Family::Concatenate
+        | Family::MakeKey(_)
+        | Family::MakePair(_) => Vec::new(),
+    }
+}
+
+/// Mechanisms of PKCS #11 that the appliance would do, and that a domain which allows these alone forbids.
+pub(super) fn forbidden(allowed: &[Wire]) -> Vec<CK_MECHANISM_TYPE> {
+    let is_forbidden = |listed: &&Listed| {
+        let wires = by_appliance(listed.family);
+        !wires.is_empty() && !wires.iter().any(|wire| allowed.contains(wire))
+    };
+    let forbidden = ALL.iter().filter(is_forbidden);
+    forbidden.map(|listed| listed.kind).collect()
+}
+
+/// The appliance's mechanisms for `CKA_ALLOWED_MECHANISMS`.
+pub(super) fn allowed(kinds: &[CK_MECHANISM_TYPE]) -> Vec<Wire> {
+    let mut wires: Vec<Wire> = kinds
+        .iter()
+        .filter_map(|kind| listed(*kind))
+        .flat_map(|listed| by_appliance(listed.family))
+        .collect();
+    wires.sort_unstable_by_key(|wire| wire.as_str());
+    wires.dedup();
+    wires
 }
 
 /// The operation that a use of a key is.
@@ -76,16 +144,20 @@ pub(super) fn verification(
 /// How a MAC is made.
 fn mac(mechanism: &Mechanism) -> TokenResult<Wire> {
     match mechanism.family {
-        Family::Hmac { hash, .. } => match hash {
-            Hash::Sha1 => Ok(Wire::HmacSha1),
-            Hash::Sha224 => Ok(Wire::HmacSha224),
-            Hash::Sha256 => Ok(Wire::HmacSha256),
-            Hash::Sha384 => Ok(Wire::HmacSha384),
-            Hash::Sha512 => Ok(Wire::HmacSha512),
-            _ => not_served(),
-        },
+        Family::Hmac { hash, .. } => hmac(hash).map_or_else(not_served, Ok),
         Family::Cmac { .. } => Ok(Wire::AesCmac),
         _ => not_served(),
+    }
+}
+
+const fn hmac(hash: Hash) -> Option<Wire> {
+    match hash {
+        Hash::Sha1 => Some(Wire::HmacSha1),
+        Hash::Sha224 => Some(Wire::HmacSha224),
+        Hash::Sha256 => Some(Wire::HmacSha256),
+        Hash::Sha384 => Some(Wire::HmacSha384),
+        Hash::Sha512 => Some(Wire::HmacSha512),
+        _ => None,
     }
 }
 
@@ -107,21 +179,21 @@ fn sign(mechanism: &Mechanism, input: Input<'_>) -> TokenResult<Operation> {
             check_digest((1..=LONGEST_DIGEST).contains(&data.len()))?;
             (Wire::Ecdsa, data.to_vec(), true)
         }
-        (Family::Ecdsa(Some(hash)), _) => (Wire::Ecdsa, digest(hash), true),
+        (Family::Ecdsa(Some(hash)), _) => (ecdsa(hash), digest(hash), true),
         (Family::RsaPkcs(None), _) => match digest_info(data) {
-            Some((hash, digest)) => (pkcs1(hash)?, digest.to_vec(), true),
+            Some((wire, digest)) => (wire, digest.to_vec(), true),
             None => (Wire::RsaPkcs1, data.to_vec(), true),
         },
-        (Family::RsaPkcs(Some(hash)), _) => (pkcs1(hash)?, digest(hash), true),
+        (Family::RsaPkcs(Some(hash)), _) => {
+            let wire = pkcs1(hash).map_or_else(not_served, Ok)?;
+            (wire, digest(hash), true)
+        }
         (Family::RsaPss(hashed), Parameter::Pss { hash, mgf, salt }) => {
             if hash != mgf || hashed.is_some_and(|hashed| hashed != *hash) {
                 return parameter();
             }
-            let wire = match hash {
-                Hash::Sha256 => Wire::RsaPssSha256,
-                Hash::Sha384 => Wire::RsaPssSha384,
-                Hash::Sha512 => Wire::RsaPssSha512,
-                _ => return parameter(),
+            let Some(wire) = pss(*hash) else {
+                return parameter();
             };
             if *salt != hash.length() {
                 let Ok(length) = u16::try_from(*salt) else {
@@ -174,23 +246,43 @@ fn check_digest(fits: bool) -> TokenResult<()> {
     ))
 }
 
-fn pkcs1(hash: Hash) -> TokenResult<Wire> {
+/// What a policy and the audit log know ECDSA with this hash by.
+const fn ecdsa(hash: Hash) -> Wire {
     match hash {
-        Hash::Sha256 => Ok(Wire::RsaPkcs1Sha256),
-        Hash::Sha384 => Ok(Wire::RsaPkcs1Sha384),
-        Hash::Sha512 => Ok(Wire::RsaPkcs1Sha512),
-        _ => not_served(),
+        Hash::Sha256 => Wire::EcdsaSha256,
+        Hash::Sha384 => Wire::EcdsaSha384,
+        Hash::Sha512 => Wire::EcdsaSha512,
+        _ => Wire::Ecdsa,
     }
 }
 
-/// The hash and the digest of a `DigestInfo` (RFC 8017 section 9.2), which is what OpenSSL, OpenSSH, Java and NSS have signed by `CKM_RSA_PKCS`:
+const fn pkcs1(hash: Hash) -> Option<Wire> {
+    match hash {
+        Hash::Sha256 => Some(Wire::RsaPkcs1Sha256),
+        Hash::Sha384 => Some(Wire::RsaPkcs1Sha384),
+        Hash::Sha512 => Some(Wire::RsaPkcs1Sha512),
+        _ => None,
+    }
+}
+
+const fn pss(hash: Hash) -> Option<Wire> {
+    match hash {
+        Hash::Sha256 => Some(Wire::RsaPssSha256),
+        Hash::Sha384 => Some(Wire::RsaPssSha384),
+        Hash::Sha512 => Some(Wire::RsaPssSha512),
+        _ => None,
+    }
+}
+
+/// The mechanism and the digest of a `DigestInfo` (RFC 8017 section 9.2), which is what OpenSSL, OpenSSH, Java and NSS have signed by `CKM_RSA_PKCS`:
 /// so the record says by which hash it was.
-fn digest_info(data: &[u8]) -> Option<(Hash, &[u8])> {
+fn digest_info(data: &[u8]) -> Option<(Wire, &[u8])> {
     [Hash::Sha256, Hash::Sha384, Hash::Sha512]
         .into_iter()
         .find_map(|hash| {
             let digest = data.strip_prefix(&*rsa::digest_info(hash))?;
-            (digest.len() == hash.length()).then_some((hash, digest))
+            let wire = pkcs1(hash)?;
+            (digest.len() == hash.length()).then_some((wire, digest))
         })
 }
 

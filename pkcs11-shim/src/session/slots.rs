@@ -94,6 +94,8 @@ impl Slot {
 
     pub(crate) fn set_signed_in(&self, signed_in: bool) {
         self.signed_in.store(signed_in, Ordering::Release);
+        // What the domain forbids is told to whoever has signed in.
+        *self.info.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Whether private objects are there for the application: it signed in, or nobody has to.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use strongroom_client::objects::Objects as _;
 use strongroom_client::sign_in::account_name;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::key::{GrantState, Right, UsagePolicy};

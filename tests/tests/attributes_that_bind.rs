@@ -1,0 +1,210 @@
+//! What PKCS #11 attributes say of a key, the appliance holds it to: asked by a program that has the account's secret and not the module.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::sync::Arc;
+
+use cryptoki_sys::*;
+use strongroom_client::objects::Objects as _;
+use strongroom_client::operations::{Operate as _, Signing};
+use strongroom_client::{Client, ClientError, Device, Retries, Roots};
+use strongroom_pkcs11::config::TokenConfig;
+use strongroom_pkcs11::https::connect;
+use strongroom_pkcs11::mechanism::Mechanism;
+use strongroom_pkcs11::object::{Attributes, Value};
+use strongroom_pkcs11::token::{ObjectId, ObjectRecord, RequestId, Token};
+use strongroom_tests::{Appliance, Session, legacy};
+use strongroom_wire::id::KeyId;
+use strongroom_wire::key::{Releasable, UsagePolicy};
+use strongroom_wire::operation::{Mechanism as Wire, SignatureEncoding};
+use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
+use strongroom_wire::problem::Code;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// A token, and the same account without the module.
+struct House {
+    _appliance: Appliance,
+    admin: Session,
+    token: Arc<dyn Token>,
+    device: Device,
+    _folder: TempDir,
+}
+
+impl House {
+    fn new() -> Self {
+        let appliance = Appliance::start();
+        let mut admin = appliance.administrator();
+        let service = legacy::service(&mut admin, "web");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        fs::write(&file, service.secret.to_text().as_bytes()).unwrap();
+        let token = connect(&TokenConfig {
+            label: "web".to_owned(),
+            addresses: vec![appliance.client_url()],
+            roots: appliance.ca().clone(),
+            account: Some(service.account.to_string()),
+            certificate: None,
+            key: None,
+            secret: Some(file),
+            domain: None,
+        });
+        let roots = Roots::from_pem(&fs::read(appliance.ca()).unwrap()).unwrap();
+        let client = Client::new(&appliance.client_url(), &roots)
+            .unwrap()
+            .retries(Retries::none());
+        Self {
+            _appliance: appliance,
+            admin,
+            token: token.unwrap(),
+            device: Device::new(client, service.account, service.secret),
+            _folder: folder,
+        }
+    }
+
+    fn rsa(&self, more: &[(CK_ATTRIBUTE_TYPE, Value)]) -> ObjectId {
+        let mut public = Attributes::new();
+        public.set_number(CKA_CLASS, CKO_PUBLIC_KEY);
+        public.set_number(CKA_KEY_TYPE, CKK_RSA);
+        public.set_number(CKA_MODULUS_BITS, 2048);
+        let mut private: Attributes = more.iter().cloned().collect();
+        private.set_number(CKA_CLASS, CKO_PRIVATE_KEY);
+        private.set_number(CKA_KEY_TYPE, CKK_RSA);
+        for attribute in [CKA_TOKEN, CKA_SIGN, CKA_DECRYPT, CKA_UNWRAP] {
+            private.set_bool(attribute, true);
+        }
+        let mechanism = Mechanism::plain(CKM_RSA_PKCS_KEY_PAIR_GEN).unwrap();
+        let made = self
+            .token
+            .generate_key_pair(request(), &mechanism, &public, &private);
+        made.unwrap().value.1.id
+    }
+
+    fn aes(&self) -> ObjectId {
+        let mut attributes = Attributes::new();
+        attributes.set_number(CKA_CLASS, CKO_SECRET_KEY);
+        attributes.set_number(CKA_KEY_TYPE, CKK_AES);
+        attributes.set_number(CKA_VALUE_LEN, 32);
+        for attribute in [CKA_TOKEN, CKA_ENCRYPT, CKA_DECRYPT, CKA_EXTRACTABLE] {
+            attributes.set_bool(attribute, true);
+        }
+        let mechanism = Mechanism::plain(CKM_AES_KEY_GEN).unwrap();
+        let made = self.token.generate_key(request(), &mechanism, &attributes);
+        made.unwrap().value.id
+    }
+
+    fn set(&self, id: ObjectId, attribute: CK_ATTRIBUTE_TYPE, value: Value) -> ObjectRecord {
+        let changes = [(attribute, value)].into_iter().collect();
+        self.token.set(id, &changes).unwrap().value
+    }
+
+    fn sign(&self, id: ObjectId, mechanism: Wire) -> Result<(), Option<Code>> {
+        let signing = Signing {
+            mechanism,
+            encoding: SignatureEncoding::Der,
+        };
+        code(self.device.sign(key(id), signing, b"message"))
+    }
+}
+
+fn request() -> RequestId {
+    RequestId(Uuid::now_v7())
+}
+
+fn key(id: ObjectId) -> KeyId {
+    KeyId::from_bytes(*id.uuid.as_bytes())
+}
+
+fn code<T>(outcome: Result<T, ClientError>) -> Result<(), Option<Code>> {
+    outcome.map(drop).map_err(|error| error.code())
+}
+
+#[test]
+fn a_key_works_by_its_allowed_mechanisms_alone() {
+    let house = House::new();
+    let allowed = Value::Numbers(vec![CKM_SHA256_RSA_PKCS]);
+    let id = house.rsa(&[(CKA_ALLOWED_MECHANISMS, allowed)]);
+    assert_eq!(house.sign(id, Wire::RsaPkcs1Sha256), Ok(()));
+    for other in [Wire::RsaPkcs1Sha512, Wire::RsaPssSha256] {
+        assert_eq!(house.sign(id, other), Err(Some(Code::MechanismRefused)));
+    }
+    // Changed as any attribute is.
+    let allowed = Value::Numbers(vec![CKM_RSA_PKCS_PSS]);
+    let record = house.set(id, CKA_ALLOWED_MECHANISMS, allowed);
+    assert_eq!(
+        record.attributes.numbers(CKA_ALLOWED_MECHANISMS),
+        Some(&[CKM_RSA_PKCS_PSS][..])
+    );
+    assert_eq!(house.sign(id, Wire::RsaPssSha256), Ok(()));
+    assert_eq!(
+        house.sign(id, Wire::RsaPkcs1Sha256),
+        Err(Some(Code::MechanismRefused))
+    );
+}
+
+#[test]
+fn a_key_is_for_what_its_usage_attributes_say() {
+    let house = House::new();
+    let id = house.rsa(&[]);
+    assert_eq!(house.sign(id, Wire::RsaPkcs1Sha256), Ok(()));
+    let record = house.set(id, CKA_SIGN, Value::Bool(false));
+    assert!(!record.attributes.is(CKA_SIGN) && record.attributes.is(CKA_DECRYPT));
+    assert_eq!(
+        house.sign(id, Wire::RsaPkcs1Sha256),
+        Err(Some(Code::PolicyRefused))
+    );
+    let record = house.set(id, CKA_SIGN, Value::Bool(true));
+    assert!(record.attributes.is(CKA_SIGN));
+    assert_eq!(house.sign(id, Wire::RsaPkcs1Sha256), Ok(()));
+}
+
+#[test]
+fn what_is_extractable_no_more_never_is_again() {
+    let house = House::new();
+    let id = house.aes();
+    assert_eq!(code(house.device.release_once(key(id))), Ok(()));
+    let record = house.set(id, CKA_EXTRACTABLE, Value::Bool(false));
+    assert!(!record.attributes.is(CKA_EXTRACTABLE));
+    assert!(!record.attributes.is(CKA_NEVER_EXTRACTABLE), "it was once");
+    assert_eq!(
+        code(house.device.release_once(key(id))),
+        Err(Some(Code::PolicyRefused))
+    );
+    // Nor by a policy that the account gives the key itself.
+    let lifted = house
+        .device
+        .set_key_policy(key(id), &UsagePolicy::default());
+    assert_eq!(code(lifted), Err(Some(Code::Conflict)));
+    let shown = house.device.key(key(id)).unwrap();
+    assert_eq!(shown.releasable, Releasable::NoMore);
+    assert_eq!(
+        code(house.device.release_once(key(id))),
+        Err(Some(Code::PolicyRefused))
+    );
+}
+
+#[test]
+fn what_the_domain_forbids_is_not_in_the_mechanism_list() {
+    let mut house = House::new();
+    let forbids = |house: &House, kind| house.token.info().unwrap().value.forbidden.contains(&kind);
+    assert!(!forbids(&house, CKM_AES_CBC));
+    assert!(forbids(&house, CKM_RSA_X_509), "there is none");
+    let mechanisms = Wire::ALL
+        .iter()
+        .copied()
+        .filter(|wire| *wire != Wire::AesCbc);
+    let policy = DomainPolicy {
+        usage: UsagePolicy {
+            mechanisms: Some(mechanisms.collect()),
+            ..UsagePolicy::default()
+        },
+        ..DomainPolicy::default()
+    };
+    let _: ChangedDomainPolicy = house
+        .admin
+        .ask("PUT", "/v1/domain/policy", &policy)
+        .unwrap();
+    assert!(forbids(&house, CKM_AES_CBC));
+    assert!(!forbids(&house, CKM_AES_CBC_PAD) && !forbids(&house, CKM_SHA256));
+}
