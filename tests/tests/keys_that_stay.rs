@@ -420,6 +420,59 @@ fn keys_cross_without_their_size_being_said() {
 }
 
 #[test]
+fn what_openssl_encrypts_to_an_rsa_key_is_opened_and_unwrapped() {
+    let house = House::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (public, key) = house.rsa();
+    let spki = public.attributes.bytes(CKA_PUBLIC_KEY_INFO).unwrap();
+    fs::write(folder.path().join("key.der"), spki).unwrap();
+    let aes = [6; 24];
+    fs::write(folder.path().join("aes"), aes).unwrap();
+    let oaep = |hash| Parameter::Oaep {
+        hash,
+        mgf: hash,
+        label: Vec::new(),
+    };
+    for (options, mechanism) in [
+        (
+            "rsa_padding_mode:pkcs1",
+            Mechanism::plain(CKM_RSA_PKCS).unwrap(),
+        ),
+        (
+            "rsa_padding_mode:oaep",
+            of(CKM_RSA_PKCS_OAEP, oaep(Hash::Sha1)),
+        ),
+        (
+            "rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256",
+            of(CKM_RSA_PKCS_OAEP, oaep(Hash::Sha256)),
+        ),
+    ] {
+        let words = format!(
+            "pkeyutl -encrypt -pubin -keyform DER -inkey key.der -in aes -out wrapped -pkeyopt {options}"
+        );
+        assert!(openssl(
+            folder.path(),
+            &words.split(' ').collect::<Vec<_>>()
+        ));
+        let wrapped = fs::read(folder.path().join("wrapped")).unwrap();
+        let opened = house.operate(&key, Use::Decrypt, &mechanism, &wrapped);
+        assert_eq!(opened.unwrap(), aes);
+        let template = secret(CKK_AES, None, true);
+        let made = house
+            .token
+            .unwrap(request(), key.id, &mechanism, &wrapped, &template)
+            .unwrap()
+            .value;
+        assert_eq!(made.attributes.number(CKA_VALUE_LEN), Some(24));
+        assert_eq!(house.released(&made), aes);
+        let refused = house
+            .token
+            .unwrap(request(), key.id, &mechanism, &[7; 256], &template);
+        assert_eq!(refused.unwrap_err().kind, TokenErrorKind::WrappedKey);
+    }
+}
+
+#[test]
 fn ciphers_and_macs_are_the_same_in_the_process_and_in_the_appliance() {
     let house = House::new();
     let mut aes = secret(CKK_AES, None, false);

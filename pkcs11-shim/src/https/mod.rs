@@ -842,6 +842,7 @@ fn refused(error: ClientError) -> TokenError {
         ClientError::Refused(problem) if problem.code == Code::Invalid => Kind::Data,
         // Whoever has signed in and is refused lost the account meanwhile, and gave no wrong PIN.
         ClientError::Refused(problem) if problem.code == Code::SignInRefused => Kind::NotSignedIn,
+        ClientError::Refused(problem) if problem.code == Code::TooLarge => Kind::DataLength,
         ClientError::Refused(problem) => return problem.clone().into(),
         ClientError::NotSignedIn => Kind::NotSignedIn,
         ClientError::Unreachable { .. } => Kind::Unreachable,

@@ -13,6 +13,8 @@ use crate::error::{CkError, CkResult, fail};
 use crate::token::{Input, Use};
 
 const BLOCK: usize = 16;
+/// The most that the token is asked to work on at once, in bytes.
+const MOST_THERE: usize = 1024 * 1024;
 
 /// An encryption or decryption under way.
 pub(crate) struct Blocks {
@@ -154,10 +156,20 @@ impl Blocks {
         self.mechanism.family == Family::AesCbcPad && !self.encrypts
     }
 
+    /// Whether the token works on this in several parts.
+    fn is_too_much(&self, blocks: &[u8]) -> bool {
+        matches!(self.key, KeyUse::There(_)) && blocks.len() > MOST_THERE
+    }
+
     /// Encrypts or decrypts whole blocks in place.
     fn transform(&mut self, blocks: &mut [u8]) -> CkResult<()> {
         if blocks.is_empty() {
             return Ok(());
+        }
+        if self.is_too_much(blocks) {
+            return blocks
+                .chunks_mut(MOST_THERE)
+                .try_for_each(|part| self.transform(part));
         }
         let last_before = last_block(blocks);
         match &self.key {
@@ -244,6 +256,11 @@ impl Blocks {
         if blocks.is_empty() {
             return Ok(());
         }
+        if self.is_too_much(blocks) {
+            return blocks
+                .chunks_mut(MOST_THERE)
+                .try_for_each(|part| self.keystream(part));
+        }
         let count = u128::try_from(blocks.len() / BLOCK).unwrap_or_default();
         match &self.key {
             KeyUse::Here(key) => {
@@ -315,4 +332,78 @@ fn copy_all(blocks: &mut [u8], done: &[u8]) -> CkResult<()> {
 
 fn failed() -> CkError {
     CkError::new(CKR_FUNCTION_FAILED, "AWS-LC refused")
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::mechanism::soft::{Remote, SoftKey};
+    use crate::mechanism::software;
+    use crate::object::Attributes;
+    use crate::secret_memory::Locked;
+
+    /// A key in a token that takes so much at once and no more.
+    struct There(Attributes);
+
+    impl Remote for There {
+        fn operate(
+            &self,
+            what: Use,
+            mechanism: &Mechanism,
+            input: Input<'_>,
+        ) -> CkResult<Zeroizing<Vec<u8>>> {
+            let Input::Blocks(blocks) = input else {
+                return fail(CKR_FUNCTION_FAILED, "not in blocks");
+            };
+            assert!(blocks.len() <= MOST_THERE && blocks.len().is_multiple_of(BLOCK));
+            software::operate(&self.0, what, mechanism, input)
+        }
+
+        fn verify(&self, _: &Mechanism, _: &[u8], _: &[u8]) -> CkResult<()> {
+            fail(CKR_FUNCTION_FAILED, "no MAC")
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_for_the_token_at_once_goes_in_parts() {
+        let mut key = Attributes::new();
+        key.set_number(CKA_CLASS, CKO_SECRET_KEY);
+        key.set_number(CKA_KEY_TYPE, CKK_AES);
+        key.set_bytes(CKA_VALUE, &[7; 32]);
+        let counter = Parameter::Counter {
+            bits: 128,
+            block: [0xff; BLOCK],
+        };
+        let iv = || Parameter::Block([3; BLOCK]);
+        for (kind, parameter, more) in [
+            (CKM_AES_ECB, Parameter::None, 0),
+            (CKM_AES_CBC, iv(), 0),
+            (CKM_AES_CBC_PAD, iv(), 5),
+            (CKM_AES_CTR, counter, 5),
+        ] {
+            let mechanism = Mechanism::plain(kind).unwrap().with(parameter);
+            let all = |data: &[u8], there: bool, encrypts: bool| {
+                let use_of = if there {
+                    KeyUse::There(Arc::new(There(key.clone())))
+                } else {
+                    KeyUse::Here(Arc::new(Locked::new(SoftKey::of(&key).unwrap()).unwrap()))
+                };
+                let mut blocks = Blocks::new(mechanism.clone(), use_of, encrypts).unwrap();
+                let mut done = vec![0; data.len() + BLOCK];
+                let length = blocks.update_length(data.len());
+                blocks.update(data, &mut done[..length]).unwrap();
+                let last = blocks.finish(&mut done[length..]).unwrap();
+                done.truncate(length + last);
+                done
+            };
+            let data = vec![5; 2 * MOST_THERE + 3 * BLOCK + more];
+            let here = all(&data, false, true);
+            assert!(all(&data, true, true) == here, "{kind:#x}");
+            assert!(all(&here, true, false) == data, "{kind:#x}");
+        }
+    }
 }
