@@ -153,6 +153,7 @@ impl From<Box<Problem>> for TokenError {
             | Code::PolicyExpired
             | Code::PolicyReleasesUsedUp
             | Code::PolicyRefused => Kind::PolicyRefused,
+            Code::MechanismRefused => Kind::Mechanism,
             Code::QuotaExceeded => Kind::Quota,
             Code::TooManyRequests
             | Code::HsmUnavailable

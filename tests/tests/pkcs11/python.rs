@@ -39,3 +39,9 @@ fn pykcs11_works_with_keys_of_the_appliance() {
     python(&machine, include_str!("pykcs11.py"));
     assert!(machine.log().contains("works in the appliance"));
 }
+
+#[test]
+fn threads_forks_and_ends_leave_nothing_behind() {
+    let (_appliance, machine) = machine(SignsIn::ByPin);
+    python(&machine, include_str!("life.py"));
+}
