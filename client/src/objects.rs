@@ -175,7 +175,10 @@ pub trait Objects: Operate {
     /// let unwrap = Operation::Unwrap {
     ///     mechanism: Mechanism::AesKwp,
     ///     wrapped: wrapped.into(),
-    ///     new: Box::new(NewKey::new(Algorithm::Aes256)),
+    ///     iv: None,
+    ///     associated_data: None,
+    ///     new: Some(Box::new(NewKey::new(Algorithm::Aes256))),
+    ///     alternatives: Vec::new(),
     /// };
     /// session.operate_once(IdempotencyKey::generate(), kek, unwrap)?;
     /// # Ok(())

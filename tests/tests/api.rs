@@ -19,7 +19,7 @@ const WRONG: &[(&str, &str, Option<&str>, Code)] = &[
     ("GET", "/v1/../v1/keys", None, Code::NoSuchRoute),
     ("PUT", "/v1/keys", Some("{}"), Code::MethodNotAllowed),
     ("GET", "/v1/sessions/start", None, Code::MethodNotAllowed),
-    ("PATCH", "/v1/keys/KEY", Some("{}"), Code::MethodNotAllowed),
+    ("PUT", "/v1/keys/KEY", Some("{}"), Code::MethodNotAllowed),
     ("POST", "/v1/keys", None, Code::Malformed),
     ("POST", "/v1/keys", Some(""), Code::Malformed),
     ("POST", "/v1/keys", Some("{"), Code::Malformed),

@@ -205,6 +205,8 @@ fn what_the_domain_forbids_is_not_in_the_mechanism_list() {
         .admin
         .ask("PUT", "/v1/domain/policy", &policy)
         .unwrap();
+    let allowed = house.device.allowed_mechanisms().unwrap();
+    assert!(!allowed.contains(&Wire::AesCbc));
     assert!(forbids(&house, CKM_AES_CBC));
     assert!(!forbids(&house, CKM_AES_CBC_PAD) && !forbids(&house, CKM_SHA256));
 }

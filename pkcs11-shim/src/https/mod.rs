@@ -293,7 +293,7 @@ impl Token for HttpsToken {
     fn info(&self) -> TokenResult<Answer<TokenInfo>> {
         let serial = self.account.map(|account| account.to_string());
         let serial = serial.unwrap_or_default().replace('-', "");
-        let mut forbidden = vec![CKM_RSA_X_509, CKM_SHA1_RSA_PKCS, CKM_SHA1_RSA_PKCS_PSS];
+        let mut forbidden = FORBIDDEN.to_vec();
         // The token is there, whether or not the appliance can be asked; and it is the appliance that forbids.
         forbidden.extend(self.forbidden().unwrap_or_default());
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -310,7 +310,7 @@ impl Token for HttpsToken {
                 firmware: (0, 1),
                 login_required: !self.by_itself,
                 pin_length: (1, 255),
-                forbidden: FORBIDDEN.to_vec(),
+                forbidden,
                 smallest_rsa: 2048,
             },
             change: heard.map(|(change, _)| change).unwrap_or_default(),

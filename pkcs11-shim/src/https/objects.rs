@@ -14,12 +14,11 @@ use crate::object::{Attributes, Value};
 use crate::token::{ObjectId, ObjectRecord, Part, Place, TokenError, TokenErrorKind, TokenResult};
 
 /// The right that each usage attribute of a private or secret key needs.
-const USES: [(CK_ATTRIBUTE_TYPE, Right); 10] = [
+const USES: [(CK_ATTRIBUTE_TYPE, Right); 9] = [
     (CKA_ENCRYPT, Right::Encrypt),
     (CKA_DECRYPT, Right::Decrypt),
     (CKA_DECAPSULATE, Right::Decrypt),
     (CKA_SIGN, Right::Sign),
-    (CKA_SIGN_RECOVER, Right::Sign),
     (CKA_VERIFY, Right::Verify),
     (CKA_WRAP, Right::Wrap),
     (CKA_UNWRAP, Right::Unwrap),
@@ -153,13 +152,7 @@ fn of_key(key: &Key, part: Part, attributes: &mut Attributes) -> TokenResult<Pla
             CKA_DERIVE,
         ]
     } else {
-        &[
-            CKA_DECRYPT,
-            CKA_SIGN,
-            CKA_SIGN_RECOVER,
-            CKA_UNWRAP,
-            CKA_DERIVE,
-        ]
+        &[CKA_DECRYPT, CKA_SIGN, CKA_UNWRAP, CKA_DERIVE]
     };
     for (attribute, right) in USES {
         if uses.contains(&attribute) {
@@ -186,6 +179,8 @@ fn of_key(key: &Key, part: Part, attributes: &mut Attributes) -> TokenResult<Pla
     attributes.default_to(CKA_ALWAYS_SENSITIVE, || Value::Bool(sensitive && generated));
     attributes.default_to(CKA_WRAP_WITH_TRUSTED, || Value::Bool(false));
     if part == Part::Private {
+        // Nothing is signed so in the appliance.
+        attributes.set_bool(CKA_SIGN_RECOVER, false);
         attributes.set_bool(CKA_ALWAYS_AUTHENTICATE, key.authenticate_each);
     } else {
         attributes.default_to(CKA_TRUSTED, || Value::Bool(false));
