@@ -2,54 +2,79 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | here | [`connect`], signing in, and [`Token`] over the client library |
+//! | here | [`connect`], and signing in |
+//! | `token` | [`Token`] over the client library |
+//! | `keys` | making keys and holding them to their attributes |
 //! | `objects` | objects of the appliance as attributes, and back |
 //! | `operations` | mechanisms as operations of the appliance |
+//! | `policy` | mechanisms as usage policies know them |
 //! | `encoding` | attributes as the appliance keeps them |
+//! | `failure` | what a failure of the client library means here |
 //!
 //! [`connect`] is the one place that chooses what stands behind [`Token`].
 
+/// Does the same with whoever makes the requests.
+macro_rules! ask {
+    ($token:expr, $who:ident => $call:expr) => {{
+        let who = $token.who()?;
+        let answer = match &*who {
+            $crate::https::Who::Device($who) => {
+                let $who = &**$who;
+                $call
+            }
+            $crate::https::Who::Session($who) => {
+                let $who = &**$who;
+                $call
+            }
+        };
+        match answer {
+            Err(error)
+                if $token.by_certificate && $crate::https::failure::wants_sign_in(&error) =>
+            {
+                // The session has ended, or is too old for this key; the certificate opens another.
+                $token.sign_in_by_certificate()?;
+                match &*$token.who()? {
+                    $crate::https::Who::Device($who) => {
+                        let $who = &**$who;
+                        $call
+                    }
+                    $crate::https::Who::Session($who) => {
+                        let $who = &**$who;
+                        $call
+                    }
+                }
+            }
+            answer => answer,
+        }
+        .map_err($crate::https::failure::refused)
+    }};
+}
+
 mod encoding;
+mod failure;
+mod keys;
 mod objects;
 mod operations;
+mod policy;
+mod token;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use cryptoki_sys::*;
 use strongroom_client::device::AccountSecret;
 use strongroom_client::objects::Objects;
-use strongroom_client::operations::Operate;
 use strongroom_client::{Client, ClientError, Device, Session};
-use strongroom_wire::encoding::Base64;
-use strongroom_wire::id::{AccountId, IdempotencyKey, KeyId, ObjectId as WireId};
-use strongroom_wire::key::{Algorithm, NewKey, Releasable, TightenKey, UsagePolicy};
-use strongroom_wire::object::{ObjectPart, ObjectQuery};
-use strongroom_wire::operation::{Operation, OperationResult};
-use strongroom_wire::problem::Code;
-use zeroize::Zeroizing;
+use strongroom_wire::id::{AccountId, KeyId, ObjectId as WireId};
 
+use self::failure::refused;
 use crate::config::TokenConfig;
-use crate::mechanism::{Mechanism, mac, making};
-use crate::object::{Attributes, Value};
 use crate::token::{
-    Answer, Change, Encapsulated, Input, ObjectId, ObjectRecord, Outcome, Page, Part, Pin, Query,
-    Released, RequestId, Token, TokenError, TokenErrorKind as Kind, TokenInfo, TokenResult, Use,
-    User,
+    Answer, Change, ObjectId, Token, TokenError, TokenErrorKind as Kind, TokenResult,
 };
 
 /// For how long the state that was heard of goes with answers that do not say it.
 const HEARD_FOR: Duration = Duration::from_millis(500);
-
-/// What the appliance does with no key: raw RSA, and signatures with SHA-1 and, by RSA, with SHA-224. It is done with no other key of the token either.
-const FORBIDDEN: [CK_MECHANISM_TYPE; 6] = [
-    CKM_RSA_X_509,
-    CKM_SHA1_RSA_PKCS,
-    CKM_SHA1_RSA_PKCS_PSS,
-    CKM_SHA224_RSA_PKCS,
-    CKM_SHA224_RSA_PKCS_PSS,
-    CKM_ECDSA_SHA1,
-];
 
 /// The token that a configuration names. Asks nothing of the appliance: that is done when the token is first used.
 ///
@@ -106,50 +131,6 @@ enum Who {
     Session(Box<Session>),
 }
 
-/// Does the same with whoever makes the requests.
-macro_rules! ask {
-    ($token:expr, $who:ident => $call:expr) => {{
-        let who = $token.who()?;
-        let answer = match &*who {
-            Who::Device($who) => {
-                let $who = &**$who;
-                $call
-            }
-            Who::Session($who) => {
-                let $who = &**$who;
-                $call
-            }
-        };
-        match answer {
-            Err(error) if $token.by_certificate && wants_sign_in(&error) => {
-                // The session has ended, or is too old for this key; the certificate opens another.
-                $token.sign_in_by_certificate()?;
-                match &*$token.who()? {
-                    Who::Device($who) => {
-                        let $who = &**$who;
-                        $call
-                    }
-                    Who::Session($who) => {
-                        let $who = &**$who;
-                        $call
-                    }
-                }
-            }
-            answer => answer,
-        }
-        .map_err(refused)
-    }};
-}
-
-/// Whether another sign-in is what was missing.
-fn wants_sign_in(error: &ClientError) -> bool {
-    match error {
-        ClientError::NotSignedIn => true,
-        ClientError::Refused(problem) => problem.code == Code::StepUpRequired,
-        _ => false,
-    }
-}
-
 impl HttpsToken {
     /// The mechanisms of PKCS #11 that the domain forbids, as far as anybody has signed in to be told.
     fn forbidden(&self) -> TokenResult<Vec<CK_MECHANISM_TYPE>> {
@@ -157,43 +138,7 @@ impl HttpsToken {
             return Ok(Vec::new());
         }
         let allowed = ask!(self, who => who.allowed_mechanisms())?;
-        Ok(operations::forbidden(&allowed))
-    }
-
-    /// Has the appliance hold a key to what its attributes say from now on.
-    fn restrict(
-        &self,
-        id: ObjectId,
-        attributes: &Attributes,
-        changes: &Attributes,
-    ) -> TokenResult<()> {
-        if changes.get(CKA_EXTRACTABLE) == Some(&Value::Bool(false)) {
-            let tighten = TightenKey {
-                releasable: Some(Releasable::NoMore),
-                ..TightenKey::default()
-            };
-            match ask!(self, who => who.tighten_key(key(id), &tighten)) {
-                // It is not released already, or never was.
-                Err(error)
-                    if error
-                        .problem
-                        .as_ref()
-                        .is_some_and(|problem| problem.code == Code::Conflict) => {}
-                answer => drop(answer?),
-            }
-        }
-        let shown = ask!(self, who => who.object(wire(id), objects::part_to_wire(id.part)))?;
-        let Some(shown) = shown.object.key else {
-            return Ok(());
-        };
-        let wanted = objects::usage_policy(shown.algorithm, attributes);
-        let policy = UsagePolicy {
-            rights: wanted.rights,
-            mechanisms: wanted.mechanisms,
-            ..shown.policy.unwrap_or_default()
-        };
-        ask!(self, who => who.set_key_policy(key(id), &policy))?;
-        Ok(())
+        Ok(policy::forbidden(&allowed))
     }
 
     fn who(&self) -> TokenResult<Arc<Who>> {
@@ -247,580 +192,6 @@ impl HttpsToken {
         };
         Ok(Answer { value, change })
     }
-
-    /// Makes a key, and says what its parts are.
-    fn make<const N: usize>(
-        &self,
-        request: RequestId,
-        new: NewKey,
-        material: Option<&[u8]>,
-        parts: [Part; N],
-    ) -> TokenResult<Answer<[ObjectRecord; N]>> {
-        let once = IdempotencyKey::from_bytes(*request.0.as_bytes());
-        let created = ask!(self, who => who.create_key_once(once, new.clone(), material))?;
-        self.parts_of(created.key.id, parts)
-    }
-
-    fn parts_of<const N: usize>(
-        &self,
-        key: KeyId,
-        parts: [Part; N],
-    ) -> TokenResult<Answer<[ObjectRecord; N]>> {
-        let uuid = uuid::Uuid::from_bytes(*key.as_bytes());
-        let mut records = Vec::with_capacity(N);
-        let mut change = Change::default();
-        for part in parts {
-            let answer = self.object(ObjectId { uuid, part })?;
-            records.push(answer.value);
-            change = answer.change;
-        }
-        let value = records
-            .try_into()
-            .map_err(|_| failed("a key has another number of parts"))?;
-        Ok(Answer { value, change })
-    }
-
-    fn one(answer: Answer<[ObjectRecord; 1]>) -> Answer<ObjectRecord> {
-        let [value] = answer.value;
-        Answer {
-            value,
-            change: answer.change,
-        }
-    }
-}
-
-impl Token for HttpsToken {
-    fn info(&self) -> TokenResult<Answer<TokenInfo>> {
-        let serial = self.account.map(|account| account.to_string());
-        let serial = serial.unwrap_or_default().replace('-', "");
-        let mut forbidden = FORBIDDEN.to_vec();
-        // The token is there, whether or not the appliance can be asked; and it is the appliance that forbids.
-        forbidden.extend(self.forbidden().unwrap_or_default());
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Answer {
-            value: TokenInfo {
-                label: self.label.clone(),
-                manufacturer: "Strongroom".to_owned(),
-                model: "appliance".to_owned(),
-                // The last 16 digits are random.
-                serial: serial
-                    .get(serial.len().saturating_sub(16)..)
-                    .unwrap_or_default()
-                    .to_owned(),
-                firmware: (0, 1),
-                login_required: !self.by_itself,
-                pin_length: (1, 255),
-                forbidden,
-                smallest_rsa: 2048,
-            },
-            change: heard.map(|(change, _)| change).unwrap_or_default(),
-        })
-    }
-
-    fn login(&self, _user: User, pin: Option<&Pin>) -> TokenResult<()> {
-        match (pin, self.account) {
-            (Some(Pin(pin)), Some(account)) if !self.by_itself => {
-                let secret = secret_of(pin)
-                    .ok_or_else(|| TokenError::new(Kind::PinIncorrect, "the PIN is no secret"))?;
-                let device = Device::new(self.client.clone(), account, secret);
-                device.own_account().map_err(|error| match error {
-                    ClientError::NotSignedIn => {
-                        TokenError::new(Kind::PinIncorrect, "the account has another secret")
-                    }
-                    ClientError::Refused(problem) => problem.into(),
-                    error => refused(error),
-                })?;
-                self.become_signed_in(Some(Who::Device(Box::new(device))));
-                Ok(())
-            }
-            _ if self.by_itself => self.change().map(|_| ()),
-            _ => Err(TokenError::new(Kind::PinIncorrect, "a PIN is needed")),
-        }
-    }
-
-    fn logout(&self) -> TokenResult<()> {
-        if !self.by_itself {
-            self.become_signed_in(None);
-        }
-        Ok(())
-    }
-
-    fn set_pin(&self, _old: &Pin, _new: &Pin) -> TokenResult<()> {
-        Err(TokenError::new(
-            Kind::PinUnsuitable,
-            "the account's secret is made by the appliance",
-        ))
-    }
-
-    fn change(&self) -> TokenResult<Change> {
-        let query = ObjectQuery {
-            limit: Some(0),
-            ..ObjectQuery::default()
-        };
-        let page = ask!(self, who => who.find_objects(&query))?;
-        Ok(self.hear(page.change))
-    }
-
-    fn find(&self, query: &Query<'_>) -> TokenResult<Answer<Page>> {
-        let template = query.template;
-        let number = |attribute| {
-            let number = template.number(attribute);
-            number.map(|number| u32::try_from(number).unwrap_or(u32::MAX))
-        };
-        let bytes = |attribute| template.bytes(attribute).map(Base64::from);
-        let wanted = ObjectQuery {
-            class: number(CKA_CLASS),
-            kind: number(CKA_KEY_TYPE).or_else(|| number(CKA_CERTIFICATE_TYPE)),
-            label: bytes(CKA_LABEL),
-            id: bytes(CKA_ID),
-            after: query.after.map(str::to_owned),
-            limit: u32::try_from(query.limit).ok(),
-        };
-        if !query.private && self.who().is_err() {
-            // Nobody has signed in, and the appliance shows nothing to nobody.
-            let objects = Vec::new();
-            return Ok(Answer {
-                value: Page {
-                    objects,
-                    next: None,
-                },
-                change: Change::default(),
-            });
-        }
-        let page = ask!(self, who => who.find_objects(&wanted))?;
-        let mut found = Vec::with_capacity(page.objects.len());
-        for object in &page.objects {
-            let record = objects::record(object)?;
-            if record.attributes.matches(template) {
-                found.push(record);
-            }
-        }
-        Ok(Answer {
-            value: Page {
-                objects: found,
-                next: page.next,
-            },
-            change: self.hear(page.change),
-        })
-    }
-
-    fn object(&self, id: ObjectId) -> TokenResult<Answer<ObjectRecord>> {
-        let part = objects::part_to_wire(id.part);
-        let shown = ask!(self, who => who.object(wire(id), part))?;
-        Ok(Answer {
-            value: objects::record(&shown.object)?,
-            change: self.hear(shown.change),
-        })
-    }
-
-    fn create(
-        &self,
-        request: RequestId,
-        attributes: &Attributes,
-    ) -> TokenResult<Answer<ObjectRecord>> {
-        let part = match attributes.number(CKA_CLASS) {
-            Some(CKO_SECRET_KEY) => {
-                let material = attributes.bytes(CKA_VALUE).unwrap_or_default();
-                let parts = [(Part::Secret, attributes)];
-                let new = objects::new_key(&parts, Some(material.len()))?;
-                return self
-                    .make(request, new, Some(material), [Part::Secret])
-                    .map(Self::one);
-            }
-            Some(CKO_PRIVATE_KEY) => {
-                let material = making::pkcs8(attributes)
-                    .map_err(|error| TokenError::new(Kind::KeyType, error.what))?;
-                let public = public_half(attributes);
-                let parts = [(Part::Public, &public), (Part::Private, attributes)];
-                let new = objects::new_key(&parts, None)?;
-                return self
-                    .make(request, new, Some(&material), [Part::Private])
-                    .map(Self::one);
-            }
-            Some(CKO_PUBLIC_KEY) => ObjectPart::Public,
-            _ => ObjectPart::Object,
-        };
-        let id = WireId::from_bytes(*request.0.as_bytes());
-        let description = objects::describe(attributes);
-        let changed = ask!(self, who => who.put_object(id, part, &description))?;
-        Ok(Answer {
-            value: objects::record(&changed.object)?,
-            change: self.hear(changed.change),
-        })
-    }
-
-    fn copy(
-        &self,
-        request: RequestId,
-        id: ObjectId,
-        changes: &Attributes,
-    ) -> TokenResult<Answer<ObjectRecord>> {
-        let mut attributes = self.object(id)?.value.attributes;
-        attributes.extend(changes.clone());
-        if matches!(id.part, Part::Secret | Part::Private) {
-            return Err(TokenError::new(
-                Kind::Prohibited,
-                "keys of the appliance are shared, not copied",
-            ));
-        }
-        self.create(request, &attributes)
-    }
-
-    fn set(&self, id: ObjectId, changes: &Attributes) -> TokenResult<Answer<ObjectRecord>> {
-        let restricts = [
-            CKA_ALLOWED_MECHANISMS,
-            CKA_DECRYPT,
-            CKA_DERIVE,
-            CKA_ENCRYPT,
-            CKA_EXTRACTABLE,
-            CKA_SIGN,
-            CKA_SIGN_RECOVER,
-            CKA_UNWRAP,
-            CKA_VERIFY,
-            CKA_WRAP,
-        ];
-        let mut attributes = self.object(id)?.value.attributes;
-        attributes.extend(changes.clone());
-        if matches!(id.part, Part::Secret | Part::Private)
-            && restricts.iter().any(|attribute| changes.has(*attribute))
-        {
-            self.restrict(id, &attributes, changes)?;
-        }
-        let part = objects::part_to_wire(id.part);
-        let description = objects::describe(&attributes);
-        let changed = ask!(self, who => who.put_object(wire(id), part, &description))?;
-        Ok(Answer {
-            value: objects::record(&changed.object)?,
-            change: self.hear(changed.change),
-        })
-    }
-
-    fn destroy(&self, id: ObjectId) -> TokenResult<Answer<()>> {
-        let part = objects::part_to_wire(id.part);
-        let removed = ask!(self, who => who.remove_object(wire(id), part))?;
-        Ok(Answer {
-            value: (),
-            change: self.hear(removed.change),
-        })
-    }
-
-    fn generate_key(
-        &self,
-        request: RequestId,
-        _mechanism: &Mechanism,
-        attributes: &Attributes,
-    ) -> TokenResult<Answer<ObjectRecord>> {
-        let length = making::secret_length(attributes, None)
-            .map_err(|error| TokenError::new(Kind::KeySize, error.what))?;
-        let new = objects::new_key(&[(Part::Secret, attributes)], Some(length))?;
-        self.make(request, new, None, [Part::Secret]).map(Self::one)
-    }
-
-    fn generate_key_pair(
-        &self,
-        request: RequestId,
-        _mechanism: &Mechanism,
-        public: &Attributes,
-        private: &Attributes,
-    ) -> TokenResult<Answer<(ObjectRecord, ObjectRecord)>> {
-        let parts = [(Part::Public, public), (Part::Private, private)];
-        let new = objects::new_key(&parts, None)?;
-        let answer = self.make(request, new, None, [Part::Public, Part::Private])?;
-        let [public, private] = answer.value;
-        Ok(Answer {
-            value: (public, private),
-            change: answer.change,
-        })
-    }
-
-    fn operate(
-        &self,
-        id: ObjectId,
-        what: Use,
-        mechanism: &Mechanism,
-        input: Input<'_>,
-    ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
-        let operation = operations::operation(what, mechanism, input)?;
-        let done = ask!(self, who => who.operate(key(id), None, operation.clone()))?;
-        let made = match done.result {
-            OperationResult::Signature { signature } => signature.0,
-            OperationResult::Mac { mac } => {
-                let length = mac::length(mechanism)
-                    .map_err(|error| TokenError::new(Kind::MechanismParameter, error.what))?;
-                mac.0.get(..length).unwrap_or(&mac.0).to_vec()
-            }
-            OperationResult::Ciphertext { data, .. } | OperationResult::Plaintext { data } => {
-                data.0
-            }
-            _ => return Err(failed("the appliance answers something else")),
-        };
-        self.answer(Zeroizing::new(made))
-    }
-
-    fn verify(
-        &self,
-        id: ObjectId,
-        mechanism: &Mechanism,
-        data: &[u8],
-        signature: &[u8],
-    ) -> TokenResult<Answer<()>> {
-        let operation = operations::verification(mechanism, data, signature)?;
-        let done = ask!(self, who => who.operate(key(id), None, operation.clone()))?;
-        match done.result {
-            OperationResult::Verified { valid: true } => self.answer(()),
-            OperationResult::Verified { valid: false } => Err(TokenError::new(
-                Kind::SignatureInvalid,
-                "the MAC is another's",
-            )),
-            _ => Err(failed("the appliance answers something else")),
-        }
-    }
-
-    fn wrap(
-        &self,
-        wrapping: ObjectId,
-        mechanism: &Mechanism,
-        other: ObjectId,
-    ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
-        let cipher = operations::wrapping_cipher(mechanism)?;
-        let operation = Operation::Wrap {
-            mechanism: cipher.mechanism,
-            key: key(other),
-            version: None,
-            iv: cipher.iv.map(Into::into),
-            associated_data: cipher.associated_data.map(Into::into),
-        };
-        let done = ask!(self, who => who.operate(key(wrapping), None, operation.clone()))
-            .map_err(|error| told(error, Kind::Data, Kind::KeySize))?;
-        match done.result {
-            OperationResult::Wrapped { wrapped, .. } => self.answer(Zeroizing::new(wrapped.0)),
-            _ => Err(failed("the appliance answers something else")),
-        }
-    }
-
-    fn unwrap(
-        &self,
-        request: RequestId,
-        unwrapping: ObjectId,
-        mechanism: &Mechanism,
-        wrapped: &[u8],
-        attributes: &Attributes,
-    ) -> TokenResult<Answer<ObjectRecord>> {
-        let kinds = operations::kinds(attributes)?;
-        let (first, alternatives) = kinds.split_first().ok_or_else(|| failed("no key"))?;
-        let length = attributes
-            .number(CKA_VALUE_LEN)
-            .and_then(|length| usize::try_from(length).ok());
-        let half = public_half(attributes);
-        let parts = [(Part::Public, &half), (Part::Private, attributes)];
-        let secret = [(Part::Secret, attributes)];
-        let (part, parts) = if first.is_pair() {
-            (Part::Private, &parts[..])
-        } else {
-            (Part::Secret, &secret[..])
-        };
-        let new = objects::new_key_for(*first, parts, length)?;
-        let new = Some(Box::new(new));
-        let operation = unwrapping_of(mechanism, wrapped, new, alternatives)?;
-        self.key_of(request, unwrapping, operation, part)
-            .map_err(of_wrapped)
-    }
-
-    fn derive(
-        &self,
-        request: RequestId,
-        base: ObjectId,
-        mechanism: &Mechanism,
-        attributes: &Attributes,
-    ) -> TokenResult<Answer<ObjectRecord>> {
-        let derivation = operations::derivation(mechanism)?;
-        let length = attributes
-            .number(CKA_VALUE_LEN)
-            .and_then(|length| usize::try_from(length).ok());
-        // Of a generic secret the mechanism says the length where the template does not.
-        if attributes.number(CKA_KEY_TYPE) == Some(CKK_AES) || length.is_some() {
-            making::secret_length(attributes, None).map_err(|error| {
-                let kind = match error.rv {
-                    CKR_TEMPLATE_INCOMPLETE => Kind::TemplateIncomplete,
-                    CKR_ATTRIBUTE_VALUE_INVALID => Kind::AttributeValue,
-                    _ => Kind::KeySize,
-                };
-                TokenError::new(kind, error.what)
-            })?;
-        }
-        let kinds = operations::kinds(attributes)?;
-        let first = kinds.first().ok_or_else(|| failed("no key"))?;
-        let new = objects::new_key_for(*first, &[(Part::Secret, attributes)], length)?;
-        let operation = derivation_of(derivation, None, Some(Box::new(new)));
-        self.key_of(request, base, operation, Part::Secret)
-            .map_err(|error| told(error, Kind::Data, Kind::MechanismParameter))
-    }
-
-    fn encapsulate(
-        &self,
-        request: RequestId,
-        public: ObjectId,
-        _mechanism: &Mechanism,
-        attributes: &Attributes,
-    ) -> TokenResult<Answer<Encapsulated>> {
-        let (ciphertext, secret) = ask!(self, who => who.encapsulate(key(public)))?;
-        let made = self.import(request, attributes, &secret)?;
-        Ok(Answer {
-            value: Encapsulated {
-                object: made.value,
-                ciphertext,
-            },
-            change: made.change,
-        })
-    }
-
-    fn decapsulate(
-        &self,
-        request: RequestId,
-        private: ObjectId,
-        _mechanism: &Mechanism,
-        ciphertext: &[u8],
-        attributes: &Attributes,
-    ) -> TokenResult<Answer<ObjectRecord>> {
-        let secret = ask!(self, who => who.decapsulate(key(private), None, ciphertext))?;
-        self.import(request, attributes, &secret)
-    }
-
-    fn secret_of(
-        &self,
-        id: ObjectId,
-        outcome: Outcome,
-        mechanism: &Mechanism,
-        data: &[u8],
-    ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
-        let secret = match outcome {
-            Outcome::Derived { length } => {
-                let derivation = operations::derivation(mechanism)?;
-                // An agreed secret has its own length; what is too long of it is cut off here.
-                let length = length
-                    .filter(|_| derivation.kdf.is_some())
-                    .map(|length| u16::try_from(length).unwrap_or(u16::MAX));
-                let operation = derivation_of(derivation, length, None);
-                ask!(self, who => who.secret(key(id), None, operation.clone()))
-                    .map_err(|error| told(error, Kind::Data, Kind::MechanismParameter))?
-            }
-            Outcome::Decapsulated => ask!(self, who => who.decapsulate(key(id), None, data))?,
-            Outcome::Unwrapped => {
-                let operation = unwrapping_of(mechanism, data, None, &[])?;
-                ask!(self, who => who.secret(key(id), None, operation.clone()))
-                    .map_err(of_wrapped)?
-            }
-        };
-        self.answer(secret)
-    }
-
-    fn release(&self, id: ObjectId) -> TokenResult<Answer<Released>> {
-        let released = ask!(self, who => who.release_once(key(id)))?;
-        let moment = released.not_after.and_then(|moment| {
-            SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(moment.as_millis()))
-        });
-        self.answer(Released {
-            material: released.material,
-            not_after: moment,
-            keep_for: released
-                .keep_for
-                .map(|seconds| Duration::from_secs(seconds.into())),
-        })
-    }
-
-    fn close(&self) {
-        self.become_signed_in(None);
-    }
-}
-
-impl HttpsToken {
-    /// A key that an operation makes.
-    fn key_of(
-        &self,
-        request: RequestId,
-        with: ObjectId,
-        operation: Operation,
-        part: Part,
-    ) -> TokenResult<Answer<ObjectRecord>> {
-        let once = IdempotencyKey::from_bytes(*request.0.as_bytes());
-        let done = ask!(self, who => who.operate_once(once, key(with), operation.clone()))?;
-        match done.result {
-            OperationResult::Created { key } => self.parts_of(key.id, [part]).map(Self::one),
-            _ => Err(failed("the appliance answers something else than a key")),
-        }
-    }
-
-    /// A secret that came here becomes a key of the appliance.
-    fn import(
-        &self,
-        request: RequestId,
-        attributes: &Attributes,
-        secret: &[u8],
-    ) -> TokenResult<Answer<ObjectRecord>> {
-        let new = objects::new_key(&[(Part::Secret, attributes)], Some(secret.len()))?;
-        self.make(request, new, Some(secret), [Part::Secret])
-            .map(Self::one)
-    }
-}
-
-/// What is said of the public half of a pair whose private half alone an application brings.
-fn public_half(private: &Attributes) -> Attributes {
-    let mut public = Attributes::new();
-    public.set_number(CKA_CLASS, CKO_PUBLIC_KEY);
-    for attribute in [CKA_KEY_TYPE, CKA_LABEL, CKA_ID] {
-        if let Some(value) = private.get(attribute) {
-            public.set(attribute, value.clone());
-        }
-    }
-    public
-}
-
-fn unwrapping_of(
-    mechanism: &Mechanism,
-    wrapped: &[u8],
-    new: Option<Box<NewKey>>,
-    alternatives: &[Algorithm],
-) -> TokenResult<Operation> {
-    let cipher = operations::wrapping_cipher(mechanism)?;
-    Ok(Operation::Unwrap {
-        mechanism: cipher.mechanism,
-        wrapped: wrapped.into(),
-        iv: cipher.iv.map(Into::into),
-        associated_data: cipher.associated_data.map(Into::into),
-        new,
-        alternatives: alternatives.to_vec(),
-    })
-}
-
-fn derivation_of(
-    derivation: operations::Derivation,
-    length: Option<u16>,
-    new: Option<Box<NewKey>>,
-) -> Operation {
-    Operation::Derive {
-        mechanism: derivation.mechanism,
-        public_key: derivation.public_key.map(Into::into),
-        kdf: derivation.kdf,
-        length,
-        new,
-    }
-}
-
-/// What is wrong with data, where that is a wrapped key.
-fn of_wrapped(error: TokenError) -> TokenError {
-    told(
-        told(error, Kind::EncryptedData, Kind::WrappedKey),
-        Kind::Data,
-        Kind::WrappedKey,
-    )
-}
-
-/// An error of one kind, told as one of another.
-fn told(mut error: TokenError, from: Kind, to: Kind) -> TokenError {
-    if error.kind == from {
-        error.kind = to;
-    }
-    error
 }
 
 fn wire(id: ObjectId) -> WireId {
@@ -829,36 +200,4 @@ fn wire(id: ObjectId) -> WireId {
 
 fn key(id: ObjectId) -> KeyId {
     KeyId::from_bytes(*id.uuid.as_bytes())
-}
-
-fn failed(what: &'static str) -> TokenError {
-    TokenError::new(Kind::Failed, what)
-}
-
-/// What a failure of the client library means here.
-fn refused(error: ClientError) -> TokenError {
-    let kind = match &error {
-        ClientError::Refused(problem) if problem.code == Code::NotAuthentic => Kind::EncryptedData,
-        ClientError::Refused(problem) if problem.code == Code::Invalid => Kind::Data,
-        // Whoever has signed in and is refused lost the account meanwhile, and gave no wrong PIN.
-        ClientError::Refused(problem) if problem.code == Code::SignInRefused => Kind::NotSignedIn,
-        ClientError::Refused(problem) if problem.code == Code::TooLarge => Kind::DataLength,
-        ClientError::Refused(problem) => return problem.clone().into(),
-        ClientError::NotSignedIn => Kind::NotSignedIn,
-        ClientError::Unreachable { .. } => Kind::Unreachable,
-        ClientError::NotTrusted { .. }
-        | ClientError::OtherDomain { .. }
-        | ClientError::Setup(_) => Kind::Configuration,
-        _ => Kind::Failed,
-    };
-    let what = error.to_string();
-    let problem = match error {
-        ClientError::Refused(problem) => Some(problem),
-        _ => None,
-    };
-    TokenError {
-        kind,
-        what: what.into(),
-        problem,
-    }
 }

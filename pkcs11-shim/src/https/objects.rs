@@ -7,7 +7,8 @@ use strongroom_wire::key::{
 use strongroom_wire::object::{AccountObject as Object, KeyObject, ObjectDescription, ObjectPart};
 use uuid::Uuid;
 
-use super::{encoding, failed, operations};
+use super::failure::failed;
+use super::{encoding, policy};
 use crate::der;
 use crate::mechanism::curves::{self, Curve};
 use crate::object::{Attributes, Value};
@@ -309,7 +310,7 @@ pub(super) fn usage_policy(algorithm: Algorithm, own: &Attributes) -> UsagePolic
         .filter(|kinds| !kinds.is_empty());
     UsagePolicy {
         rights: Some(rights),
-        mechanisms: mechanisms.map(operations::allowed),
+        mechanisms: mechanisms.map(policy::allowed),
         ..UsagePolicy::default()
     }
 }

@@ -12,10 +12,7 @@ use strongroom_wire::operation::{
 
 use cryptoki_sys::*;
 
-use crate::mechanism::{
-    Family, Hash, Listed, Mechanism, Parameter, curves, list::ALL, listed, mac as macs, rsa,
-    wrapping,
-};
+use crate::mechanism::{Family, Hash, Mechanism, Parameter, curves, mac as macs, rsa, wrapping};
 use crate::object::Attributes;
 use crate::token::{Input, TokenError, TokenErrorKind, TokenResult, Use};
 
@@ -31,71 +28,6 @@ fn parameter<T>() -> TokenResult<T> {
         TokenErrorKind::MechanismParameter,
         "the appliance does not serve this parameter",
     ))
-}
-
-/// By which of its mechanisms the appliance does this one: none where it does not.
-pub(super) fn by_appliance(family: Family) -> Vec<Wire> {
-    match family {
-        Family::Hmac { hash, .. } => hmac(hash).into_iter().collect(),
-        Family::Cmac { .. } => vec![Wire::AesCmac],
-        Family::AesEcb => vec![Wire::AesEcb],
-        Family::AesCbc => vec![Wire::AesCbc],
-        Family::AesCbcPad => vec![Wire::AesCbcPad],
-        Family::AesCtr => vec![Wire::AesCtr],
-        Family::AesGcm => vec![Wire::AesGcm],
-        Family::AesKw => vec![Wire::AesKw],
-        Family::AesKwp => vec![Wire::AesKwp],
-        Family::RsaPkcs(None) => vec![
-            Wire::RsaPkcs1,
-            Wire::RsaPkcs1Sha256,
-            Wire::RsaPkcs1Sha384,
-            Wire::RsaPkcs1Sha512,
-        ],
-        Family::RsaPkcs(Some(hash)) => pkcs1(hash).into_iter().collect(),
-        Family::RsaPss(None) => vec![Wire::RsaPssSha256, Wire::RsaPssSha384, Wire::RsaPssSha512],
-        Family::RsaPss(Some(hash)) => pss(hash).into_iter().collect(),
-        Family::RsaOaep => vec![
-            Wire::RsaOaepSha1,
-            Wire::RsaOaepSha256,
-            Wire::RsaOaepSha384,
-            Wire::RsaOaepSha512,
-        ],
-        Family::Ecdsa(None) => vec![Wire::Ecdsa],
-        Family::Ecdsa(Some(hash)) => vec![ecdsa(hash)],
-        Family::Eddsa => vec![Wire::Ed25519],
-        Family::Ecdh => vec![Wire::Ecdh],
-        Family::MlDsa => vec![Wire::MlDsa65],
-        Family::MlKem => vec![Wire::MlKem768],
-        Family::Hkdf => vec![Wire::Hkdf],
-        Family::Digest(_)
-        | Family::AesEncryptData
-        | Family::RsaRaw
-        | Family::Concatenate
-        | Family::MakeKey(_)
-        | Family::MakePair(_) => Vec::new(),
-    }
-}
-
-/// Mechanisms of PKCS #11 that the appliance would do, and that a domain which allows these alone forbids.
-pub(super) fn forbidden(allowed: &[Wire]) -> Vec<CK_MECHANISM_TYPE> {
-    let is_forbidden = |listed: &&Listed| {
-        let wires = by_appliance(listed.family);
-        !wires.is_empty() && !wires.iter().any(|wire| allowed.contains(wire))
-    };
-    let forbidden = ALL.iter().filter(is_forbidden);
-    forbidden.map(|listed| listed.kind).collect()
-}
-
-/// The appliance's mechanisms for `CKA_ALLOWED_MECHANISMS`.
-pub(super) fn allowed(kinds: &[CK_MECHANISM_TYPE]) -> Vec<Wire> {
-    let mut wires: Vec<Wire> = kinds
-        .iter()
-        .filter_map(|kind| listed(*kind))
-        .flat_map(|listed| by_appliance(listed.family))
-        .collect();
-    wires.sort_unstable_by_key(|wire| wire.as_str());
-    wires.dedup();
-    wires
 }
 
 /// The operation that a use of a key is.
@@ -150,7 +82,7 @@ fn mac(mechanism: &Mechanism) -> TokenResult<Wire> {
     }
 }
 
-const fn hmac(hash: Hash) -> Option<Wire> {
+pub(super) const fn hmac(hash: Hash) -> Option<Wire> {
     match hash {
         Hash::Sha1 => Some(Wire::HmacSha1),
         Hash::Sha224 => Some(Wire::HmacSha224),
@@ -247,7 +179,7 @@ fn check_digest(fits: bool) -> TokenResult<()> {
 }
 
 /// What a policy and the audit log know ECDSA with this hash by.
-const fn ecdsa(hash: Hash) -> Wire {
+pub(super) const fn ecdsa(hash: Hash) -> Wire {
     match hash {
         Hash::Sha256 => Wire::EcdsaSha256,
         Hash::Sha384 => Wire::EcdsaSha384,
@@ -256,7 +188,7 @@ const fn ecdsa(hash: Hash) -> Wire {
     }
 }
 
-const fn pkcs1(hash: Hash) -> Option<Wire> {
+pub(super) const fn pkcs1(hash: Hash) -> Option<Wire> {
     match hash {
         Hash::Sha256 => Some(Wire::RsaPkcs1Sha256),
         Hash::Sha384 => Some(Wire::RsaPkcs1Sha384),
@@ -265,7 +197,7 @@ const fn pkcs1(hash: Hash) -> Option<Wire> {
     }
 }
 
-const fn pss(hash: Hash) -> Option<Wire> {
+pub(super) const fn pss(hash: Hash) -> Option<Wire> {
     match hash {
         Hash::Sha256 => Some(Wire::RsaPssSha256),
         Hash::Sha384 => Some(Wire::RsaPssSha384),
