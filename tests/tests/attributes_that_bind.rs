@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod token;
+
 use std::fs;
 use std::sync::Arc;
 
@@ -9,8 +11,6 @@ use cryptoki_sys::*;
 use strongroom_client::objects::Objects as _;
 use strongroom_client::operations::{Operate as _, Signing};
 use strongroom_client::{Client, ClientError, Device, Retries, Roots};
-use strongroom_pkcs11::config::TokenConfig;
-use strongroom_pkcs11::https::connect;
 use strongroom_pkcs11::mechanism::Mechanism;
 use strongroom_pkcs11::object::{Attributes, Value};
 use strongroom_pkcs11::token::{ObjectId, ObjectRecord, RequestId, Token};
@@ -37,19 +37,7 @@ impl House {
         let appliance = Appliance::start();
         let mut admin = appliance.administrator();
         let service = legacy::service(&mut admin, "web");
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("secret");
-        fs::write(&file, service.secret.to_text().as_bytes()).unwrap();
-        let token = connect(&TokenConfig {
-            label: "web".to_owned(),
-            addresses: vec![appliance.client_url()],
-            roots: appliance.ca().clone(),
-            account: Some(service.account.to_string()),
-            certificate: None,
-            key: None,
-            secret: Some(file),
-            domain: None,
-        });
+        let (token, folder) = token::of(&appliance, &service);
         let roots = Roots::from_pem(&fs::read(appliance.ca()).unwrap()).unwrap();
         let client = Client::new(&appliance.client_url(), &roots)
             .unwrap()
@@ -57,7 +45,7 @@ impl House {
         Self {
             _appliance: appliance,
             admin,
-            token: token.unwrap(),
+            token,
             device: Device::new(client, service.account, service.secret),
             _folder: folder,
         }

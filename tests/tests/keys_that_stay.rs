@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod token;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -15,8 +17,6 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 use cryptoki_sys::*;
-use strongroom_pkcs11::config::TokenConfig;
-use strongroom_pkcs11::https::connect;
 use strongroom_pkcs11::mechanism::{Hash, Iv, Mechanism, Parameter, software};
 use strongroom_pkcs11::object::Attributes;
 use strongroom_pkcs11::token::{
@@ -46,22 +46,10 @@ impl House {
         let appliance = Appliance::start();
         let mut admin = appliance.administrator();
         let service = legacy::service(&mut admin, "web");
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("web.secret");
-        fs::write(&file, service.secret.to_text().as_bytes()).unwrap();
-        let token = connect(&TokenConfig {
-            label: "web".to_owned(),
-            addresses: vec![appliance.client_url()],
-            roots: appliance.ca().clone(),
-            account: Some(service.account.to_string()),
-            certificate: None,
-            key: None,
-            secret: Some(file),
-            domain: None,
-        });
+        let (token, folder) = token::of(&appliance, &service);
         Self {
             appliance,
-            token: token.unwrap(),
+            token,
             _folder: folder,
         }
     }
