@@ -85,6 +85,7 @@ pub struct Released {
     sender: AccountId,
     secret: Arc<Secret>,
     keep: Keep,
+    ask_again: bool,
     leaf: u64,
 }
 
@@ -234,6 +235,11 @@ impl Released {
         self.keep.check().is_ok()
     }
 
+    /// Whether usage policies say what only the appliance can judge, so that it has to be asked for each further use.
+    pub(crate) fn must_ask_again(&self) -> bool {
+        self.ask_again
+    }
+
     pub(crate) fn is_locked(&self) -> bool {
         self.secret.is_locked()
     }
@@ -273,6 +279,7 @@ pub(crate) fn unwrap(
         sender: material.sender,
         secret: Secret::new(&unwrapped, keep.end()),
         keep,
+        ask_again: material.ask_again,
         leaf: material.leaf,
     })
 }
@@ -296,6 +303,7 @@ pub(crate) mod tests {
             wrapped: Base64(session.transport_key().wrap(key, 3, &[7; 32]).unwrap()),
             not_after: None,
             keep_for: None,
+            ask_again: false,
             leaf: 41,
         }
     }
@@ -319,7 +327,16 @@ pub(crate) mod tests {
             sender: AccountId::generate(),
             secret: Secret::new(&[7; 32], keep.end()),
             keep,
+            ask_again: false,
             leaf: 41,
+        }
+    }
+
+    /// Material whose policy the appliance alone can judge.
+    pub(crate) fn released_once(key: KeyId, version: u32) -> Released {
+        Released {
+            ask_again: true,
+            ..released(key, version, None)
         }
     }
 

@@ -70,14 +70,19 @@ pub(super) fn release(
     let kept_until = strictest
         .keep_for
         .map(|seconds| scope.now.plus_seconds(seconds.into()));
+    let hours_end = policy::hours_end(&strictest, scope.now);
     Ok(Material {
         key: access.key.id,
         version,
         algorithm: access.key.algorithm,
         sender: access.key.sender,
         wrapped: wrapped.into(),
-        not_after: kept_until.into_iter().chain(strictest.not_after).min(),
+        not_after: [kept_until, strictest.not_after, hours_end]
+            .into_iter()
+            .flatten()
+            .min(),
         keep_for: strictest.keep_for,
+        ask_again: strictest.max_releases.is_some() || strictest.networks.is_some(),
         leaf,
     })
 }
