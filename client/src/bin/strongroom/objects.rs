@@ -1,5 +1,7 @@
 //! `protect` and `open`.
 
+mod part;
+
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -103,11 +105,13 @@ impl Protect {
 /// `strongroom open`.
 #[derive(Args, Debug)]
 pub(crate) struct Open {
-    /// The protected file, or - for standard input.
+    /// The protected file, or - for standard input; or the https or http address of one in somebody's storage.
     file: PathBuf,
-    /// Where to write the content, or - for standard output [default: FILE without its .sealed].
+    /// Where to write the content, or - for standard output [default: FILE without its .sealed; for a part, and from an address, standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    part: part::Part,
     /// Replace the output where it exists.
     #[arg(long)]
     force: bool,
@@ -115,12 +119,16 @@ pub(crate) struct Open {
 
 impl Open {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
+        let by_ranges = self.part.is_wanted() || part::is_address(&self.file);
         let output = match self.output {
             Some(output) => output,
-            None if is_stream(&self.file) => PathBuf::from("-"),
+            None if is_stream(&self.file) || by_ranges => PathBuf::from("-"),
             None => without_ending(&self.file)?,
         };
         check_output(context, &output)?;
+        if by_ranges {
+            return self.part.open(context, &self.file, &output, self.force);
+        }
         let (input, length) = open_input(&self.file)?;
         let mut target = Target::new(&output, self.force, NewFile::private)?;
         let session = context.session()?;
