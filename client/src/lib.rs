@@ -121,7 +121,7 @@ pub use requester::account_name;
 #[cfg(feature = "sessions")]
 pub use session::{Secrets, Session};
 
-/// The examples of the guide compile.
-#[cfg(all(doctest, feature = "sessions"))]
+/// The examples of the guide compile; that they do what they say is seen where the example `guide` runs.
+#[cfg(all(doctest, feature = "sessions", feature = "mail"))]
 #[doc = include_str!("../README.md")]
 struct Guide;

@@ -20,6 +20,7 @@
 //! | [`device`] | a device that signs its requests with its secret |
 //! | [`legacy`] | a machine with the PKCS#11 module, on which legacy applications run |
 //! | [`storage`] | a store that can read nothing |
+//! | [`proxy`] | a forward proxy that leads names of documents to what runs in the test |
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
 //! | `folders` | making, reading and copying them |
 //! | [`scan`] | looking for secrets where none may be |
@@ -54,6 +55,7 @@ mod making;
 pub mod passkey;
 pub mod person;
 pub mod programs;
+pub mod proxy;
 pub mod relay;
 pub mod scan;
 pub mod session;
