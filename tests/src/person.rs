@@ -166,6 +166,14 @@ impl Person {
     /// Runs this line in a shell on the person's device, where `strongroom` is on the path.
     #[must_use]
     pub fn shell(&self, line: &str) -> Outcome {
+        let mut command = self.shell_command(line);
+        command.stdin(Stdio::null());
+        self.run_command(command, &[line], |_| {})
+    }
+
+    /// That shell, ready to be run, such as at a terminal.
+    #[must_use]
+    pub fn shell_command(&self, line: &str) -> Command {
         let mut command = self.command(&[]);
         let folder = programs::strongroom();
         let path = format!("{}:/usr/bin:/bin", folder.parent().unwrap().display());
@@ -179,9 +187,8 @@ impl Person {
             .current_dir(self.device().join("files"))
             .env_clear()
             .envs(environment)
-            .env("PATH", path)
-            .stdin(Stdio::null());
-        self.run_command(command, &[line], |_| {})
+            .env("PATH", path);
+        command
     }
 
     /// Runs `strongroom login` at an OpenID provider with these words besides the usual ones, while `look` is shown again and again where the

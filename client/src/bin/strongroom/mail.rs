@@ -1,6 +1,7 @@
 //! `mail`: messages sealed for their addressees, and opened; a filter for mail programs.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
@@ -72,7 +73,7 @@ pub(crate) struct Protect {
         hide_default_value = true
     )]
     output: PathBuf,
-    /// The folder for the sealed messages of those in Bcc, one file each, named after the address.
+    /// The folder for the sealed messages of those in Bcc, one file each, named after the address. It is made if it is not there.
     #[arg(long, value_name = "DIR")]
     bcc_to: Option<PathBuf>,
     #[command(flatten)]
@@ -139,15 +140,12 @@ impl Protect {
                     .to_owned(),
             ));
         }
+        // What cannot be written is found before anything is sealed.
+        let mut targets = self.targets(&mail)?.into_iter();
         let session = context.session()?;
         let sealed = self.how.seal(&session, &mail)?;
         let mut outputs = Vec::new();
-        for sealed in &sealed {
-            let output = match &self.bcc_to {
-                Some(folder) if sealed.hidden => folder.join(file_name(&sealed.to.concat())),
-                _ => self.output.clone(),
-            };
-            let mut target = Target::new(&output, self.force, NewFile::shared)?;
+        for (sealed, (output, mut target)) in sealed.iter().zip(&mut targets) {
             target.write_all(&sealed.bytes).map_err(|error| {
                 Failure::local(format!("{} cannot be written", output.display()), &error)
             })?;
@@ -163,23 +161,48 @@ impl Protect {
             .output
             .answer(&json!({ "messages": outputs }), || summary(&sealed))
     }
+
+    /// Where the messages go, in their order: one for those in To and Cc, if there are any, and one for each in Bcc.
+    fn targets(&self, mail: &Mail) -> Result<Vec<(PathBuf, Target)>, Failure> {
+        let mut outputs = Vec::new();
+        if !mail.visible().is_empty() {
+            outputs.push(self.output.clone());
+        }
+        if let Some(folder) = self.bcc_to.as_ref().filter(|_| !mail.hidden().is_empty()) {
+            fs::create_dir_all(folder).map_err(|error| {
+                Failure::local(
+                    format!("the folder {} cannot be made", folder.display()),
+                    &error,
+                )
+            })?;
+            let names = mail.hidden().iter();
+            outputs.extend(names.map(|address| folder.join(file_name(address))));
+        }
+        let targets = outputs.into_iter().map(|output| {
+            let target = Target::new(&output, self.force, NewFile::shared)?;
+            Ok((output, target))
+        });
+        targets.collect()
+    }
 }
 
 impl Open {
     fn run(self, context: &Context) -> Result<(), Failure> {
         check_output(context, &self.output)?;
         let message = read(&self.file)?;
+        // What cannot be written is found before the key is released, which policies may count.
+        let target = Target::new(&self.output, self.force, NewFile::private)?;
         let opened = match context
             .session()
             .and_then(|session| Ok(mail::open(&session, &message)?))
         {
             Err(Failure::Client(ClientError::Mail(MailError::NotSealed))) if self.pass => {
                 complain("strongroom: this message was not sealed");
-                return self.write(&message);
+                return self.write(target, &message);
             }
             opened => opened?,
         };
-        self.write(&opened.bytes)?;
+        self.write(target, &opened.bytes)?;
         let sentence = sealer(&opened);
         if is_stream(&self.output) {
             complain(&format!("strongroom: {sentence}"));
@@ -199,8 +222,7 @@ impl Open {
         context.output.answer(&answer, || sentence)
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut target = Target::new(&self.output, self.force, NewFile::private)?;
+    fn write(&self, mut target: Target, bytes: &[u8]) -> Result<(), Failure> {
         target.write_all(bytes).map_err(|error| {
             Failure::local(
                 format!("{} cannot be written", self.output.display()),
