@@ -300,7 +300,7 @@ fn mutt_shows_what_is_sealed() {
         assert!(guide.lines().any(|other| other == line), "{line}");
     }
     fs::write(bob.file("mailcap"), format!("{mailcap}\n")).unwrap();
-    let settings = "auto_view application/cose\nset mailcap_path = mailcap\nset pager = \"sh keep.sh\"\nset prompt_after = no\n\
+    let settings = "set folder = .\nauto_view application/cose\nset mailcap_path = mailcap\nset pager = \"sh keep.sh\"\nset prompt_after = no\n\
                     set mbox_type = mbox\nset quit = yes\n";
     fs::write(bob.file("muttrc"), settings).unwrap();
     fs::write(bob.file("keep.sh"), "cp \"$1\" shown\n").unwrap();
