@@ -19,8 +19,7 @@ pub(crate) fn check(data: &[u8]) {
     if let Ok(mail) = Mail::parse(data) {
         assert!(mail.from().contains('@'));
         let mut all: Vec<_> = mail.visible().iter().chain(mail.hidden()).collect();
-        all.iter()
-            .for_each(|address| assert!(address.contains('@')));
+        assert!(all.iter().all(|address| address.contains('@')));
         let count = all.len();
         all.sort_unstable_by_key(|address| address.to_ascii_lowercase());
         all.dedup_by_key(|address| address.to_ascii_lowercase());
