@@ -131,21 +131,19 @@ impl Part {
 
     /// Who may vouch for the storage. What comes from there is authenticated whoever does.
     fn roots(&self, context: &Context) -> Result<Roots, Failure> {
-        let pem = match &self.storage_ca {
-            Some(file) => fs::read(file).map_err(|error| {
+        if let Some(file) = &self.storage_ca {
+            let pem = fs::read(file).map_err(|error| {
                 Failure::local(format!("{} cannot be read", file.display()), &error)
-            })?,
-            None => {
-                let mut pem = context.home.ca()?;
-                for file in SYSTEM_CA {
-                    if let Ok(system) = fs::read(file) {
-                        pem.push(b'\n');
-                        pem.extend_from_slice(&system);
-                    }
-                }
-                pem
+            })?;
+            return Ok(Roots::from_pem(&pem)?);
+        }
+        let mut pem = context.home.ca()?;
+        for file in SYSTEM_CA {
+            if let Ok(system) = fs::read(file) {
+                pem.push(b'\n');
+                pem.extend_from_slice(&system);
             }
-        };
+        }
         Ok(Roots::from_pem(&pem)?)
     }
 }
