@@ -18,6 +18,7 @@
 //! | [`identity_provider`] | an OpenID provider of one's own, and a browser for it |
 //! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
 //! | [`device`] | a device that signs its requests with its secret |
+//! | [`directory`] | a directory that manages accounts by SCIM |
 //! | [`legacy`] | a machine with the PKCS#11 module, on which legacy applications run |
 //! | [`storage`] | a store that can read nothing |
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
@@ -45,6 +46,7 @@ pub mod appliance;
 pub mod authenticator_app;
 pub mod console;
 pub mod device;
+pub mod directory;
 mod folders;
 pub mod http;
 pub mod identity_provider;

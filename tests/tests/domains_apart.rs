@@ -10,6 +10,7 @@ mod requests;
 #[path = "domains_apart/world.rs"]
 mod world;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use strongroom_client::{Client, ClientError, Identity, Roots};
 use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::api::Listener;
+use strongroom_tests::directory::{Directory, PATCH};
 use strongroom_tests::{Appliance, Device};
 use strongroom_wire::account::{AccountKind, Role};
 use strongroom_wire::encoding::Base64;
@@ -28,7 +30,9 @@ use world::World;
 
 #[test]
 fn nothing_crosses_between_domains() {
-    let mut appliance = Appliance::start();
+    // Many tokens that are none are presented.
+    let mut appliance =
+        Appliance::start_with("[limits]\naddress_failures = 100000\naccount_failures = 100000");
     let data = appliance.data();
     let first = World::new(
         &appliance,
@@ -57,13 +61,14 @@ fn nothing_crosses_between_domains() {
         let before = of.rows();
         tried += credentials_of_another(of, at, &operations);
         tried += identifiers_of_another(of, at, &operations);
+        tried += directories_of_another(of, at);
         signatures_of_another(of, at);
         let after = of.rows();
         for (table, rows) in &before {
             assert!(rows == &after[table], "{}: {table} was changed", of.name);
         }
     }
-    assert!(tried > 700, "only {tried} requests were made");
+    assert!(tried > 850, "only {tried} requests were made");
 
     // Each still is what it was, for its own people.
     for world in &mut worlds {
@@ -198,6 +203,66 @@ fn signatures_of_another(of: &World, at: &World) {
     assert_eq!(response.problem().code, Code::SignInRefused);
 }
 
+/// The token of one domain's directory at the other, and what it manages asked for by the other's: as a token and as identifiers that
+/// nobody has. SCIM stands in no OpenAPI document.
+fn directories_of_another(of: &World, at: &World) -> usize {
+    const NOBODYS: &str = "srd_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let api = at.admin.api();
+    let mut own = Directory::new(api, &at.directory);
+    let mut others = Directory::new(api, &of.directory);
+    let mut nobodys = Directory::new(api, NOBODYS);
+    let unknown = made_up(&of.names);
+    let filled = |text: &str, names: &BTreeMap<&'static str, String>| {
+        let kind = match text.contains("/Groups") {
+            true => "directory_group",
+            false => "account",
+        };
+        text.replace("{id}", &names[kind])
+    };
+    // How it came out, with the identifier that was asked for taken out.
+    let came = |directory: &mut Directory, method, path: &str, body: Option<&Value>, id: &str| {
+        let response = directory.send(method, path, body);
+        (response.status, response.text().replace(id, "…"))
+    };
+    let mut tried = 0;
+    let operations = own.operations();
+    for operation in &operations {
+        let (method, body) = (operation.method, operation.body.as_ref());
+        for names in [&of.names, &at.names] {
+            let path = filled(&operation.path, names);
+            let met = came(&mut others, method, &path, body, NOBODYS);
+            assert_eq!(met.0, 401, "{method} {path}: {}", met.1);
+            assert_eq!(
+                met,
+                came(&mut nobodys, method, &path, body, NOBODYS),
+                "{method} {path}"
+            );
+            tried += 1;
+        }
+        if operation.path.contains("{id}") {
+            let [theirs, nothing] =
+                [&of.names, &unknown].map(|names| filled(&operation.path, names));
+            let id = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+            let met = came(&mut own, method, &theirs, body, &id(&theirs));
+            assert_eq!(met.0, 404, "{method} {theirs}: {}", met.1);
+            let unmet = came(&mut own, method, &nothing, body, &id(&nothing));
+            assert_eq!(met, unmet, "{method} {theirs}");
+            tried += 1;
+        }
+    }
+    // As members of a group.
+    let group = format!("/Groups/{}", at.names["directory_group"]);
+    let mut add = |member: &str| {
+        let add = json!([{ "op": "add", "path": "members", "value": [{ "value": member }] }]);
+        let add = json!({ "schemas": [PATCH], "Operations": add });
+        came(&mut own, "PATCH", &group, Some(&add), member)
+    };
+    let met = add(&of.names["account"]);
+    assert_eq!(met.0, 400, "{}", met.1);
+    assert_eq!(met, add(&unknown["account"]));
+    tried + 1
+}
+
 #[test]
 fn a_client_certificate_is_known_in_its_own_domain_only() {
     let mut appliance = Appliance::new();
@@ -257,7 +322,8 @@ fn a_client_certificate_is_known_in_its_own_domain_only() {
 
 #[test]
 fn a_client_is_for_one_domain() {
-    let mut appliance = Appliance::start();
+    // Long enough for a machine that is busy to guess in.
+    let mut appliance = Appliance::start_with("[limits]\naccount_failure_seconds = 600");
     let mut acme = appliance.new_domain("acme", &[]);
     let _ = appliance.person(&mut acme, "alice@example.com");
     // Of the same name in another, with another password.

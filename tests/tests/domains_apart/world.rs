@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
 use strongroom_tests::api::Listener;
+use strongroom_tests::directory::{Directory, GROUP, id};
 use strongroom_tests::{Api, Appliance, Device, Session};
 use strongroom_wire::account::AccountKind;
 use strongroom_wire::device::{DecidedPairing, IssuedSecret, PairingStarted};
@@ -20,6 +21,8 @@ pub(crate) struct World {
     pub(crate) admin: Session,
     pub(crate) alice: Session,
     pub(crate) service: Device,
+    /// The token of its directory, which manages Bob and a group.
+    pub(crate) directory: String,
     /// Identifiers and names by what they stand for.
     pub(crate) names: BTreeMap<&'static str, String>,
 }
@@ -81,6 +84,9 @@ impl World {
         let _: Value = admin
             .ask("POST", &path, &json!({ "account": bob_name }))
             .unwrap();
+        let mut entra = Directory::new(&api, &directory.token);
+        let of_directory = json!({ "schemas": [GROUP], "displayName": "Legal" });
+        let of_directory = entra.ask("POST", "/Groups", Some(&of_directory));
 
         let names = BTreeMap::from([
             ("account", bob.account.id.to_string()),
@@ -94,6 +100,7 @@ impl World {
             ("code", waiting.user_code),
             ("uri", uri),
             ("directory", directory.directory.id.to_string()),
+            ("directory_group", id(&of_directory)),
             ("service", service.account.id.to_string()),
             // A passkey that nobody has; a fleet's name; numbers, of which each domain has its own.
             (
@@ -113,6 +120,7 @@ impl World {
             },
             admin,
             alice,
+            directory: directory.token,
             names,
         }
     }
