@@ -10,6 +10,7 @@
 //! | [`person`] | somebody with a device: the `strongroom` command line with a home folder of its own |
 //! | [`authenticator_app`] | the codes of a second factor |
 //! | [`passkey`] | an authenticator in software: passkeys |
+//! | [`browser`] | Chromium, with an authenticator of its own |
 //! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
@@ -18,6 +19,7 @@
 //! | [`identity_provider`] | an OpenID provider of one's own, and a browser for it |
 //! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
 //! | [`device`] | a device that signs its requests with its secret |
+//! | [`directory`] | a directory that manages accounts by SCIM |
 //! | [`legacy`] | a machine with the PKCS#11 module, on which legacy applications run |
 //! | [`storage`] | a store that can read nothing |
 //! | [`proxy`] | a forward proxy that leads names of documents to what runs in the test |
@@ -44,8 +46,10 @@ pub mod accounts;
 pub mod api;
 pub mod appliance;
 pub mod authenticator_app;
+pub mod browser;
 pub mod console;
 pub mod device;
+pub mod directory;
 mod folders;
 pub mod http;
 pub mod identity_provider;

@@ -95,6 +95,16 @@ pub(crate) const TEST: &[Package] = &[
         debian: "curl",
         sign: Sign::Command("curl"),
     },
+    Package {
+        purpose: "the tests with a browser",
+        debian: "chromium",
+        sign: Sign::Command("chromium"),
+    },
+    Package {
+        purpose: "the tests with a browser",
+        debian: "chromium-driver",
+        sign: Sign::Command("chromedriver"),
+    },
     application("opensc", Sign::Command("pkcs11-tool")),
     application("gnutls-bin", Sign::Command("p11tool")),
     application("p11-kit", Sign::Command("p11-kit")),

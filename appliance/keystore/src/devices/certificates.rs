@@ -164,7 +164,7 @@ impl Keystore {
             Ok(SignedInByCertificate {
                 signed_in,
                 encapsulated: sealed.encapsulated.into(),
-                sealed: sealed.sealed.into(),
+                sealed: sealed.ciphertext.into(),
             })
         })
     }
