@@ -5,6 +5,7 @@
 //! | here | [`connect`], and signing in |
 //! | `token` | [`Token`] over the client library |
 //! | `keys` | making keys and holding them to their attributes |
+//! | `crossing` | keys that come out of keys: wrapped, unwrapped, derived, agreed on |
 //! | `objects` | objects of the appliance as attributes, and back |
 //! | `operations` | mechanisms as operations of the appliance |
 //! | `policy` | mechanisms as usage policies know them |
@@ -50,6 +51,7 @@ macro_rules! ask {
     }};
 }
 
+mod crossing;
 mod encoding;
 mod failure;
 mod keys;
