@@ -71,6 +71,7 @@ use strongroom_wire::id::{AccountId, KeyId, ObjectId as WireId};
 
 use self::failure::refused;
 use crate::config::TokenConfig;
+use crate::ffi;
 use crate::token::{
     Answer, Change, ObjectId, Token, TokenError, TokenErrorKind as Kind, TokenResult,
 };
@@ -88,7 +89,10 @@ pub fn connect(config: &TokenConfig) -> TokenResult<Arc<dyn Token>> {
         TokenError::new(Kind::Configuration, what)
     };
     let set_up = |error: ClientError| wrong(error.to_string());
-    let client = config.client().map_err(set_up)?;
+    let client = config
+        .client()
+        .map_err(set_up)?
+        .tells_waits(ffi::fork::waits);
     let account = config.account_id().map_err(set_up)?;
     let secret = config.read_secret().map_err(set_up)?;
     let by_certificate = config.certificate.is_some();
