@@ -9,6 +9,8 @@ mod agreement;
 mod ciphers;
 #[path = "keys_that_stay/crossing.rs"]
 mod crossing;
+#[path = "keys_that_stay/newer.rs"]
+mod newer;
 #[path = "keys_that_stay/signatures.rs"]
 mod signatures;
 mod token;

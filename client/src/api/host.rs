@@ -2,7 +2,7 @@
 //!
 //! They differ from the usual ones in three things. Whoever wants to is told of each wait for the network, so that nobody takes a thread that waits
 //! for one that works. A peer that takes nothing more is given up after [`UNTAKEN`], not when the request's time is over: its machine is gone, or a
-//! firewall has forgotten the connection. And an address that is a number is looked up without a thread.
+//! firewall has forgotten the connection; one that answers no question, after [`ANSWER`]. And an address that is a number is looked up without a thread.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -25,6 +25,8 @@ pub type Waits = fn(waits: bool);
 
 /// How long what was sent may lie about without the peer's having taken it.
 const UNTAKEN: Duration = Duration::from_secs(5);
+/// How long the appliance has to begin an answer to a `GET`, none of which makes it work: the next address, or another connection, does better.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// The least that an address has to accept a connection, where a name has several.
 const LEAST: Duration = Duration::from_millis(10);
 

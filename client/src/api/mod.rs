@@ -256,7 +256,7 @@ impl Client {
     }
 
     /// For a library that is a guest in its process: tells whoever wants to know of each wait for the network, gives up a peer that takes nothing for
-    /// five seconds, and makes no thread to look up an address that is a number. Connections that there are stay as they are, with clones that were
+    /// five seconds or answers no question within ten, and makes no thread to look up an address that is a number. Connections that there are stay as they are, with clones that were
     /// made before.
     ///
     /// ```no_run
@@ -468,9 +468,15 @@ impl Client {
         request: Request<impl AsSendBody>,
         long: bool,
     ) -> Result<Response<Body>, ureq::Error> {
+        #[cfg(feature = "pkcs11")]
+        let is_question = request.method() == Method::GET;
         let mut request = self.agent.configure_request(request);
         if self.addresses.len() > 1 {
             request = request.timeout_connect(Some(CONNECT_TIMEOUT_OF_SEVERAL));
+        }
+        #[cfg(feature = "pkcs11")]
+        if self.waits.is_some() && is_question {
+            request = request.timeout_recv_response(Some(host::ANSWER));
         }
         if long {
             request = request

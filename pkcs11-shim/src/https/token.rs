@@ -132,6 +132,9 @@ impl Token for HttpsToken {
                 change: Change::default(),
             });
         }
+        if let Some(unique) = template.bytes(CKA_UNIQUE_ID) {
+            return self.find_unique(unique, template);
+        }
         let page = ask!(self, who => who.find_objects(&wanted))?;
         let mut found = Vec::with_capacity(page.objects.len());
         for object in &page.objects {
@@ -398,5 +401,35 @@ impl Token for HttpsToken {
 
     fn close(&self) {
         self.become_signed_in(None);
+    }
+}
+
+impl HttpsToken {
+    /// The page of the one object that has this `CKA_UNIQUE_ID`, if it matches.
+    fn find_unique(&self, unique: &[u8], template: &Attributes) -> TokenResult<Answer<Page>> {
+        let found = match objects::of_unique_id(unique) {
+            Some((id, part)) => match ask!(self, who => who.object(id, part)) {
+                Ok(shown) => Some(shown),
+                Err(error) if error.kind == Kind::NoSuchObject => None,
+                Err(error) => return Err(error),
+            },
+            None => None,
+        };
+        let change = match &found {
+            Some(shown) => self.hear(shown.change),
+            None => self.change()?,
+        };
+        let records = found
+            .map(|shown| objects::record(&shown.object))
+            .transpose()?;
+        let objects = records.into_iter();
+        let objects = objects.filter(|record| record.attributes.matches(template));
+        Ok(Answer {
+            value: Page {
+                objects: objects.collect(),
+                next: None,
+            },
+            change,
+        })
     }
 }

@@ -14,6 +14,7 @@
 )]
 
 pub mod answers;
+pub mod anything;
 pub mod api;
 pub mod memory;
 pub mod values;
