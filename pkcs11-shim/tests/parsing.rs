@@ -75,23 +75,39 @@ fn any_template_is_served_or_refused() {
             let mut template = AnyTemplate::of(&mut bytes);
             let (at, count) = template.parts();
             let key = keys[usize::from(bytes.byte() % 4)];
-            let mut made = [0; 2];
-            let [one, other] = &mut made;
+            let mut made = [0; 5];
+            let [created, copied, generated, public, private] = &mut made;
             let mut aes = How::plain(CKM_AES_KEY_GEN);
             let mut pair = How::plain(CKM_EC_KEY_PAIR_GEN);
             let (mut aes, mut pair) = (aes.c(), pair.c());
             let answers = [
-                call!(api, C_CreateObject(session, at, count, one)),
-                call!(api, C_CopyObject(session, key, at, count, one)),
+                call!(api, C_CreateObject(session, at, count, created)),
+                call!(api, C_CopyObject(session, key, at, count, copied)),
                 call!(api, C_SetAttributeValue(session, key, at, count)),
-                call!(api, C_GenerateKey(session, &raw mut aes, at, count, one)),
                 call!(
                     api,
-                    C_GenerateKeyPair(session, &raw mut pair, at, count, at, count, one, other)
+                    C_GenerateKey(session, &raw mut aes, at, count, generated)
+                ),
+                call!(
+                    api,
+                    C_GenerateKeyPair(
+                        session,
+                        &raw mut pair,
+                        at,
+                        count,
+                        at,
+                        count,
+                        public,
+                        private
+                    )
                 ),
                 call!(api, C_FindObjectsInit(session, at, count)),
             ];
             let _ = call!(api, C_FindObjectsFinal(session));
+            // Some may be indestructible.
+            for object in made {
+                let _ = call!(api, C_DestroyObject(session, object));
+            }
             for rv in answers {
                 prop_assert!(is_sound(rv), "{rv:#x}");
             }
