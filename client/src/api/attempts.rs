@@ -5,7 +5,6 @@
 //! random part so that many clients do not come back together.
 
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use strongroom_wire::problem::Code;
@@ -141,7 +140,7 @@ impl Client {
             round += 1;
             match pause {
                 Some(pause) if round < self.retries.rounds && Instant::now() + pause < deadline => {
-                    thread::sleep(pause);
+                    self.pause(pause);
                 }
                 _ => return last,
             }

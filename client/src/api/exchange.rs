@@ -135,9 +135,15 @@ impl Client {
         request: Request<impl AsSendBody>,
         long: bool,
     ) -> Result<Response<Body>, ureq::Error> {
+        #[cfg(feature = "pkcs11")]
+        let is_question = request.method() == Method::GET;
         let mut request = self.agent.configure_request(request);
         if self.addresses.len() > 1 {
             request = request.timeout_connect(Some(CONNECT_TIMEOUT_OF_SEVERAL));
+        }
+        #[cfg(feature = "pkcs11")]
+        if self.waits.is_some() && is_question {
+            request = request.timeout_recv_response(Some(super::host::ANSWER));
         }
         if long {
             request = request

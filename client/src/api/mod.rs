@@ -7,11 +7,14 @@
 //! | `call` | requests |
 //! | `exchange` | a request sent to one address, its answer, and what it means that none came |
 //! | `attempts` | several addresses, and requests that are made again |
+//! | `host` | connections for the PKCS #11 module, which is a guest in its process |
 //! | `reach` | whether an appliance is reached, for those who look for a fault |
 
 mod attempts;
 mod call;
 mod exchange;
+#[cfg(feature = "pkcs11")]
+mod host;
 mod reach;
 pub mod tls;
 mod token;
@@ -26,6 +29,8 @@ use ureq::Agent;
 use url::{Host, Url};
 
 pub use attempts::Retries;
+#[cfg(feature = "pkcs11")]
+pub use host::Waits;
 pub use reach::Reached;
 pub use tls::{Identity, Roots};
 
@@ -65,6 +70,8 @@ pub struct Client {
     retries: Retries,
     /// Which address answered last.
     preferred: Arc<AtomicUsize>,
+    #[cfg(feature = "pkcs11")]
+    waits: Option<Waits>,
 }
 
 impl Client {
@@ -139,6 +146,8 @@ impl Client {
             agent: config.build().into(),
             retries: Retries::default(),
             preferred: Arc::default(),
+            #[cfg(feature = "pkcs11")]
+            waits: None,
         })
     }
 
@@ -235,6 +244,34 @@ impl Client {
         let url = origin(server)?;
         self.addresses.push(url.origin().ascii_serialization());
         Ok(self)
+    }
+
+    /// For a library that is a guest in its process: tells whoever wants to know of each wait for the network, gives up a peer that takes nothing for
+    /// five seconds or answers no question within ten, and makes no thread to look up an address that is a number. Connections that there are stay as they are, with clones that were
+    /// made before.
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Client;
+    ///
+    /// let client = Client::new("https://keys.example.com:8443", roots)?
+    ///     .tells_waits(|waits| if waits { /* others may go on */ });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "pkcs11")]
+    #[must_use]
+    pub fn tells_waits(mut self, waits: Waits) -> Self {
+        self.agent = host::agent(&self.agent, waits);
+        self.waits = Some(waits);
+        self
+    }
+
+    /// Waits between two attempts.
+    fn pause(&self, pause: Duration) {
+        #[cfg(feature = "pkcs11")]
+        let _waiting = self.waits.map(host::Waiting::begin);
+        std::thread::sleep(pause);
     }
 
     /// How often, and for how long, a request is made again that came to nothing.
