@@ -1,4 +1,5 @@
-//! A real browser: Chromium with nobody before it, driven by WebDriver, with a virtual authenticator (Web Authentication Level 3 section 11).
+//! A real browser: Chromium with nobody before it, driven by the W3C's protocol for that, with a virtual authenticator (Web Authentication
+//! Level 3 section 11).
 //!
 //! It is a second implementation of what a passkey needs of its platform; the one in [`passkey`](crate::passkey) is our own.
 
@@ -45,10 +46,11 @@ act.then(made => done({
 
 /// A browser that shows a page of an appliance. Dropping it ends it.
 pub struct Browser {
-    _folder: TempDir,
     driver: Child,
     agent: Agent,
     session: String,
+    /// Removed last.
+    folder: TempDir,
 }
 
 impl Browser {
@@ -79,7 +81,7 @@ impl Browser {
             driver,
             agent: config.into(),
             session: format!("http://127.0.0.1:{port}"),
-            _folder: folder,
+            folder,
         };
         let started = Instant::now();
         while browser
@@ -91,7 +93,7 @@ impl Browser {
             assert!(started.elapsed() < PATIENCE, "chromedriver does not start");
             thread::sleep(Duration::from_millis(50));
         }
-        let profile = browser._folder.path().join("profile");
+        let profile = browser.folder.path().join("profile");
         let arguments = [
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
@@ -166,7 +168,7 @@ impl Browser {
         answer
     }
 
-    /// A command of WebDriver (W3C WebDriver section 6), and the value that it answers.
+    /// A command of the browser's driver (W3C `WebDriver` section 6), and the value that it answers.
     fn ask(&self, command: &str, body: &Value) -> Value {
         let address = format!("{}/{command}", self.session);
         let answer = self.agent.post(address).send_json(body);

@@ -335,9 +335,10 @@ fn bodies_and_queries_that_make_no_sense_are_refused_at_every_address_of_scim() 
     let mut statuses = BTreeMap::<u16, u64>::new();
     let mut bodies = 0;
     for operation in entra.operations() {
-        let one = match operation.path.starts_with("/Groups") {
-            true => id(&legal),
-            false => id(&alice),
+        let one = if operation.path.starts_with("/Groups") {
+            id(&legal)
+        } else {
+            id(&alice)
         };
         let path = operation.path.replace("{id}", &one);
         let whole = format!("/scim/v2{path}");

@@ -213,9 +213,10 @@ fn directories_of_another(of: &World, at: &World) -> usize {
     let mut nobodys = Directory::new(api, NOBODYS);
     let unknown = made_up(&of.names);
     let filled = |text: &str, names: &BTreeMap<&'static str, String>| {
-        let kind = match text.contains("/Groups") {
-            true => "directory_group",
-            false => "account",
+        let kind = if text.contains("/Groups") {
+            "directory_group"
+        } else {
+            "account"
         };
         text.replace("{id}", &names[kind])
     };

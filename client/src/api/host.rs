@@ -262,3 +262,77 @@ fn is_quiet(mut stream: &TcpStream) -> io::Result<bool> {
     stream.set_nonblocking(false)?;
     Ok(read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock))
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::io::{BufRead as _, BufReader};
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicI32, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_from_names() {
+        for (uri, expected) in [
+            ("https://192.0.2.7:8443/v1", Some("192.0.2.7:8443")),
+            ("https://192.0.2.7/", Some("192.0.2.7:443")),
+            ("http://[2001:db8::1]/", Some("[2001:db8::1]:80")),
+            ("https://[2001:db8::1]:1/", Some("[2001:db8::1]:1")),
+            ("https://keys.example.com:8443/", None),
+            ("https://192.0.2/", None),
+        ] {
+            let number = number(&uri.parse().unwrap());
+            assert_eq!(number, expected.map(|text| text.parse().unwrap()), "{uri}");
+        }
+    }
+
+    /// How many waits are under way, and how many there were.
+    static UNDER_WAY: AtomicI32 = AtomicI32::new(0);
+    static BEGUN: AtomicI32 = AtomicI32::new(0);
+
+    fn waits(waits: bool) {
+        if waits {
+            BEGUN.fetch_add(1, Ordering::SeqCst);
+        }
+        UNDER_WAY.fetch_add(if waits { 1 } else { -1 }, Ordering::SeqCst);
+    }
+
+    #[test]
+    fn each_wait_is_told_and_a_connection_serves_until_it_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            for line in BufReader::new(&stream).lines().map_while(Result::ok) {
+                if line.is_empty() {
+                    // Nobody learns how long it took but by waiting.
+                    thread::sleep(Duration::from_millis(50));
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                    (&stream).write_all(answer).unwrap();
+                }
+                if line.starts_with("GET /last") {
+                    break;
+                }
+            }
+        });
+        let agent = agent(&Agent::new_with_defaults(), waits);
+        for _ in 0..3 {
+            let mut answer = agent.get(&url).call().unwrap();
+            assert_eq!(answer.body_mut().read_to_string().unwrap(), "ok");
+            assert_eq!(UNDER_WAY.load(Ordering::SeqCst), 0);
+        }
+        let begun = BEGUN.load(Ordering::SeqCst);
+        assert!(
+            begun >= 7,
+            "one to connect, three to ask, three to hear: {begun}"
+        );
+        assert!(agent.get(format!("{url}last")).call().is_err());
+        server.join().unwrap();
+        // Nobody listens any more.
+        assert!(agent.get(&url).call().is_err());
+        assert_eq!(UNDER_WAY.load(Ordering::SeqCst), 0);
+    }
+}

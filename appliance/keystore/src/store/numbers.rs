@@ -62,7 +62,8 @@ numbers!(
     certificate_name_number,
     certificate_name_from,
     Fingerprint = 1,
-    Uri = 2
+    Uri = 2,
+    Dns = 3
 );
 numbers!(
     Algorithm,
