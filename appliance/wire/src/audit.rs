@@ -203,6 +203,36 @@ acts! {
     ObjectRemove = 121, "object.remove";
     /// A key got a restriction that nobody lifts.
     KeyTighten = 122, "key.tighten";
+    /// An authorisation was entered: the note has its identifier, generation and record, here and below.
+    AuthorisationEnter = 130, "authorisation.enter";
+    /// An authorisation got a new generation, which voids all approvals.
+    AuthorisationChange = 131, "authorisation.change";
+    /// Somebody approved an authorisation.
+    AuthorisationApprove = 132, "authorisation.approve";
+    /// Somebody rejected an authorisation.
+    AuthorisationReject = 133, "authorisation.reject";
+    /// An authorisation was suspended.
+    AuthorisationSuspend = 134, "authorisation.suspend";
+    /// A suspended authorisation was resumed.
+    AuthorisationResume = 135, "authorisation.resume";
+    /// An authorisation was cancelled.
+    AuthorisationCancel = 136, "authorisation.cancel";
+    /// An authorisation expired, or an emergency was not ratified in time: the note says which.
+    AuthorisationEnd = 137, "authorisation.end";
+    /// A document for an authorisation was uploaded: the note has its SHA-256.
+    AuthorisationDocument = 138, "authorisation.document";
+    /// Somebody who may not tried to look at authorisations.
+    AuthorisationRead = 139, "authorisation.read";
+    /// An act that takes several people was proposed: the note has the proposal's identifier, here and below.
+    ProposalMake = 140, "proposal.make";
+    /// Somebody approved a proposal.
+    ProposalApprove = 141, "proposal.approve";
+    /// Somebody rejected a proposal.
+    ProposalReject = 142, "proposal.reject";
+    /// Whoever made a proposal withdrew it.
+    ProposalWithdraw = 143, "proposal.withdraw";
+    /// A proposal is carried out: the leaf of the act follows.
+    ProposalUse = 144, "proposal.use";
 }
 
 impl fmt::Display for Act {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use strongroom_wire::problem::{Code, Problem};
+use strongroom_wire::proposal::PROPOSAL_HEADER;
 use ureq::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use ureq::{AsSendBody, Body, Timeout};
 use zeroize::Zeroizing;
@@ -109,6 +110,9 @@ impl Client {
             .header(header::ACCEPT, "application/json");
         if let Some(domain) = &self.domain {
             request = request.header(DOMAIN, domain);
+        }
+        if let Some(proposal) = self.proposal {
+            request = request.header(PROPOSAL_HEADER, proposal.to_string());
         }
         for (name, value) in headers {
             let mut value = HeaderValue::from_str(value).map_err(|_| ClientError::Library)?;

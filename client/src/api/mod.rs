@@ -25,6 +25,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use strongroom_wire::health::Health;
+use strongroom_wire::id::ProposalId;
 use ureq::Agent;
 use url::{Host, Url};
 
@@ -66,6 +67,8 @@ pub struct Client {
     addresses: Vec<String>,
     also_known_as: Vec<String>,
     domain: Option<String>,
+    /// The proposal by whose approvals requests are made.
+    proposal: Option<ProposalId>,
     agent: Agent,
     retries: Retries,
     /// Which address answered last.
@@ -143,6 +146,7 @@ impl Client {
             addresses: vec![url.origin().ascii_serialization()],
             also_known_as: Vec::new(),
             domain: None,
+            proposal: None,
             agent: config.build().into(),
             retries: Retries::default(),
             preferred: Arc::default(),
@@ -195,6 +199,19 @@ impl Client {
         }
         self.domain = Some(domain.to_owned());
         Ok(self)
+    }
+
+    /// The same client, whose requests are made by the approvals of this proposal where the domain's policy demands some.
+    ///
+    /// ```no_run
+    /// # fn run(client: strongroom_client::Client, id: strongroom_wire::id::ProposalId) {
+    /// let client = client.by_proposal(id);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn by_proposal(mut self, proposal: ProposalId) -> Self {
+        self.proposal = Some(proposal);
+        self
     }
 
     /// The domain that this client is for, if it names one.

@@ -42,6 +42,12 @@ pub(crate) fn operations(api: &Api) -> Vec<Operation> {
     all
 }
 
+/// An order of lawful access.
+pub(crate) const ORDER: &str = r#"{"reference":"1","legal_type":"t","legal_basis":"b","jurisdiction":"j","country_code":"CH","issuing_authority":"a","flags":{"emergency":true},"timespan":{"start":"2020-01-01T00:00:00Z","end":"2100-01-01T00:00:00Z"},"necessity":"n","proportionality":"p","agency_key":{"certificate":"MAA"},"max_items":1,"tasks":[{"reference":"1","scope":{"label":{"owner":"{account_name}","label":"x"}}}]}"#;
+const CHANGE: &str = r#"{"generation":1,"order":{"reference":"1","legal_type":"t","legal_basis":"b","jurisdiction":"j","country_code":"CH","issuing_authority":"a","flags":{"emergency":true},"timespan":{"start":"2020-01-01T00:00:00Z","end":"2100-01-01T00:00:00Z"},"necessity":"n","proportionality":"p","agency_key":{"certificate":"MAA"},"max_items":1,"tasks":[{"reference":"1","scope":{"label":{"owner":"{account_name}","label":"x"}}}]}}"#;
+/// A decision that nobody has signed.
+const DECISION: &str = r#"{"statement":"eyJhY3QiOiJhdXRob3Jpc2F0aW9uLmFwcHJvdmUiLCJkZWNpc2lvbiI6ImFwcHJvdmUiLCJkb21haW5fb3JpZ2luIjoibyIsImZvcm1hdCI6InN0cm9uZ3Jvb20tc3RhdGVtZW50LzEiLCJnZW5lcmF0aW9uIjoxLCJyZWNvcmRfc2hhMjU2IjoiMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCIsInN1YmplY3QiOiJzIiwidmFsaWRfdW50aWwiOjkwMDcxOTkyNTQ3NDB9","signed_by":{"approval-key":{"id":"01934c1e-7d5a-7cc0-8f3e-0123456789ab","jws":"e30..AA"}}}"#;
+
 /// The body of an operation that takes identifiers, and the query, with `{name}` for what stands for an identifier or a name.
 pub(crate) fn body_of(operation: &str) -> Option<&'static str> {
     Some(match operation {
@@ -63,6 +69,10 @@ pub(crate) fn body_of(operation: &str) -> Option<&'static str> {
         "create_keys" => {
             r#"{"keys":[{"algorithm":"aes-256","label":"x","recipients":["{account_name}"]}]}"#
         }
+        "enter_authorisation" => ORDER,
+        "change_authorisation" => CHANGE,
+        "move_authorisation" => r#"{"to":"cancel","reason":"another's"}"#,
+        "decide_authorisation" => DECISION,
         "create_account" => r#"{"name":"{new}","kind":"group","manager":"{account_name}"}"#,
         _ => return None,
     })

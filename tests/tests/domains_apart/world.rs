@@ -10,8 +10,11 @@ use strongroom_tests::api::Listener;
 use strongroom_tests::directory::{Directory, GROUP, id};
 use strongroom_tests::{Api, Appliance, Device, Session};
 use strongroom_wire::account::AccountKind;
+use strongroom_wire::authorisation::ChangedAuthorisation;
 use strongroom_wire::device::{DecidedPairing, IssuedSecret, PairingStarted};
 use strongroom_wire::directory::DirectoryWithToken;
+
+use crate::requests::ORDER;
 
 /// Everybody in one domain, and what they have.
 pub(crate) struct World {
@@ -88,7 +91,19 @@ impl World {
         let of_directory = json!({ "schemas": [GROUP], "displayName": "Legal" });
         let of_directory = entra.ask("POST", "/Groups", Some(&of_directory));
 
+        // She is a case officer as well.
+        let path = format!("/v1/accounts/{}", alice.account.id);
+        let roles = json!({ "roles": ["case-officer"] });
+        let _: Value = admin.ask("PATCH", &path, &roles).unwrap();
+        let order: Value =
+            serde_json::from_str(&ORDER.replace("{account_name}", &bob_name)).unwrap();
+        let entered: ChangedAuthorisation =
+            alice.ask("POST", "/v1/authorisations", &order).unwrap();
+        let authorisation = entered.authorisation;
+
         let names = BTreeMap::from([
+            ("authorisation", authorisation.id.to_string()),
+            ("sha256", authorisation.record_sha256),
             ("account", bob.account.id.to_string()),
             ("account_name", bob_name),
             ("group", group.account.id.to_string()),

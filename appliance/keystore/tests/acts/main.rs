@@ -25,12 +25,14 @@ mod groups;
 mod house;
 mod identities;
 mod keys;
+mod lawful;
 mod log;
 mod objects;
 mod operations;
 mod pairing;
 mod policies;
 mod previews;
+mod quorum;
 mod recovery;
 mod recovery_rotation;
 mod rotation;
@@ -63,6 +65,9 @@ fn main() -> ExitCode {
         directories::limits::TRIALS,
         directories::users::TRIALS,
         keys::TRIALS,
+        lawful::evidence::TRIALS,
+        lawful::lifecycle::TRIALS,
+        lawful::roles::TRIALS,
         log::TRIALS,
         objects::TRIALS,
         operations::carrying::TRIALS,
@@ -73,6 +78,7 @@ fn main() -> ExitCode {
         pairing::TRIALS,
         policies::TRIALS,
         previews::TRIALS,
+        quorum::TRIALS,
         recovery::TRIALS,
         recovery_rotation::TRIALS,
         rotation::TRIALS,
