@@ -25,7 +25,9 @@ pub struct WitnessKey {
 
 /// A text that is no verifier key of a witness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no C2SP verifier key of a witness: NAME+KEYID+KEY, of the type Ed25519 cosignature (4)")]
+#[error(
+    "it is no C2SP verifier key of a witness: NAME+KEYID+KEY, of the type Ed25519 cosignature (4)"
+)]
 pub struct MalformedWitnessKey;
 
 /// A cosignature that was verified.
@@ -168,7 +170,8 @@ mod tests {
 
     use super::*;
 
-    const TEXT: &str = "strongroom.example/default\n2\nxpZZAa3ER26+85fUzbgV1+GdNTzeXXFBKOzaeax+G/k=\n";
+    const TEXT: &str =
+        "strongroom.example/default\n2\nxpZZAa3ER26+85fUzbgV1+GdNTzeXXFBKOzaeax+G/k=\n";
 
     fn signer(seed: u8) -> (SigningKey, WitnessKey) {
         let key = SigningKey::from_bytes(&[seed; 32]);
@@ -199,7 +202,8 @@ mod tests {
     /// The example of C2SP `tlog-cosignature` has this shape: its checkpoint, and a line by `witness.example.com/w1`.
     #[test]
     fn the_message_is_the_documented_one() {
-        let text = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+        let text =
+            "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
         let expected = format!("cosignature/v1\ntime 1679315147\n{text}");
         assert_eq!(message(1_679_315_147, text), expected.as_bytes());
         let example = "\u{2014} witness.example.com/w1 jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEhZCB9dlrDJsX3b2oyin1nPZqhf5nNo0xUe+mbIUBkBIfZ+qnA==";

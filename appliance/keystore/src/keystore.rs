@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_audit::Detail;
+use strongroom_audit::cosignature::WitnessKey;
 use strongroom_hsm::{Aes256Key, Hsm};
 use strongroom_wire::account::{AccountKind, AccountState, CreatedAccount, Role};
 use strongroom_wire::audit::Act;
@@ -65,6 +66,8 @@ pub struct Options {
     pub clock_skew: Duration,
     /// Whom passkeys are made for.
     pub passkeys: PasskeyParty,
+    /// The witnesses of the log, each key once.
+    pub witnesses: Vec<WitnessKey>,
     /// Whether the site has a mail relay, to which whoever serves the keystore hands [`Keystore::due_mail`].
     pub sends_mail: bool,
 }
@@ -92,6 +95,7 @@ impl Default for Options {
                 id: "strongroom.local".to_owned(),
                 origins: vec!["https://strongroom.local".to_owned()],
             },
+            witnesses: Vec::new(),
             sends_mail: false,
         }
     }
@@ -254,6 +258,7 @@ impl Keystore {
     ///
     /// [`Error::Store`] when the store does not take it.
     pub fn record_serve(&self) -> Result<u64, Error> {
+        self.begin_rows()?;
         // A rotation may have been begun before, and not come to its first step.
         self.core.rotation.forget_newest();
         self.core
@@ -287,6 +292,7 @@ impl Keystore {
         }
         domain.uses = Uses::new(options.session_idle_lifetime);
         domain.sends_mail = options.sends_mail;
+        domain.witnesses.clone_from(&options.witnesses);
         let core = Arc::new(Core {
             store,
             clock,

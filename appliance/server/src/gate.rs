@@ -33,9 +33,10 @@ use crate::background::Background;
 use crate::config::{Config, Member, Place};
 use crate::domains::{Beats, Domains, Slots, Tally};
 use crate::estate::Estate;
+use crate::kept::{self, KeptCheckpoint};
 use crate::problems::Failure;
 use crate::routes::health::NewestStorage;
-use crate::witness::{self, Witness};
+use crate::watch::{self, Watch};
 
 /// How long the gate waits before it tries again to open the keystore with an HSM that is usable.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
@@ -53,7 +54,7 @@ pub(crate) struct Gate {
     config: Config,
     estate: Estate,
     store: Arc<dyn Store>,
-    witness: Arc<Witness>,
+    kept: Arc<KeptCheckpoint>,
     phase: Mutex<Phase>,
     /// The phase changed, or what an HSM is doing.
     changed: Condvar,
@@ -88,6 +89,7 @@ struct Serving {
     background: Background,
     domains: Arc<Domains>,
     beats: Beats,
+    watch: Watch,
 }
 
 /// The gate at one moment, for operators.
@@ -103,7 +105,7 @@ impl Gate {
     /// A gate that is sealed, and what tells of an error after which the appliance cannot go on.
     ///
     /// # Errors
-    /// When the database is not the one that the witness knows: such an appliance is not to be started.
+    /// When the database is not the one that the kept checkpoint knows: such an appliance is not to be started.
     pub(crate) fn new(
         config: Config,
         store: Arc<dyn Store>,
@@ -111,7 +113,7 @@ impl Gate {
         let (fatal, failed) = oneshot::channel();
         let gate = Self {
             estate: Estate::new(&config.hsm)?,
-            witness: Arc::new(Witness::new(&config)),
+            kept: Arc::new(KeptCheckpoint::new(&config)),
             config,
             store,
             phase: Mutex::new(Phase::new(Name::Sealed {
@@ -205,24 +207,30 @@ impl Gate {
     /// Whether the appliance works.
     pub(crate) fn health(&self, storage: &NewestStorage) -> Health {
         let of = |works: bool| if works { Status::Ok } else { Status::Failing };
-        let (state, hsm, domains) = {
+        let (state, hsm, domains, watched) = {
             let phase = self.lock();
             let hsm = phase.hsm();
-            let domains = match &phase.name {
-                Name::Serving(serving) => Some(Arc::clone(&serving.domains)),
-                _ => None,
+            let (domains, watched) = match &phase.name {
+                Name::Serving(serving) => {
+                    (Some(Arc::clone(&serving.domains)), serving.watch.report())
+                }
+                _ => (None, watch::Report::default()),
             };
             let usable = of(hsm.is_some_and(|hsm| hsm.is_usable()));
-            (phase.state(), usable, domains)
+            (phase.state(), usable, domains, watched)
         };
         let tally = domains.map(|domains| domains.tally());
-        let storage = storage.get(|| of(self.store.write(Box::new(|_| Ok(()))).is_ok()));
+        let storage = storage
+            .get(|| of(self.store.write(Box::new(|_| Ok(()))).is_ok() && !self.store.is_full()));
         Health {
             status: of(state == State::Serving && hsm == Status::Ok && storage == Status::Ok),
             state,
             hsm,
             storage,
             failing_domains: tally.map_or(0, |tally| tally.failing),
+            failing_witnesses: watched.failing_witnesses(),
+            failing_receivers: watched.failing_receivers(),
+            scrub_findings: watched.scrub.findings,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -254,6 +262,31 @@ impl Gate {
             _ => return None,
         };
         keystore.statistics().ok()
+    }
+
+    /// Whether nothing can be written because the disk is full.
+    pub(crate) fn is_full(&self) -> bool {
+        self.store.is_full()
+    }
+
+    /// How witnesses, receivers and the scrub are; nothing is known of them while it does not serve.
+    pub(crate) fn watched(&self) -> Option<watch::Report> {
+        match &self.lock().name {
+            Name::Serving(serving) => Some(serving.watch.report()),
+            _ => None,
+        }
+    }
+
+    /// Has the scrub of a domain, the first one unless it is said, run as soon as it can. Answers whether the gate is open.
+    pub(crate) fn scrub_soon(&self, domain: Option<&str>) -> bool {
+        match &self.lock().name {
+            Name::Serving(serving) => {
+                let domain = domain.unwrap_or(&self.config.domain);
+                serving.watch.scrub_soon(domain);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// How many domains there are; none while it does not serve.
@@ -368,8 +401,8 @@ impl Gate {
     }
 
     fn check_database(&self) -> anyhow::Result<()> {
-        let restored = witness::restored(&self.config, &*self.store)?;
-        self.witness
+        let restored = kept::restored(&self.config, &*self.store)?;
+        self.kept
             .check(&*self.store, &self.config.domain, restored.as_ref())
     }
 
@@ -377,7 +410,7 @@ impl Gate {
     fn open_keystore(&self, hsm: &Arc<Supervised>) -> anyhow::Result<Keystore> {
         // Again: it may have been sealed for long.
         self.check_database()?;
-        let restored = witness::restored(&self.config, &*self.store)?;
+        let restored = kept::restored(&self.config, &*self.store)?;
         let keystore = Keystore::open(
             Arc::clone(&self.store),
             Arc::clone(hsm) as _,
@@ -385,7 +418,7 @@ impl Gate {
             self.config.keystore_options(),
         )?;
         if let Some(restored) = restored {
-            witness::record(&self.config, &keystore, &self.witness, &restored)?;
+            kept::record(&self.config, &keystore, &self.kept, &restored)?;
         }
         Ok(keystore)
     }
@@ -393,13 +426,13 @@ impl Gate {
     fn serve(&self, keystore: Keystore, hsm: &Arc<Supervised>) -> anyhow::Result<()> {
         let keystore = Arc::new(keystore);
         let slots = Slots::start(&self.config, Arc::clone(hsm))?;
-        let witness = Arc::clone(&self.witness);
-        let domains = Domains::new(&self.config, slots, Arc::clone(&keystore), witness)?;
+        let kept = Arc::clone(&self.kept);
+        let domains = Domains::new(&self.config, slots, Arc::clone(&keystore), kept)?;
         let background = Background::start(
             &self.config,
             Arc::clone(&keystore),
             Arc::clone(hsm),
-            Arc::clone(&self.witness),
+            Arc::clone(&self.kept),
         )?;
         let beats = match Beats::start(&domains) {
             Ok(beats) => beats,
@@ -408,9 +441,18 @@ impl Gate {
                 return Err(error);
             }
         };
+        let watch = match Watch::start(&self.config, &domains) {
+            Ok(watch) => watch,
+            Err(error) => {
+                beats.stop();
+                background.stop();
+                return Err(error);
+            }
+        };
         let mut phase = self.lock();
         if !phase.is_opening(hsm) {
             drop(phase);
+            watch.stop();
             beats.stop();
             domains.close_all(None);
             background.stop();
@@ -422,6 +464,7 @@ impl Gate {
             background,
             domains,
             beats,
+            watch,
         }));
         self.changed.notify_all();
         tracing::info!("serving");

@@ -286,6 +286,10 @@ pub struct DomainPolicy {
     /// How accounts are recovered, and who may invite whom.
     #[serde(default)]
     pub accounts: AccountPolicy,
+    /// How many of the appliance's witnesses must have cosigned a checkpoint over a disclosure before it goes out; 0, and where it is absent:
+    /// none has to.
+    #[serde(default)]
+    pub witnesses: u32,
 }
 
 /// The answer to a change of the domain's policy.

@@ -146,7 +146,10 @@ mod tests {
     fn a_file_that_others_may_read_or_that_was_altered_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness.key");
-        SecretKey::generate("witness.example/w1").unwrap().write(&path).unwrap();
+        SecretKey::generate("witness.example/w1")
+            .unwrap()
+            .write(&path)
+            .unwrap();
         let text = fs::read_to_string(&path).unwrap();
         for altered in [
             text.replacen("w1", "w2", 1),
@@ -155,7 +158,10 @@ mod tests {
             String::new(),
         ] {
             fs::write(&path, altered).unwrap();
-            assert!(matches!(SecretKey::read(&path), Err(KeyError::Malformed(_))));
+            assert!(matches!(
+                SecretKey::read(&path),
+                Err(KeyError::Malformed(_))
+            ));
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(SecretKey::read(&path), Err(KeyError::Exposed(_))));

@@ -121,7 +121,9 @@ impl Answer {
             Self::Cosigned(line) => line.clone(),
             Self::Conflict(size) => format!("{size}\n"),
             Self::BadRequest => "bad request: see https://c2sp.org/tlog-witness\n".to_owned(),
-            Self::Forbidden => "the checkpoint is signed by no key that is trusted here\n".to_owned(),
+            Self::Forbidden => {
+                "the checkpoint is signed by no key that is trusted here\n".to_owned()
+            }
             Self::UnknownLog => "this log is not known here\n".to_owned(),
             Self::Unproved => "the consistency proof does not hold\n".to_owned(),
             Self::NotKept => "the witness cannot keep the tree now\n".to_owned(),
@@ -140,7 +142,11 @@ mod tests {
         let body = "old 20852014\nPlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=\njrJZDmY8Y7SyJE0MWLpLozkIVMSMZcD5kvuKxPC3swk=\n\nexample.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n\u{2014} example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n";
         let request = Request::parse(body).unwrap();
         assert_eq!((request.old, request.proof.len()), (20_852_014, 2));
-        assert!(request.checkpoint.starts_with("example.com/behind-the-sofa\n"));
+        assert!(
+            request
+                .checkpoint
+                .starts_with("example.com/behind-the-sofa\n")
+        );
         assert_eq!(request.to_body(), body);
     }
 

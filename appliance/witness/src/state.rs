@@ -127,8 +127,8 @@ impl State {
     ///
     /// When the file cannot be read.
     pub fn read(path: &Path) -> Result<BTreeMap<String, Tree>, StateError> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| StateError::Io(path.to_owned(), error))?;
+        let text =
+            fs::read_to_string(path).map_err(|error| StateError::Io(path.to_owned(), error))?;
         let document: Document = serde_json::from_str(&text)
             .map_err(|error| StateError::Malformed(path.to_owned(), error.to_string()))?;
         if document.format != FORMAT {
@@ -207,7 +207,9 @@ fn write(path: &Path, logs: &BTreeMap<String, Tree>) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -265,9 +267,16 @@ mod tests {
     fn another_file_is_no_state() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        for text in ["", "{}", r#"{"format":"strongroom-witness-state/2","logs":{}}"#] {
+        for text in [
+            "",
+            "{}",
+            r#"{"format":"strongroom-witness-state/2","logs":{}}"#,
+        ] {
             fs::write(&path, text).unwrap();
-            assert!(matches!(State::open(&path), Err(StateError::Malformed(..))), "{text}");
+            assert!(
+                matches!(State::open(&path), Err(StateError::Malformed(..))),
+                "{text}"
+            );
         }
     }
 

@@ -18,6 +18,7 @@ mod versions;
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_audit::cosignature::WitnessKey;
 use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, RecoveryKekId, WrappedKey};
 use strongroom_session::opaque_ke::ServerSetup;
 use strongroom_session::{OsRng, Suite};
@@ -63,6 +64,8 @@ pub(crate) struct Domain {
     pub(crate) opaque_setup: ServerSetup<Suite>,
     /// Whether the site has a mail relay.
     pub(crate) sends_mail: bool,
+    /// The witnesses that the configuration names.
+    pub(crate) witnesses: Vec<WitnessKey>,
     /// When and from where its sessions were last used.
     pub(crate) uses: Uses,
     integrity: MacKey,
@@ -136,6 +139,7 @@ impl Domain {
             origin: record.origin.clone(),
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
             sends_mail: false,
+            witnesses: Vec::new(),
             uses: Uses::default(),
             integrity,
             secrets,

@@ -67,7 +67,7 @@ pub(crate) fn domain_policy(policy: &DomainPolicy) -> Option<Vec<u8>> {
     let usage = &policy.usage;
     (*policy != DomainPolicy::default()).then(|| {
         encoded(|to| {
-            to.array(7)?;
+            to.array(7 + u64::from(policy.witnesses > 0))?;
             for value in [
                 usage.not_before.map(Timestamp::as_millis),
                 usage.not_after.map(Timestamp::as_millis),
@@ -82,7 +82,11 @@ pub(crate) fn domain_policy(policy: &DomainPolicy) -> Option<Vec<u8>> {
                 .u32(policy.step_up_within)?;
             let accounts = &policy.accounts;
             let said = (*accounts != AccountPolicy::default()).then_some(accounts);
-            optional(to, said, write_accounts)
+            optional(to, said, write_accounts)?;
+            if policy.witnesses > 0 {
+                to.u32(policy.witnesses)?;
+            }
+            Ok(())
         })
     })
 }
@@ -172,7 +176,10 @@ fn write_restrictions(to: &mut Encoded<'_>, policy: &UsagePolicy) -> Written {
 }
 
 fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
-    read_length(from, 7)?;
+    let length = from.array()?;
+    if !matches!(length, Some(7 | 8)) {
+        return Err(Malformed);
+    }
     let moment = |value: Option<u64>| value.map(Timestamp::from_millis);
     let usage = UsagePolicy {
         not_before: moment(from.decode()?),
@@ -186,6 +193,7 @@ fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
         bind_sessions_to_address: from.bool()?,
         step_up_within: from.u32()?,
         accounts: read_optional(from, read_accounts)?.unwrap_or_default(),
+        witnesses: if length == Some(8) { from.u32()? } else { 0 },
     })
 }
 
@@ -325,6 +333,7 @@ mod tests {
             policy in any_policy(),
             bind: bool,
             step_up_within: u32,
+            witnesses: u32,
             recovery_delay: u32,
             invitees: Vec<String>,
         ) {
@@ -338,7 +347,7 @@ mod tests {
             prop_assert_eq!(bytes.is_none(), policy == base);
             prop_assert_eq!(with_restrictions(base, bytes.as_deref()), Some(policy.clone()));
             let accounts = AccountPolicy { recovery_delay, invitees, ..AccountPolicy::default() };
-            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts };
+            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts, witnesses };
             prop_assert_eq!(domain_policy_from(domain_policy(&domain).as_deref()), Some(domain));
         }
 

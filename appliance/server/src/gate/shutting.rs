@@ -113,11 +113,13 @@ impl Gate {
             background,
             domains,
             beats,
+            watch,
         } = serving;
         domains.close_all(None);
+        watch.stop();
         beats.stop();
         let signed = keystore.sign_checkpoint().map_err(anyhow::Error::from);
-        match signed.and_then(|_| self.witness.keep(&keystore)) {
+        match signed.and_then(|_| self.kept.keep(&keystore)) {
             Ok(()) => outcome.checkpoint = true,
             Err(error) => outcome
                 .problems

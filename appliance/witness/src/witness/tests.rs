@@ -83,7 +83,10 @@ impl Made {
     fn for_log(log: &Log) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (key, state) = (folder.path().join("key"), folder.path().join("state"));
-        SecretKey::generate("witness.example/w1").unwrap().write(&key).unwrap();
+        SecretKey::generate("witness.example/w1")
+            .unwrap()
+            .write(&key)
+            .unwrap();
         State::create(&state).unwrap();
         Self {
             folder,
@@ -95,7 +98,11 @@ impl Made {
 
     fn start(&self) -> Witness {
         let state = State::open(&self.state).unwrap();
-        Witness::new(SecretKey::read(&self.key).unwrap(), self.logs.clone(), state)
+        Witness::new(
+            SecretKey::read(&self.key).unwrap(),
+            self.logs.clone(),
+            state,
+        )
     }
 
     fn evidence(&self) -> String {
@@ -143,14 +150,23 @@ fn another_old_size_is_told_the_one_that_was_seen() {
     let log = Log::new(1).with(0..20);
     let made = Made::for_log(&log);
     let witness = made.start();
-    assert_eq!(witness.add_checkpoint(&log.submission(4, 9), 1), Answer::Conflict(0));
+    assert_eq!(
+        witness.add_checkpoint(&log.submission(4, 9), 1),
+        Answer::Conflict(0)
+    );
     cosigned(witness.add_checkpoint(&log.submission(0, 9), 1));
     for old in [0, 4, 10, 12] {
-        assert_eq!(witness.add_checkpoint(&log.submission(old, 12), 1), Answer::Conflict(9));
+        assert_eq!(
+            witness.add_checkpoint(&log.submission(old, 12), 1),
+            Answer::Conflict(9)
+        );
     }
     // A roll-back: whatever size it names.
     for (old, new) in [(0, 5), (5, 5), (4, 8)] {
-        assert_eq!(witness.add_checkpoint(&log.submission(old, new), 1), Answer::Conflict(9));
+        assert_eq!(
+            witness.add_checkpoint(&log.submission(old, new), 1),
+            Answer::Conflict(9)
+        );
     }
     let above = log.submission(0, 5).replacen("old 0", "old 9", 1);
     assert_eq!(witness.add_checkpoint(&above, 1), Answer::BadRequest);
@@ -165,8 +181,14 @@ fn a_fork_is_refused_and_kept_as_evidence() {
     cosigned(witness.add_checkpoint(&log.submission(0, 9), 1));
     // The same log, with one leaf that is another.
     let fork = Log::new(1).with(0..8).with(100..120);
-    assert_eq!(witness.add_checkpoint(&fork.submission(9, 9), 2), Answer::Conflict(9));
-    assert_eq!(witness.add_checkpoint(&fork.submission(9, 12), 2), Answer::Unproved);
+    assert_eq!(
+        witness.add_checkpoint(&fork.submission(9, 9), 2),
+        Answer::Conflict(9)
+    );
+    assert_eq!(
+        witness.add_checkpoint(&fork.submission(9, 12), 2),
+        Answer::Unproved
+    );
     let evidence: Vec<serde_json::Value> = made
         .evidence()
         .lines()
@@ -202,7 +224,10 @@ fn what_proves_nothing_is_refused() {
     long.proof.push(Hash([0; 32]));
     let mut altered = good.clone();
     altered.proof[0].0[0] ^= 1;
-    let none = Request { proof: Vec::new(), ..good.clone() };
+    let none = Request {
+        proof: Vec::new(),
+        ..good.clone()
+    };
     for bad in [short, long, altered, none] {
         assert_eq!(witness.add_checkpoint(&bad.to_body(), 1), Answer::Unproved);
     }
@@ -216,13 +241,26 @@ fn strangers_get_nothing() {
     let witness = made.start();
     // Signed by another key, under the log's name and under another's.
     let stranger = Log::new(2).with(0..4);
-    assert_eq!(witness.add_checkpoint(&stranger.submission(0, 4), 1), Answer::Forbidden);
+    assert_eq!(
+        witness.add_checkpoint(&stranger.submission(0, 4), 1),
+        Answer::Forbidden
+    );
     let other = log.checkpoint("other.example/log", 4);
-    let unknown = Request { old: 0, proof: Vec::new(), checkpoint: &other };
-    assert_eq!(witness.add_checkpoint(&unknown.to_body(), 1), Answer::UnknownLog);
+    let unknown = Request {
+        old: 0,
+        proof: Vec::new(),
+        checkpoint: &other,
+    };
+    assert_eq!(
+        witness.add_checkpoint(&unknown.to_body(), 1),
+        Answer::UnknownLog
+    );
     for body in ["", "old 0\n", "old 0\n\n", "old 0\n\nx"] {
         let answer = witness.add_checkpoint(body, 1);
-        assert!(matches!(answer, Answer::BadRequest | Answer::UnknownLog), "{body:?}");
+        assert!(
+            matches!(answer, Answer::BadRequest | Answer::UnknownLog),
+            "{body:?}"
+        );
     }
     // Signatures of others do not disturb.
     let line = "\u{2014} someone.example AAAAAAAA\n";
@@ -239,7 +277,10 @@ fn a_key_that_follows_another_is_trusted_as_well() {
     let next = Log::new(2).with(0..9);
     made.logs.insert(ORIGIN.to_owned(), vec![next.vkey()]);
     cosigned(made.start().add_checkpoint(&next.submission(4, 9), 2));
-    assert_eq!(made.start().add_checkpoint(&log.submission(4, 4), 3), Answer::Forbidden);
+    assert_eq!(
+        made.start().add_checkpoint(&log.submission(4, 4), 3),
+        Answer::Forbidden
+    );
 }
 
 #[test]
@@ -248,7 +289,10 @@ fn a_start_forgets_nothing() {
     let made = Made::for_log(&log);
     cosigned(made.start().add_checkpoint(&log.submission(0, 9), 1));
     let witness = made.start();
-    assert_eq!(witness.add_checkpoint(&log.submission(0, 4), 2), Answer::Conflict(9));
+    assert_eq!(
+        witness.add_checkpoint(&log.submission(0, 4), 2),
+        Answer::Conflict(9)
+    );
     cosigned(witness.add_checkpoint(&log.submission(9, 20), 2));
 }
 
@@ -259,7 +303,10 @@ fn a_tree_that_cannot_be_kept_is_not_cosigned() {
     let witness = made.start();
     let blocked = made.folder.path().join("state.new");
     std::fs::create_dir(&blocked).unwrap();
-    assert_eq!(witness.add_checkpoint(&log.submission(0, 9), 1), Answer::NotKept);
+    assert_eq!(
+        witness.add_checkpoint(&log.submission(0, 9), 1),
+        Answer::NotKept
+    );
     std::fs::remove_dir(&blocked).unwrap();
     cosigned(witness.add_checkpoint(&log.submission(0, 9), 1));
 }
@@ -290,10 +337,16 @@ fn submissions_at_once_never_roll_back() {
                 })
             })
             .collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
     });
     let mut done = done;
     done.sort_unstable();
-    assert!(done.windows(2).all(|pair| pair[0].1 == pair[1].0), "{done:?}");
+    assert!(
+        done.windows(2).all(|pair| pair[0].1 == pair[1].0),
+        "{done:?}"
+    );
     assert_eq!(done.last().map(|pair| pair.1), Some(64));
 }

@@ -55,6 +55,9 @@ pub(crate) struct Set {
     /// Invitations lapse after so long, such as 7d.
     #[arg(long, value_name = "SPAN", value_parser = moment::span)]
     invitation_lifetime: Option<u32>,
+    /// How many of the appliance's witnesses must have cosigned a checkpoint over a disclosure before it goes out.
+    #[arg(long, value_name = "COUNT")]
+    witnesses: Option<u32>,
     #[command(flatten)]
     lift: Lift,
     #[command(flatten)]
@@ -91,6 +94,7 @@ impl Set {
             && self.invitee.is_none()
             && self.invitations_per_day.is_none()
             && self.invitation_lifetime.is_none()
+            && self.witnesses.is_none()
             && self.lift.is_empty()
             && self.policy.is_empty()
     }
@@ -123,6 +127,7 @@ impl Set {
                 .bind_sessions_to_address
                 .unwrap_or(policy.bind_sessions_to_address),
             step_up_within: self.step_up_within.unwrap_or(policy.step_up_within),
+            witnesses: self.witnesses.unwrap_or(policy.witnesses),
         }
     }
 }
@@ -152,6 +157,13 @@ fn describe(policy: &DomainPolicy) -> String {
             format!("after {} s", policy.accounts.recovery_delay),
         ),
         ("invitations", invitations(&policy.accounts)),
+        (
+            "disclosures go out",
+            match policy.witnesses {
+                0 => "without waiting for witnesses".to_owned(),
+                count => format!("once {count} witnesses have cosigned"),
+            },
+        ),
     ])
 }
 

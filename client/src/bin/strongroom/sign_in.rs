@@ -435,6 +435,9 @@ mod tests {
             hsm,
             storage,
             failing_domains: 0,
+            failing_witnesses: 0,
+            failing_receivers: 0,
+            scrub_findings: 0,
             version: "0.1.0".to_owned(),
         };
         assert_eq!(
