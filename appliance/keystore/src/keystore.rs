@@ -258,7 +258,6 @@ impl Keystore {
     ///
     /// [`Error::Store`] when the store does not take it.
     pub fn record_serve(&self) -> Result<u64, Error> {
-        self.begin_rows()?;
         // A rotation may have been begun before, and not come to its first step.
         self.core.rotation.forget_newest();
         self.core
@@ -269,7 +268,8 @@ impl Keystore {
             .map_err(|refusal| refusal.error)
     }
 
-    /// Opens the keystore as [`open`](Self::open) does, for whoever does not serve it, such as a ceremony. It leaves no leaf.
+    /// Opens the keystore as [`open`](Self::open) does, for whoever does not serve it, such as a ceremony. It leaves no leaf, unless
+    /// the log is one that an older version began: then it has it commit to rows.
     ///
     /// # Errors
     ///
@@ -304,7 +304,10 @@ impl Keystore {
             ceremonies: Ceremonies::default(),
             rotation: Rotation::default(),
         });
-        Ok(Self { core })
+        let keystore = Self { core };
+        // Before any act of this version, so that it finds all rows told.
+        keystore.begin_rows()?;
+        Ok(keystore)
     }
 
     /// The domain's name.

@@ -115,8 +115,8 @@ impl Gate {
             beats,
             watch,
         } = serving;
+        watch.begin_to_stop();
         domains.close_all(None);
-        watch.stop();
         beats.stop();
         let signed = keystore.sign_checkpoint().map_err(anyhow::Error::from);
         match signed.and_then(|_| self.kept.keep(&keystore)) {
@@ -127,6 +127,9 @@ impl Gate {
         }
         hsm.close();
         background.stop();
+        // Nobody outside is waited for before what is open is gone.
+        keystore.wipe();
+        watch.stop();
         drop(hsm);
         let deadline = Instant::now() + patience;
         // Only requests still have them: one that waits for its domain to open has all of them.

@@ -173,9 +173,14 @@ impl Watch {
         self.scrubs.soon(domain);
     }
 
+    /// They begin nothing more.
+    pub(crate) fn begin_to_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Stops them, each after what it is doing; none waits for anybody outside longer than some seconds.
     pub(crate) fn stop(self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.begin_to_stop();
         self.threads.stop();
     }
 }
