@@ -34,14 +34,27 @@ impl Syslog {
             Path::new(RSYSLOGD).exists(),
             "rsyslog is not installed: run `cargo xtask test`, or install the packages rsyslog and rsyslog-openssl"
         );
-        let folder = tempfile::Builder::new().prefix("strongroom-syslog-").tempdir().unwrap();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let syslog = Self { folder, port, process: None };
+        let folder = tempfile::Builder::new()
+            .prefix("strongroom-syslog-")
+            .tempdir()
+            .unwrap();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let syslog = Self {
+            folder,
+            port,
+            process: None,
+        };
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let authority =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        let certificate =
+            CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
         let certificate = certificate.signed_by(&key, &authority).unwrap();
         fs::write(syslog.ca(), authority.pem()).unwrap();
         fs::write(syslog.file("server.pem"), certificate.pem()).unwrap();
@@ -65,7 +78,11 @@ ruleset(name="keep") {{ action(type="omfile" file="{folder}/messages" template="
 
     /// Runs it, and waits until it listens.
     pub fn start(&mut self) {
-        let log = fs::File::options().create(true).append(true).open(self.file("log")).unwrap();
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.file("log"))
+            .unwrap();
         let child = Command::new(RSYSLOGD)
             .args(["-n", "-f"])
             .arg(self.file("rsyslog.conf"))
@@ -80,7 +97,11 @@ ruleset(name="keep") {{ action(type="omfile" file="{folder}/messages" template="
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             let ended = self.process.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none() && started.elapsed() < PATIENCE, "{}", read_text(&self.file("log")));
+            assert!(
+                ended.is_none() && started.elapsed() < PATIENCE,
+                "{}",
+                read_text(&self.file("log"))
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -95,7 +116,10 @@ ruleset(name="keep") {{ action(type="omfile" file="{folder}/messages" template="
 
     /// Every message that it has written.
     pub fn messages(&self) -> Vec<String> {
-        read_text(&self.file("messages")).lines().map(str::to_owned).collect()
+        read_text(&self.file("messages"))
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// What it complained of.

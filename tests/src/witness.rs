@@ -26,9 +26,16 @@ pub struct Witness {
 impl Witness {
     /// A new witness of this name, not running, of the logs with these verifier keys.
     pub fn of(name: &str, verifier_keys: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("strongroom-witness-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("strongroom-witness-")
+            .tempdir()
+            .unwrap();
         // Free now; whoever takes it meanwhile makes the witness say that it cannot listen.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut witness = Self {
             folder,
             port,
@@ -36,7 +43,11 @@ impl Witness {
             process: None,
         };
         let made = witness.program().args(["init", name]).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         witness.key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
         let mut config = format!("listen = \"127.0.0.1:{port}\"\n");
         for key in verifier_keys {
@@ -58,7 +69,11 @@ impl Witness {
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             let ended = self.process.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none() && started.elapsed() < PATIENCE, "{}", self.log());
+            assert!(
+                ended.is_none() && started.elapsed() < PATIENCE,
+                "{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -78,7 +93,10 @@ impl Witness {
 
     /// The setting by which an appliance knows it.
     pub fn setting(&self) -> String {
-        format!("[[witness]]\nurl = \"http://127.0.0.1:{}\"\nverifier_key = \"{}\"", self.port, self.key)
+        format!(
+            "[[witness]]\nurl = \"http://127.0.0.1:{}\"\nverifier_key = \"{}\"",
+            self.port, self.key
+        )
     }
 
     /// `strongroom-witness` with its configuration, ready for a subcommand.

@@ -30,12 +30,28 @@ fn a_row_that_was_put_back_is_found_and_recorded() {
     let mut alice = appliance.person(&mut admin, "alice@example.com");
     let mut bob = appliance.person(&mut admin, "bob@example.com");
     let auditor = admin
-        .create_account("auditor@example.com", AccountKind::Person, &[Role::Auditor], None)
+        .create_account(
+            "auditor@example.com",
+            AccountKind::Person,
+            &[Role::Auditor],
+            None,
+        )
         .unwrap();
     let password = appliance.password_of("auditor@example.com");
-    appliance.api().enrol("auditor@example.com", &auditor.enrolment_code.unwrap(), &password).unwrap();
+    appliance
+        .api()
+        .enrol(
+            "auditor@example.com",
+            &auditor.enrolment_code.unwrap(),
+            &password,
+        )
+        .unwrap();
     let mut auditor = appliance.sign_in("auditor@example.com");
-    let key = alice.create_key("report.pdf", &["bob@example.com"]).unwrap().key.id;
+    let key = alice
+        .create_key("report.pdf", &["bob@example.com"])
+        .unwrap()
+        .key
+        .id;
     bob.release(key).unwrap();
     let (_, report) = scrub(&appliance);
     assert_eq!(report["clean"], true, "{report}");
@@ -46,7 +62,10 @@ fn a_row_that_was_put_back_is_found_and_recorded() {
     // Bob's grant as it was before it was revoked, with its right MAC, and its copy.
     let rows = appliance.database();
     for table in ["grants", "grant_copies"] {
-        rows.execute_batch(&format!("CREATE TEMP TABLE old_{table} AS SELECT * FROM main.{table}")).unwrap();
+        rows.execute_batch(&format!(
+            "CREATE TEMP TABLE old_{table} AS SELECT * FROM main.{table}"
+        ))
+        .unwrap();
     }
     let bobs = alice.grants(key).unwrap().grants.pop().unwrap().id;
     alice.revoke(key, bobs).unwrap();
@@ -54,7 +73,10 @@ fn a_row_that_was_put_back_is_found_and_recorded() {
     let (_, report) = scrub(&appliance);
     assert_eq!(report["clean"], true, "{report}");
     for table in ["grants", "grant_copies"] {
-        rows.execute_batch(&format!("INSERT OR REPLACE INTO main.{table} SELECT * FROM old_{table}")).unwrap();
+        rows.execute_batch(&format!(
+            "INSERT OR REPLACE INTO main.{table} SELECT * FROM old_{table}"
+        ))
+        .unwrap();
     }
     // It grants what it granted then: nothing in the row says that it is old.
     bob.release(key).unwrap();
@@ -63,9 +85,20 @@ fn a_row_that_was_put_back_is_found_and_recorded() {
     let (_, report) = scrub(&appliance);
     assert_eq!(report["count"], 2, "{report}");
     assert_eq!(report["told"], true, "{report}");
-    let found: Vec<&str> = report["findings"].as_array().unwrap().iter().map(|finding| finding["what"].as_str().unwrap()).collect();
+    let found: Vec<&str> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["what"].as_str().unwrap())
+        .collect();
     assert_eq!(found, ["grant", "sealed copy"]);
-    assert!(report["findings"][0]["sentence"].as_str().unwrap().contains(&bobs.to_string()), "{report}");
+    assert!(
+        report["findings"][0]["sentence"]
+            .as_str()
+            .unwrap()
+            .contains(&bobs.to_string()),
+        "{report}"
+    );
 
     // The appliance finds it by itself, and says so everywhere.
     let started = Instant::now();
@@ -74,10 +107,21 @@ fn a_row_that_was_put_back_is_found_and_recorded() {
         thread::sleep(Duration::from_millis(50));
     }
     let records = auditor.records_after(Some(before)).unwrap();
-    let record = records.iter().find(|record| record.act == Act::AuditScrub).unwrap();
+    let record = records
+        .iter()
+        .find(|record| record.act == Act::AuditScrub)
+        .unwrap();
     let note = record.note.as_deref().unwrap();
-    assert!(note.starts_with("2 rows do not follow from the log: grant "), "{note}");
-    assert!(appliance.metrics().lines().any(|line| line == "strongroom_scrub_findings 2"));
+    assert!(
+        note.starts_with("2 rows do not follow from the log: grant "),
+        "{note}"
+    );
+    assert!(
+        appliance
+            .metrics()
+            .lines()
+            .any(|line| line == "strongroom_scrub_findings 2")
+    );
     let status = appliance.status();
     assert_eq!(status["watch"]["scrub"]["findings"], 2, "{status}");
     assert!(appliance.log().contains("do not follow from the log"));
@@ -85,8 +129,15 @@ fn a_row_that_was_put_back_is_found_and_recorded() {
     // Without an appliance that serves it is found as well, and nobody is told.
     appliance.stop();
     let (_, report) = scrub(&appliance);
-    assert_eq!((report["count"].as_u64(), report["told"].as_bool()), (Some(2), Some(false)), "{report}");
+    assert_eq!(
+        (report["count"].as_u64(), report["told"].as_bool()),
+        (Some(2), Some(false)),
+        "{report}"
+    );
     let mut command = appliance.strongroomd();
     let text = command.args(["audit", "scrub"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&text.stdout).contains("FOUND:   grant "), "{text:?}");
+    assert!(
+        String::from_utf8_lossy(&text.stdout).contains("FOUND:   grant "),
+        "{text:?}"
+    );
 }

@@ -15,7 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(90);
 fn wait_until(what: &str, appliance: &Appliance, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
-        assert!(started.elapsed() < PATIENCE, "{what}: {}", appliance.status());
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{what}: {}",
+            appliance.status()
+        );
         thread::sleep(Duration::from_millis(100));
     }
 }
@@ -40,7 +44,12 @@ fn by_index(syslog: &Syslog) -> BTreeMap<u64, String> {
 /// How many leaves the appliance's log has.
 fn leaves(appliance: &Appliance) -> u64 {
     let rows = appliance.database();
-    rows.query_row("SELECT count(*) FROM leaves", [], |row| row.get::<_, i64>(0)).unwrap().try_into().unwrap()
+    rows.query_row("SELECT count(*) FROM leaves", [], |row| {
+        row.get::<_, i64>(0)
+    })
+    .unwrap()
+    .try_into()
+    .unwrap()
 }
 
 fn whole(syslog: &Syslog, leaves: u64) -> bool {
@@ -57,10 +66,15 @@ fn every_leaf_arrives_whoever_is_away_meanwhile() {
     let mut alice = appliance.person(&mut admin, "alice@example.com");
     let key = alice.create_key("report.pdf", &[]).unwrap().key.id;
     alice.release(key).unwrap();
-    wait_until("all arrives", &appliance, || whole(&syslog, leaves(&appliance)));
+    wait_until("all arrives", &appliance, || {
+        whole(&syslog, leaves(&appliance))
+    });
 
     let received = by_index(&syslog);
-    let release = received.values().find(|message| message.contains(" key.release ")).unwrap();
+    let release = received
+        .values()
+        .find(|message| message.contains(" key.release "))
+        .unwrap();
     // <facility 13, informational>, version 1.
     assert!(release.starts_with("<110>1 20"), "{release}");
     assert_eq!(parameter(release, "key"), Some(key.to_string().as_str()));
@@ -69,23 +83,42 @@ fn every_leaf_arrives_whoever_is_away_meanwhile() {
     let index: i64 = parameter(release, "index").unwrap().parse().unwrap();
     let envelope: Vec<u8> = appliance
         .database()
-        .query_row("SELECT envelope FROM leaves WHERE idx = ?1", [index], |row| row.get(0))
+        .query_row(
+            "SELECT envelope FROM leaves WHERE idx = ?1",
+            [index],
+            |row| row.get(0),
+        )
         .unwrap();
     use sha2::Digest as _;
-    let expected = sha2::Sha256::new().chain_update([0]).chain_update(&envelope).finalize();
+    let expected = sha2::Sha256::new()
+        .chain_update([0])
+        .chain_update(&envelope)
+        .finalize();
     assert_eq!(hash, hex::encode(expected));
 
     // The receiver dies in the middle of a load, and again; nothing is missing when it is back.
     for round in 0..3 {
         syslog.kill();
         for number in 0..30 {
-            let key = alice.create_key(&format!("{round}-{number}"), &[]).unwrap().key.id;
+            let key = alice
+                .create_key(&format!("{round}-{number}"), &[])
+                .unwrap()
+                .key
+                .id;
             alice.release(key).unwrap();
         }
-        wait_until("it is seen to be away", &appliance, || appliance.api().health().unwrap().failing_receivers == 1);
-        assert!(appliance.metrics().contains(r#"strongroom_siem_up{place="1"} 0"#));
+        wait_until("it is seen to be away", &appliance, || {
+            appliance.api().health().unwrap().failing_receivers == 1
+        });
+        assert!(
+            appliance
+                .metrics()
+                .contains(r#"strongroom_siem_up{place="1"} 0"#)
+        );
         syslog.start();
-        wait_until("the rest arrives", &appliance, || whole(&syslog, leaves(&appliance)));
+        wait_until("the rest arrives", &appliance, || {
+            whole(&syslog, leaves(&appliance))
+        });
     }
     wait_until("it works again", &appliance, || {
         let status = appliance.status();
@@ -112,7 +145,9 @@ fn a_killed_appliance_goes_on_where_it_was() {
             .messages()
             .iter()
             .map(|message| {
-                let (_, rest) = message.split_once("|externalId=").unwrap_or_else(|| panic!("{message}"));
+                let (_, rest) = message
+                    .split_once("|externalId=")
+                    .unwrap_or_else(|| panic!("{message}"));
                 rest.split(' ').next().unwrap().parse().unwrap()
             })
             .collect();
@@ -124,7 +159,10 @@ fn a_killed_appliance_goes_on_where_it_was() {
         indexes(&syslog).into_iter().eq(0..leaves(&appliance))
     });
     let message = syslog.messages().pop().unwrap();
-    assert!(message.contains(" - CEF:0|Strongroom|strongroomd|"), "{message}");
+    assert!(
+        message.contains(" - CEF:0|Strongroom|strongroomd|"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -149,12 +187,18 @@ fn a_receiver_that_hangs_delays_no_request() {
     }
     // The feed waits for five seconds at a time.
     assert!(slowest < Duration::from_secs(4), "{slowest:?}");
-    wait_until("it is seen to hang", &appliance, || appliance.api().health().unwrap().failing_receivers == 1);
+    wait_until("it is seen to hang", &appliance, || {
+        appliance.api().health().unwrap().failing_receivers == 1
+    });
     let status = appliance.status();
     assert_eq!(status["watch"]["siem"][0]["leaves"], 0, "{status}");
     // Stopping waits no longer than one such step.
     let started = Instant::now();
     appliance.stop();
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
     drop(hung);
 }
