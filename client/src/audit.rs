@@ -173,6 +173,8 @@ mod tests {
             checkpoint: CheckpointNote {
                 note,
                 verifier_key: verifier_key.clone(),
+                cosigned: Vec::new(),
+                witnesses: Vec::new(),
             },
         };
         (proof, verifier_key, event(Act::KeyRelease))

@@ -230,6 +230,7 @@ impl ClientError {
                 Code::HsmUnavailable
                     | Code::ProviderUnavailable
                     | Code::Sealed
+                    | Code::StorageFull
                     | Code::Unavailable
                     | Code::TooManyAttempts
                     | Code::TooManyRequests
@@ -376,9 +377,11 @@ fn kind_of(code: Code) -> ErrorKind {
         | Code::IdempotencyKeyReused => ErrorKind::StateForbids,
         Code::TooManyAttempts | Code::TooManyRequests => ErrorKind::TooManyAttempts,
         Code::Invalid | Code::TooLarge => ErrorKind::Invalid,
-        Code::HsmUnavailable | Code::ProviderUnavailable | Code::Sealed | Code::Unavailable => {
-            ErrorKind::Unreachable
-        }
+        Code::HsmUnavailable
+        | Code::ProviderUnavailable
+        | Code::Sealed
+        | Code::StorageFull
+        | Code::Unavailable => ErrorKind::Unreachable,
         _ => ErrorKind::Failed,
     }
 }

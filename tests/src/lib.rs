@@ -23,6 +23,8 @@
 //! | [`legacy`] | a machine with the PKCS#11 module, on which legacy applications run |
 //! | [`storage`] | a store that can read nothing |
 //! | [`proxy`] | a forward proxy that leads names of documents to what runs in the test |
+//! | [`witness`] | a witness of its log |
+//! | [`syslog`] | a syslog server with TLS that keeps what it receives |
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
 //! | `folders` | making, reading and copying them |
 //! | [`scan`] | looking for secrets where none may be |
@@ -64,8 +66,10 @@ pub mod relay;
 pub mod scan;
 pub mod session;
 pub mod storage;
+pub mod syslog;
 pub mod tokens;
 pub mod wire_cutter;
+pub mod witness;
 
 pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;
@@ -73,6 +77,8 @@ pub use console::{Console, Paper};
 pub use device::Device;
 pub use person::Person;
 pub use session::Session;
+pub use syslog::Syslog;
+pub use witness::Witness;
 
 /// Whether the long versions of the tests are asked for: the environment variable `STRONGROOM_LONG` is set and not empty.
 #[must_use]

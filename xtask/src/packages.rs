@@ -91,6 +91,25 @@ pub(crate) const TEST: &[Package] = &[
         sign: Sign::Command("valgrind"),
     },
     Package {
+        purpose: "the tests that feed a syslog server",
+        debian: "rsyslog",
+        sign: Sign::AnyFile(&["/usr/sbin/rsyslogd"]),
+    },
+    Package {
+        purpose: "the tests that feed a syslog server",
+        debian: "rsyslog-openssl",
+        sign: Sign::AnyFile(&[
+            "/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_ossl.so",
+            "/usr/lib/aarch64-linux-gnu/rsyslog/lmnsd_ossl.so",
+            "/usr/lib64/rsyslog/lmnsd_ossl.so",
+        ]),
+    },
+    Package {
+        purpose: "the tests with a disk that is full",
+        debian: "util-linux",
+        sign: Sign::Command("unshare"),
+    },
+    Package {
         purpose: "the tests that speak HTTPS as a stranger",
         debian: "curl",
         sign: Sign::Command("curl"),

@@ -97,6 +97,7 @@ pub(crate) fn encode_detail(detail: &Detail) -> Vec<u8> {
         (7, detail.owner.as_ref().map(|id| Member::id(id.as_bytes()))),
         (8, detail.grant.as_ref().map(|id| Member::id(id.as_bytes()))),
         (9, detail.note.as_deref().map(Member::note)),
+        (10, detail.rows.as_ref().map(|hash| Member::Bytes(hash))),
     ]
     .into_iter()
     .filter_map(|(number, member)| member.map(|member| (number, member)))
@@ -131,6 +132,7 @@ pub(crate) fn decode_detail(bytes: &[u8]) -> Result<Detail, DecodeError> {
             7 => detail.owner = Some(AccountId::from_bytes(array(cbor.bytes()?)?)),
             8 => detail.grant = Some(GrantId::from_bytes(array(cbor.bytes()?)?)),
             9 => detail.note = Some(cbor.str()?.to_owned()),
+            10 => detail.rows = Some(array(cbor.bytes()?)?),
             _ => return Err(DecodeError::Malformed),
         }
     }

@@ -136,9 +136,15 @@ mod tests {
             ),
             (id(), prop::option::of(any::<u32>()), id(), id()),
             prop::option::of(".{0,64}"),
+            prop::option::of(any::<[u8; 32]>()),
         )
             .prop_map(
-                |((actor, session, source, subject), (key, key_version, owner, grant), note)| {
+                |(
+                    (actor, session, source, subject),
+                    (key, key_version, owner, grant),
+                    note,
+                    rows,
+                )| {
                     Detail {
                         actor: actor.map(AccountId::from_bytes),
                         session: session.map(SessionId::from_bytes),
@@ -149,6 +155,7 @@ mod tests {
                         owner: owner.map(AccountId::from_bytes),
                         grant: grant.map(GrantId::from_bytes),
                         note,
+                        rows,
                     }
                 },
             )
@@ -274,7 +281,8 @@ mod tests {
         }
         for (what, detail) in [
             ("a map without end mark", vec![0xbf, 0x06, 0x03, 0xff]),
-            ("an unknown member", vec![0xa1, 0x0a, 0x03]),
+            ("an unknown member", vec![0xa1, 0x0b, 0x03]),
+            ("a hash of rows of 3 bytes", vec![0xa1, 0x0a, 0x43, 1, 2, 3]),
             ("bytes after the end", vec![0xa1, 0x06, 0x03, 0x00]),
             ("a short map", vec![0xa2, 0x06, 0x03]),
             (

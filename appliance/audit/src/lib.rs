@@ -7,6 +7,7 @@
 //! | `codec` | the deterministic CBOR of envelope and detail |
 //! | [`tree`] | RFC 6962: the nodes of an append, roots, inclusion and consistency proofs; [`tree::RightEdge`] for the writer |
 //! | [`checkpoint`] | C2SP `tlog-checkpoint` notes and verifier keys |
+//! | [`cosignature`] | C2SP `tlog-cosignature`: what witnesses say of checkpoints |
 //! | [`note`] | C2SP signed notes: checkpoints, and transcripts of ceremonies |
 //! | [`keys`] | the keys that may sign a log's checkpoints, and from which size to which |
 //! | [`verify`] | the whole log recomputed from what is stored or exported |
@@ -57,6 +58,7 @@
 
 pub mod checkpoint;
 mod codec;
+pub mod cosignature;
 pub mod event;
 pub mod keys;
 pub mod leaf;

@@ -58,6 +58,7 @@ fn event() -> Event {
             owner: Some("01939c2f-1d00-7d44-8444-444444444444".parse().unwrap()),
             grant: Some("01939c2f-1e00-7e55-8555-555555555555".parse().unwrap()),
             note: Some("à bientôt".to_owned()),
+            rows: None,
         },
     }
 }

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use strongroom_audit::{Detail, Event, Leaf};
+use strongroom_audit::{Detail, Event};
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId, SessionId};
@@ -111,8 +111,7 @@ fn append(
         done,
         detail: detail.clone(),
     };
-    let leaf = Leaf::seal(&event, seal::random()?);
-    let index = tx.append_leaf(domain.number, &leaf, detail)?;
+    let index = tx.append_leaf(domain.number, event, seal::random()?)?;
     if done && changes_what_is_seen(act) {
         let mut concerned: Vec<AccountId> = [detail.actor, detail.subject, detail.owner]
             .into_iter()
@@ -176,12 +175,22 @@ impl Core {
                 }
             };
             // What the act answered holds only if this says that it was committed.
-            self.store.write(Box::new(job)).map_err(Error::from)?;
+            let written = self.store.write(Box::new(job));
             let answer = outcome
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .take()
-                .ok_or(Error::Store(StoreError::ActFailed))?;
+                .take();
+            if let Err(error) = written {
+                return match answer {
+                    // What the act itself met says more.
+                    Some(Err(Refusal {
+                        error: full @ Error::Store(StoreError::Full),
+                        ..
+                    })) => Err(full.into()),
+                    _ => Err(Error::from(error).into()),
+                };
+            }
+            let answer = answer.ok_or(Error::Store(StoreError::ActFailed))?;
             match answer {
                 Err(Refusal {
                     error: Error::NeedKeks(names),

@@ -6,12 +6,15 @@ use strongroom_wire::audit::{CheckpointNote, InclusionProof, Record, RecordPage,
 
 use crate::act::{Caller, Presented, View};
 use crate::checkpoint_keys;
+use crate::cosigning;
 use crate::error::{Answer, Error};
 use crate::hierarchy::checkpoint_key_label;
 use crate::keystore::Keystore;
 use crate::recovery::transcript_note;
 use crate::roles::May;
 use crate::store::{DomainRecord, LeafFilter, LeafRecord, Snapshot, Store};
+
+pub(crate) use crate::cosigning::is_cosigned;
 
 const WHAT: &str = "audit tree";
 /// What stands in the note of a policy's refusal between the code and the rule's level.
@@ -93,6 +96,18 @@ impl Keystore {
                 hashes: hashes.iter().map(|hash| hash.0.as_slice().into()).collect(),
                 checkpoint,
             })
+        })
+    }
+
+    /// Whether a leaf is under a checkpoint that as many witnesses have cosigned as the domain's policy demands before a disclosure goes out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Integrity`] when the tree is damaged, [`Error::Store`].
+    pub fn is_cosigned(&self, leaf: u64) -> Result<bool, Error> {
+        self.core.glance(|view| {
+            let k = view.domain.record(view.snapshot)?.policy.witnesses;
+            is_cosigned(view, leaf, k)
         })
     }
 
@@ -260,7 +275,15 @@ fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
     let keys = checkpoint_keys::log_keys(view.snapshot, &domain.domain_key(view.snapshot)?.0)?;
     let (_, key) = verify_by(&note, &keys).map_err(|_| Error::Integrity(WHAT))?;
     let verifier_key = key.verifier_key.clone();
-    Ok((size, CheckpointNote { note, verifier_key }))
+    let mut shown = CheckpointNote {
+        note,
+        verifier_key,
+        witnesses: Vec::new(),
+        cosigned: None,
+    };
+    let wanted = domain.record(view.snapshot)?.policy.witnesses;
+    cosigning::show(view, size, &mut shown, wanted)?;
+    Ok((size, shown))
 }
 
 /// A leaf's note as the caller may see it: of a policy's refusal, who does not own the key learns the code alone.

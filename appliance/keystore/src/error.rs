@@ -37,6 +37,10 @@ impl Refusal {
             Error::Hsm(_) => {
                 "The HSM cannot be reached; nothing was done. Try again later.".to_owned()
             }
+            Error::Store(StoreError::Full) => {
+                "The appliance's disk is full, and nothing is done that cannot be recorded; nothing was done. Its operators have to make room."
+                    .to_owned()
+            }
             Error::Store(_) => {
                 "The appliance's storage does not take this now; nothing was done.".to_owned()
             }
@@ -55,7 +59,11 @@ impl Refusal {
         }
         problem.retry_after = match self.error {
             Error::SecondFactorLocked(seconds) => Some(seconds),
-            _ => matches!(code, Code::HsmUnavailable | Code::Unavailable).then_some(5),
+            _ => matches!(
+                code,
+                Code::HsmUnavailable | Code::Unavailable | Code::StorageFull
+            )
+            .then_some(5),
         };
         problem
     }
@@ -334,6 +342,7 @@ impl Error {
             Self::Invalid(_) | Self::NoSuchVersion(_) | Self::Mechanism(_) => Code::Invalid,
             Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,
             Self::Hsm(_) => Code::HsmUnavailable,
+            Self::Store(StoreError::Full) => Code::StorageFull,
             Self::Store(_) => Code::Unavailable,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_audit::Detail;
+use strongroom_audit::cosignature::WitnessKey;
 use strongroom_hsm::{Aes256Key, Hsm};
 use strongroom_wire::account::{AccountKind, AccountState, CreatedAccount, Role};
 use strongroom_wire::audit::Act;
@@ -65,6 +66,8 @@ pub struct Options {
     pub clock_skew: Duration,
     /// Whom passkeys are made for.
     pub passkeys: PasskeyParty,
+    /// The witnesses of the log, each key once.
+    pub witnesses: Vec<WitnessKey>,
     /// Whether the site has a mail relay, to which whoever serves the keystore hands [`Keystore::due_mail`].
     pub sends_mail: bool,
 }
@@ -92,6 +95,7 @@ impl Default for Options {
                 id: "strongroom.local".to_owned(),
                 origins: vec!["https://strongroom.local".to_owned()],
             },
+            witnesses: Vec::new(),
             sends_mail: false,
         }
     }
@@ -266,7 +270,8 @@ impl Keystore {
             .map_err(|refusal| refusal.error)
     }
 
-    /// Opens the keystore as [`open`](Self::open) does, for whoever does not serve it, such as a ceremony. It leaves no leaf.
+    /// Opens the keystore as [`open`](Self::open) does, for whoever does not serve it, such as a ceremony. It leaves no leaf, unless
+    /// the log is one that an older version began: then it has it commit to rows.
     ///
     /// # Errors
     ///
@@ -289,6 +294,7 @@ impl Keystore {
         }
         domain.uses = Uses::new(options.session_idle_lifetime);
         domain.sends_mail = options.sends_mail;
+        domain.witnesses.clone_from(&options.witnesses);
         let core = Arc::new(Core {
             store,
             clock,
@@ -300,7 +306,10 @@ impl Keystore {
             ceremonies: Ceremonies::default(),
             rotation: Rotation::default(),
         });
-        Ok(Self { core })
+        let keystore = Self { core };
+        // Before any act of this version, so that it finds all rows told.
+        keystore.begin_rows()?;
+        Ok(keystore)
     }
 
     /// The domain's name.

@@ -22,9 +22,12 @@
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
 //! | [`recovery`] | recovery KEKs, custodians' shares, master KEKs brought into another HSM |
 //! | `audit` | records, checkpoints, proofs, verification |
+//! | `cosigning` | what witnesses are shown of the log, and what their cosignatures are worth |
+//! | `scrub` | the whole database held against what the log says happened |
+//! | `feed` | the log, leaf by leaf, for receivers outside |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
 //! | `checkpoint_keys` | the keys that sign checkpoints, one for each HSM |
-//! | `witness` | the database held against a checkpoint that is kept outside of it |
+//! | `kept` | the database held against a checkpoint that is kept outside of it |
 //! | `hierarchy/` | the domain's keys and the accounts' KEKs, cached in locked memory |
 //! | `canonical`, `seal` | the canonical encoding that seals and MACs cover; the seals and MACs |
 //! | [`store`] | storage behind one trait; all SQL |
@@ -48,16 +51,19 @@ pub mod backup;
 mod canonical;
 mod checkpoint_keys;
 mod clock;
+mod cosigning;
 mod credentials;
 pub mod devices;
 pub mod directories;
 pub mod domains;
 mod error;
+mod feed;
 mod grants;
 mod groups;
 mod hierarchy;
 pub mod identities;
 mod invitations;
+mod kept;
 mod keys;
 mod keystore;
 mod lawful;
@@ -69,16 +75,20 @@ pub mod quorum;
 pub mod recovery;
 mod roles;
 mod rotation;
+mod scrub;
 mod seal;
 mod sessions;
 pub mod store;
-mod witness;
 
 pub use act::{Presented, Proof, SessionToken};
 pub use audit::{AuditReport, verify_audit};
 pub use clock::{Clock, SystemClock};
+pub use cosigning::Submission;
 pub use error::{Answer, Error, Refusal};
+pub use feed::FedLeaf;
 pub use hierarchy::checkpoint_key_label;
+pub use kept::{Held, hold_against};
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
 pub use mail::{Mail, MailContent};
-pub use witness::{Held, hold_against};
+pub use scrub::{Finding, Progress, ScrubReport, Wrong, scrub};
+pub use strongroom_audit::cosignature::WitnessKey;

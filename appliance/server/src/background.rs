@@ -20,8 +20,8 @@ use crate::auth::limits::SignInLimits;
 use crate::backups::Schedule;
 use crate::config::Config;
 use crate::device_log::Drain;
+use crate::kept::KeptCheckpoint;
 use crate::mail::Mailer;
-use crate::witness::Witness;
 
 /// A leaf is under a signed checkpoint after about so long.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -58,13 +58,13 @@ impl Background {
         config: &Config,
         keystore: Arc<Keystore>,
         hsm: Arc<Supervised>,
-        witness: Arc<Witness>,
+        kept: Arc<KeptCheckpoint>,
     ) -> anyhow::Result<Self> {
         let mut background = Self {
             threads: Threads::default(),
             stopping: Arc::default(),
         };
-        let started = background.start_threads(config, keystore, hsm, witness);
+        let started = background.start_threads(config, keystore, hsm, kept);
         if let Err(error) = started {
             background.stop();
             return Err(error).context("a background thread cannot be started");
@@ -77,7 +77,7 @@ impl Background {
         config: &Config,
         keystore: Arc<Keystore>,
         hsm: Arc<Supervised>,
-        witness: Arc<Witness>,
+        kept: Arc<KeptCheckpoint>,
     ) -> io::Result<()> {
         let threads = &mut self.threads;
         let signer = Arc::clone(&keystore);
@@ -91,8 +91,8 @@ impl Background {
         );
         threads.every("checkpoints", CHECKPOINT_EVERY, move || {
             signing.tell(&signer.sign_checkpoint());
-            let kept = witness.keep(&signer);
-            keeping.tell(&kept.map_err(|error| format!("{error:#}")));
+            let done = kept.keep(&signer);
+            keeping.tell(&done.map_err(|error| format!("{error:#}")));
         })?;
         let rotating = Arc::clone(&keystore);
         let posting = Arc::clone(&keystore);

@@ -37,8 +37,9 @@ use crate::background::Background;
 use crate::config::{Config, Place};
 use crate::domains::{Beats, Domains, Slots};
 use crate::estate::Estate;
+use crate::kept::{self, KeptCheckpoint};
 use crate::problems::Failure;
-use crate::witness::{self, Witness};
+use crate::watch::Watch;
 
 /// How long the gate waits before it tries again to open the keystore with an HSM that is usable.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
@@ -56,7 +57,7 @@ pub(crate) struct Gate {
     config: Config,
     estate: Estate,
     store: Arc<dyn Store>,
-    witness: Arc<Witness>,
+    kept: Arc<KeptCheckpoint>,
     phase: Mutex<Phase>,
     /// The phase changed, or what an HSM is doing.
     changed: Condvar,
@@ -91,13 +92,14 @@ struct Serving {
     background: Background,
     domains: Arc<Domains>,
     beats: Beats,
+    watch: Watch,
 }
 
 impl Gate {
     /// A gate that is sealed, and what tells of an error after which the appliance cannot go on.
     ///
     /// # Errors
-    /// When the database is not the one that the witness knows: such an appliance is not to be started.
+    /// When the database is not the one that the kept checkpoint knows: such an appliance is not to be started.
     pub(crate) fn new(
         config: Config,
         store: Arc<dyn Store>,
@@ -105,7 +107,7 @@ impl Gate {
         let (fatal, failed) = oneshot::channel();
         let gate = Self {
             estate: Estate::new(&config.hsm)?,
-            witness: Arc::new(Witness::new(&config)),
+            kept: Arc::new(KeptCheckpoint::new(&config)),
             config,
             store,
             phase: Mutex::new(Phase::new(Name::Sealed {
@@ -293,8 +295,8 @@ impl Gate {
     }
 
     fn check_database(&self) -> anyhow::Result<()> {
-        let restored = witness::restored(&self.config, &*self.store)?;
-        self.witness
+        let restored = kept::restored(&self.config, &*self.store)?;
+        self.kept
             .check(&*self.store, &self.config.domain, restored.as_ref())
     }
 
@@ -302,7 +304,7 @@ impl Gate {
     fn open_keystore(&self, hsm: &Arc<Supervised>) -> anyhow::Result<Keystore> {
         // Again: it may have been sealed for long.
         self.check_database()?;
-        let restored = witness::restored(&self.config, &*self.store)?;
+        let restored = kept::restored(&self.config, &*self.store)?;
         let keystore = Keystore::open(
             Arc::clone(&self.store),
             Arc::clone(hsm) as _,
@@ -310,7 +312,7 @@ impl Gate {
             self.config.keystore_options(),
         )?;
         if let Some(restored) = restored {
-            witness::record(&self.config, &keystore, &self.witness, &restored)?;
+            kept::record(&self.config, &keystore, &self.kept, &restored)?;
         }
         Ok(keystore)
     }
@@ -318,13 +320,13 @@ impl Gate {
     fn serve(&self, keystore: Keystore, hsm: &Arc<Supervised>) -> anyhow::Result<()> {
         let keystore = Arc::new(keystore);
         let slots = Slots::start(&self.config, Arc::clone(hsm))?;
-        let witness = Arc::clone(&self.witness);
-        let domains = Domains::new(&self.config, slots, Arc::clone(&keystore), witness)?;
+        let kept = Arc::clone(&self.kept);
+        let domains = Domains::new(&self.config, slots, Arc::clone(&keystore), kept)?;
         let background = Background::start(
             &self.config,
             Arc::clone(&keystore),
             Arc::clone(hsm),
-            Arc::clone(&self.witness),
+            Arc::clone(&self.kept),
         )?;
         let beats = match Beats::start(&domains) {
             Ok(beats) => beats,
@@ -333,9 +335,18 @@ impl Gate {
                 return Err(error);
             }
         };
+        let watch = match Watch::start(&self.config, &domains) {
+            Ok(watch) => watch,
+            Err(error) => {
+                beats.stop();
+                background.stop();
+                return Err(error);
+            }
+        };
         let mut phase = self.lock();
         if !phase.is_opening(hsm) {
             drop(phase);
+            watch.stop();
             beats.stop();
             domains.close_all(None);
             background.stop();
@@ -347,6 +358,7 @@ impl Gate {
             background,
             domains,
             beats,
+            watch,
         }));
         self.changed.notify_all();
         tracing::info!("serving");

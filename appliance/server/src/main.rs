@@ -8,7 +8,7 @@
 //! control.rs     how operators' commands reach the appliance that serves
 //! background.rs  what goes on besides answering requests; device_log.rs: HSMs' own logs into the audit tree
 //! domains/       the domains beside the first: which there are, which are open, what operators do with them
-//! backups.rs     making backups, by hand or by the schedule; witness.rs: the checkpoint kept outside of the database
+//! backups.rs     making backups, by hand or by the schedule; kept.rs: the checkpoint kept outside of the database
 //! folder.rs      the data folder: its lock, the file of addresses
 //! mail.rs        mail to account holders, through the site's relay
 //! logging.rs     the log; metrics.rs: what /metrics shows
@@ -40,6 +40,7 @@ mod estate;
 mod folder;
 mod gate;
 mod hardening;
+mod kept;
 mod logging;
 mod mail;
 mod metrics;
@@ -48,7 +49,7 @@ mod operator;
 mod problems;
 mod routes;
 mod tls;
-mod witness;
+mod watch;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -116,6 +117,8 @@ enum Command {
 enum AuditCommand {
     /// Recompute the whole audit log and hold the database against it. Exit status 1 when anything does not match.
     Verify(operator::audit_verify::Arguments),
+    /// Hold the whole database against what the audit log says happened. Exit status 1 when any row does not follow from it.
+    Scrub(operator::audit_scrub::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -148,6 +151,9 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Issue(arguments) => operator::issue::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {
             operator::audit_verify::run(config, &arguments)
+        }
+        Command::Audit(AuditCommand::Scrub(arguments)) => {
+            operator::audit_scrub::run(config, &arguments)
         }
         Command::Hsm(HsmCommand::Check(arguments)) => operator::hsm_check::run(config, &arguments),
         Command::Openapi => operator::openapi::run(),

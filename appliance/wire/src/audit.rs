@@ -233,6 +233,10 @@ acts! {
     ProposalWithdraw = 143, "proposal.withdraw";
     /// A proposal is carried out: the leaf of the act follows.
     ProposalUse = 144, "proposal.use";
+    /// The scrub found rows that do not follow from the log: the note names them.
+    AuditScrub = 165, "audit.scrub";
+    /// The log began to commit to rows: this leaf to rows as they stood then.
+    AuditRows = 166, "audit.rows";
 }
 
 impl fmt::Display for Act {
@@ -324,6 +328,23 @@ pub struct CheckpointNote {
     pub note: String,
     /// The verifier key of the note's signature (C2SP `signed-note`, `vkey`).
     pub verifier_key: String,
+    /// The witnesses whose cosignatures (C2SP `tlog-cosignature`) stand in the note beside the log's signature.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<WitnessedBy>,
+    /// Where the note has fewer cosignatures than the domain's policy demands, or none: the newest checkpoint that has enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosigned: Option<String>,
+}
+
+/// A witness that has cosigned a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WitnessedBy {
+    /// Its name.
+    pub name: String,
+    /// Its verifier key.
+    pub verifier_key: String,
+    /// When it cosigned.
+    pub time: Timestamp,
 }
 
 /// `GET /v1/audit/{index}/proof`: that a leaf is in the tree of a checkpoint.

@@ -294,6 +294,10 @@ pub struct DomainPolicy {
     /// Which acts take several people: at most [`MOST_QUORUMS`](crate::proposal::MOST_QUORUMS) rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quorums: Vec<QuorumRule>,
+    /// How many of the appliance's witnesses must have cosigned a checkpoint over a disclosure before it goes out; 0, and where it is absent:
+    /// none has to.
+    #[serde(default)]
+    pub witnesses: u32,
 }
 
 /// The answer to a change of the domain's policy.

@@ -207,6 +207,8 @@ codes! {
     Sealed = "sealed", 503, "The appliance is sealed";
     /// The storage does not take writes, or the appliance is overloaded or stopping; nothing was done.
     Unavailable = "unavailable", 503, "The appliance cannot do that now";
+    /// There is no room left on the appliance's disk for what this would have to record; nothing was done. What needs no record goes on.
+    StorageFull = "storage-full", 503, "The appliance's disk is full";
     /// A fault of the appliance. Its log says more.
     Internal = "internal", 500, "The appliance failed";
 }

@@ -96,7 +96,7 @@ fn next<A>(answer: &Result<A, ClientError>) -> Next {
         Err(ClientError::NotTrusted { .. }) => Next::OtherAddress,
         Err(ClientError::Refused(problem)) => match problem.code {
             Code::Sealed => Next::OtherAddress,
-            Code::HsmUnavailable | Code::Unavailable => {
+            Code::HsmUnavailable | Code::Unavailable | Code::StorageFull => {
                 Next::Again(Duration::from_secs(problem.retry_after.unwrap_or(0)))
             }
             _ => Next::Nothing,

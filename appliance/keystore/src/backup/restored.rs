@@ -41,9 +41,11 @@ pub struct Accepted {
     /// Why, in the operator's words.
     pub reason: String,
     /// The checkpoint's note; no other is accepted to be missing.
-    pub witness: String,
+    #[serde(rename = "witness")]
+    pub checkpoint: String,
     /// The number of leaves it is signed over.
-    pub witnessed: u64,
+    #[serde(rename = "witnessed")]
+    pub known: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,7 +98,7 @@ impl Restored {
         let accepted = self.accepted.as_ref().map_or_else(String::new, |accepted| {
             format!(
                 "; accepted in spite of a checkpoint of {} leaves: {}",
-                accepted.witnessed, accepted.reason
+                accepted.known, accepted.reason
             )
         });
         let Self {

@@ -20,6 +20,7 @@ mod versions;
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_audit::cosignature::WitnessKey;
 use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
 use strongroom_session::Suite;
 use strongroom_session::opaque_ke::ServerSetup;
@@ -57,6 +58,8 @@ pub(crate) struct Domain {
     pub(crate) opaque_setup: ServerSetup<Suite>,
     /// Whether the site has a mail relay.
     pub(crate) sends_mail: bool,
+    /// The witnesses that the configuration names.
+    pub(crate) witnesses: Vec<WitnessKey>,
     /// When and from where its sessions were last used.
     pub(crate) uses: Uses,
     integrity: MacKey,
@@ -92,6 +95,7 @@ impl Domain {
             origin: record.origin.clone(),
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
             sends_mail: false,
+            witnesses: Vec::new(),
             uses: Uses::default(),
             integrity,
             secrets,

@@ -43,6 +43,14 @@ impl Keystore {
         caller: &Presented,
         request: DomainPolicy,
     ) -> Answer<ChangedDomainPolicy> {
+        let known = self.core.domain.witnesses.len();
+        if request.witnesses as usize > known {
+            return Err(Error::Invalid(format!(
+                "The policy demands the cosignatures of {} witnesses, and the appliance is configured with {known}.",
+                request.witnesses
+            ))
+            .into());
+        }
         let policy = DomainPolicy {
             usage: checked(request.usage)?,
             accounts: checked_accounts(request.accounts)?,

@@ -17,6 +17,7 @@
 //! | `lawful` | documents, approval keys, authorisations, approvals: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
+//! | `witnessing` | cosignatures, what the scrub reads, and feeds: records and part of the traits |
 //! | [`sqlite`] | the embedded engine |
 
 mod devices;
@@ -33,10 +34,11 @@ mod recovery;
 mod rotation;
 mod settings;
 pub mod sqlite;
+mod witnessing;
 
 use std::ops::Range;
 
-use strongroom_audit::Leaf;
+use strongroom_audit::Event;
 use strongroom_audit::tree::NodeReader;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
@@ -66,6 +68,7 @@ pub use recovery::{
     CheckpointKeyRecord, ReadRecovery, RecoveryBlobRecord, RecoveryKekRecord, WriteRecovery,
 };
 pub use rotation::{CopyPlace, ReadRotation, SealedUnder, WriteRotation};
+pub use witnessing::{FollowedRow, FollowedTable, ReadWitnessing, RowKey, WriteWitnessing};
 
 /// Where a keystore's records are kept.
 pub trait Store: Send + Sync {
@@ -78,6 +81,9 @@ pub trait Store: Send + Sync {
 
     /// How many acts wait to be run.
     fn queued(&self) -> u64;
+
+    /// Whether the newest commit failed because the disk is full. Where it is said to be, this tries whether it still is.
+    fn is_full(&self) -> bool;
 }
 
 /// An act to be run in a transaction.
@@ -105,6 +111,7 @@ pub trait Snapshot:
     + ReadRotation
     + ReadRecovery
     + ReadAudit
+    + ReadWitnessing
 {
 }
 
@@ -125,6 +132,7 @@ pub trait Transaction:
     + WriteRotation
     + WriteRecovery
     + WriteAudit
+    + WriteWitnessing
 {
     /// What has been done in this act so far is undone; the act goes on.
     fn start_over(&mut self) -> Result<(), StoreError>;
@@ -325,12 +333,14 @@ pub trait ReadAudit {
 
 /// Growing the audit tree.
 pub trait WriteAudit {
-    /// Appends a leaf and answers its index. The tree's nodes are stored when the transaction commits.
+    /// Appends the leaf of an event, under 32 bytes that are random and used for no other leaf, and answers its index. The rows that the act
+    /// has changed since its leaf before, and after its last one, are what the leaf commits to. The tree's nodes are stored when the transaction
+    /// commits.
     fn append_leaf(
         &mut self,
         domain: DomainNumber,
-        leaf: &Leaf,
-        detail: &strongroom_audit::Detail,
+        event: Event,
+        salt: [u8; 32],
     ) -> Result<u64, StoreError>;
     /// A signed checkpoint.
     fn record_checkpoint(
@@ -345,9 +355,12 @@ pub trait WriteAudit {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The engine failed: disk full, file gone, damaged database.
+    /// The engine failed: file gone, damaged database.
     #[error("The database failed: {0}.")]
-    Engine(#[from] rusqlite::Error),
+    Engine(#[source] rusqlite::Error),
+    /// There is no room for what was to be written. Nothing was.
+    #[error("The disk is full.")]
+    Full,
     /// The database file cannot be used.
     #[error("{0}")]
     File(String),
@@ -376,4 +389,22 @@ pub enum StoreError {
     /// The store is stopping.
     #[error("The appliance is stopping.")]
     Stopped,
+}
+
+/// SQLite's code where the file beside the write-ahead log cannot grow.
+const SHARED_MEMORY_CANNOT_GROW: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error();
+        let full = code.is_some_and(|code| {
+            code.code == rusqlite::ErrorCode::DiskFull
+                || code.extended_code == SHARED_MEMORY_CANNOT_GROW
+        });
+        if full {
+            Self::Full
+        } else {
+            Self::Engine(error)
+        }
+    }
 }

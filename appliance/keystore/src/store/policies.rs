@@ -72,12 +72,14 @@ pub(crate) fn with_restrictions(policy: UsagePolicy, bytes: Option<&[u8]>) -> Op
 struct Further {
     lawful: LawfulPolicy,
     quorums: Vec<QuorumRule>,
+    witnesses: u32,
 }
 
 fn further(policy: &DomainPolicy) -> Option<Vec<u8>> {
     let further = Further {
         lawful: policy.lawful.clone(),
         quorums: policy.quorums.clone(),
+        witnesses: policy.witnesses,
     };
     // It has names, strings and whole numbers below 2^53, which have a canonical form.
     (further != Further::default()).then(|| canonical::to_vec(&further).unwrap_or_default())
@@ -224,6 +226,7 @@ fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
     Ok(DomainPolicy {
         lawful: further.lawful,
         quorums: further.quorums,
+        witnesses: further.witnesses,
         ..policy
     })
 }
@@ -364,6 +367,7 @@ mod tests {
             policy in any_policy(),
             bind: bool,
             step_up_within: u32,
+            witnesses: u32,
             recovery_delay: u32,
             approvals in 2_u32..6,
             invitees: Vec<String>,
@@ -379,7 +383,7 @@ mod tests {
             prop_assert_eq!(with_restrictions(base, bytes.as_deref()), Some(policy.clone()));
             let accounts = AccountPolicy { recovery_delay, invitees, ..AccountPolicy::default() };
             let lawful = LawfulPolicy { approvals, ..LawfulPolicy::default() };
-            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts, lawful, quorums: Vec::new() };
+            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts, lawful, quorums: Vec::new(), witnesses };
             prop_assert_eq!(domain_policy_from(domain_policy(&domain).as_deref()), Some(domain));
         }
 

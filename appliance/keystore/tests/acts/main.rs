@@ -19,6 +19,7 @@ mod accounts;
 mod backups;
 mod batch;
 mod certificates;
+mod cosigning;
 mod devices;
 mod directories;
 mod groups;
@@ -37,6 +38,7 @@ mod recovery;
 mod recovery_rotation;
 mod rotation;
 mod rotation_replay;
+mod scrub;
 mod second_factor;
 mod sessions;
 mod signers;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         backups::TRIALS,
         batch::TRIALS,
         certificates::TRIALS,
+        cosigning::TRIALS,
         groups::TRIALS,
         identities::TRIALS,
         devices::TRIALS,
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         recovery_rotation::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
+        scrub::TRIALS,
         second_factor::TRIALS,
         sessions::TRIALS,
     ]

@@ -11,6 +11,7 @@ use super::{Gate, Name};
 use crate::config::Member;
 use crate::domains::Tally;
 use crate::routes::health::NewestStorage;
+use crate::watch;
 
 /// The gate at one moment, for operators.
 #[derive(Debug, Clone)]
@@ -25,24 +26,30 @@ impl Gate {
     /// Whether the appliance works.
     pub(crate) fn health(&self, storage: &NewestStorage) -> Health {
         let of = |works: bool| if works { Status::Ok } else { Status::Failing };
-        let (state, hsm, domains) = {
+        let (state, hsm, domains, watched) = {
             let phase = self.lock();
             let hsm = phase.hsm();
-            let domains = match &phase.name {
-                Name::Serving(serving) => Some(Arc::clone(&serving.domains)),
-                _ => None,
+            let (domains, watched) = match &phase.name {
+                Name::Serving(serving) => {
+                    (Some(Arc::clone(&serving.domains)), serving.watch.report())
+                }
+                _ => (None, watch::Report::default()),
             };
             let usable = of(hsm.is_some_and(|hsm| hsm.is_usable()));
-            (phase.state(), usable, domains)
+            (phase.state(), usable, domains, watched)
         };
         let tally = domains.map(|domains| domains.tally());
-        let storage = storage.get(|| of(self.store.write(Box::new(|_| Ok(()))).is_ok()));
+        let storage = storage
+            .get(|| of(self.store.write(Box::new(|_| Ok(()))).is_ok() && !self.store.is_full()));
         Health {
             status: of(state == State::Serving && hsm == Status::Ok && storage == Status::Ok),
             state,
             hsm,
             storage,
             failing_domains: tally.map_or(0, |tally| tally.failing),
+            failing_witnesses: watched.failing_witnesses(),
+            failing_receivers: watched.failing_receivers(),
+            scrub_findings: watched.scrub.findings,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -74,6 +81,31 @@ impl Gate {
             _ => return None,
         };
         keystore.statistics().ok()
+    }
+
+    /// Whether nothing can be written because the disk is full.
+    pub(crate) fn is_full(&self) -> bool {
+        self.store.is_full()
+    }
+
+    /// How witnesses, receivers and the scrub are; nothing is known of them while it does not serve.
+    pub(crate) fn watched(&self) -> Option<watch::Report> {
+        match &self.lock().name {
+            Name::Serving(serving) => Some(serving.watch.report()),
+            _ => None,
+        }
+    }
+
+    /// Has the scrub of a domain, the first one unless it is said, run as soon as it can. Answers whether the gate is open.
+    pub(crate) fn scrub_soon(&self, domain: Option<&str>) -> bool {
+        match &self.lock().name {
+            Name::Serving(serving) => {
+                let domain = domain.unwrap_or(&self.config.domain);
+                serving.watch.scrub_soon(domain);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// How many domains there are; none while it does not serve.

@@ -21,7 +21,7 @@ use strongroom_wire::proposal::{ProposedRequest, SignedApproval};
 use super::progress::StageBar;
 use crate::config::{self, Config};
 use crate::folder::{sync_folder, write_whole};
-use crate::witness::{self, RESTORED, Witness};
+use crate::kept::{self, KeptCheckpoint, RESTORED};
 
 /// The longest reason in bytes: it stands in a leaf, beside figures.
 const LONGEST_REASON: usize = 512;
@@ -53,9 +53,9 @@ pub(crate) struct Arguments {
 /// The newest checkpoint that is known, and what to do with a backup that does not have all of it.
 #[derive(Debug, Args)]
 pub(super) struct KnownCheckpoint {
-    /// The newest checkpoint that is known; the configuration's witness file unless it is said.
-    #[arg(long, value_name = "FILE")]
-    pub(super) witness: Option<PathBuf>,
+    /// The newest checkpoint that is known; the one that the configuration names unless it is said.
+    #[arg(long, alias = "witness", value_name = "FILE")]
+    pub(super) checkpoint: Option<PathBuf>,
     /// Restore although the newest known checkpoint has leaves that the backup does not have: what was done since the backup is lost.
     #[arg(long, requires = "reason")]
     accept_older: bool,
@@ -117,7 +117,7 @@ struct Report<'a> {
     dry_run: bool,
     manifest: &'a Manifest,
     /// The file with the newest known checkpoint; absent when there is none.
-    witness: Option<&'a Path>,
+    checkpoint: Option<&'a Path>,
     /// Whether the backup was accepted although it is older than that.
     accepted: bool,
 }
@@ -155,21 +155,21 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         )?
     };
 
-    let witness = arguments
+    let kept = arguments
         .known
-        .witness
+        .checkpoint
         .clone()
-        .map_or_else(|| Witness::new(&config), Witness::at);
-    let note = witness.read()?;
-    if arguments.known.witness.is_some() && note.is_none() {
-        bail!("there is no checkpoint at {}", witness.path().display());
+        .map_or_else(|| KeptCheckpoint::new(&config), KeptCheckpoint::at);
+    let note = kept.read()?;
+    if arguments.known.checkpoint.is_some() && note.is_none() {
+        bail!("there is no checkpoint at {}", kept.path().display());
     }
     let accepted = match &note {
         Some(note) => {
             let store = SqliteStore::open(&database)?;
             arguments
                 .known
-                .hold(&store, &config.domain, note, witness.path())?
+                .hold(&store, &config.domain, note, kept.path())?
         }
         None => None,
     };
@@ -191,7 +191,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
             checkpoint.map(|checkpoint| checkpoint.note.as_str())
         });
         if let Some(note) = newest {
-            witness::write(&making.path().join(config::WITNESS), note)?;
+            kept::write(&making.path().join(config::CHECKPOINT), note)?;
         }
         let record = Restored {
             restored: SystemClock.now(),
@@ -213,7 +213,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         data: &data,
         dry_run: arguments.dry_run,
         manifest: &manifest,
-        witness: note.is_some().then(|| witness.path()),
+        checkpoint: note.is_some().then(|| kept.path()),
         accepted: older,
     };
     if arguments.json {
@@ -241,26 +241,26 @@ impl KnownCheckpoint {
         let shown = path.display();
         let held = hold_against(store, domain, note)
             .with_context(|| format!("the backup cannot be held against {shown}"))?;
-        let (witnessed, what) = match held {
+        let (known, what) = match held {
             Held::Continues => return Ok(None),
-            Held::Behind { leaves, witnessed } => (
-                witnessed,
+            Held::Behind { leaves, known } => (
+                known,
                 format!(
-                    "the backup is older than the checkpoint in {shown}: it has {leaves} of {witnessed} leaves"
+                    "the backup is older than the checkpoint in {shown}: it has {leaves} of {known} leaves"
                 ),
             ),
-            Held::Diverges { witnessed } => (
-                witnessed,
+            Held::Diverges { known } => (
+                known,
                 format!(
-                    "the backup has another history than the checkpoint of {witnessed} leaves in {shown} is signed over"
+                    "the backup has another history than the checkpoint of {known} leaves in {shown} is signed over"
                 ),
             ),
         };
         match (&self.reason, self.accept_older) {
             (Some(reason), true) => Ok(Some(Accepted {
                 reason: reason.clone(),
-                witness: note.to_owned(),
-                witnessed,
+                checkpoint: note.to_owned(),
+                known,
             })),
             _ => bail!(
                 "{what}; use a newer backup, or say --accept-older --reason TEXT if there is none and what was done since is to be lost"
@@ -296,7 +296,7 @@ fn as_text(report: &Report<'_>) -> String {
         "The backup of {} is whole: {} leaves of the log {}.\n",
         manifest.created, manifest.leaves, manifest.origin
     );
-    text += match (report.witness, report.accepted) {
+    text += match (report.checkpoint, report.accepted) {
         (None, _) => {
             "No newer checkpoint is known, so whether it is the newest backup cannot be told.\n"
         }

@@ -70,6 +70,9 @@ pub(crate) struct Set {
     /// An act takes no more than one any more: ACT or ACT/LABEL.
     #[arg(long = "no-quorum", value_name = "ACT", value_parser = guarded)]
     no_quorums: Vec<Guarded>,
+    /// How many of the appliance's witnesses must have cosigned a checkpoint over a disclosure before it goes out.
+    #[arg(long, value_name = "COUNT")]
+    witnesses: Option<u32>,
     #[command(flatten)]
     lift: Lift,
     #[command(flatten)]
@@ -147,6 +150,7 @@ impl Set {
             && self.ratify_within.is_none()
             && self.quorums.is_empty()
             && self.no_quorums.is_empty()
+            && self.witnesses.is_none()
             && self.lift.is_empty()
             && self.policy.is_empty()
     }
@@ -193,6 +197,7 @@ impl Set {
                 quorums.extend(self.quorums);
                 quorums
             },
+            witnesses: self.witnesses.unwrap_or(policy.witnesses),
         }
     }
 }
@@ -230,6 +235,13 @@ fn describe(policy: &DomainPolicy) -> String {
             ),
         ),
         ("several people for", quorums(&policy.quorums)),
+        (
+            "disclosures go out",
+            match policy.witnesses {
+                0 => "without waiting for witnesses".to_owned(),
+                count => format!("once {count} witnesses have cosigned"),
+            },
+        ),
     ])
 }
 

@@ -15,6 +15,7 @@
 //! | `proposals` | what the domain's policy wants several people for |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation` | one command group each |
 //! | `pkcs11` | `pkcs11 configure`, `pkcs11 doctor` |
+//! | `witness` | leads to the program `strongroom-witness` |
 //! | `policy` | usage policies as options and in words |
 //! | `step_up` | `step-up`, and what may need it |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
@@ -60,6 +61,7 @@ mod signatures;
 mod step_up;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -197,6 +199,8 @@ enum Command {
     /// Set up the PKCS #11 module for applications, and look for what is wrong with it.
     #[command(subcommand)]
     Pkcs11(pkcs11::Command),
+    /// Be a witness of appliances' audit logs: runs strongroom-witness.
+    Witness(witness::Witness),
     /// Holds a session's secrets; started by `login`.
     #[command(hide = true)]
     Agent {
@@ -273,6 +277,9 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
     if let Command::Agent { socket } = &cli.command {
         return agent::serve(socket);
     }
+    if let Command::Witness(witness) = cli.command {
+        return witness.run();
+    }
     let context = Context {
         home: Home::find(cli.common.home)?,
         output,
@@ -309,7 +316,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Proposals(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),
         Command::Pkcs11(command) => command.run(&context),
-        // Answered above: it has no home.
-        Command::Agent { .. } => Ok(()),
+        // Answered above: they have no home.
+        Command::Agent { .. } | Command::Witness(_) => Ok(()),
     }
 }

@@ -390,6 +390,7 @@ mod tests {
         let context = Context {
             home: Home::find(Some(temp.path().join("home"))).unwrap(),
             output: Output::new(false),
+            proposal: None,
         };
         let nothing = Appliance {
             server: Vec::new(),
@@ -440,6 +441,9 @@ mod tests {
             hsm,
             storage,
             failing_domains: 0,
+            failing_witnesses: 0,
+            failing_receivers: 0,
+            scrub_findings: 0,
             version: "0.1.0".to_owned(),
         };
         assert_eq!(

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rusqlite::{Connection, Row, ToSql, params, params_from_iter};
+use sha2::{Digest as _, Sha256};
 use strongroom_audit::tree::{NodeReadError, NodeReader, RightEdge};
-use strongroom_audit::{Detail, Hash, Leaf};
+use strongroom_audit::{Event, Hash, Leaf};
 
-use super::rows::{Rows, Tail, all, array, count, number, one};
+use super::rows::{Pending, Rows, Tail, all, array, count, number, one};
 use crate::store::{DomainNumber, LeafFilter, LeafRecord, ReadAudit, StoreError, WriteAudit};
 
 const LEAF: &str = "SELECT l.idx, l.envelope, l.salt, l.detail FROM leaves l";
@@ -75,6 +76,10 @@ pub(super) fn store_nodes(
 
 impl ReadAudit for Rows<'_> {
     fn tree_size(&self, domain: DomainNumber) -> Result<u64, StoreError> {
+        let pending = self.pending.as_ref();
+        if let Some(leaf) = pending.filter(|leaf| leaf.domain == domain) {
+            return Ok(leaf.index + 1);
+        }
         match self.tails.get(&domain) {
             Some(tail) => Ok(tail.size + tail.appended.len() as u64),
             None => tree_size(self.connection(), domain),
@@ -204,10 +209,57 @@ impl WriteAudit for Rows<'_> {
     fn append_leaf(
         &mut self,
         domain: DomainNumber,
-        leaf: &Leaf,
-        detail: &Detail,
+        event: Event,
+        salt: [u8; 32],
     ) -> Result<u64, StoreError> {
         let index = self.tree_size(domain)?;
+        // What was changed so far belongs to this leaf; the one before says what it says.
+        let rows = self.take_touched()?;
+        self.store_pending()?;
+        self.pending = Some(Pending {
+            domain,
+            index,
+            event,
+            salt,
+            rows,
+        });
+        Ok(index)
+    }
+
+    fn record_checkpoint(
+        &mut self,
+        domain: DomainNumber,
+        size: u64,
+        note: &str,
+    ) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT OR IGNORE INTO checkpoints (domain, size, note) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![domain, count(size), note])?;
+        Ok(())
+    }
+}
+
+impl Rows<'_> {
+    /// Stores the newest leaf of the act, which says no more than it does now.
+    pub(super) fn store_pending(&mut self) -> Result<(), StoreError> {
+        let Some(Pending {
+            domain,
+            index,
+            mut event,
+            salt,
+            rows,
+        }) = self.pending.take()
+        else {
+            return Ok(());
+        };
+        if !rows.is_empty() {
+            event.detail.rows = Some(Sha256::digest(&rows).into());
+            self.put_leaf_rows(domain, index, &rows)?;
+        }
+        let leaf = Leaf::seal(&event, salt);
+        let detail = &event.detail;
         self.connection()
             .prepare_cached(
                 "INSERT INTO leaves (domain, idx, envelope, salt, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -242,20 +294,6 @@ impl WriteAudit for Rows<'_> {
             .or_default()
             .appended
             .push(leaf.hash());
-        Ok(index)
-    }
-
-    fn record_checkpoint(
-        &mut self,
-        domain: DomainNumber,
-        size: u64,
-        note: &str,
-    ) -> Result<(), StoreError> {
-        self.connection()
-            .prepare_cached(
-                "INSERT OR IGNORE INTO checkpoints (domain, size, note) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![domain, count(size), note])?;
         Ok(())
     }
 }

@@ -25,10 +25,10 @@ use super::people::People;
 use super::terminal::Terminal;
 use super::transcript::{self, Draft, clock_time};
 use crate::config::{self, Place};
+use crate::kept::KeptCheckpoint;
 use crate::operator::init::{Site, SiteArguments};
 use crate::operator::progress::StageBar;
 use crate::operator::restore::{KnownCheckpoint, RestoreQuorum};
-use crate::witness::Witness;
 
 /// `ceremony recover`: what there is to recover from.
 #[derive(Debug, Subcommand)]
@@ -174,7 +174,7 @@ impl FromBackup {
             )?;
         }
         let store = Arc::new(SqliteStore::open(&database)?);
-        let accepted = self.held_against_witness(&store, domain)?;
+        let accepted = self.held_against_kept(&store, domain)?;
         let options = Options {
             domain: domain.clone(),
             ..Options::default()
@@ -197,23 +197,23 @@ impl FromBackup {
         note_log(&mut draft, &keystore)?;
         let recorded = keystore.record_ceremony(Act::DomainRecover, &draft.text())?;
         keystore.sign_checkpoint()?;
-        let witness = Witness::at(site.path(config::WITNESS));
-        witness.keep(&keystore)?;
+        let kept = KeptCheckpoint::at(site.path(config::CHECKPOINT));
+        kept.keep(&keystore)?;
         let path = transcript::keep(site.folder(), &recorded)?;
         drop(keystore);
         self.site.complete(site, name, domain, &opened)?;
         terminal.say(&ended(&recorded, &path))
     }
 
-    fn held_against_witness(
+    fn held_against_kept(
         &self,
         store: &SqliteStore,
         domain: &str,
     ) -> anyhow::Result<Option<Accepted>> {
-        let Some(path) = &self.known.witness else {
+        let Some(path) = &self.known.checkpoint else {
             return Ok(None);
         };
-        let note = Witness::at(path.clone())
+        let note = KeptCheckpoint::at(path.clone())
             .read()?
             .with_context(|| format!("there is no checkpoint at {}", path.display()))?;
         self.known.hold(store, domain, &note, path)

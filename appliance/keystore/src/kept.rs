@@ -1,4 +1,4 @@
-//! The witness: a checkpoint that is kept outside of the database, against which a rolled back or cut database shows.
+//! The kept checkpoint: one that is kept outside of the database, against which a rolled back or cut database shows.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -25,12 +25,12 @@ pub enum Held {
         /// The database's leaves.
         leaves: u64,
         /// The checkpoint's.
-        witnessed: u64,
+        known: u64,
     },
     /// The tree is as long, and its beginning is not what the checkpoint is signed over: another history.
     Diverges {
         /// The checkpoint's leaves.
-        witnessed: u64,
+        known: u64,
     },
 }
 
@@ -46,23 +46,21 @@ pub fn hold_against(store: &dyn Store, domain: &str, note: &str) -> Result<Held,
     let record = snapshot
         .domain(domain)?
         .ok_or_else(|| Error::Domain(format!("Domain {domain:?} is not initialised.")))?;
-    let (witnessed, in_force) = verified(&*snapshot, &record, note)?;
+    let (known, in_force) = verified(&*snapshot, &record, note)?;
     let leaves = snapshot.tree_size(record.number)?;
-    if leaves < witnessed.size {
+    if leaves < known.size {
         return Ok(Held::Behind {
             leaves,
-            witnessed: witnessed.size,
+            known: known.size,
         });
     }
-    let root = tree::root(witnessed.size, &*snapshot.nodes(record.number))
+    let root = tree::root(known.size, &*snapshot.nodes(record.number))
         .map_err(|_| Error::Integrity(WHAT))?;
     // A key that has ended signed it after that: it is of a history that was left.
-    if root == witnessed.root && in_force {
+    if root == known.root && in_force {
         Ok(Held::Continues)
     } else {
-        Ok(Held::Diverges {
-            witnessed: witnessed.size,
-        })
+        Ok(Held::Diverges { known: known.size })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The witness file: the newest checkpoint, kept outside of the database, against which a database that was rolled back or cut shows
+//! The kept checkpoint: the newest one, in a file outside of the database, against which a database that was rolled back or cut shows
 //! when the appliance starts.
 
 use std::fs;
@@ -18,18 +18,18 @@ use crate::folder::write_whole;
 /// In the data folder: what a restore left for the first `serve`.
 pub(crate) const RESTORED: &str = "restored.json";
 
-/// The witness file.
+/// The file with the kept checkpoint.
 #[derive(Debug)]
-pub(crate) struct Witness {
+pub(crate) struct KeptCheckpoint {
     path: PathBuf,
     /// The size of the checkpoint that this process has written.
     kept: Mutex<Option<u64>>,
 }
 
-impl Witness {
+impl KeptCheckpoint {
     /// The configuration's.
     pub(crate) fn new(config: &Config) -> Self {
-        Self::at(config.witness())
+        Self::at(config.kept_checkpoint())
     }
 
     pub(crate) fn at(path: PathBuf) -> Self {
@@ -49,12 +49,12 @@ impl Witness {
             Ok(note) => Ok(Some(note)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| {
-                format!("the witness file {} cannot be read", self.path.display())
+                format!("the kept checkpoint {} cannot be read", self.path.display())
             }),
         }
     }
 
-    /// Refuses a database that does not have what the witness is signed over, unless a restore has had it accepted.
+    /// Refuses a database that does not have what the kept checkpoint is signed over, unless a restore has had it accepted.
     pub(crate) fn check(
         &self,
         store: &dyn Store,
@@ -70,7 +70,7 @@ impl Witness {
             };
             if signed.is_some() {
                 tracing::warn!(
-                    "there is no witness file: whether the database was rolled back cannot be told this time"
+                    "there is no kept checkpoint: whether the database was rolled back cannot be told this time"
                 );
             }
             return Ok(());
@@ -80,17 +80,17 @@ impl Witness {
             .with_context(|| format!("the database cannot be held against {shown}"))?;
         let accepted = restored
             .and_then(|restored| restored.accepted.as_ref())
-            .is_some_and(|accepted| accepted.witness == note);
+            .is_some_and(|accepted| accepted.checkpoint == note);
         match held {
             Held::Continues => {}
             _ if accepted => {
                 tracing::warn!("an older database is served, as its restore was told to accept it");
             }
-            Held::Behind { leaves, witnessed } => bail!(
-                "the database was rolled back or cut: it has {leaves} leaves, and the checkpoint in {shown} is signed over {witnessed}; restore the newest backup"
+            Held::Behind { leaves, known } => bail!(
+                "the database was rolled back or cut: it has {leaves} leaves, and the checkpoint in {shown} is signed over {known}; restore the newest backup"
             ),
-            Held::Diverges { witnessed } => bail!(
-                "the database has another history than the checkpoint of {witnessed} leaves in {shown} is signed over; restore the newest backup"
+            Held::Diverges { known } => bail!(
+                "the database has another history than the checkpoint of {known} leaves in {shown} is signed over; restore the newest backup"
             ),
         }
         Ok(())
@@ -111,7 +111,7 @@ impl Witness {
     }
 }
 
-/// Writes a witness file and, if need be, its folder.
+/// Writes a kept checkpoint and, if need be, its folder.
 pub(crate) fn write(path: &Path, note: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new()
@@ -137,11 +137,11 @@ pub(crate) fn restored(config: &Config, store: &dyn Store) -> anyhow::Result<Opt
     Ok(Some(restored))
 }
 
-/// Records a restore as a leaf, has that signed and witnessed, and only then forgets it.
+/// Records a restore as a leaf, has that signed and the checkpoint kept, and only then forgets it.
 pub(crate) fn record(
     config: &Config,
     keystore: &Keystore,
-    witness: &Witness,
+    kept: &KeptCheckpoint,
     restored: &Restored,
 ) -> anyhow::Result<()> {
     let leaf = keystore
@@ -150,7 +150,7 @@ pub(crate) fn record(
         .context("the restore cannot be recorded")?;
     tracing::warn!(leaf, "the database was restored from a backup");
     keystore.sign_checkpoint()?;
-    witness.keep(keystore)?;
+    kept.keep(keystore)?;
     let path = config.data.join(RESTORED);
     fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))
 }
