@@ -203,13 +203,15 @@ impl Transport for Socket {
             if within.is_some_and(|within| within.is_zero()) {
                 return Err(Error::Timeout(timeout.reason));
             }
-            // A request has one time for all of its reads: to tell the socket each microsecond would be a call more for each.
-            let told = self.reads_within;
-            if !within
-                .zip(told)
-                .is_some_and(|(within, told)| within <= told && told - within < LEAST)
-                && within != told
-            {
+            // A request has one time for all of its reads: to tell the socket each microsecond less would be a call more for each.
+            let is_told = match (within, self.reads_within) {
+                (Some(within), Some(told)) => {
+                    told.checked_sub(within).is_some_and(|more| more < LEAST)
+                }
+                (None, None) => true,
+                _ => false,
+            };
+            if !is_told {
                 self.stream.set_read_timeout(within)?;
                 self.reads_within = within;
             }

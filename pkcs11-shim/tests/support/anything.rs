@@ -35,7 +35,7 @@ const ABSURD: [CK_ULONG; 4] = [CK_ULONG::MAX, CK_ULONG::MAX - 7, 1 << 63, (1 << 
 struct Place {
     at: *mut u8,
     length: CK_ULONG,
-    _memory: Vec<u8>,
+    memory: Vec<u8>,
 }
 
 fn place(bytes: &mut Bytes<'_>) -> Place {
@@ -48,11 +48,7 @@ fn place(bytes: &mut Bytes<'_>) -> Place {
         3 => (null_mut(), bytes.one_of(&ABSURD)),
         _ => (at, length),
     };
-    Place {
-        at,
-        length,
-        _memory: memory,
-    }
+    Place { at, length, memory }
 }
 
 /// A template in memory.
@@ -129,14 +125,14 @@ impl AnyTemplate {
                     };
                     place.at = nested.attributes.as_mut_ptr().cast();
                     let whole = nested.attributes.len() * size_of::<CK_ATTRIBUTE>();
-                    let cut = usize::from(bytes.byte() % 4 == 0);
+                    let cut = usize::from(bytes.byte().is_multiple_of(4));
                     place.length = whole.saturating_sub(cut) as CK_ULONG;
                     template.nested.push(nested);
                 }
-                Kind::Bool if bytes.byte() % 4 != 0 => {
+                Kind::Bool if !bytes.byte().is_multiple_of(4) => {
                     place = Place::of(vec![bytes.byte() % 2]);
                 }
-                Kind::Number if bytes.byte() % 4 != 0 => {
+                Kind::Number if !bytes.byte().is_multiple_of(4) => {
                     let number = match bytes.byte() % 4 {
                         0 => bytes.number(),
                         _ => CK_ULONG::from(bytes.byte() % 40),
@@ -183,7 +179,7 @@ impl AnyTemplate {
         }
         let kept = |template: &Self| {
             template.places.iter().all(|place| {
-                let (_, behind) = place._memory.split_at(place.length as usize);
+                let (_, behind) = place.memory.split_at(place.length as usize);
                 behind.iter().all(|byte| *byte == 0xa5)
             })
         };
@@ -203,7 +199,7 @@ impl Place {
         Self {
             at: memory.as_mut_ptr(),
             length: memory.len() as CK_ULONG,
-            _memory: memory,
+            memory,
         }
     }
 }
@@ -243,7 +239,7 @@ fn zeros<T: Copy>() -> T {
 }
 
 impl AnyMechanism {
-    pub fn of(bytes: &mut Bytes<'_>, known: &[CK_MECHANISM_TYPE]) -> Box<Self> {
+    pub fn of(bytes: &mut Bytes<'_>, known: &[CK_MECHANISM_TYPE]) -> Self {
         let kind = match bytes.byte() % 8 {
             0 => bytes.number(),
             1..4 => bytes.one_of(&WITH_POINTERS),
@@ -315,7 +311,7 @@ impl AnyMechanism {
             }
             _ => bytes.some(),
         };
-        let mut this = Box::new(Self {
+        let mut this = Self {
             mechanism: CK_MECHANISM {
                 mechanism: kind,
                 pParameter: null_mut(),
@@ -323,7 +319,7 @@ impl AnyMechanism {
             },
             parameter,
             places,
-        });
+        };
         let length = this.parameter.len() as CK_ULONG;
         let (at, length) = match bytes.byte() % 8 {
             0 => (null_mut(), length),

@@ -169,7 +169,7 @@ int main(int argc, char **argv)
 	if (strcmp(argv[3], "exits") == 0)
 		exit(0);
 	if (strcmp(argv[3], "forks") == 0) {
-		for (at = 0; at < 40; at++) {
+		for (at = 0; at < 15; at++) {
 			pid = fork();
 			CHECK(pid >= 0);
 			if (pid == 0)
