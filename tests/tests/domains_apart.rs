@@ -24,6 +24,7 @@ use strongroom_wire::device::{DecidedPairing, IssuedSecret, PairingStarted};
 use strongroom_wire::directory::DirectoryWithToken;
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::problem::{Code, Problem};
+use strongroom_wire::proposal::ChangedProposal;
 
 /// Everybody in one domain, and what they have.
 struct World {
@@ -111,7 +112,16 @@ impl World {
             alice.ask("POST", "/v1/authorisations", &order).unwrap();
         let authorisation = entered.authorisation;
 
+        // Destroying her key takes a case officer's approval.
+        let rule = json!({ "act": "key.destroy", "label": format!("{name}'s key"), "count": 1, "role": "case-officer", "valid_for": 86_400 });
+        let _: Value = admin
+            .ask("PUT", "/v1/domain/policy", &json!({ "quorums": [rule] }))
+            .unwrap();
+        let request = json!({ "request": { "key.destroy": { "key": key.id } } });
+        let proposed: ChangedProposal = alice.ask("POST", "/v1/proposals", &request).unwrap();
+
         let names = BTreeMap::from([
+            ("proposal", proposed.proposal.id.to_string()),
             ("authorisation", authorisation.id.to_string()),
             ("sha256", authorisation.record_sha256),
             ("account", bob.account.id.to_string()),
@@ -243,7 +253,8 @@ fn body_of(operation: &str) -> Option<&'static str> {
         "enter_authorisation" => ORDER,
         "change_authorisation" => CHANGE,
         "move_authorisation" => r#"{"to":"cancel","reason":"another's"}"#,
-        "decide_authorisation" => DECISION,
+        "decide_authorisation" | "decide_proposal" => DECISION,
+        "propose" => r#"{"request":{"key.destroy":{"key":"{key}"}}}"#,
         "create_account" => r#"{"name":"{new}","kind":"group","manager":"{account_name}"}"#,
         _ => return None,
     })

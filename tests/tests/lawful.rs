@@ -71,7 +71,9 @@ fn enter(officer: &Person, order: &Value) -> String {
 }
 
 fn openssl(person: &Person, line: &str) {
-    let _ = person.shell(&format!("openssl {line} 2>/dev/null")).success();
+    let _ = person
+        .shell(&format!("openssl {line} 2>/dev/null"))
+        .success();
 }
 
 fn state(person: &Person, case: &str) -> String {
@@ -88,7 +90,10 @@ fn a_case_is_approved_with_keys_of_every_kind() {
 
     // Ruth's key lies in a file, Ed25519; Ruben's is P-256, and openssl signs with it.
     openssl(&ruth, "genpkey -algorithm ed25519 -out key.pem");
-    openssl(&ruben, "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem");
+    openssl(
+        &ruben,
+        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem",
+    );
     let added = ruth.json(&["approval-keys", "add", "a file", "--key", "key.pem"]);
     assert_eq!(added["key"]["name"], "a file");
     let _ = ruben.json(&["approval-keys", "add", "mine", "--key", "key.pem"]);
@@ -100,20 +105,49 @@ fn a_case_is_approved_with_keys_of_every_kind() {
     assert_eq!(waiting["authorisations"][0]["id"], *case);
     assert_eq!(waiting["authorisations"][0]["approved_by"], 0);
     let shown = ruth.run(&["case", "show", &case]).success().stdout;
-    assert!(shown.contains("every message from eve@example.com"), "{shown}");
+    assert!(
+        shown.contains("every message from eve@example.com"),
+        "{shown}"
+    );
     assert!(shown.contains("warrant.txt"), "{shown}");
 
-    let approved = ruth.run(&["case", "approve", &case, "--key", "key.pem"]).success();
-    assert!(approved.stdout.contains("awaiting-approval"), "{approved:?}");
-    assert!(approved.stderr.contains("Nothing milder"), "what is signed is shown: {approved:?}");
+    let approved = ruth
+        .run(&["case", "approve", &case, "--key", "key.pem"])
+        .success();
+    assert!(
+        approved.stdout.contains("awaiting-approval"),
+        "{approved:?}"
+    );
+    assert!(
+        approved.stderr.contains("Nothing milder"),
+        "what is signed is shown: {approved:?}"
+    );
     let again = ruth.refused(&["case", "approve", &case, "--key", "key.pem"], "conflict");
     assert!(again.contains("approve already"), "{again}");
 
-    let _ = ruben.run(&["case", "approve", &case, "--to-sign", "act"]).success();
+    let _ = ruben
+        .run(&["case", "approve", &case, "--to-sign", "act"])
+        .success();
     openssl(&ruben, "dgst -sha256 -sign key.pem -out act.sig act");
-    let signed = ["case", "approve", &case, "--signed", "act", "--signature", "act.sig"];
+    let signed = [
+        "case",
+        "approve",
+        &case,
+        "--signed",
+        "act",
+        "--signature",
+        "act.sig",
+    ];
     // Not what was signed.
-    let reject = ["case", "reject", &case, "--signed", "act", "--signature", "act.sig"];
+    let reject = [
+        "case",
+        "reject",
+        &case,
+        "--signed",
+        "act",
+        "--signature",
+        "act.sig",
+    ];
     assert_eq!(ruben.run(&reject).status.code(), Some(2));
     let decided = ruben.json(&signed);
     assert_eq!(decided["authorisation"]["state"], "approved");
@@ -127,12 +161,19 @@ fn a_case_is_approved_with_keys_of_every_kind() {
         let approval = Evidence::from_bytes(&bytes).unwrap().verify().unwrap();
         assert_eq!(approval.statement.subject, case);
     }
-    let warrant = decided["authorisation"]["record"]["order"]["warrant"]["sha256"].as_str().unwrap();
-    let read = carl.run(&["case", "document", "get", &case, warrant]).success();
+    let warrant = decided["authorisation"]["record"]["order"]["warrant"]["sha256"]
+        .as_str()
+        .unwrap();
+    let read = carl
+        .run(&["case", "document", "get", &case, warrant])
+        .success();
     assert_eq!(read.stdout, "In the name of the law");
 
     // A change voids it all; the order that is printed can be changed.
-    let printed = carl.run(&["case", "show", &case, "--order"]).success().stdout;
+    let printed = carl
+        .run(&["case", "show", &case, "--order"])
+        .success()
+        .stdout;
     let mut changed: Value = serde_json::from_str(&printed).unwrap();
     changed["max_items"] = json!(11);
     fs::write(carl.file("changed.json"), changed.to_string()).unwrap();
@@ -159,11 +200,17 @@ fn a_token_and_a_passkey_approve_and_an_emergency_is_ratified() {
     fs::create_dir(&tokens).unwrap();
     fs::write(
         tina.file("softhsm2.conf"),
-        format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()),
+        format!(
+            "directories.tokendir = {}\nlog.level = ERROR\n",
+            tokens.display()
+        ),
     )
     .unwrap();
     fs::write(tina.file("pin"), "1234\n").unwrap();
-    openssl(&tina, "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem");
+    openssl(
+        &tina,
+        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem",
+    );
     let with_token = |line: &str| format!("SOFTHSM2_CONF=softhsm2.conf {line}");
     for line in [
         "softhsm2-util --init-token --free --label card --so-pin 5678 --pin 1234",
@@ -191,7 +238,9 @@ fn a_token_and_a_passkey_approve_and_an_emergency_is_ratified() {
     assert_eq!(first["authorisation"]["state"], "emergency-approval");
     assert!(first["authorisation"]["ratify_by"].is_string());
 
-    let _ = paul.run(&["case", "ratify", &case, "--to-sign", "act", "--passkey"]).success();
+    let _ = paul
+        .run(&["case", "ratify", &case, "--to-sign", "act", "--passkey"])
+        .success();
     let asked: Value = serde_json::from_slice(&fs::read(paul.file("act.json")).unwrap()).unwrap();
     let challenge: Base64 = serde_json::from_value(asked["challenge"].clone()).unwrap();
     assert_eq!(fs::read(paul.file("act")).unwrap(), challenge.0);
@@ -200,9 +249,21 @@ fn a_token_and_a_passkey_approve_and_an_emergency_is_ratified() {
         rp_id: asked["rp_id"].as_str().unwrap().to_owned(),
         allow: serde_json::from_value(asked["allow"].clone()).unwrap(),
     };
-    let ratify = ["case", "ratify", &case, "--signed", "act", "--assertion", "assertion.json"];
+    let ratify = [
+        "case",
+        "ratify",
+        &case,
+        "--signed",
+        "act",
+        "--assertion",
+        "assertion.json",
+    ];
     let hand_in = |assertion: &_| {
-        fs::write(paul.file("assertion.json"), serde_json::to_vec(assertion).unwrap()).unwrap();
+        fs::write(
+            paul.file("assertion.json"),
+            serde_json::to_vec(assertion).unwrap(),
+        )
+        .unwrap();
     };
     // An authenticator that has not verified its user, and one that signed something else.
     passkey.verifies = false;
@@ -247,9 +308,14 @@ fn nobody_else_sees_a_case_and_the_log_says_who_tried() {
     let _ = auditor.refused(&cancel, "not-permitted");
     openssl(&carl, "genpkey -algorithm ed25519 -out key.pem");
     let _ = carl.json(&["approval-keys", "add", "mine", "--key", "key.pem"]);
-    let _ = carl.refused(&["case", "approve", &case, "--key", "key.pem"], "not-permitted");
+    let _ = carl.refused(
+        &["case", "approve", &case, "--key", "key.pem"],
+        "not-permitted",
+    );
 
-    let tail = auditor.run(&["audit", "tail", "--json", "--limit", "100"]).success();
+    let tail = auditor
+        .run(&["audit", "tail", "--json", "--limit", "100"])
+        .success();
     let refused = |act: &str, note: &str| {
         let records = tail.json_lines();
         let records: Vec<_> = records
@@ -257,16 +323,36 @@ fn nobody_else_sees_a_case_and_the_log_says_who_tried() {
             .filter(|record| {
                 record["act"] == act
                     && record["done"] == false
-                    && record["note"].as_str().is_some_and(|found| found.starts_with(note))
+                    && record["note"]
+                        .as_str()
+                        .is_some_and(|found| found.starts_with(note))
             })
             .collect();
         records.len()
     };
     // Each was tried twice: in JSON and in words.
     assert_eq!(refused("authorisation.read", "not-permitted"), 4);
-    assert_eq!(refused("authorisation.read", &format!("authorisation-not-found case {case}")), 2);
-    assert_eq!(refused("authorisation.cancel", &format!("not-permitted case {case}")), 4);
-    assert_eq!(refused("authorisation.approve", &format!("not-permitted case {case}")), 2);
+    assert_eq!(
+        refused(
+            "authorisation.read",
+            &format!("authorisation-not-found case {case}")
+        ),
+        2
+    );
+    assert_eq!(
+        refused(
+            "authorisation.cancel",
+            &format!("not-permitted case {case}")
+        ),
+        4
+    );
+    assert_eq!(
+        refused(
+            "authorisation.approve",
+            &format!("not-permitted case {case}")
+        ),
+        2
+    );
     office.appliance.stop();
 }
 
