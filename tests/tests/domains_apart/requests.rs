@@ -6,6 +6,7 @@ use serde_json::Value;
 use strongroom_tests::api::Listener;
 use strongroom_tests::{Api, http};
 use strongroom_wire::problem::{Code, Problem};
+use strongroom_wire::proposal::ChangedProposal;
 
 /// An operation of the document, at one listener.
 pub(crate) struct Operation {
@@ -72,7 +73,8 @@ pub(crate) fn body_of(operation: &str) -> Option<&'static str> {
         "enter_authorisation" => ORDER,
         "change_authorisation" => CHANGE,
         "move_authorisation" => r#"{"to":"cancel","reason":"another's"}"#,
-        "decide_authorisation" => DECISION,
+        "decide_authorisation" | "decide_proposal" => DECISION,
+        "propose" => r#"{"request":{"key.destroy":{"key":"{key}"}}}"#,
         "create_account" => r#"{"name":"{new}","kind":"group","manager":"{account_name}"}"#,
         _ => return None,
     })

@@ -13,6 +13,7 @@ use strongroom_wire::account::AccountKind;
 use strongroom_wire::authorisation::ChangedAuthorisation;
 use strongroom_wire::device::{DecidedPairing, IssuedSecret, PairingStarted};
 use strongroom_wire::directory::DirectoryWithToken;
+use strongroom_wire::proposal::ChangedProposal;
 
 use crate::requests::ORDER;
 
@@ -101,7 +102,16 @@ impl World {
             alice.ask("POST", "/v1/authorisations", &order).unwrap();
         let authorisation = entered.authorisation;
 
+        // Destroying her key takes a case officer's approval.
+        let rule = json!({ "act": "key.destroy", "label": format!("{name}'s key"), "count": 1, "role": "case-officer", "valid_for": 86_400 });
+        let _: Value = admin
+            .ask("PUT", "/v1/domain/policy", &json!({ "quorums": [rule] }))
+            .unwrap();
+        let request = json!({ "request": { "key.destroy": { "key": key.id } } });
+        let proposed: ChangedProposal = alice.ask("POST", "/v1/proposals", &request).unwrap();
+
         let names = BTreeMap::from([
+            ("proposal", proposed.proposal.id.to_string()),
             ("authorisation", authorisation.id.to_string()),
             ("sha256", authorisation.record_sha256),
             ("account", bob.account.id.to_string()),

@@ -322,7 +322,8 @@ fn no_route_leads_around_it() {
                 .records;
             let record = records.iter().find(|record| record.index == leaf).unwrap();
             assert!(!record.done, "{what}");
-            assert_eq!(record.note.as_deref(), Some(expected.as_str()), "{what}");
+            let note = record.note.as_deref().unwrap();
+            assert!(note.starts_with(expected.as_str()), "{what}: {note}");
         }
     }
     // Of many at once, that one is refused.
