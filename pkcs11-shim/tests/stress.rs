@@ -161,6 +161,49 @@ fn a_few_forks_at_any_moment() {
     stress(Duration::from_millis(300), THREADS, Forks::Anytime);
 }
 
+/// Forks a child that ends at once, and says how long the fork took.
+fn time_of_a_fork() -> Duration {
+    let begin = Instant::now();
+    // SAFETY: the child does nothing but end.
+    unsafe {
+        match libc::fork() {
+            0 => libc::_exit(0),
+            pid => {
+                let took = begin.elapsed();
+                assert!(pid > 0);
+                libc::waitpid(pid, std::ptr::null_mut(), 0);
+                took
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fork_waits_for_who_works_inside_and_not_for_who_waits() {
+    let running = run();
+    let (api, session) = (running.api, running.session());
+    running.token.delay.store(500, Ordering::SeqCst);
+    let works = std::thread::spawn(move || api.find(session, &[], 5).map(|_| ()));
+    std::thread::sleep(Duration::from_millis(100));
+    let took = time_of_a_fork();
+    assert!(took > Duration::from_millis(200), "{took:?}");
+    running.token.heal();
+    works.join().unwrap().unwrap();
+
+    let waits = std::thread::spawn(move || {
+        let mut slot = 0;
+        call!(
+            api,
+            C_WaitForSlotEvent(0, &raw mut slot, std::ptr::null_mut())
+        )
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    let took = time_of_a_fork();
+    assert!(took < Duration::from_millis(900), "{took:?}");
+    drop(running);
+    assert_eq!(waits.join().unwrap(), CKR_CRYPTOKI_NOT_INITIALIZED);
+}
+
 #[test]
 fn after_the_end_there_is_no_thread() {
     let running = run();
