@@ -173,7 +173,7 @@ mod tests {
             checkpoint: CheckpointNote {
                 note,
                 verifier_key: verifier_key.clone(),
-                cosigned: Vec::new(),
+                cosigned: None,
                 witnesses: Vec::new(),
             },
         };

@@ -80,20 +80,18 @@ fn on_a_small_disk() {
         fill(&filler);
         // The write-ahead log has room of its own for a while, and again whenever it was emptied into the database: until that cannot grow either.
         let started = Instant::now();
-        let mut problem = None;
-        let health = loop {
+        let (problem, health) = loop {
             assert!(started.elapsed() < PATIENCE, "it is never full");
-            match alice.release(key) {
-                Err(Failed::Refused(refused)) => problem = Some(refused),
+            let problem = match alice.release(key) {
+                Err(Failed::Refused(refused)) => refused,
                 Err(broken) => panic!("{broken}"),
                 Ok(_) => continue,
-            }
+            };
             let health = appliance.api().health().unwrap();
             if health.storage == Status::Failing {
-                break health;
+                break (problem, health);
             }
         };
-        let problem = problem.unwrap();
         assert_eq!(
             (problem.code, problem.status),
             (Code::StorageFull, 503),

@@ -6,7 +6,6 @@ use serde_json::Value;
 use strongroom_tests::api::Listener;
 use strongroom_tests::{Api, http};
 use strongroom_wire::problem::{Code, Problem};
-use strongroom_wire::proposal::ChangedProposal;
 
 /// An operation of the document, at one listener.
 pub(crate) struct Operation {
