@@ -66,7 +66,7 @@ impl Session {
 /// use strongroom_client::ErrorKind;
 /// use strongroom_wire::audit::CheckpointNote;
 ///
-/// let forged = CheckpointNote { note: "keys.example.com\n0\n".to_owned(), verifier_key: String::new() };
+/// let forged = CheckpointNote { note: "keys.example.com\n0\n".to_owned(), verifier_key: String::new(), ..CheckpointNote::default() };
 /// let error = verify_checkpoint(&forged, "the verifier key that one was given").err();
 /// assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Altered));
 /// ```
@@ -173,8 +173,7 @@ mod tests {
             checkpoint: CheckpointNote {
                 note,
                 verifier_key: verifier_key.clone(),
-                cosigned: None,
-                witnesses: Vec::new(),
+                ..CheckpointNote::default()
             },
         };
         (proof, verifier_key, event(Act::KeyRelease))

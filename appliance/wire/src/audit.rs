@@ -322,7 +322,7 @@ pub struct RecordPage {
 }
 
 /// `GET /v1/audit/checkpoint`: the newest signed checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckpointNote {
     /// The whole C2SP `tlog-checkpoint`: a signed note.
     pub note: String,
