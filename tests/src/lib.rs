@@ -43,6 +43,7 @@ pub mod accounts;
 pub mod api;
 pub mod appliance;
 pub mod authenticator_app;
+pub mod browser;
 pub mod console;
 pub mod device;
 mod folders;

@@ -19,7 +19,8 @@
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
 //! | [`recovery`] | recovery KEKs, custodians' shares, master KEKs brought into another HSM |
-//! | `audit` | records, checkpoints, proofs, verification |
+//! | `audit` | records and their search, checkpoints, proofs, verification |
+//! | `figures` | how much was done and how far things are, for those who look after the appliance; comparing checkpoints |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
 //! | `checkpoint_keys` | the keys that sign checkpoints, one for each HSM |
 //! | `witness` | the database held against a checkpoint that is kept outside of it |
@@ -51,6 +52,7 @@ pub mod devices;
 pub mod directories;
 pub mod domains;
 mod error;
+mod figures;
 mod grants;
 mod groups;
 mod hierarchy;
@@ -70,11 +72,15 @@ mod sessions;
 pub mod store;
 mod witness;
 
+pub use accounts::AccountSearch;
 pub use act::{Presented, Proof, SessionToken};
-pub use audit::{AuditReport, verify_audit};
+pub use audit::{AuditReport, FoundRecords, RecordSearch, verify_audit};
 pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};
+pub use figures::{Comparison, Figures, HourCounts, role_conflicts, role_powers};
+pub use groups::OwnGroup;
 pub use hierarchy::checkpoint_key_label;
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
 pub use mail::{Mail, MailContent};
+pub use sessions::Presence;
 pub use witness::{Held, hold_against};

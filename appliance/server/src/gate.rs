@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use strongroom_hsm::HsmError;
+use strongroom_hsm::{Hsm, HsmError};
 use strongroom_hsm::pkcs11::Pin;
 use strongroom_hsm::supervised::{MemberStatus, State as HsmState, Supervised};
 use strongroom_keystore::store::Store;
@@ -254,6 +254,14 @@ impl Gate {
             _ => return None,
         };
         keystore.statistics().ok()
+    }
+
+    /// The first domain's HSM, while the appliance serves.
+    pub(crate) fn serving_hsm(&self) -> Option<Arc<dyn Hsm>> {
+        match &self.lock().name {
+            Name::Serving(serving) => Some(Arc::clone(&serving.hsm) as Arc<dyn Hsm>),
+            _ => None,
+        }
     }
 
     /// How many domains there are; none while it does not serve.

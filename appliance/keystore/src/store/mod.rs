@@ -144,6 +144,12 @@ pub trait ReadAccounts {
         after: &str,
         limit: u32,
     ) -> Result<Vec<AccountRecord>, StoreError>;
+    /// Accounts that match, by name.
+    fn find_accounts(
+        &self,
+        domain: DomainNumber,
+        filter: &AccountFilter,
+    ) -> Result<Vec<AccountRecord>, StoreError>;
     /// Every account with at least one role.
     fn accounts_with_roles(&self, domain: DomainNumber) -> Result<Vec<AccountRecord>, StoreError>;
     /// One version of an account's KEK.
@@ -311,6 +317,14 @@ pub trait ReadAudit {
     fn nodes(&self, domain: DomainNumber) -> Box<dyn NodeReader + '_>;
     /// The newest checkpoint: its size and its note.
     fn newest_checkpoint(&self, domain: DomainNumber) -> Result<Option<(u64, String)>, StoreError>;
+    /// The newest checkpoints, the newest first.
+    fn recent_checkpoints(
+        &self,
+        domain: DomainNumber,
+        limit: u32,
+    ) -> Result<Vec<(u64, String)>, StoreError>;
+    /// How often each act was done and refused, in each hour from this one on (hours since 1970).
+    fn leaf_counts(&self, domain: DomainNumber, from: u64) -> Result<Vec<LeafCount>, StoreError>;
     /// Every checkpoint, by size.
     fn checkpoints(&self, domain: DomainNumber) -> Result<Vec<(u64, String)>, StoreError>;
 }
@@ -324,6 +338,14 @@ pub trait WriteAudit {
         leaf: &Leaf,
         detail: &strongroom_audit::Detail,
     ) -> Result<u64, StoreError>;
+    /// One more leaf of this kind in this hour (hours since 1970), for charts.
+    fn count_leaf(
+        &mut self,
+        domain: DomainNumber,
+        hour: u64,
+        act: u16,
+        done: bool,
+    ) -> Result<(), StoreError>;
     /// A signed checkpoint.
     fn record_checkpoint(
         &mut self,

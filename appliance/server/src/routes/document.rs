@@ -291,10 +291,9 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 103);
+        assert_eq!(identifiers.len(), 102);
         let expected = [
             "get /metrics",
-            "get /pair",
             "get /v1/health",
             "get /v1/oidc",
             "get /v1/openapi.json",
