@@ -405,7 +405,14 @@ fn in_words(name: &str) -> String {
 /// A leaf's note for people: a refusal's code as its title.
 pub(crate) fn note(note: &str, done: bool) -> String {
     if done {
-        return note.to_owned();
+        // The notes of changed policies are the policies themselves.
+        return match serde_json::from_str::<UsagePolicy>(note) {
+            Ok(set) => match policy(&set) {
+                rules if rules.is_empty() => "No limits.".to_owned(),
+                rules => rules.join(" "),
+            },
+            Err(_) => note.to_owned(),
+        };
     }
     let (code, rest) = note.split_once(' ').unwrap_or((note, ""));
     let known = Code::ALL.iter().find(|known| known.as_str() == code.trim_end_matches(':'));
@@ -457,5 +464,7 @@ mod tests {
         assert_eq!(note("key-not-found", false), "No such key");
         assert_eq!(note("policy-refused policy:key:networks", false), "The usage policy does not allow it (policy:key:networks)");
         assert_eq!(note("state active", true), "state active");
+        assert_eq!(note(r#"{"max_releases":1}"#, true), "Released once.");
+        assert_eq!(note("{}", true), "No limits.");
     }
 }

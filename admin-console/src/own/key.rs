@@ -56,15 +56,23 @@ pub(super) async fn show(reader: Reader, path: web::Path<KeyId>, query: Fields) 
         page = page.block(note);
     }
     page = page.block(facts(&key, reader.name()));
-    if let Some(grants) = &grants {
+    if key.state == KeyState::Destroyed {
+        let nobody = Empty::new("Nobody", "The key is destroyed: no copy is left.");
+        page = page.block(Card::new("Who can open it").body(nobody.html()).html());
+    } else if let Some(grants) = &grants {
         page = page.block(holders(&key, grants, reader.name()));
     } else {
         let own = Facts::new()
             .with("You may", rights_list(&key.rights))
             .with("Owner", key.owner_name.as_str());
+        let intro = if key.rights.is_empty() {
+            "It was shared with you once, and is not any more."
+        } else {
+            "Its owner shared it with you, or with a group that you are in. Only its owner, and who administers it, sees who else has it."
+        };
         page = page.block(
             Card::new("Why you can open it")
-                .intro("Its owner shared it with you. Only its owner, and who administers it, sees who else has it.")
+                .intro(intro)
                 .body(own.html())
                 .html(),
         );
@@ -218,9 +226,6 @@ fn holders(key: &Key, grants: &[Grant], me: &str) -> Html {
             "{} revoked before: see what was done with the key.",
             crate::pieces::plural(revoked as u64, "grant was", "grants were")
         )));
-    }
-    if key.state == KeyState::Destroyed {
-        return Card::new("Who can open it").body(Empty::new("Nobody", "The key is destroyed: no copy is left.").html()).html();
     }
     card.html()
 }

@@ -127,6 +127,8 @@ fn life_of_a_key(visit: &Visit, password: &str) {
         visit.expect(act);
     }
     visit.open("/history?outcome=refused");
+    visit.expect("No such account");
+    visit.open("/history?outcome=refused&what=sign-ins");
     visit.expect("No record matches");
 }
 

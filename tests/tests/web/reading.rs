@@ -125,7 +125,7 @@ fn everybody_can_read_every_page() {
         read_all(&visit, &outside, &mut wrong);
         visit.sign_in(ALICE, &site.appliance.password_of(ALICE));
         read_all(&visit, &own, &mut wrong);
-        let visit = Visit { at: site.office.clone(), ..visit };
+        let visit = visit.over_to(&site.office);
         visit.open("/sign-in");
         if dark {
             visit.run("localStorage.setItem('theme', 'dark')", &[]);

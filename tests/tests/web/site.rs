@@ -111,6 +111,11 @@ impl Visit {
         }
     }
 
+    /// The same browser on the other side.
+    pub(crate) fn over_to(self, at: &str) -> Self {
+        Self::new(self.browser, at)
+    }
+
     /// Goes to a page of this side.
     pub(crate) fn open(&self, path: &str) {
         self.go(&format!("{}{path}", self.at));
