@@ -81,6 +81,7 @@
   for (const form of document.querySelectorAll("form[data-passkey]")) {
     if (!window.PublicKeyCredential) continue;
     form.hidden = false;
+    form.closest("section").hidden = false;
     for (const other of document.querySelectorAll("[data-without-passkeys]")) other.hidden = true;
     form.addEventListener("submit", async (event) => {
       event.preventDefault();

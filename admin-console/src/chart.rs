@@ -5,8 +5,8 @@ use strongroom_wire::encoding::Timestamp;
 
 use crate::pieces::{Html, Table, count, utc, when};
 
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 220.0;
+const WIDTH: f64 = 960.0;
+const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;

@@ -134,6 +134,11 @@ pub(crate) fn mono(text: &str) -> Html {
     Html(format!("<span class=\"mono\">{}</span>", Html::from(text)))
 }
 
+/// A network address.
+pub(crate) fn source(text: &str) -> Html {
+    Html(format!("<span class=\"mono nowrap\">{}</span>", Html::from(text)))
+}
+
 pub(crate) fn soft(text: &str) -> Html {
     Html(format!("<span class=\"soft\">{}</span>", Html::from(text)))
 }

@@ -94,7 +94,7 @@ impl Frame {
         let you = (
             "You",
             vec![
-                link("/security", "Sign-in and security", "lock"),
+                link("/security", "Security", "lock"),
                 link("/sessions", "Sessions", "screen"),
             ],
         );

@@ -121,7 +121,8 @@ pub(super) fn passkey_form(
     data: &[(&str, &str)],
     wanted: Option<&str>,
 ) -> Html {
-    let mut form = Form::new(to, token, submit).class("main full").data(data);
+    let class = if wanted.is_some() { "main full" } else { "full" };
+    let mut form = Form::new(to, token, submit).class(class).data(data);
     for name in ["ceremony", "credential", "client_data", "authenticator_data", "signature", "user_handle"] {
         form = form.field(Field::hidden(name, ""));
     }
@@ -139,9 +140,9 @@ pub(crate) fn complaint() -> Html {
     Html::fixed("<p class=\"wrong\" data-complaint role=\"alert\" hidden></p>".to_owned())
 }
 
-/// The form in it is hidden until a script shows it.
+/// The card is hidden until a script shows it.
 fn hidden(card: &Html) -> Html {
-    Html::fixed(card.to_string().replace("<form class=\"stack\"", "<form hidden class=\"stack\""))
+    Html::fixed(card.to_string().replacen("<section", "<section hidden", 1))
 }
 
 /// What the form proves with: a passkey's assertion or a code.

@@ -160,7 +160,7 @@ fn warnings(figures: &Figures, machine: Option<&Machine>) -> Vec<Html> {
 fn tiles(figures: &Figures, machine: Option<&Machine>) -> Html {
     let statistics = &figures.statistics;
     let mut tiles = Vec::new();
-    let works = |good: bool| if good { badge(Tone::Good, "Works") } else { badge(Tone::Bad, "Fails") };
+    let works = |good: bool, what: &str| badge(if good { Tone::Good } else { Tone::Bad }, what);
     if let Some(machine) = machine {
         tiles.push(Tile {
             what: "Appliance",
@@ -172,9 +172,13 @@ fn tiles(figures: &Figures, machine: Option<&Machine>) -> Html {
             more: format!("Version {}", machine.health.version).into(),
         });
         tiles.push(Tile {
-            what: "HSM and storage",
-            much: Html::join(" ", [works(machine.health.hsm == Status::Ok), works(machine.health.storage == Status::Ok)]),
-            more: link("/hsm", "HSM and database"),
+            what: "Parts",
+            much: Html::join(" ", [works(machine.health.hsm == Status::Ok, "HSM"), works(machine.health.storage == Status::Ok, "Database")]),
+            more: if machine.health.hsm == Status::Ok && machine.health.storage == Status::Ok {
+                "Both work".into()
+            } else {
+                link("/hsm", "Something fails")
+            },
         });
     }
     let covered = figures.checkpoint.unwrap_or_default();
@@ -195,7 +199,7 @@ fn tiles(figures: &Figures, machine: Option<&Machine>) -> Html {
         more: if left == 0 { "Nothing is left to move".into() } else { "values still to be moved".into() },
     });
     tiles.push(Tile {
-        what: "Acts waiting for the database",
+        what: "Acts in the queue",
         much: count(statistics.queued_acts).into(),
         more: format!("{} account KEKs in memory", count(statistics.cached_keks)).into(),
     });

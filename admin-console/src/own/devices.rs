@@ -184,7 +184,7 @@ fn code_page(reader: &Reader, code: &str, refused: Option<&Problem>) -> HttpResp
     Page::new(&reader.frame, "Pair a device")
         .under("/devices", "Devices")
         .intro("Type the code that the device shows. You see what asks before anything happens.")
-        .block(Card::new("").body(form).html())
+        .block(Card::new("").body(form).foot(soft("At a command line where you are signed in, strongroom devices pair CODE does the same.")).html())
         .answer()
 }
 

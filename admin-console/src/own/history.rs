@@ -2,6 +2,8 @@
 
 mod record;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,8 +11,9 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::HttpResponse;
-use strongroom_keystore::{FoundRecords, RecordSearch};
+use strongroom_keystore::{FoundRecords, Keystore, Presented, RecordSearch};
 use strongroom_wire::audit::{Act, Record, RecordQuery};
+use strongroom_wire::id::KeyId;
 use tokio::sync::mpsc;
 
 use crate::form::Fields;
@@ -20,7 +23,7 @@ use crate::own::policy::moment;
 use crate::page;
 use crate::pieces::{
     Card, Choice, Empty, Field, Html, Table, Tone, address, badge, button, count, link, mono,
-    plural, soft, when, with_sub,
+    plural, soft, source, when, with_sub,
 };
 use crate::reader::{Page, Reader};
 use crate::show;
@@ -100,8 +103,15 @@ async fn list(reader: Reader, query: Fields) -> Answer {
     let side = reader.frame.side;
     let search = read(&query);
     let searches = search != RecordSearch { before: search.before, limit: A_PAGE, ..RecordSearch::default() };
-    let found = reader
-        .ask(move |keystore, caller| keystore.search_records(caller, search))
+    let (found, labels) = reader
+        .ask(move |keystore, caller| {
+            let found = keystore.search_records(caller, search)?;
+            let labels = match side {
+                Side::Owners => labels(keystore, caller, &found.records),
+                Side::Administration => Labels::default(),
+            };
+            Ok((found, labels))
+        })
         .await?;
     let (title, intro) = match side {
         Side::Owners => (
@@ -132,7 +142,7 @@ async fn list(reader: Reader, query: Fields) -> Answer {
         let empty = Empty::new("Nothing so far", "No record matched among those that were looked at; older ones have not been.");
         card.body(empty.html())
     } else {
-        card.table(table(at(side), &found.records, side == Side::Administration))
+        card.table(table(at(side), &found.records, &labels, side == Side::Administration))
     };
     shown = shown.block(card.foot(foot(&query, &found, side)).html());
     Ok(shown.answer())
@@ -192,30 +202,48 @@ fn form(query: &Fields, side: Side) -> Html {
         .map(|(value, text)| Choice::new(value, text, outcome == value));
     let mut fields = vec![
         Field::select("what", "What", kinds),
-        Field::text("account", "Who").hint(match side {
-            Side::Owners => "A name, or empty.",
-            Side::Administration => "An account's name, or empty.",
-        }).value(query.one("account")),
+        Field::text("account", "Who").value(query.one("account")),
         Field::select("outcome", "Outcome", outcomes.into()),
-        Field::text("from", "Since").hint("Such as 2026-11-30, UTC.").value(query.one("from")),
-        Field::text("until", "Before").hint("Such as 2026-12-01, UTC.").value(query.one("until")),
+        Field::text("from", "Since (2026-11-30)").value(query.one("from")),
+        Field::text("until", "Before (2026-12-01)").value(query.one("until")),
     ];
-    fields.push(Field::text("key", "Key").hint("A key's identifier, or empty.").value(query.one("key")));
+    fields.push(Field::text("key", "Key's identifier").value(query.one("key")));
     let fields: Vec<Html> = fields.iter().map(Field::html).collect();
     search_form(at(side), &fields)
 }
 
+/// What keys are called, of those that the reader has or had.
+pub(crate) type Labels = HashMap<KeyId, String>;
+
+fn labels(keystore: &Keystore, caller: &Presented, records: &[Record]) -> Labels {
+    let mut labels = Labels::new();
+    for id in records.iter().filter_map(|record| record.key) {
+        if let Entry::Vacant(place) = labels.entry(id)
+            && let Ok(key) = keystore.key(caller, id)
+        {
+            place.insert(super::key::title(&key).to_owned());
+        }
+    }
+    labels
+}
+
 /// Records as a table. `with_all` adds what auditors look for.
-pub(crate) fn table(at: &str, records: &[Record], with_all: bool) -> Table {
+pub(crate) fn table(at: &str, records: &[Record], labels: &Labels, with_all: bool) -> Table {
     let columns: &[&str] = if with_all {
         &["Record", "When", "What", "Who", "Whom or which key", "From"]
     } else {
-        &["What", "When", "Who", "From", "Record"]
+        &["What", "Key or account", "When", "Who", "From", "Record"]
     };
+    // On a key's own page it is always that key.
+    let columns: Vec<&str> = columns
+        .iter()
+        .copied()
+        .filter(|column| with_all || !labels.is_empty() || *column != "Key or account")
+        .collect();
     let rows = records.iter().map(|record| {
         let what = what_of(record);
         let who = record.actor_name.as_deref().map_or_else(|| soft("Nobody signed in"), Html::from);
-        let from = record.source.as_deref().map_or_else(|| soft("the appliance"), mono);
+        let from = record.source.as_deref().map_or_else(|| soft("the appliance"), source);
         let index = link(&format!("{at}/{}", record.index), &count(record.index));
         if with_all {
             let mut whom = Vec::new();
@@ -228,10 +256,19 @@ pub(crate) fn table(at: &str, records: &[Record], with_all: bool) -> Table {
             let whom = Html::join("<br>", whom);
             vec![index, when(record.time), what, who, whom, from]
         } else {
-            vec![what, when(record.time), who, from, index]
+            let mut cells = vec![what, when(record.time), who, from, index];
+            if !labels.is_empty() {
+                let about = record.key.and_then(|key| {
+                    let label = labels.get(&key)?;
+                    Some(link(&format!("/keys/{key}"), label))
+                });
+                let subject = record.subject_name.as_deref().map(Html::from);
+                cells.insert(1, about.or(subject).unwrap_or_default());
+            }
+            cells
         }
     });
-    Table::new("Records", columns).rows(rows)
+    Table::new("Records", &columns).rows(rows)
 }
 
 /// What a record says was done, in words.

@@ -86,7 +86,7 @@ pub(super) async fn show(reader: Reader, path: web::Path<KeyId>, query: Fields) 
     card = if newest.is_empty() {
         card.body(Empty::new("Nothing yet", "Every use of this key will stand here.").html())
     } else {
-        card.table(history::table("/history", newest, false))
+        card.table(history::table("/history", newest, &history::Labels::default(), false))
             .foot(link(&format!("/history?key={id}"), "Everything that was done with this key"))
     };
     Ok(page.block(card.html()).answer())
@@ -151,7 +151,7 @@ fn facts(key: &Key, me: &str) -> Html {
         facts = facts.with("Releases counted", count(releases));
     }
     facts = facts.with("Identifier", mono(&key.id.to_string()));
-    let mut body = vec![facts.html()];
+    let mut body = vec![facts.two().html()];
     if let Some(public_key) = &key.public_key {
         body.push(public_key_piece(&public_key.0));
     }

@@ -222,10 +222,13 @@ async fn destroy_page(reader: &Reader, key: &Key, refused: Option<&Problem>) -> 
     if let Some(holders) = holders {
         what.push(match holders {
             0 | 1 => "Nobody else has it.".into(),
-            holders => format!("{} lose it at once, you among them.", plural(holders, "account", "accounts")).into(),
+            holders => format!("{} go at once: yours and those of {}.", plural(holders, "copy", "copies"), plural(holders - 1, "other account or group", "other accounts and groups")).into(),
         });
     }
-    what.push(format!("All {} go.", plural(key.version.into(), "version", "versions")).into());
+    what.push(match key.version {
+        1 => "It has one version.".to_owned(),
+        versions => format!("All of its {versions} versions go."),
+    }.into());
     what.push("Programs that still hold a released copy may keep it until they forget it.".into());
     what.push("Old backups hold sealed copies until the version of the master KEK that sealed them is destroyed; your administrators see on the page Master key when that is.".into());
     let to = format!("/keys/{id}/destroy");

@@ -40,7 +40,10 @@ pub(super) async fn list(reader: Reader, query: Fields) -> Answer {
     shown = shown.block(search(&query, wrong.as_deref()));
     let mut card = Card::new("");
     if page.keys.is_empty() {
-        let empty = if query.some("after").is_some() {
+        let empty = if let Some(next) = page.next {
+            Empty::new("Nothing so far", "No key matched among those that were looked at; older ones have not been.")
+                .acts(button(&with(&query, &next.to_string()), "Search further back", "main"))
+        } else if query.some("after").is_some() {
             Empty::new("No more keys", "There are none older than those of the page before.")
                 .acts(button("/keys", "To the first page", ""))
         } else if searched {
@@ -69,7 +72,8 @@ pub(super) async fn list(reader: Reader, query: Fields) -> Answer {
         ways.push(button(&with(&query, ""), "Newest", "slim"));
     }
     if let Some(next) = page.next {
-        ways.push(button(&with(&query, &next.to_string()), "Older keys", "slim"));
+        let text = if page.keys.len() < A_PAGE as usize { "Search further back" } else { "Older keys" };
+        ways.push(button(&with(&query, &next.to_string()), text, "slim"));
     }
     foot.push(Html::fixed(format!("<span class=\"acts\">{}</span>", Html::all(ways))));
     Ok(shown.block(card.foot(Html::all(foot)).html()).answer())
@@ -171,8 +175,8 @@ fn search(query: &Fields, wrong: Option<&str>) -> Html {
         Field::text("sender", "From").value(query.one("sender")),
         Field::text("recipient", "To").value(query.one("recipient")),
         Field::select("state", "State", states),
-        Field::text("from", "Created since").value(query.one("from")).wrong(wrong),
-        Field::text("until", "Created before").value(query.one("until")),
+        Field::text("from", "Since (2026-11-30)").value(query.one("from")).wrong(wrong),
+        Field::text("until", "Before (2026-12-01)").value(query.one("until")),
     ]
     .map(|field| field.html());
     search_form("/keys", &fields)

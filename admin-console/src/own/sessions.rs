@@ -6,7 +6,7 @@ use strongroom_wire::id::SessionId;
 use crate::cookie;
 use crate::form::{Fields, Sent};
 use crate::own::done;
-use crate::pieces::{Card, Html, Table, Tone, badge, mono, when, with_sub};
+use crate::pieces::{Card, Html, Table, Tone, badge, source, when, with_sub};
 use crate::reader::{Page, Reader};
 use crate::show;
 use crate::stop::Stop;
@@ -31,9 +31,9 @@ pub(super) async fn list(reader: Reader, query: Fields) -> Answer {
             since = Html::join(" ", [since, badge(Tone::Good, "This one")]);
         }
         vec![
-            with_sub(since, mono(&session.source)),
+            with_sub(since, source(&session.source)),
             words::strength(session.strength).into(),
-            with_sub(when(session.last_seen), mono(&session.last_source)),
+            with_sub(when(session.last_seen), source(&session.last_source)),
             when(session.idle_expires),
             end_form(&reader, session.id, session.current),
         ]

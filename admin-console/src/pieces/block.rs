@@ -104,6 +104,10 @@ impl Table {
         Html::of(self)
     }
 
+    fn label(&self, column: &usize) -> &str {
+        self.columns.get(*column).map_or("", |(name, _)| name)
+    }
+
     fn is_number(&self, column: &usize) -> bool {
         self.columns.get(*column).is_some_and(|(_, number)| *number)
     }
@@ -114,6 +118,7 @@ impl Table {
 #[template(path = "facts.html")]
 pub(crate) struct Facts {
     facts: Vec<(String, Html)>,
+    two: bool,
 }
 
 impl Facts {
@@ -123,6 +128,12 @@ impl Facts {
 
     pub(crate) fn with(mut self, name: &str, fact: impl Into<Html>) -> Self {
         self.facts.push((name.to_owned(), fact.into()));
+        self
+    }
+
+    /// In two columns, where there is room.
+    pub(crate) fn two(mut self) -> Self {
+        self.two = true;
         self
     }
 

@@ -241,7 +241,7 @@ pub trait ReadKeys {
         &self,
         holders: &[AccountId],
         filter: &KeyFilter,
-    ) -> Result<Vec<KeyRecord>, StoreError>;
+    ) -> Result<FoundKeys, StoreError>;
 }
 
 /// Changing keys.

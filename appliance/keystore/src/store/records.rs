@@ -462,6 +462,15 @@ pub struct KeyFilter {
     pub limit: u32,
 }
 
+/// Keys that were found.
+#[derive(Debug, Clone, Default)]
+pub struct FoundKeys {
+    /// The keys, the newest first.
+    pub keys: Vec<KeyRecord>,
+    /// Where the search stopped, as it had looked at enough: it goes on after this key.
+    pub looked_until: Option<KeyId>,
+}
+
 /// How often an act was done, or refused, in an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeafCount {

@@ -35,6 +35,7 @@ mod recovery;
 mod recovery_rotation;
 mod rotation;
 mod rotation_replay;
+mod searches;
 mod second_factor;
 mod sessions;
 mod signers;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         recovery_rotation::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
+        searches::TRIALS,
         second_factor::TRIALS,
         sessions::TRIALS,
     ]
