@@ -48,7 +48,12 @@ struct Drawn<'a> {
 
 impl Chart<'_> {
     pub(crate) fn html(&self) -> Html {
-        let most = self.series.iter().flat_map(|(_, values)| values).copied().max();
+        let most = self
+            .series
+            .iter()
+            .flat_map(|(_, values)| values)
+            .copied()
+            .max();
         let (top, step) = scale(most.unwrap_or_default());
         let y = |value: u64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * ratio(value, top);
         let last = self.moments.len().saturating_sub(1).max(1);
@@ -68,7 +73,12 @@ impl Chart<'_> {
             .map(|(at, moment)| (rounded(x(at)), self.label(*moment)));
         let curves = self.series.iter().zip(LOOKS).map(|((_, values), look)| {
             let points = values.iter().enumerate().map(|(at, value)| {
-                format!("{}{:.1} {:.1}", if at == 0 { 'M' } else { 'L' }, x(at), y(*value))
+                format!(
+                    "{}{:.1} {:.1}",
+                    if at == 0 { 'M' } else { 'L' },
+                    x(at),
+                    y(*value)
+                )
             });
             (look, points.collect::<String>())
         });
@@ -77,7 +87,10 @@ impl Chart<'_> {
             lines,
             labels: labels.collect(),
             curves: curves.collect(),
-            legend: LOOKS.into_iter().zip(self.series.iter().map(|(name, _)| *name)).collect(),
+            legend: LOOKS
+                .into_iter()
+                .zip(self.series.iter().map(|(name, _)| *name))
+                .collect(),
             table: self.table(),
             width: WIDTH,
             height: HEIGHT,
@@ -91,9 +104,8 @@ impl Chart<'_> {
     /// A day where the chart is of days, else a time.
     fn label(&self, moment: Timestamp) -> String {
         let span = self.moments.last().zip(self.moments.first());
-        let days = span.is_some_and(|(last, first)| {
-            last.as_millis() - first.as_millis() > 3 * 24 * 3_600_000
-        });
+        let days = span
+            .is_some_and(|(last, first)| last.as_millis() - first.as_millis() > 3 * 24 * 3_600_000);
         let (text, _) = utc(moment);
         let (day, time) = text.split_once(", ").unwrap_or((&text, ""));
         if days {
@@ -119,7 +131,11 @@ impl Chart<'_> {
                 continue;
             }
             let mut cells = vec![when(*moment)];
-            cells.extend(values.iter().map(|value| Html::from(format!("{}{}", count(*value), self.unit))));
+            cells.extend(
+                values
+                    .iter()
+                    .map(|value| Html::from(format!("{}{}", count(*value), self.unit))),
+            );
             table.row(cells);
         }
         if table.is_empty() {
@@ -159,7 +175,15 @@ mod tests {
 
     #[test]
     fn axes_have_round_steps() {
-        for (most, expected) in [(0, (1, 1)), (1, (1, 1)), (4, (4, 1)), (5, (6, 2)), (9, (10, 5)), (37, (40, 10)), (1001, (1500, 500))] {
+        for (most, expected) in [
+            (0, (1, 1)),
+            (1, (1, 1)),
+            (4, (4, 1)),
+            (5, (6, 2)),
+            (9, (10, 5)),
+            (37, (40, 10)),
+            (1001, (1500, 500)),
+        ] {
             assert_eq!(scale(most), expected, "{most}");
         }
         assert!(scale(u64::MAX).0 > 0);
@@ -170,13 +194,21 @@ mod tests {
         let hour = 3_600_000;
         let chart = Chart {
             about: "Releases <b>",
-            moments: (0..48).map(|at| Timestamp::from_millis(1_795_802_400_000 + at * hour)).collect(),
+            moments: (0..48)
+                .map(|at| Timestamp::from_millis(1_795_802_400_000 + at * hour))
+                .collect(),
             series: vec![("Releases", (0..48).collect()), ("Creations", vec![0; 48])],
             unit: "",
         };
         let html = chart.html().to_string();
-        assert!(html.contains("Releases &#60;b&#62;") || html.contains("Releases &lt;b&gt;"), "{html}");
-        assert!(html.contains("class=\"axis\"") && html.contains("<table"), "{html}");
+        assert!(
+            html.contains("Releases &#60;b&#62;") || html.contains("Releases &lt;b&gt;"),
+            "{html}"
+        );
+        assert!(
+            html.contains("class=\"axis\"") && html.contains("<table"),
+            "{html}"
+        );
         assert!(html.matches("<path").count() >= 2, "{html}");
     }
 }

@@ -28,7 +28,10 @@ pub(crate) fn routes(services: &mut ServiceConfig) {
     page(
         services,
         "/sign-in",
-        vec![web::get().to(sign_in::show), web::post().to(sign_in::password)],
+        vec![
+            web::get().to(sign_in::show),
+            web::post().to(sign_in::password),
+        ],
     );
     page(
         services,
@@ -62,7 +65,10 @@ pub(crate) fn routes(services: &mut ServiceConfig) {
     page(
         services,
         "/step-up",
-        vec![web::get().to(step_up::show), web::post().to(step_up::password)],
+        vec![
+            web::get().to(step_up::show),
+            web::post().to(step_up::password),
+        ],
     );
     page(
         services,

@@ -155,7 +155,9 @@ impl<const LARGEST: usize> FromRequest for Sent<LARGEST> {
             }) {
                 return Err(malformed("What was sent is no form."));
             }
-            let body = body.await.map_err(|_| malformed("The form did not arrive."))?;
+            let body = body
+                .await
+                .map_err(|_| malformed("The form did not arrive."))?;
             let body = match body.to_bytes_limited(LARGEST).await {
                 Ok(Ok(body)) => body,
                 Ok(Err(_)) => return Err(malformed("The form did not arrive whole.")),
@@ -200,8 +202,14 @@ fn has_token(request: &HttpRequest, token: &str) -> bool {
 
 /// Whether a browser sends this from a page of this very origin.
 fn is_from_here(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value: &actix_web::http::header::HeaderValue| value.to_str().ok());
-    let fetched = headers.get("sec-fetch-site").map(|value| value.as_bytes() == b"same-origin");
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &actix_web::http::header::HeaderValue| value.to_str().ok())
+    };
+    let fetched = headers
+        .get("sec-fetch-site")
+        .map(|value| value.as_bytes() == b"same-origin");
     let origin = headers.get(ORIGIN).map(|_| {
         let host = text(HOST).unwrap_or_default();
         text(ORIGIN).is_some_and(|origin| origin.strip_prefix("https://") == Some(host))
@@ -234,7 +242,11 @@ mod tests {
         for good in [
             &[host, ("origin", "https://keys.example.com:8443")][..],
             &[host, ("sec-fetch-site", "same-origin")],
-            &[host, ("sec-fetch-site", "same-origin"), ("origin", "https://keys.example.com:8443")],
+            &[
+                host,
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "https://keys.example.com:8443"),
+            ],
         ] {
             assert!(from_here(good), "{good:?}");
         }
@@ -246,7 +258,11 @@ mod tests {
             &[host, ("sec-fetch-site", "same-site")],
             &[host, ("sec-fetch-site", "cross-site")],
             &[host, ("sec-fetch-site", "none")],
-            &[host, ("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")],
+            &[
+                host,
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "https://evil.example"),
+            ],
             &[("origin", "https://")],
         ] {
             assert!(!from_here(bad), "{bad:?}");
@@ -259,6 +275,9 @@ mod tests {
         assert_eq!(key.of_session("a"), key.of_session("a"));
         assert_ne!(key.of_session("a"), key.of_session("b"));
         assert_ne!(key.of_session("a"), key.of_visit("a"));
-        assert_ne!(key.of_session("a"), FormKey::generate().unwrap().of_session("a"));
+        assert_ne!(
+            key.of_session("a"),
+            FormKey::generate().unwrap().of_session("a")
+        );
     }
 }

@@ -110,7 +110,11 @@ impl Tone {
 }
 
 pub(crate) fn link(to: &str, text: &str) -> Html {
-    Html(format!("<a href=\"{}\">{}</a>", Html::from(to), Html::from(text)))
+    Html(format!(
+        "<a href=\"{}\">{}</a>",
+        Html::from(to),
+        Html::from(text)
+    ))
 }
 
 pub(crate) fn badge(tone: Tone, text: &str) -> Html {
@@ -136,7 +140,10 @@ pub(crate) fn mono(text: &str) -> Html {
 
 /// A network address.
 pub(crate) fn source(text: &str) -> Html {
-    Html(format!("<span class=\"mono nowrap\">{}</span>", Html::from(text)))
+    Html(format!(
+        "<span class=\"mono nowrap\">{}</span>",
+        Html::from(text)
+    ))
 }
 
 pub(crate) fn soft(text: &str) -> Html {
@@ -275,7 +282,10 @@ mod tests {
             slim_button(evil, evil, evil, ""),
         ] {
             let piece = piece.to_string();
-            assert!(!piece.contains("<img") && piece.contains(escaped), "{piece}");
+            assert!(
+                !piece.contains("<img") && piece.contains(escaped),
+                "{piece}"
+            );
         }
     }
 
@@ -289,7 +299,12 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(count(number), text);
         }
         assert_eq!(plural(1, "key", "keys"), "1 key");
@@ -297,7 +312,10 @@ mod tests {
 
     #[test]
     fn addresses_are_encoded() {
-        assert_eq!(address("/keys", &[("label", "a&b=c d"), ("state", "")]), "/keys?label=a%26b%3Dc+d");
+        assert_eq!(
+            address("/keys", &[("label", "a&b=c d"), ("state", "")]),
+            "/keys?label=a%26b%3Dc+d"
+        );
         assert_eq!(address("/keys", &[]), "/keys");
     }
 }

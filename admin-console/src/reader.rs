@@ -64,7 +64,11 @@ impl Frame {
     }
 
     pub(crate) fn home(&self) -> &'static str {
-        if self.account.is_some() { self.side.home() } else { "/" }
+        if self.account.is_some() {
+            self.side.home()
+        } else {
+            "/"
+        }
     }
 
     fn part(&self) -> &'static str {
@@ -81,7 +85,11 @@ impl Frame {
     }
 
     fn is_at(&self, to: &str) -> bool {
-        self.path == to || self.path.strip_prefix(to).is_some_and(|rest| rest.starts_with('/'))
+        self.path == to
+            || self
+                .path
+                .strip_prefix(to)
+                .is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// The links of the rail, in groups: those of the reader's roles. What is not linked is refused all the same, by the keystore.
@@ -165,16 +173,30 @@ impl Frame {
 fn icon_of(name: &str) -> Html {
     let path = match name {
         "key" => "<circle cx=\"8\" cy=\"15\" r=\"4.5\"/><path d=\"M11.5 11.5 20 3M16 7l3 3\"/>",
-        "people" => "<circle cx=\"9\" cy=\"8\" r=\"3.5\"/><path d=\"M2.5 20c0-3.6 2.9-6 6.5-6s6.5 2.4 6.5 6M16 4.8a3.5 3.5 0 0 1 0 6.4M18 14.5c2.1.8 3.5 2.800 3.500 5.500\"/>",
+        "people" => {
+            "<circle cx=\"9\" cy=\"8\" r=\"3.5\"/><path d=\"M2.5 20c0-3.6 2.9-6 6.5-6s6.5 2.4 6.5 6M16 4.8a3.5 3.5 0 0 1 0 6.4M18 14.5c2.1.8 3.5 2.800 3.500 5.500\"/>"
+        }
         "clock" => "<circle cx=\"12\" cy=\"12\" r=\"9\"/><path d=\"M12 7v5l3.500 2\"/>",
-        "lock" => "<rect x=\"4\" y=\"11\" width=\"16\" height=\"10\" rx=\"2\"/><path d=\"M8 11V7a4 4 0 0 1 8 0v4\"/>",
-        "screen" => "<rect x=\"3\" y=\"4\" width=\"18\" height=\"12\" rx=\"2\"/><path d=\"M8 20h8M12 16v4\"/>",
-        "device" => "<rect x=\"6\" y=\"2.500\" width=\"12\" height=\"19\" rx=\"2.500\"/><path d=\"M11 18h2\"/>",
+        "lock" => {
+            "<rect x=\"4\" y=\"11\" width=\"16\" height=\"10\" rx=\"2\"/><path d=\"M8 11V7a4 4 0 0 1 8 0v4\"/>"
+        }
+        "screen" => {
+            "<rect x=\"3\" y=\"4\" width=\"18\" height=\"12\" rx=\"2\"/><path d=\"M8 20h8M12 16v4\"/>"
+        }
+        "device" => {
+            "<rect x=\"6\" y=\"2.500\" width=\"12\" height=\"19\" rx=\"2.500\"/><path d=\"M11 18h2\"/>"
+        }
         "chart" => "<path d=\"M3 3v18h18M7 15l4-5 3 3 5-7\"/>",
-        "folder" => "<path d=\"M3 6a2 2 0 0 1 2-2h4l2 2.500h8a2 2 0 0 1 2 2V18a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2z\"/>",
-        "badge" => "<circle cx=\"12\" cy=\"9\" r=\"6\"/><path d=\"m8.500 14-1.500 8 5-3 5 3-1.500-8\"/>",
+        "folder" => {
+            "<path d=\"M3 6a2 2 0 0 1 2-2h4l2 2.500h8a2 2 0 0 1 2 2V18a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2z\"/>"
+        }
+        "badge" => {
+            "<circle cx=\"12\" cy=\"9\" r=\"6\"/><path d=\"m8.500 14-1.500 8 5-3 5 3-1.500-8\"/>"
+        }
         "shield" => "<path d=\"M12 2.500 20 6v6c0 5-3.500 8-8 9.500C7.500 20 4 17 4 12V6z\"/>",
-        "chip" => "<rect x=\"6\" y=\"6\" width=\"12\" height=\"12\" rx=\"2\"/><path d=\"M9 2v4M15 2v4M9 18v4M15 18v4M2 9h4M2 15h4M18 9h4M18 15h4\"/>",
+        "chip" => {
+            "<rect x=\"6\" y=\"6\" width=\"12\" height=\"12\" rx=\"2\"/><path d=\"M9 2v4M15 2v4M9 18v4M15 18v4M2 9h4M2 15h4M18 9h4M18 15h4\"/>"
+        }
         _ => "<path d=\"M8 6h13M8 12h13M8 18h13M3 6h.01M3 12h.01M3 18h.01\"/>",
     };
     Html::fixed(format!(
@@ -337,8 +359,7 @@ fn visitor(request: &HttpRequest) -> Result<Visitor, Stop> {
         Some(value) => (value, None),
         None => {
             let mut random = [0; 32];
-            getrandom::fill(&mut random)
-                .map_err(|_| Stop::problem(&frame, failed()))?;
+            getrandom::fill(&mut random).map_err(|_| Stop::problem(&frame, failed()))?;
             let value = URL_SAFE_NO_PAD.encode(random);
             (value.clone(), Some(value))
         }
@@ -394,9 +415,10 @@ impl Reader {
 
     fn sift<T>(&self, answer: Result<T, Problem>) -> Result<Result<T, Problem>, Stop> {
         match answer {
-            Err(problem) if problem.code == Code::NotSignedIn => {
-                Err(Stop::SignIn(Box::new(self.frame.clone()), self.here.clone()))
-            }
+            Err(problem) if problem.code == Code::NotSignedIn => Err(Stop::SignIn(
+                Box::new(self.frame.clone()),
+                self.here.clone(),
+            )),
             Err(problem) if problem.status >= 500 => Err(Stop::problem(&self.frame, problem)),
             answer => Ok(answer),
         }
@@ -423,7 +445,11 @@ impl Reader {
     pub(crate) fn require_policy_recent(&self) -> Result<(), Stop> {
         let within = self.presence.step_up_within;
         if within == 0
-            || self.presence.now < self.presence.confirmed.plus_seconds(within.min(RECENT).into())
+            || self.presence.now
+                < self
+                    .presence
+                    .confirmed
+                    .plus_seconds(within.min(RECENT).into())
         {
             return Ok(());
         }
@@ -450,7 +476,11 @@ async fn reader(request: &HttpRequest) -> Result<Reader, Stop> {
     let mut frame = Frame::outside(side);
     request.path().clone_into(&mut frame.path);
     let here = if request.method() == Method::GET {
-        request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned()
+        request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str())
+            .to_owned()
     } else {
         request.path().to_owned()
     };
@@ -501,7 +531,9 @@ fn form_key<'a>(request: &'a HttpRequest, frame: &Frame) -> Result<&'a FormKey, 
 /// The session token that a cookie holds.
 fn token_of(value: &str) -> Option<SessionToken> {
     let mut token = Zeroizing::new([0; 48]);
-    let length = URL_SAFE_NO_PAD.decode_slice(value, token.as_mut_slice()).ok()?;
+    let length = URL_SAFE_NO_PAD
+        .decode_slice(value, token.as_mut_slice())
+        .ok()?;
     SessionToken::from_slice(&token[..length])
 }
 
@@ -535,8 +567,14 @@ pub(crate) fn onwards(then: &str, side: Side) -> String {
         && !then.starts_with("//")
         && !then.contains('\\')
         && then.bytes().all(|byte| byte.is_ascii_graphic())
-        && !["/sign-in", "/sign-out", "/v1/", "/step-up"].iter().any(|path| then.starts_with(path));
-    if is_ours { then.to_owned() } else { side.home().to_owned() }
+        && !["/sign-in", "/sign-out", "/v1/", "/step-up"]
+            .iter()
+            .any(|path| then.starts_with(path));
+    if is_ours {
+        then.to_owned()
+    } else {
+        side.home().to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -550,8 +588,15 @@ mod tests {
             assert_eq!(onwards(ours, Side::Owners), ours);
         }
         for other in [
-            "", "keys", "//evil.example", "/\\evil.example", "https://evil.example",
-            "/keys\r\nSet-Cookie: a=b", "/sign-in?then=/", "/v1/keys", "/step-up",
+            "",
+            "keys",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/keys\r\nSet-Cookie: a=b",
+            "/sign-in?then=/",
+            "/v1/keys",
+            "/step-up",
         ] {
             assert_eq!(onwards(other, Side::Owners), home, "{other}");
         }

@@ -53,9 +53,10 @@ pub(crate) fn go(to: &str) -> HttpResponse {
 pub(crate) fn download(name: &str, content_type: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     headers(&mut response);
-    response
-        .content_type(content_type)
-        .insert_header(("content-disposition", format!("attachment; filename=\"{name}\"")));
+    response.content_type(content_type).insert_header((
+        "content-disposition",
+        format!("attachment; filename=\"{name}\""),
+    ));
     response
 }
 

@@ -82,16 +82,19 @@ impl ResponseError for Stop {
 
 /// The page that tells of a problem.
 pub(crate) fn problem_page(frame: &Frame, problem: &Problem) -> HttpResponse {
-    let status =
-        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let blocks = vec![problem_note(problem, "").html()];
     let mut response = if frame.account.is_some() {
-        Page::new(frame, &problem.title).blocks(blocks).answer_with(status)
+        Page::new(frame, &problem.title)
+            .blocks(blocks)
+            .answer_with(status)
     } else {
         let home = button(frame.home(), "Go to the start page", "");
         let mut blocks = blocks;
         blocks.push(Html::fixed(format!("<div class=\"acts\">{home}</div>")));
-        Alone::new(frame, &problem.title).blocks(blocks).answer_with(status)
+        Alone::new(frame, &problem.title)
+            .blocks(blocks)
+            .answer_with(status)
     };
     if let Some(seconds) = problem.retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -112,12 +115,23 @@ pub(crate) fn problem_note(problem: &Problem, then: &str) -> Note {
     if let Some(leaf) = problem.leaf {
         body = Html::join(
             " ",
-            [body, format!("The attempt is recorded as leaf {}.", count(leaf)).into()],
+            [
+                body,
+                format!("The attempt is recorded as leaf {}.", count(leaf)).into(),
+            ],
         );
     }
-    let note = Note::new(Tone::Bad, problem.title.as_str(), Html::all([crate::pieces::paragraph(body)]));
+    let note = Note::new(
+        Tone::Bad,
+        problem.title.as_str(),
+        Html::all([crate::pieces::paragraph(body)]),
+    );
     if problem.code == Code::StepUpRequired && !then.is_empty() {
-        return note.acts(button(&address("/step-up", &[("then", then)]), "Sign in again", "main"));
+        return note.acts(button(
+            &address("/step-up", &[("then", then)]),
+            "Sign in again",
+            "main",
+        ));
     }
     note
 }

@@ -41,7 +41,9 @@ pub(crate) const fn key_state_means(state: KeyState) -> &'static str {
     match state {
         KeyState::PreActive => "Made, and not to be used yet.",
         KeyState::Active => "In use: it protects and opens.",
-        KeyState::Suspended => "Out of use for a time: nobody can use it until you make it active again.",
+        KeyState::Suspended => {
+            "Out of use for a time: nobody can use it until you make it active again."
+        }
         KeyState::Deactivated => "Protects nothing new; what it protected can still be opened.",
         KeyState::Compromised => {
             "Somebody may know it who should not. It protects nothing new, and only you can still open what it protected."
@@ -240,7 +242,11 @@ pub(crate) fn listed<T: AsRef<str>>(items: &[T], last: &str) -> String {
 
 /// `2 hours`, `90 seconds`.
 pub(crate) fn span(seconds: u64) -> String {
-    let units = [(86_400, "day", "days"), (3600, "hour", "hours"), (60, "minute", "minutes")];
+    let units = [
+        (86_400, "day", "days"),
+        (3600, "hour", "hours"),
+        (60, "minute", "minutes"),
+    ];
     for (length, one, many) in units {
         if seconds >= length && seconds % length == 0 {
             return crate::pieces::plural(seconds / length, one, many);
@@ -251,7 +257,11 @@ pub(crate) fn span(seconds: u64) -> String {
 
 /// About how long: `3 days`, `5 hours`.
 pub(crate) fn about(seconds: u64) -> String {
-    let units = [(86_400, "day", "days"), (3600, "hour", "hours"), (60, "minute", "minutes")];
+    let units = [
+        (86_400, "day", "days"),
+        (3600, "hour", "hours"),
+        (60, "minute", "minutes"),
+    ];
     for (length, one, many) in units {
         if seconds >= 2 * length {
             return crate::pieces::plural(seconds / length, one, many);
@@ -267,7 +277,9 @@ pub(crate) fn policy(policy: &UsagePolicy) -> Vec<String> {
         sentences.push("The key stays in the appliance, which uses it for its holders.".to_owned());
     }
     match (policy.not_before, policy.not_after) {
-        (Some(from), Some(until)) => sentences.push(format!("Only from {} until {}.", utc(from).0, utc(until).0)),
+        (Some(from), Some(until)) => {
+            sentences.push(format!("Only from {} until {}.", utc(from).0, utc(until).0))
+        }
         (Some(from), None) => sentences.push(format!("Not before {}.", utc(from).0)),
         (None, Some(until)) => sentences.push(format!("Not after {}.", utc(until).0)),
         (None, None) => {}
@@ -285,20 +297,28 @@ pub(crate) fn policy(policy: &UsagePolicy) -> Vec<String> {
     if let Some(kinds) = &policy.kinds {
         let kinds: Vec<String> = kinds
             .iter()
-            .map(|kind| match kind {
-                AccountKind::Person => "people",
-                AccountKind::Device => "devices",
-                AccountKind::Service => "services",
-                AccountKind::Group => "groups",
-            }.to_owned())
+            .map(|kind| {
+                match kind {
+                    AccountKind::Person => "people",
+                    AccountKind::Device => "devices",
+                    AccountKind::Service => "services",
+                    AccountKind::Group => "groups",
+                }
+                .to_owned()
+            })
             .collect();
         sentences.push(format!("Only for {}.", listed(&kinds, "and")));
     }
     match policy.min_sign_in {
         None | Some(SignInStrength::Secret) => {}
-        Some(SignInStrength::Password) => sentences.push("Only for those who signed in with a password at least.".to_owned()),
-        Some(SignInStrength::TwoFactor) => sentences.push("Only for those who signed in with a second factor or a passkey.".to_owned()),
-        Some(SignInStrength::Passkey) => sentences.push("Only for those who signed in with a passkey.".to_owned()),
+        Some(SignInStrength::Password) => {
+            sentences.push("Only for those who signed in with a password at least.".to_owned())
+        }
+        Some(SignInStrength::TwoFactor) => sentences
+            .push("Only for those who signed in with a second factor or a passkey.".to_owned()),
+        Some(SignInStrength::Passkey) => {
+            sentences.push("Only for those who signed in with a passkey.".to_owned())
+        }
     }
     for hours in &policy.hours {
         sentences.push(hours_sentence(hours));
@@ -312,11 +332,20 @@ pub(crate) fn policy(policy: &UsagePolicy) -> Vec<String> {
         });
     }
     if let Some(mechanisms) = &policy.mechanisms {
-        let mechanisms: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.as_str()).collect();
-        sentences.push(format!("By these mechanisms only: {}.", listed(&mechanisms, "and")));
+        let mechanisms: Vec<&str> = mechanisms
+            .iter()
+            .map(|mechanism| mechanism.as_str())
+            .collect();
+        sentences.push(format!(
+            "By these mechanisms only: {}.",
+            listed(&mechanisms, "and")
+        ));
     }
     if let Some(seconds) = policy.keep_for {
-        sentences.push(format!("A client forgets it {} after it came.", span(seconds.into())));
+        sentences.push(format!(
+            "A client forgets it {} after it came.",
+            span(seconds.into())
+        ));
     }
     sentences
 }
@@ -329,7 +358,10 @@ fn hours_sentence(hours: &Hours) -> String {
             format!("On {}", listed(&days, "and"))
         },
     );
-    format!("{days} from {} to {} ({}).", hours.from, hours.until, hours.zone)
+    format!(
+        "{days} from {} to {} ({}).",
+        hours.from, hours.until, hours.zone
+    )
 }
 
 /// What was done, in a few words.
@@ -415,7 +447,9 @@ pub(crate) fn note(note: &str, done: bool) -> String {
         };
     }
     let (code, rest) = note.split_once(' ').unwrap_or((note, ""));
-    let known = Code::ALL.iter().find(|known| known.as_str() == code.trim_end_matches(':'));
+    let known = Code::ALL
+        .iter()
+        .find(|known| known.as_str() == code.trim_end_matches(':'));
     match known {
         Some(code) if rest.is_empty() => code.title().to_owned(),
         Some(code) => format!("{} ({rest})", code.title()),
@@ -462,7 +496,10 @@ mod tests {
             assert!(words.len() > 3 && !words.contains('.'), "{words}");
         }
         assert_eq!(note("key-not-found", false), "No such key");
-        assert_eq!(note("policy-refused policy:key:networks", false), "The usage policy does not allow it (policy:key:networks)");
+        assert_eq!(
+            note("policy-refused policy:key:networks", false),
+            "The usage policy does not allow it (policy:key:networks)"
+        );
         assert_eq!(note("state active", true), "state active");
         assert_eq!(note(r#"{"max_releases":1}"#, true), "Released once.");
         assert_eq!(note("{}", true), "No limits.");

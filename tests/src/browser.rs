@@ -112,8 +112,13 @@ impl Browser {
             "--disable-dev-shm-usage".to_owned(),
             "--force-device-scale-factor=1".to_owned(),
             "--lang=en-GB".to_owned(),
-            format!("--user-data-dir={}", browser._profile.path().join("profile").display()),
-            format!("--host-resolver-rules=MAP {name} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+            format!(
+                "--user-data-dir={}",
+                browser._profile.path().join("profile").display()
+            ),
+            format!(
+                "--host-resolver-rules=MAP {name} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+            ),
             format!("--ignore-certificate-errors-spki-list={spki}"),
             format!("--window-size={},{}", settings.window.0, settings.window.1),
         ];
@@ -151,7 +156,10 @@ impl Browser {
                 return port;
             }
             let ended = self.driver.try_wait().unwrap();
-            assert!(ended.is_none() && started.elapsed() < PATIENCE, "chromedriver does not start: {said}");
+            assert!(
+                ended.is_none() && started.elapsed() < PATIENCE,
+                "chromedriver does not start: {said}"
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -185,7 +193,11 @@ impl Browser {
         if good {
             return Ok(value);
         }
-        Err(format!("{}: {}", value["error"].as_str().unwrap_or_default(), value["message"].as_str().unwrap_or_default()))
+        Err(format!(
+            "{}: {}",
+            value["error"].as_str().unwrap_or_default(),
+            value["message"].as_str().unwrap_or_default()
+        ))
     }
 
     /// Goes to an address and waits until the page is there.
@@ -196,7 +208,10 @@ impl Browser {
     /// The address of the page that is shown.
     #[must_use]
     pub fn address(&self) -> String {
-        self.call("GET", "/url", &Value::Null).as_str().unwrap_or_default().to_owned()
+        self.call("GET", "/url", &Value::Null)
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Loads the page again.
@@ -207,7 +222,10 @@ impl Browser {
     /// The page's source as it stands now.
     #[must_use]
     pub fn source(&self) -> String {
-        self.call("GET", "/source", &Value::Null).as_str().unwrap_or_default().to_owned()
+        self.call("GET", "/source", &Value::Null)
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The text of the page that a reader sees.
@@ -230,7 +248,12 @@ impl Browser {
             if let Some(found) = self.all(selector).into_iter().next() {
                 return found;
             }
-            assert!(started.elapsed() < PATIENCE, "no {selector} at {}:\n{}", self.address(), self.text());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "no {selector} at {}:\n{}",
+                self.address(),
+                self.text()
+            );
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -238,7 +261,11 @@ impl Browser {
     /// All elements that a CSS selector finds now.
     #[must_use]
     pub fn all(&self, selector: &str) -> Vec<Element<'_>> {
-        let found = self.call("POST", "/elements", &json!({ "using": "css selector", "value": selector }));
+        let found = self.call(
+            "POST",
+            "/elements",
+            &json!({ "using": "css selector", "value": selector }),
+        );
         let found = found.as_array().cloned().unwrap_or_default();
         found
             .iter()
@@ -259,13 +286,26 @@ impl Browser {
     #[must_use]
     pub fn named(&self, text: &str) -> Element<'_> {
         let started = Instant::now();
-        let path = format!("//*[self::a or self::button or self::summary][normalize-space(.)={text:?}]");
+        let path =
+            format!("//*[self::a or self::button or self::summary][normalize-space(.)={text:?}]");
         loop {
-            let found = self.call("POST", "/elements", &json!({ "using": "xpath", "value": path }));
+            let found = self.call(
+                "POST",
+                "/elements",
+                &json!({ "using": "xpath", "value": path }),
+            );
             if let Some(id) = found[0][ELEMENT].as_str() {
-                return Element { browser: self, id: id.to_owned() };
+                return Element {
+                    browser: self,
+                    id: id.to_owned(),
+                };
             }
-            assert!(started.elapsed() < PATIENCE, "nothing is called {text:?} at {}:\n{}", self.address(), self.text());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "nothing is called {text:?} at {}:\n{}",
+                self.address(),
+                self.text()
+            );
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -285,7 +325,12 @@ impl Browser {
             if now.is_some_and(|now| now != page) {
                 break;
             }
-            assert!(started.elapsed() < PATIENCE, "the page stays: {}\n{}", self.address(), self.text());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the page stays: {}\n{}",
+                self.address(),
+                self.text()
+            );
             thread::sleep(Duration::from_millis(30));
         }
         let _there = self.find("h1");
@@ -300,47 +345,68 @@ impl Browser {
 
     /// Ticks the box, or chooses the option, with this name and value.
     pub fn choose(&self, name: &str, value: &str) {
-        let option = format!("select[name={name:?}] option[value={value:?}], input[name={name:?}][value={value:?}]");
+        let option = format!(
+            "select[name={name:?}] option[value={value:?}], input[name={name:?}][value={value:?}]"
+        );
         self.find(&option).click();
     }
 
     /// Runs a script in the page, and gives what it returns.
     pub fn run(&self, script: &str, arguments: &[Value]) -> Value {
-        self.call("POST", "/execute/sync", &json!({ "script": script, "args": arguments }))
+        self.call(
+            "POST",
+            "/execute/sync",
+            &json!({ "script": script, "args": arguments }),
+        )
     }
 
     /// A picture of the page that is shown, as PNG.
     #[must_use]
     pub fn picture(&self) -> Vec<u8> {
         let picture = self.call("GET", "/screenshot", &Value::Null);
-        STANDARD.decode(picture.as_str().expect("a picture")).expect("it is base64")
+        STANDARD
+            .decode(picture.as_str().expect("a picture"))
+            .expect("it is base64")
     }
 
     /// Makes the window so wide and so high.
     pub fn resize(&self, width: u32, height: u32) {
-        self.call("POST", "/window/rect", &json!({ "width": width, "height": height }));
+        self.call(
+            "POST",
+            "/window/rect",
+            &json!({ "width": width, "height": height }),
+        );
     }
 
     /// How high the whole page is, in CSS pixels.
     #[must_use]
     pub fn page_height(&self) -> u64 {
-        self.run("return document.documentElement.scrollHeight", &[]).as_u64().unwrap_or(0)
+        self.run("return document.documentElement.scrollHeight", &[])
+            .as_u64()
+            .unwrap_or(0)
     }
 
     /// Plugs an authenticator in that verifies its user and keeps passkeys (Web Authentication Level 3 section 11), and names it.
     #[must_use]
     pub fn plug_authenticator(&self) -> String {
-        let made = self.call("POST", "/webauthn/authenticator", &json!({
-            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
-            "hasUserVerification": true, "isUserVerified": true, "isUserConsenting": true,
-        }));
+        let made = self.call(
+            "POST",
+            "/webauthn/authenticator",
+            &json!({
+                "protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+                "hasUserVerification": true, "isUserVerified": true, "isUserConsenting": true,
+            }),
+        );
         made.as_str().expect("an authenticator").to_owned()
     }
 
     /// The cookies of the page that is shown.
     #[must_use]
     pub fn cookies(&self) -> Vec<Value> {
-        self.call("GET", "/cookie", &Value::Null).as_array().cloned().unwrap_or_default()
+        self.call("GET", "/cookie", &Value::Null)
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Forgets all cookies.
@@ -356,9 +422,16 @@ impl Browser {
              axe.run(document, {{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }})\
              .then((found) => done(found.violations.map((one) => one.id + ': ' + one.help + ': ' + one.nodes.map((node) => node.html).slice(0, 3).join(' | '))), (error) => done([String(error)]));"
         );
-        let found = self.call("POST", "/execute/async", &json!({ "script": script, "args": [] }));
+        let found = self.call(
+            "POST",
+            "/execute/async",
+            &json!({ "script": script, "args": [] }),
+        );
         let found = found.as_array().cloned().unwrap_or_default();
-        found.iter().map(|one| one.as_str().unwrap_or_default().to_owned()).collect()
+        found
+            .iter()
+            .map(|one| one.as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 }
 
@@ -382,14 +455,22 @@ impl Element<'_> {
     /// An attribute.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<String> {
-        let value = self.browser.call("GET", &format!("/element/{}/attribute/{name}", self.id), &Value::Null);
+        let value = self.browser.call(
+            "GET",
+            &format!("/element/{}/attribute/{name}", self.id),
+            &Value::Null,
+        );
         value.as_str().map(str::to_owned)
     }
 
     /// Whether a reader sees it.
     #[must_use]
     pub fn is_shown(&self) -> bool {
-        let shown = self.browser.call("GET", &format!("/element/{}/displayed", self.id), &Value::Null);
+        let shown = self.browser.call(
+            "GET",
+            &format!("/element/{}/displayed", self.id),
+            &Value::Null,
+        );
         shown == true
     }
 
@@ -409,12 +490,15 @@ impl Element<'_> {
     }
 
     fn get(&self, what: &str) -> String {
-        let value = self.browser.call("GET", &format!("/element/{}/{what}", self.id), &Value::Null);
+        let value = self
+            .browser
+            .call("GET", &format!("/element/{}/{what}", self.id), &Value::Null);
         value.as_str().unwrap_or_default().to_owned()
     }
 
     fn post(&self, what: &str, body: &Value) {
-        self.browser.call("POST", &format!("/element/{}/{what}", self.id), body);
+        self.browser
+            .call("POST", &format!("/element/{}/{what}", self.id), body);
     }
 }
 
@@ -452,6 +536,8 @@ fn header(der: &[u8]) -> (usize, usize) {
         return (2, first);
     }
     let bytes = first & 0x7f;
-    let length = der[2..2 + bytes].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+    let length = der[2..2 + bytes]
+        .iter()
+        .fold(0, |length, byte| length << 8 | usize::from(*byte));
     (2 + bytes, length)
 }

@@ -14,9 +14,9 @@ pub(crate) struct Options {
     /// Where they go.
     #[arg(long, value_name = "FOLDER", default_value = "docs/pictures")]
     folder: PathBuf,
-    /// Only those whose name contains this.
-    #[arg(long, value_name = "PART")]
-    only: Option<String>,
+    /// Every page, and not only those of the documentation.
+    #[arg(long)]
+    all: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -30,8 +30,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let [screenshots, ..] = workspace.build(["screenshots", "strongroomd", "strongroom"])?;
     let mut command = Command::new(screenshots);
     command.arg(&options.folder);
-    if let Some(only) = &options.only {
-        command.arg("--only").arg(only);
+    if options.all {
+        command.arg("--all");
     }
     Ok(process::exit_code(process::status(&mut command)?))
 }

@@ -119,11 +119,16 @@ fn new_password(sent: &Sent) -> Result<Zeroizing<String>, Problem> {
     if password.chars().count() < SHORTEST {
         return Err(Problem::new(
             Code::Invalid,
-            format!("The password is too short: take at least {SHORTEST} characters, for example four or five words."),
+            format!(
+                "The password is too short: take at least {SHORTEST} characters, for example four or five words."
+            ),
         ));
     }
     if password.as_str() != sent.raw("again") {
-        return Err(Problem::new(Code::Invalid, "The two passwords are not the same."));
+        return Err(Problem::new(
+            Code::Invalid,
+            "The two passwords are not the same.",
+        ));
     }
     Ok(password)
 }
@@ -140,31 +145,70 @@ fn password_fields() -> [Field; 2] {
 fn enrolment(visitor: &Visitor, account: &str, refused: Option<&Problem>) -> HttpResponse {
     let [password, again] = password_fields();
     let form = Form::new("/enrol", &visitor.frame.form_token, "Set the password")
-        .field(Field::text("account", "Name").hint("As your administrator wrote it, usually your e-mail address.").value(account).autocomplete("username").required().focus())
-        .field(Field::text("code", "Enrolment code").hint("From your administrator or from the invitation. It is good once.").class("code").required())
+        .field(
+            Field::text("account", "Name")
+                .hint("As your administrator wrote it, usually your e-mail address.")
+                .value(account)
+                .autocomplete("username")
+                .required()
+                .focus(),
+        )
+        .field(
+            Field::text("code", "Enrolment code")
+                .hint("From your administrator or from the invitation. It is good once.")
+                .class("code")
+                .required(),
+        )
         .field(password)
         .field(again)
         .class("main full");
-    alone(visitor, "Enrol", "Set the password of a new account.", form.html(), refused)
+    alone(
+        visitor,
+        "Enrol",
+        "Set the password of a new account.",
+        form.html(),
+        refused,
+    )
 }
 
 fn recovery(visitor: &Visitor, account: &str, refused: Option<&Problem>) -> HttpResponse {
     let [password, again] = password_fields();
-    let form = Form::new("/recover", &visitor.frame.form_token, "Set the new password")
-        .field(Field::text("account", "Name").value(account).autocomplete("username").required().focus())
-        .field(Field::text("code", "Code from the administrator who started the recovery").class("code").required())
-        .field(Field::radios(
-            "second_kind",
-            "Second code",
-            vec![
-                Choice::new("recovery", "One of my own recovery codes", true),
-                Choice::new("approval", "The code from the second administrator", false),
-            ],
-        ))
-        .field(Field::text("second", "The second code itself").class("code").required())
-        .field(password)
-        .field(again)
-        .class("main full");
+    let form = Form::new(
+        "/recover",
+        &visitor.frame.form_token,
+        "Set the new password",
+    )
+    .field(
+        Field::text("account", "Name")
+            .value(account)
+            .autocomplete("username")
+            .required()
+            .focus(),
+    )
+    .field(
+        Field::text(
+            "code",
+            "Code from the administrator who started the recovery",
+        )
+        .class("code")
+        .required(),
+    )
+    .field(Field::radios(
+        "second_kind",
+        "Second code",
+        vec![
+            Choice::new("recovery", "One of my own recovery codes", true),
+            Choice::new("approval", "The code from the second administrator", false),
+        ],
+    ))
+    .field(
+        Field::text("second", "The second code itself")
+            .class("code")
+            .required(),
+    )
+    .field(password)
+    .field(again)
+    .class("main full");
     alone(
         visitor,
         "Recover an account",
@@ -187,7 +231,10 @@ fn alone(
     }
     let page = page
         .block(Card::new("").body(form).html())
-        .block(Html::fixed(format!("<p class=\"small\">{}</p>", link("/sign-in", "Back to sign-in"))));
+        .block(Html::fixed(format!(
+            "<p class=\"small\">{}</p>",
+            link("/sign-in", "Back to sign-in")
+        )));
     let status = refused.map_or(StatusCode::OK, |problem| {
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNAUTHORIZED)
     });

@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use strongroom_keystore::Keystore;
-use strongroom_wire::credential::{
-    CredentialKind, PasskeyAssertion, PasskeyRequest, SecondFactor,
-};
+use strongroom_wire::credential::{CredentialKind, PasskeyAssertion, PasskeyRequest, SecondFactor};
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::SignInId;
 use strongroom_wire::problem::Problem;
@@ -59,9 +57,8 @@ impl Wanted {
             sign_in: needed.sign_in,
             code: needed.kinds.contains(&CredentialKind::Totp),
             recovery: needed.kinds.contains(&CredentialKind::RecoveryCodes),
-            asked: asked.map(|(request, challenge)| {
-                Asked::new(needed.sign_in, request, &challenge, false)
-            }),
+            asked: asked
+                .map(|(request, challenge)| Asked::new(needed.sign_in, request, &challenge, false)),
         }
     }
 
@@ -82,11 +79,20 @@ impl Wanted {
         let mut forms = Vec::new();
         if let Some(asked) = &self.asked {
             let asked = serde_json::to_string(asked).unwrap_or_default();
-            forms.push(passkey_form(to, token, then, "Use a passkey", &[("passkey", "get"), ("asked", &asked)], Some(&carried)));
+            forms.push(passkey_form(
+                to,
+                token,
+                then,
+                "Use a passkey",
+                &[("passkey", "get"), ("asked", &asked)],
+                Some(&carried),
+            ));
         }
         if self.code || self.recovery {
             let hint = match (self.code, self.recovery) {
-                (true, true) => "Six digits from your authenticator app, or one of your recovery codes.",
+                (true, true) => {
+                    "Six digits from your authenticator app, or one of your recovery codes."
+                }
                 (true, false) => "Six digits from your authenticator app.",
                 _ => "One of your recovery codes. Each is good once.",
             };
@@ -121,17 +127,26 @@ pub(super) fn passkey_form(
     data: &[(&str, &str)],
     wanted: Option<&str>,
 ) -> Html {
-    let class = if wanted.is_some() { "main full" } else { "full" };
+    let class = if wanted.is_some() {
+        "main full"
+    } else {
+        "full"
+    };
     let mut form = Form::new(to, token, submit).class(class).data(data);
-    for name in ["ceremony", "credential", "client_data", "authenticator_data", "signature", "user_handle"] {
+    for name in [
+        "ceremony",
+        "credential",
+        "client_data",
+        "authenticator_data",
+        "signature",
+        "user_handle",
+    ] {
         form = form.field(Field::hidden(name, ""));
     }
     if let Some(wanted) = wanted {
         form = form.field(Field::hidden("wanted", wanted));
     }
-    let form = form
-        .field(Field::hidden("then", then))
-        .piece(complaint());
+    let form = form.field(Field::hidden("then", then)).piece(complaint());
     hidden(&Card::new("").body(form.html()).html())
 }
 
@@ -151,7 +166,10 @@ pub(super) fn proof(sent: &Sent) -> Option<SecondFactor> {
         return Some(SecondFactor::Passkey(assertion));
     }
     let code = sent.some("code")?;
-    let digits: String = code.chars().filter(|letter| !letter.is_whitespace()).collect();
+    let digits: String = code
+        .chars()
+        .filter(|letter| !letter.is_whitespace())
+        .collect();
     if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(SecondFactor::Totp(digits));
     }

@@ -86,8 +86,7 @@ pub(super) fn register(
     let begun = ClientRegistration::<Suite>::start(&mut OsRng, password).map_err(|_| failed())?;
     let started = start(Base64(begun.message.serialize().to_vec()))?;
     let server = server_identity(&started.domain);
-    let response =
-        RegistrationResponse::deserialize(&started.response.0).map_err(|_| failed())?;
+    let response = RegistrationResponse::deserialize(&started.response.0).map_err(|_| failed())?;
     let parameters = ClientRegistrationFinishParameters::new(identifiers(account, &server), None);
     let finish = begun
         .state

@@ -37,13 +37,23 @@ pub(super) struct Query {
 /// The first page.
 pub(super) async fn start(request: HttpRequest) -> HttpResponse {
     let side = Side::of(&request);
-    show::go(if cookie::sent(request.headers(), side.session_cookie()).is_some() { side.home() } else { "/sign-in" })
+    show::go(
+        if cookie::sent(request.headers(), side.session_cookie()).is_some() {
+            side.home()
+        } else {
+            "/sign-in"
+        },
+    )
 }
 
 /// Asks for name and password.
 pub(super) async fn show(visitor: Visitor, query: web::Query<Query>) -> HttpResponse {
     let note = match query.done.as_str() {
-        "out" => Some(Note::new(Tone::Good, "Signed out", "This session is ended.")),
+        "out" => Some(Note::new(
+            Tone::Good,
+            "Signed out",
+            "This session is ended.",
+        )),
         "enrolled" => Some(Note::new(
             Tone::Good,
             "Your account is ready",
@@ -66,7 +76,10 @@ pub(super) async fn password(visitor: Visitor, sent: Sent) -> Answer {
     let password = Zeroizing::new(sent.raw("password").to_owned());
     let then = sent.one("then").to_owned();
     if account.is_empty() || password.is_empty() {
-        let problem = Problem::new(Code::SignInRefused, "Give both your name and your password.");
+        let problem = Problem::new(
+            Code::SignInRefused,
+            "Give both your name and your password.",
+        );
         return Ok(form(&visitor, &account, &then, Some(&problem), None));
     }
     let finished = match opaque::place().await {
@@ -75,7 +88,10 @@ pub(super) async fn password(visitor: Visitor, sent: Sent) -> Answer {
             visitor
                 .wait(move |visit| {
                     let proof = opaque::prove(&name, &password, |ke1| {
-                        visit.sign_ins.start_sign_in(StartSignIn { account: name.clone(), ke1 })
+                        visit.sign_ins.start_sign_in(StartSignIn {
+                            account: name.clone(),
+                            ke1,
+                        })
                     })?;
                     let finished = visit.sign_ins.finish_sign_in(proof)?;
                     Ok(match finished {
@@ -110,7 +126,11 @@ pub(super) async fn second_factor(visitor: Visitor, sent: Sent) -> Answer {
     };
     let sign_in = wanted.sign_in;
     let answer = visitor
-        .wait(move |visit| visit.sign_ins.finish_second_factor(FinishSecondFactor { sign_in, proof }))
+        .wait(move |visit| {
+            visit
+                .sign_ins
+                .finish_second_factor(FinishSecondFactor { sign_in, proof })
+        })
         .await;
     match answer {
         Ok(signed_in) => Ok(opened(&visitor, &signed_in, &then)),
@@ -126,12 +146,23 @@ pub(super) async fn start_passkey(visitor: Visitor, _sent: Sent) -> HttpResponse
         .wait(move |visit| {
             let key = EphemeralKey::generate();
             let client_key = Base64(key.public().to_vec());
-            let started = visit
-                .sign_ins
-                .start_passkey_sign_in(StartPasskeySignIn { client_key: client_key.clone() })?;
-            let random = started.request.random.0.as_slice().try_into().map_err(|_| failed())?;
+            let started = visit.sign_ins.start_passkey_sign_in(StartPasskeySignIn {
+                client_key: client_key.clone(),
+            })?;
+            let random = started
+                .request
+                .random
+                .0
+                .as_slice()
+                .try_into()
+                .map_err(|_| failed())?;
             let challenge = passkey::challenge(random, &client_key.0);
-            Ok(Asked::new(started.sign_in, started.request, &challenge, true))
+            Ok(Asked::new(
+                started.sign_in,
+                started.request,
+                &challenge,
+                true,
+            ))
         })
         .await;
     match answer {
@@ -153,7 +184,9 @@ pub(super) async fn finish_passkey(visitor: Visitor, sent: Sent) -> Answer {
     };
     let answer = visitor
         .wait(move |visit| {
-            visit.sign_ins.finish_passkey_sign_in(FinishPasskeySignIn { sign_in, assertion })
+            visit
+                .sign_ins
+                .finish_passkey_sign_in(FinishPasskeySignIn { sign_in, assertion })
         })
         .await;
     match answer {
@@ -177,7 +210,11 @@ pub(super) async fn out(reader: Reader, _sent: Sent) -> Answer {
 fn opened(visitor: &Visitor, signed_in: &SignedIn, then: &str) -> HttpResponse {
     let side = visitor.frame.side;
     let mut response = show::go(&onwards(then, side));
-    cookie::keep(&mut response, side.session_cookie(), &signed_in.token.to_text());
+    cookie::keep(
+        &mut response,
+        side.session_cookie(),
+        &signed_in.token.to_text(),
+    );
     visitor.answer(response)
 }
 
@@ -217,7 +254,9 @@ fn form(
     let mut page = Alone::new(&visitor.frame, "Sign in")
         .intro(match visitor.frame.side {
             Side::Owners => "Your keys, who can open them, and everything that was done with them.",
-            Side::Administration => "For administrators, security officers and auditors of this appliance.",
+            Side::Administration => {
+                "For administrators, security officers and auditors of this appliance."
+            }
         })
         .scripts(&["passkey.js"]);
     if let Some(note) = note {
@@ -245,7 +284,12 @@ fn ask_factor(
     let page = Alone::new(&visitor.frame, "Second factor")
         .intro("Your password is right. This account asks for one thing more.")
         .scripts(&["passkey.js"])
-        .blocks(wanted.forms("/sign-in/second-factor", &visitor.frame.form_token, then, refused))
+        .blocks(wanted.forms(
+            "/sign-in/second-factor",
+            &visitor.frame.form_token,
+            then,
+            refused,
+        ))
         .block(Html::fixed(format!(
             "<p class=\"small\">{}</p>",
             link("/sign-in", "Start again")

@@ -96,7 +96,11 @@ fn ask_password(reader: &Reader, then: &str, refused: Option<&Problem>) -> HttpR
         )
         .field(Field::hidden("then", then))
         .class("main full");
-    frame(reader, refused, vec![Card::new("").body(form.html()).html()])
+    frame(
+        reader,
+        refused,
+        vec![Card::new("").body(form.html()).html()],
+    )
 }
 
 fn ask_factor(
@@ -105,7 +109,12 @@ fn ask_factor(
     then: &str,
     refused: Option<&Problem>,
 ) -> HttpResponse {
-    let mut forms = wanted.forms("/step-up/second-factor", &reader.frame.form_token, then, refused);
+    let mut forms = wanted.forms(
+        "/step-up/second-factor",
+        &reader.frame.form_token,
+        then,
+        refused,
+    );
     if forms.is_empty() {
         let empty = Empty::new(
             "Sign out and in again",

@@ -1,7 +1,7 @@
 //! Accounts: search, creation, state, roles, codes, recovery.
 
-use actix_web::web::{self, ServiceConfig};
 use actix_web::HttpResponse;
+use actix_web::web::{self, ServiceConfig};
 use strongroom_keystore::{AccountSearch, role_conflicts, role_powers};
 use strongroom_wire::account::{
     Account, AccountKind, AccountState, CreateAccount, CreatedAccount, Role, UpdateAccount,
@@ -29,12 +29,32 @@ const A_PAGE: u32 = 50;
 
 pub(super) fn routes(services: &mut ServiceConfig) {
     page(services, "/accounts", vec![web::get().to(list)]);
-    page(services, "/accounts/new", vec![web::get().to(show_new), web::post().to(create)]);
+    page(
+        services,
+        "/accounts/new",
+        vec![web::get().to(show_new), web::post().to(create)],
+    );
     page(services, "/accounts/{account}", vec![web::get().to(show)]);
-    page(services, "/accounts/{account}/state", vec![web::get().to(show_state), web::post().to(state)]);
-    page(services, "/accounts/{account}/roles", vec![web::get().to(show_roles), web::post().to(roles)]);
-    page(services, "/accounts/{account}/code", vec![web::post().to(code)]);
-    page(services, "/accounts/{account}/recovery", vec![web::get().to(show_recovery), web::post().to(recovery)]);
+    page(
+        services,
+        "/accounts/{account}/state",
+        vec![web::get().to(show_state), web::post().to(state)],
+    );
+    page(
+        services,
+        "/accounts/{account}/roles",
+        vec![web::get().to(show_roles), web::post().to(roles)],
+    );
+    page(
+        services,
+        "/accounts/{account}/code",
+        vec![web::post().to(code)],
+    );
+    page(
+        services,
+        "/accounts/{account}/recovery",
+        vec![web::get().to(show_recovery), web::post().to(recovery)],
+    );
 }
 
 fn state_badge(state: AccountState) -> Html {
@@ -43,11 +63,19 @@ fn state_badge(state: AccountState) -> Html {
 }
 
 async fn list(reader: Reader, query: Fields) -> Answer {
-    let kind = words::KINDS.into_iter().find(|kind| words::kind_value(*kind) == query.one("kind"));
-    let role = Role::ALL.into_iter().find(|role| role.as_str() == query.one("role"));
-    let state = [AccountState::Pending, AccountState::Active, AccountState::Suspended]
+    let kind = words::KINDS
         .into_iter()
-        .find(|state| words::account_state(*state).1 == query.one("state"));
+        .find(|kind| words::kind_value(*kind) == query.one("kind"));
+    let role = Role::ALL
+        .into_iter()
+        .find(|role| role.as_str() == query.one("role"));
+    let state = [
+        AccountState::Pending,
+        AccountState::Active,
+        AccountState::Suspended,
+    ]
+    .into_iter()
+    .find(|state| words::account_state(*state).1 == query.one("state"));
     let search = AccountSearch {
         contains: query.some("name").map(str::to_owned),
         kind,
@@ -69,9 +97,17 @@ async fn list(reader: Reader, query: Fields) -> Answer {
     page = page.block(search_form(&query));
     if found.accounts.is_empty() {
         let empty = if searched || query.some("after").is_some() {
-            Empty::new("No account matches", "Try a part of the name, or fewer conditions.").acts(button("/accounts", "Show all accounts", ""))
+            Empty::new(
+                "No account matches",
+                "Try a part of the name, or fewer conditions.",
+            )
+            .acts(button("/accounts", "Show all accounts", ""))
         } else {
-            Empty::new("No accounts yet", "Create the first one.").acts(button("/accounts/new", "New account", "main"))
+            Empty::new("No accounts yet", "Create the first one.").acts(button(
+                "/accounts/new",
+                "New account",
+                "main",
+            ))
         };
         return Ok(page.block(Card::new("").body(empty.html()).html()).answer());
     }
@@ -80,14 +116,27 @@ async fn list(reader: Reader, query: Fields) -> Answer {
             link(&format!("/accounts/{}", account.id), &account.name),
             words::kind(account.kind).into(),
             state_badge(account.state),
-            if account.roles.is_empty() { soft("—") } else { tags(account.roles.iter().map(|role| words::role(*role))) },
+            if account.roles.is_empty() {
+                soft("—")
+            } else {
+                tags(account.roles.iter().map(|role| words::role(*role)))
+            },
             day(account.created),
         ]
     });
     let table = Table::new("Accounts", &["Name", "Kind", "State", "Roles", "Created"]).rows(rows);
     let mut ways = Vec::new();
     let with = |after: &str| {
-        address("/accounts", &[("name", query.one("name")), ("kind", query.one("kind")), ("state", query.one("state")), ("role", query.one("role")), ("after", after)])
+        address(
+            "/accounts",
+            &[
+                ("name", query.one("name")),
+                ("kind", query.one("kind")),
+                ("state", query.one("state")),
+                ("role", query.one("role")),
+                ("after", after),
+            ],
+        )
     };
     if query.some("after").is_some() {
         ways.push(button(&with(""), "First page", "slim"));
@@ -95,8 +144,13 @@ async fn list(reader: Reader, query: Fields) -> Answer {
     if let Some(next) = &found.next {
         ways.push(button(&with(next), "More accounts", "slim"));
     }
-    let foot = Html::all([soft("By name."), Html::fixed(format!("<span class=\"acts\">{}</span>", Html::all(ways)))]);
-    Ok(page.block(Card::new("").table(table).foot(foot).html()).answer())
+    let foot = Html::all([
+        soft("By name."),
+        Html::fixed(format!("<span class=\"acts\">{}</span>", Html::all(ways))),
+    ]);
+    Ok(page
+        .block(Card::new("").table(table).foot(foot).html())
+        .answer())
 }
 
 fn search_form(query: &Fields) -> Html {
@@ -109,10 +163,15 @@ fn search_form(query: &Fields) -> Html {
     }));
     let state = query.one("state");
     let mut states = vec![any("Any state", state)];
-    states.extend(["Pending", "Active", "Suspended"].map(|text| Choice::new(text, text, text == state)));
+    states.extend(
+        ["Pending", "Active", "Suspended"].map(|text| Choice::new(text, text, text == state)),
+    );
     let role = query.one("role");
     let mut roles = vec![any("Any role or none", role)];
-    roles.extend(Role::ALL.map(|known| Choice::new(known.as_str(), words::role(known), known.as_str() == role)));
+    roles.extend(
+        Role::ALL
+            .map(|known| Choice::new(known.as_str(), words::role(known), known.as_str() == role)),
+    );
     let fields = [
         Field::search("name", "Name contains").value(query.one("name")),
         Field::select("kind", "Kind", kinds),
@@ -125,7 +184,17 @@ fn search_form(query: &Fields) -> Html {
 
 async fn show_new(reader: Reader) -> Answer {
     // Whoever may not create accounts is told so before they fill in the form.
-    reader.ask(|keystore, caller| keystore.find_accounts(caller, AccountSearch { limit: 1, ..AccountSearch::default() })).await?;
+    reader
+        .ask(|keystore, caller| {
+            keystore.find_accounts(
+                caller,
+                AccountSearch {
+                    limit: 1,
+                    ..AccountSearch::default()
+                },
+            )
+        })
+        .await?;
     Ok(new_page(&reader, None, None))
 }
 
@@ -142,7 +211,11 @@ fn role_choices(chosen: impl Fn(Role) -> bool) -> Vec<Choice> {
                     _ => None,
                 })
                 .collect();
-            let hint = format!("{}. Not together with {}.", sentence(&powers.join("; ")), words::listed(&excluded, "or").to_lowercase());
+            let hint = format!(
+                "{}. Not together with {}.",
+                sentence(&powers.join("; ")),
+                words::listed(&excluded, "or").to_lowercase()
+            );
             Choice::new(role.as_str(), words::role(role), chosen(role)).hint(hint)
         })
         .collect()
@@ -160,32 +233,72 @@ fn new_page(reader: &Reader, sent: Option<&Sent>, refused: Option<&Problem>) -> 
     let kinds = words::KINDS.map(|known| {
         let value = words::kind_value(known);
         let hint = match known {
-            AccountKind::Person => "A human being, who signs in with a password, passkeys or at your OpenID provider.",
-            AccountKind::Device => "A machine that signs its requests. Many at once: import them on the page Devices.",
+            AccountKind::Person => {
+                "A human being, who signs in with a password, passkeys or at your OpenID provider."
+            }
+            AccountKind::Device => {
+                "A machine that signs its requests. Many at once: import them on the page Devices."
+            }
             AccountKind::Service => "An application, such as one that uses the PKCS #11 module.",
-            AccountKind::Group => "What is shared with it, all of its members can open. You name who manages it.",
+            AccountKind::Group => {
+                "What is shared with it, all of its members can open. You name who manages it."
+            }
         };
-        Choice::new(value, words::kind(known), value == kind || (kind.is_empty() && known == AccountKind::Person)).hint(hint)
+        Choice::new(
+            value,
+            words::kind(known),
+            value == kind || (kind.is_empty() && known == AccountKind::Person),
+        )
+        .hint(hint)
     });
-    let form = Form::new("/accounts/new", &reader.frame.form_token, "Create the account")
-        .field(Field::text("name", "Name").hint("Usually an e-mail address; kept in lower case.").value(said("name")).required().focus())
-        .field(Field::radios("kind", "Kind", kinds.into()))
-        .field(Field::text("manager", "Manager of the group").hint("Of groups only: the account that adds and removes its members.").value(said("manager")))
-        .field(Field::checks("roles", "Roles", role_choices(|role| sent.is_some_and(|sent| sent.has("roles", role.as_str())))).hint("Of people only. Most people have none: their own keys need no role."))
-        .back("/accounts");
-    let mut page = Page::new(&reader.frame, "New account").under("/accounts", "Accounts").intro("Its holder enrols with a code that you hand over; it is shown once.");
+    let form = Form::new(
+        "/accounts/new",
+        &reader.frame.form_token,
+        "Create the account",
+    )
+    .field(
+        Field::text("name", "Name")
+            .hint("Usually an e-mail address; kept in lower case.")
+            .value(said("name"))
+            .required()
+            .focus(),
+    )
+    .field(Field::radios("kind", "Kind", kinds.into()))
+    .field(
+        Field::text("manager", "Manager of the group")
+            .hint("Of groups only: the account that adds and removes its members.")
+            .value(said("manager")),
+    )
+    .field(
+        Field::checks(
+            "roles",
+            "Roles",
+            role_choices(|role| sent.is_some_and(|sent| sent.has("roles", role.as_str()))),
+        )
+        .hint("Of people only. Most people have none: their own keys need no role."),
+    )
+    .back("/accounts");
+    let mut page = Page::new(&reader.frame, "New account")
+        .under("/accounts", "Accounts")
+        .intro("Its holder enrols with a code that you hand over; it is shown once.");
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, "/accounts/new").html());
     }
-    page.block(Card::new("").body(form.html()).html()).answer_with(status(refused))
+    page.block(Card::new("").body(form.html()).html())
+        .answer_with(status(refused))
 }
 
 fn sent_roles(sent: &Sent) -> Vec<Role> {
-    Role::ALL.into_iter().filter(|role| sent.has("roles", role.as_str())).collect()
+    Role::ALL
+        .into_iter()
+        .filter(|role| sent.has("roles", role.as_str()))
+        .collect()
 }
 
 async fn create(reader: Reader, sent: Sent) -> Answer {
-    let kind = words::KINDS.into_iter().find(|kind| words::kind_value(*kind) == sent.one("kind"));
+    let kind = words::KINDS
+        .into_iter()
+        .find(|kind| words::kind_value(*kind) == sent.one("kind"));
     let Some(kind) = kind else {
         let problem = Problem::new(Code::Invalid, "Choose what kind of account it is.");
         return Ok(new_page(&reader, Some(&sent), Some(&problem)));
@@ -196,9 +309,17 @@ async fn create(reader: Reader, sent: Sent) -> Answer {
         roles: sent_roles(&sent),
         manager: sent.some("manager").map(str::to_owned),
     };
-    match reader.attempt(move |keystore, caller| keystore.create_account(caller, request)).await? {
-        Ok(created) if created.enrolment_code.is_some() => Ok(code_page(&reader, &created, "The account is created")),
-        Ok(created) => Ok(show::go(&format!("/accounts/{}?done=account&leaf={}", created.account.id, created.leaf))),
+    match reader
+        .attempt(move |keystore, caller| keystore.create_account(caller, request))
+        .await?
+    {
+        Ok(created) if created.enrolment_code.is_some() => {
+            Ok(code_page(&reader, &created, "The account is created"))
+        }
+        Ok(created) => Ok(show::go(&format!(
+            "/accounts/{}?done=account&leaf={}",
+            created.account.id, created.leaf
+        ))),
         Err(problem) => Ok(new_page(&reader, Some(&sent), Some(&problem))),
     }
 }
@@ -208,7 +329,13 @@ fn code_page(reader: &Reader, created: &CreatedAccount, title: &str) -> HttpResp
     let code = created.enrolment_code.as_deref().unwrap_or_default();
     let secret = secret("code", code);
     let facts = Facts::new()
-        .with("Account", link(&format!("/accounts/{}", created.account.id), &created.account.name))
+        .with(
+            "Account",
+            link(
+                &format!("/accounts/{}", created.account.id),
+                &created.account.name,
+            ),
+        )
         .with_some("The code lapses", created.enrolment_expires.map(when));
     Page::new(&reader.frame, title)
         .under("/accounts", "Accounts")
@@ -265,7 +392,9 @@ fn account_page(
             acts.push(button(&at("recovery"), "Recovery", ""));
         }
     }
-    let mut page = Page::new(&reader.frame, &account.name).under("/accounts", "Accounts").acts(Html::all(acts));
+    let mut page = Page::new(&reader.frame, &account.name)
+        .under("/accounts", "Accounts")
+        .acts(Html::all(acts));
     if let Some(note) = note {
         page = page.block(note);
     }
@@ -278,7 +407,14 @@ fn account_page(
     let facts = Facts::new()
         .with("Kind", words::kind(account.kind))
         .with("State", state_badge(account.state))
-        .with("Roles", if account.roles.is_empty() { soft("None: it has its own keys only") } else { tags(account.roles.iter().map(|role| words::role(*role))) })
+        .with(
+            "Roles",
+            if account.roles.is_empty() {
+                soft("None: it has its own keys only")
+            } else {
+                tags(account.roles.iter().map(|role| words::role(*role)))
+            },
+        )
         .with("Created", when(account.created))
         .with("Identifier", mono(&account.id.to_string()));
     page = page.block(Card::new("Account").body(facts.html()).html());
@@ -300,13 +436,24 @@ fn recovery_note(recovery: &Recovery) -> Html {
         || "Nobody has approved it; its holder can use a recovery code instead.".to_owned(),
         |name| format!("{name} has approved it."),
     );
-    let body = Html::join(" ", [
-        Html::from(format!("{} started it. {approved} It takes effect", recovery.started_by_name)),
-        when(recovery.effective),
-        "and lapses".into(),
-        when(recovery.expires),
-    ]);
-    Note::new(Tone::Warn, "A recovery of this account is under way", paragraph(body)).html()
+    let body = Html::join(
+        " ",
+        [
+            Html::from(format!(
+                "{} started it. {approved} It takes effect",
+                recovery.started_by_name
+            )),
+            when(recovery.effective),
+            "and lapses".into(),
+            when(recovery.expires),
+        ],
+    );
+    Note::new(
+        Tone::Warn,
+        "A recovery of this account is under way",
+        paragraph(body),
+    )
+    .html()
 }
 
 async fn show_state(reader: Reader, path: web::Path<AccountId>) -> Answer {
@@ -331,27 +478,49 @@ fn state_page(reader: &Reader, account: &Account, refused: Option<&Problem>) -> 
     } else {
         (
             format!("Make {} active", account.name),
-            bullets([Html::from("Its holder can sign in again, with the credentials that they had.")]),
+            bullets([Html::from(
+                "Its holder can sign in again, with the credentials that they had.",
+            )]),
             "Make it active",
         )
     };
     let mut form = Form::new(&to, &reader.frame.form_token, submit)
-        .field(Field::hidden("state", if suspends { "suspended" } else { "active" }))
+        .field(Field::hidden(
+            "state",
+            if suspends { "suspended" } else { "active" },
+        ))
         .back(&back);
     if suspends {
         form = form.danger();
     }
-    let mut page = Page::new(&reader.frame, &heading).under("/accounts", "Accounts").under(back.as_str(), account.name.as_str());
+    let mut page = Page::new(&reader.frame, &heading)
+        .under("/accounts", "Accounts")
+        .under(back.as_str(), account.name.as_str());
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, &to).html());
     }
-    let body = Html::all([what, Html::fixed(format!("<div class=\"after\">{}</div>", form.html()))]);
-    page.block(Card::new("What this changes").body(body).html()).answer_with(status(refused))
+    let body = Html::all([
+        what,
+        Html::fixed(format!("<div class=\"after\">{}</div>", form.html())),
+    ]);
+    page.block(Card::new("What this changes").body(body).html())
+        .answer_with(status(refused))
 }
 
-async fn update(reader: &Reader, id: AccountId, request: UpdateAccount) -> Result<Result<HttpResponse, Problem>, Stop> {
-    let changed = reader.attempt(move |keystore, caller| keystore.update_account(caller, id, request)).await?;
-    Ok(changed.map(|changed| show::go(&format!("/accounts/{id}?done=account&leaf={}", changed.leaf))))
+async fn update(
+    reader: &Reader,
+    id: AccountId,
+    request: UpdateAccount,
+) -> Result<Result<HttpResponse, Problem>, Stop> {
+    let changed = reader
+        .attempt(move |keystore, caller| keystore.update_account(caller, id, request))
+        .await?;
+    Ok(changed.map(|changed| {
+        show::go(&format!(
+            "/accounts/{id}?done=account&leaf={}",
+            changed.leaf
+        ))
+    }))
 }
 
 async fn state(reader: Reader, path: web::Path<AccountId>, sent: Sent) -> Answer {
@@ -360,7 +529,16 @@ async fn state(reader: Reader, path: web::Path<AccountId>, sent: Sent) -> Answer
         "suspended" => AccountState::Suspended,
         _ => AccountState::Active,
     };
-    match update(&reader, id, UpdateAccount { state: Some(state), roles: None }).await? {
+    match update(
+        &reader,
+        id,
+        UpdateAccount {
+            state: Some(state),
+            roles: None,
+        },
+    )
+    .await?
+    {
         Ok(response) => Ok(response),
         Err(problem) => {
             let (account, _) = account_of(&reader, id).await?;
@@ -376,11 +554,20 @@ async fn show_roles(reader: Reader, path: web::Path<AccountId>) -> Answer {
     Ok(roles_page(&reader, &account, &chosen, None))
 }
 
-fn roles_page(reader: &Reader, account: &Account, chosen: &[Role], refused: Option<&Problem>) -> HttpResponse {
+fn roles_page(
+    reader: &Reader,
+    account: &Account,
+    chosen: &[Role],
+    refused: Option<&Problem>,
+) -> HttpResponse {
     let to = format!("/accounts/{}/roles", account.id);
     let back = format!("/accounts/{}", account.id);
     let form = Form::new(&to, &reader.frame.form_token, "Save the roles")
-        .field(Field::checks("roles", "Roles", role_choices(|role| chosen.contains(&role))))
+        .field(Field::checks(
+            "roles",
+            "Roles",
+            role_choices(|role| chosen.contains(&role)),
+        ))
         .back(&back);
     let heading = format!("Roles of {}", account.name);
     let mut page = Page::new(&reader.frame, &heading)
@@ -390,14 +577,24 @@ fn roles_page(reader: &Reader, account: &Account, chosen: &[Role], refused: Opti
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, &to).html());
     }
-    page.block(Card::new("").body(form.html()).html()).answer_with(status(refused))
+    page.block(Card::new("").body(form.html()).html())
+        .answer_with(status(refused))
 }
 
 async fn roles(reader: Reader, path: web::Path<AccountId>, sent: Sent) -> Answer {
     let id = path.into_inner();
     reader.require_recent_then(&format!("/accounts/{id}/roles"))?;
     let chosen = sent_roles(&sent);
-    match update(&reader, id, UpdateAccount { state: None, roles: Some(chosen.clone()) }).await? {
+    match update(
+        &reader,
+        id,
+        UpdateAccount {
+            state: None,
+            roles: Some(chosen.clone()),
+        },
+    )
+    .await?
+    {
         Ok(response) => Ok(response),
         Err(problem) => {
             let (account, _) = account_of(&reader, id).await?;
@@ -408,9 +605,17 @@ async fn roles(reader: Reader, path: web::Path<AccountId>, sent: Sent) -> Answer
 
 async fn code(reader: Reader, path: web::Path<AccountId>, _sent: Sent) -> Answer {
     let id = path.into_inner();
-    match reader.attempt(move |keystore, caller| keystore.invite_account(caller, id)).await? {
-        Ok(created) if created.enrolment_code.is_some() => Ok(code_page(&reader, &created, "A new enrolment code")),
-        Ok(created) => Ok(show::go(&format!("/accounts/{id}?done=account&leaf={}", created.leaf))),
+    match reader
+        .attempt(move |keystore, caller| keystore.invite_account(caller, id))
+        .await?
+    {
+        Ok(created) if created.enrolment_code.is_some() => {
+            Ok(code_page(&reader, &created, "A new enrolment code"))
+        }
+        Ok(created) => Ok(show::go(&format!(
+            "/accounts/{id}?done=account&leaf={}",
+            created.leaf
+        ))),
         Err(problem) => {
             let (account, recovery) = account_of(&reader, id).await?;
             account_page(&reader, &account, recovery.as_ref(), None, Some(&problem))
@@ -424,12 +629,19 @@ async fn show_recovery(reader: Reader, path: web::Path<AccountId>) -> Answer {
     Ok(recovery_page(&reader, &account, recovery.as_ref(), None))
 }
 
-fn recovery_page(reader: &Reader, account: &Account, recovery: Option<&Recovery>, refused: Option<&Problem>) -> HttpResponse {
+fn recovery_page(
+    reader: &Reader,
+    account: &Account,
+    recovery: Option<&Recovery>,
+    refused: Option<&Problem>,
+) -> HttpResponse {
     let to = format!("/accounts/{}/recovery", account.id);
     let back = format!("/accounts/{}", account.id);
     let token = &reader.frame.form_token;
     let heading = format!("Recover {}", account.name);
-    let mut page = Page::new(&reader.frame, &heading).under("/accounts", "Accounts").under(back.as_str(), account.name.as_str());
+    let mut page = Page::new(&reader.frame, &heading)
+        .under("/accounts", "Accounts")
+        .under(back.as_str(), account.name.as_str());
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, &to).html());
     }
@@ -441,46 +653,99 @@ fn recovery_page(reader: &Reader, account: &Account, recovery: Option<&Recovery>
                 "It takes effect after the domain's delay. The holder is told, and can cancel it from any session.".into(),
                 "Afterwards the account has a new password, no second factor and no session.".into(),
             ]);
-            let form = Form::new(&to, token, "Start the recovery").field(Field::hidden("act", "start")).back(&back);
-            Html::all([what, Html::fixed(format!("<div class=\"after\">{}</div>", form.html()))])
+            let form = Form::new(&to, token, "Start the recovery")
+                .field(Field::hidden("act", "start"))
+                .back(&back);
+            Html::all([
+                what,
+                Html::fixed(format!("<div class=\"after\">{}</div>", form.html())),
+            ])
         }
         Some(recovery) => {
-            let approve = Form::new(&to, token, "Approve it").field(Field::hidden("act", "approve")).back(&back);
-            let cancel = Form::new(&to, token, "Cancel the recovery").field(Field::hidden("act", "cancel")).class("danger");
+            let approve = Form::new(&to, token, "Approve it")
+                .field(Field::hidden("act", "approve"))
+                .back(&back);
+            let cancel = Form::new(&to, token, "Cancel the recovery")
+                .field(Field::hidden("act", "cancel"))
+                .class("danger");
             Html::all([
                 recovery_note(recovery),
-                paragraph("Approving gives you the second code. Whoever started the recovery cannot approve it."),
-                Html::fixed(format!("<div class=\"after\">{}</div><div class=\"after\">{}</div>", approve.html(), cancel.html())),
+                paragraph(
+                    "Approving gives you the second code. Whoever started the recovery cannot approve it.",
+                ),
+                Html::fixed(format!(
+                    "<div class=\"after\">{}</div><div class=\"after\">{}</div>",
+                    approve.html(),
+                    cancel.html()
+                )),
             ])
         }
     };
-    page.block(Card::new("What this does").body(body).html()).answer_with(status(refused))
+    page.block(Card::new("What this does").body(body).html())
+        .answer_with(status(refused))
 }
 
 async fn recovery(reader: Reader, path: web::Path<AccountId>, sent: Sent) -> Answer {
     let id = path.into_inner();
     reader.require_recent_then(&format!("/accounts/{id}/recovery"))?;
     let refused = match sent.one("act") {
-        "cancel" => match reader.attempt(move |keystore, caller| keystore.cancel_recovery(caller, Some(id))).await? {
-            Ok(done) => return Ok(show::go(&format!("/accounts/{id}?done=recovery-cancelled&leaf={}", done.leaf))),
+        "cancel" => match reader
+            .attempt(move |keystore, caller| keystore.cancel_recovery(caller, Some(id)))
+            .await?
+        {
+            Ok(done) => {
+                return Ok(show::go(&format!(
+                    "/accounts/{id}?done=recovery-cancelled&leaf={}",
+                    done.leaf
+                )));
+            }
             Err(problem) => problem,
         },
-        "approve" => match reader.attempt(move |keystore, caller| keystore.approve_recovery(caller, id)).await? {
-            Ok(code) => return Ok(recovery_code_page(&reader, &code, "The recovery is approved")),
+        "approve" => match reader
+            .attempt(move |keystore, caller| keystore.approve_recovery(caller, id))
+            .await?
+        {
+            Ok(code) => {
+                return Ok(recovery_code_page(
+                    &reader,
+                    &code,
+                    "The recovery is approved",
+                ));
+            }
             Err(problem) => problem,
         },
-        _ => match reader.attempt(move |keystore, caller| keystore.start_recovery(caller, id)).await? {
-            Ok(code) => return Ok(recovery_code_page(&reader, &code, "The recovery is started")),
+        _ => match reader
+            .attempt(move |keystore, caller| keystore.start_recovery(caller, id))
+            .await?
+        {
+            Ok(code) => {
+                return Ok(recovery_code_page(
+                    &reader,
+                    &code,
+                    "The recovery is started",
+                ));
+            }
             Err(problem) => problem,
         },
     };
     let (account, recovery) = account_of(&reader, id).await?;
-    Ok(recovery_page(&reader, &account, recovery.as_ref(), Some(&refused)))
+    Ok(recovery_page(
+        &reader,
+        &account,
+        recovery.as_ref(),
+        Some(&refused),
+    ))
 }
 
 fn recovery_code_page(reader: &Reader, code: &RecoveryCode, title: &str) -> HttpResponse {
     let facts = Facts::new()
-        .with("Account", link(&format!("/accounts/{}", code.recovery.account), &code.recovery.account_name))
+        .with(
+            "Account",
+            link(
+                &format!("/accounts/{}", code.recovery.account),
+                &code.recovery.account_name,
+            ),
+        )
         .with("Takes effect", when(code.recovery.effective))
         .with("Lapses", when(code.recovery.expires));
     Page::new(&reader.frame, title)

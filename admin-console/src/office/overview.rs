@@ -53,9 +53,21 @@ pub(super) async fn show(reader: Reader, query: Fields) -> Answer {
     page = page.blocks(warnings(&figures, machine.as_ref()));
     page = page.block(tiles(&figures, machine.as_ref()));
     let spans = Html::all([
-        button("/overview", "2 days", if hours == 48 { "slim main" } else { "slim" }),
-        button("/overview?span=week", "1 week", if hours == 168 { "slim main" } else { "slim" }),
-        button("/overview?span=fortnight", "2 weeks", if hours == 336 { "slim main" } else { "slim" }),
+        button(
+            "/overview",
+            "2 days",
+            if hours == 48 { "slim main" } else { "slim" },
+        ),
+        button(
+            "/overview?span=week",
+            "1 week",
+            if hours == 168 { "slim main" } else { "slim" },
+        ),
+        button(
+            "/overview?span=fortnight",
+            "2 weeks",
+            if hours == 336 { "slim main" } else { "slim" },
+        ),
     ]);
     page = page
         .block(
@@ -132,25 +144,77 @@ fn warnings(figures: &Figures, machine: Option<&Machine>) -> Vec<Html> {
     };
     if machine.health.hsm == Status::Failing {
         warn(Tone::Bad, "No HSM answers", "What needs the HSM fails until it comes back: keys of accounts that were not used lately, checkpoints, new accounts.".into(), Some(("/hsm", "See the HSM")));
-    } else if machine.hsms.iter().any(|hsm| hsm.state.as_ref().is_some_and(|state| !state.usable)) {
-        warn(Tone::Warn, "One of the HSMs does not answer", "The other one serves.".into(), Some(("/hsm", "See the HSMs")));
+    } else if machine
+        .hsms
+        .iter()
+        .any(|hsm| hsm.state.as_ref().is_some_and(|state| !state.usable))
+    {
+        warn(
+            Tone::Warn,
+            "One of the HSMs does not answer",
+            "The other one serves.".into(),
+            Some(("/hsm", "See the HSMs")),
+        );
     }
     if machine.health.storage == Status::Failing {
-        warn(Tone::Bad, "The database takes no writes", "Look at the machine's disk: it may be full or broken.".into(), None);
+        warn(
+            Tone::Bad,
+            "The database takes no writes",
+            "Look at the machine's disk: it may be full or broken.".into(),
+            None,
+        );
     }
     for certificate in &machine.certificates {
-        let left = certificate.not_after.as_millis().saturating_sub(figures.now.as_millis()) / DAY;
+        let left = certificate
+            .not_after
+            .as_millis()
+            .saturating_sub(figures.now.as_millis())
+            / DAY;
         if left < SOON {
-            warn(Tone::Warn, "A certificate lapses soon", format!("{} holds for {} more.", certificate.subject, plural(left, "day", "days")).into(), Some(("/certificates", "See the certificates")));
+            warn(
+                Tone::Warn,
+                "A certificate lapses soon",
+                format!(
+                    "{} holds for {} more.",
+                    certificate.subject,
+                    plural(left, "day", "days")
+                )
+                .into(),
+                Some(("/certificates", "See the certificates")),
+            );
         }
     }
     match (&machine.backups.folder, machine.backups.made.first()) {
-        (None, _) => warn(Tone::Warn, "No backups are scheduled", "Name a folder for them in the configuration: backup.folder.".into(), Some(("/backups", "See backups"))),
-        (Some(_), None) => warn(Tone::Warn, "No backup has been made yet", "The first one is made within minutes of the start, or by hand.".into(), Some(("/backups", "See backups"))),
+        (None, _) => warn(
+            Tone::Warn,
+            "No backups are scheduled",
+            "Name a folder for them in the configuration: backup.folder.".into(),
+            Some(("/backups", "See backups")),
+        ),
+        (Some(_), None) => warn(
+            Tone::Warn,
+            "No backup has been made yet",
+            "The first one is made within minutes of the start, or by hand.".into(),
+            Some(("/backups", "See backups")),
+        ),
         (Some(_), Some(newest)) => {
-            let age = figures.now.as_millis().saturating_sub(newest.created.as_millis()) / 3_600_000;
+            let age = figures
+                .now
+                .as_millis()
+                .saturating_sub(newest.created.as_millis())
+                / 3_600_000;
             if age > u64::from(machine.backups.every_hours) * 2 {
-                warn(Tone::Warn, "The newest backup is old", format!("It is {} old, and one is due every {}.", words::about(age * 3600), plural(machine.backups.every_hours.into(), "hour", "hours")).into(), Some(("/backups", "See backups")));
+                warn(
+                    Tone::Warn,
+                    "The newest backup is old",
+                    format!(
+                        "It is {} old, and one is due every {}.",
+                        words::about(age * 3600),
+                        plural(machine.backups.every_hours.into(), "hour", "hours")
+                    )
+                    .into(),
+                    Some(("/backups", "See backups")),
+                );
             }
         }
     }
@@ -173,7 +237,13 @@ fn tiles(figures: &Figures, machine: Option<&Machine>) -> Html {
         });
         tiles.push(Tile {
             what: "Parts",
-            much: Html::join(" ", [works(machine.health.hsm == Status::Ok, "HSM"), works(machine.health.storage == Status::Ok, "Database")]),
+            much: Html::join(
+                " ",
+                [
+                    works(machine.health.hsm == Status::Ok, "HSM"),
+                    works(machine.health.storage == Status::Ok, "Database"),
+                ],
+            ),
             more: if machine.health.hsm == Status::Ok && machine.health.storage == Status::Ok {
                 "Both work".into()
             } else {
@@ -195,8 +265,16 @@ fn tiles(figures: &Figures, machine: Option<&Machine>) -> Html {
     let left = statistics.rewraps_left + statistics.reseals_left;
     tiles.push(Tile {
         what: "Rotation",
-        much: if left == 0 { badge(Tone::Good, "None under way") } else { count(left).into() },
-        more: if left == 0 { "Nothing is left to move".into() } else { "values still to be moved".into() },
+        much: if left == 0 {
+            badge(Tone::Good, "None under way")
+        } else {
+            count(left).into()
+        },
+        more: if left == 0 {
+            "Nothing is left to move".into()
+        } else {
+            "values still to be moved".into()
+        },
     });
     tiles.push(Tile {
         what: "Acts in the queue",
@@ -216,7 +294,12 @@ fn chart<'a>(
         moments: figures.hours.iter().map(|(hour, _)| *hour).collect(),
         series: series
             .into_iter()
-            .map(|(name, of)| (name, figures.hours.iter().map(|(_, counts)| of(counts)).collect()))
+            .map(|(name, of)| {
+                (
+                    name,
+                    figures.hours.iter().map(|(_, counts)| of(counts)).collect(),
+                )
+            })
             .collect(),
         unit: "",
     }
@@ -250,7 +333,10 @@ fn refusals(figures: &Figures) -> Html {
 fn latency(minutes: &[Minute]) -> Html {
     let card = Card::new("Latency and queue").intro("By when 95 of 100 requests were answered, and how many acts waited for the database, a minute each, since the start or for the last three hours.");
     if minutes.len() < 2 {
-        let empty = Empty::new("Not yet", "The first figures are there two minutes after the start.");
+        let empty = Empty::new(
+            "Not yet",
+            "The first figures are there two minutes after the start.",
+        );
         return card.body(empty.html()).html();
     }
     let moments: Vec<Timestamp> = minutes.iter().map(|minute| minute.at).collect();
@@ -258,8 +344,17 @@ fn latency(minutes: &[Minute]) -> Html {
         about: "Milliseconds by which 95 of 100 requests were answered, and acts that waited, a minute each",
         moments,
         series: vec![
-            ("95 of 100 answered within (ms)", minutes.iter().map(|minute| minute.most_took.div_ceil(1000)).collect()),
-            ("Acts waiting", minutes.iter().map(|minute| minute.queued).collect()),
+            (
+                "95 of 100 answered within (ms)",
+                minutes
+                    .iter()
+                    .map(|minute| minute.most_took.div_ceil(1000))
+                    .collect(),
+            ),
+            (
+                "Acts waiting",
+                minutes.iter().map(|minute| minute.queued).collect(),
+            ),
         ],
         unit: "",
     };
@@ -269,10 +364,20 @@ fn latency(minutes: &[Minute]) -> Html {
 fn ages(machine: &Machine, now: Timestamp) -> Html {
     let mut facts = Facts::new();
     for certificate in &machine.certificates {
-        let left = certificate.not_after.as_millis().saturating_sub(now.as_millis()) / 1000;
+        let left = certificate
+            .not_after
+            .as_millis()
+            .saturating_sub(now.as_millis())
+            / 1000;
         facts = facts.with(
             &format!("Certificate {}", certificate.subject),
-            Html::join(" ", [Html::from(format!("holds for {} more, until", words::about(left))), when(certificate.not_after)]),
+            Html::join(
+                " ",
+                [
+                    Html::from(format!("holds for {} more, until", words::about(left))),
+                    when(certificate.not_after),
+                ],
+            ),
         );
     }
     let backup = match (&machine.backups.folder, machine.backups.made.first()) {
@@ -280,7 +385,13 @@ fn ages(machine: &Machine, now: Timestamp) -> Html {
         (_, None) => soft("None yet"),
         (_, Some(newest)) => {
             let age = now.as_millis().saturating_sub(newest.created.as_millis()) / 1000;
-            Html::join(" ", [Html::from(format!("{} ago,", words::about(age))), when(newest.created)])
+            Html::join(
+                " ",
+                [
+                    Html::from(format!("{} ago,", words::about(age))),
+                    when(newest.created),
+                ],
+            )
         }
     };
     facts = facts.with("Newest backup", backup);

@@ -1,7 +1,7 @@
 //! Roles and their conflicts; the domain's policy.
 
-use actix_web::web::{self, ServiceConfig};
 use actix_web::HttpResponse;
+use actix_web::web::{self, ServiceConfig};
 use strongroom_keystore::{role_conflicts, role_powers};
 use strongroom_wire::account::Role;
 use strongroom_wire::invitation::AccountPolicy;
@@ -12,7 +12,9 @@ use super::status;
 use crate::form::{Fields, Sent};
 use crate::own::{done, policy};
 use crate::page;
-use crate::pieces::{Card, Choice, Field, Form, Html, Table, Tone, badge, button, list as bullets, soft};
+use crate::pieces::{
+    Card, Choice, Field, Form, Html, Table, Tone, badge, button, list as bullets, soft,
+};
 use crate::reader::{Page, Reader};
 use crate::show;
 use crate::stop::{Stop, problem_note};
@@ -23,13 +25,21 @@ type Answer = Result<HttpResponse, Stop>;
 pub(super) fn routes(services: &mut ServiceConfig) {
     page(services, "/roles", vec![web::get().to(roles)]);
     page(services, "/policy", vec![web::get().to(show)]);
-    page(services, "/policy/change", vec![web::get().to(show_change), web::post().to(change)]);
+    page(
+        services,
+        "/policy/change",
+        vec![web::get().to(show_change), web::post().to(change)],
+    );
 }
 
 async fn roles(reader: Reader) -> Answer {
     // Whoever is signed in here may know it: the documentation says the same.
     let powers = role_powers().into_iter().map(|(role, powers)| {
-        let mine = if reader.frame.has(role) { badge(Tone::Good, "Yours") } else { Html::default() };
+        let mine = if reader.frame.has(role) {
+            badge(Tone::Good, "Yours")
+        } else {
+            Html::default()
+        };
         vec![
             words::role(role).into(),
             bullets(powers.iter().map(|power| Html::from(*power))),
@@ -60,13 +70,19 @@ async fn roles(reader: Reader) -> Answer {
     });
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for (one, other, reason) in &conflicts {
-        let pair = format!("{} and {}", words::role(*one), words::role(*other).to_lowercase());
+        let pair = format!(
+            "{} and {}",
+            words::role(*one),
+            words::role(*other).to_lowercase()
+        );
         match reasons.iter_mut().find(|(known, _)| known == reason) {
             Some((_, pairs)) => pairs.push(pair),
             None => reasons.push((reason, vec![pair])),
         }
     }
-    let why = reasons.into_iter().map(|(reason, pairs)| vec![Html::from(reason), Html::from(pairs.join("; "))]);
+    let why = reasons
+        .into_iter()
+        .map(|(reason, pairs)| vec![Html::from(reason), Html::from(pairs.join("; "))]);
     Ok(Page::new(&reader.frame, "Roles")
         .intro("What each role may do beyond its holder's own keys, and which roles nobody has together. No role opens anybody's keys.")
         .block(Card::new("What each may do").table(Table::new("What each role may do", &["Role", "May", "You"]).rows(powers)).html())
@@ -112,18 +128,45 @@ async fn show(reader: Reader, query: Fields) -> Answer {
         },
     ];
     let accounts = &domain.accounts;
-    let who = |patterns: &[String]| if patterns.is_empty() { "nobody".to_owned() } else { words::listed(patterns, "and") };
+    let who = |patterns: &[String]| {
+        if patterns.is_empty() {
+            "nobody".to_owned()
+        } else {
+            words::listed(patterns, "and")
+        }
+    };
     let people = [
-        format!("A recovery takes effect after {}.", words::span(accounts.recovery_delay.into())),
+        format!(
+            "A recovery takes effect after {}.",
+            words::span(accounts.recovery_delay.into())
+        ),
         format!("Who may invite: {}.", who(&accounts.inviters)),
         format!("Who may be invited: {}.", who(&accounts.invitees)),
-        format!("At most {} in 24 hours by one account.", crate::pieces::plural(accounts.invitations_per_day.into(), "invitation", "invitations")),
-        format!("An invitation's code lapses after {}.", words::span(accounts.invitation_lifetime.into())),
+        format!(
+            "At most {} in 24 hours by one account.",
+            crate::pieces::plural(
+                accounts.invitations_per_day.into(),
+                "invitation",
+                "invitations"
+            )
+        ),
+        format!(
+            "An invitation's code lapses after {}.",
+            words::span(accounts.invitation_lifetime.into())
+        ),
     ];
     Ok(page
         .block(Card::new("Use of every key").body(usage).html())
-        .block(Card::new("Sessions").body(bullets(sessions.into_iter().map(Html::from))).html())
-        .block(Card::new("Accounts").body(bullets(people.into_iter().map(Html::from))).html())
+        .block(
+            Card::new("Sessions")
+                .body(bullets(sessions.into_iter().map(Html::from)))
+                .html(),
+        )
+        .block(
+            Card::new("Accounts")
+                .body(bullets(people.into_iter().map(Html::from)))
+                .html(),
+        )
         .answer())
 }
 
@@ -154,38 +197,88 @@ struct Said {
     lifetime: String,
 }
 
-fn change_page(reader: &Reader, usage: &[Field], said: &Said, refused: Option<&Problem>) -> HttpResponse {
-    let mut form = Form::new("/policy/change", &reader.frame.form_token, "Set the policy").back("/policy");
+fn change_page(
+    reader: &Reader,
+    usage: &[Field],
+    said: &Said,
+    refused: Option<&Problem>,
+) -> HttpResponse {
+    let mut form =
+        Form::new("/policy/change", &reader.frame.form_token, "Set the policy").back("/policy");
     form = form.piece(Html::fixed("<h2>Use of every key</h2>".to_owned()));
     for piece in policy::pieces(usage) {
         form = form.piece(piece);
     }
     let form = form
         .piece(Html::fixed("<h2>Sessions</h2>".to_owned()))
-        .field(Field::checks("bind", "Address", vec![Choice::new("yes", "Refuse a session that is used from another address", said.bind).hint("Devices that move change their address.")]))
-        .field(Field::number("step_up_within", "A fresh sign-in, in seconds").hint("For sharing, destroying and policies; 0: at any time in the session.").value(said.step_up_within.as_str()))
+        .field(Field::checks(
+            "bind",
+            "Address",
+            vec![
+                Choice::new(
+                    "yes",
+                    "Refuse a session that is used from another address",
+                    said.bind,
+                )
+                .hint("Devices that move change their address."),
+            ],
+        ))
+        .field(
+            Field::number("step_up_within", "A fresh sign-in, in seconds")
+                .hint("For sharing, destroying and policies; 0: at any time in the session.")
+                .value(said.step_up_within.as_str()),
+        )
         .piece(Html::fixed("<h2>Accounts</h2>".to_owned()))
-        .field(Field::number("recovery_delay", "A recovery takes effect after, in seconds").value(said.recovery_delay.as_str()))
-        .field(Field::area("inviters", "Who may invite").hint("Patterns of names, one a line, such as *@example.com; empty: nobody.").value(said.inviters.as_str()))
-        .field(Field::area("invitees", "Who may be invited").hint("Patterns of addresses, one a line; empty: nobody.").value(said.invitees.as_str()))
-        .field(Field::number("per_day", "Invitations by one account in 24 hours").value(said.per_day.as_str()))
-        .field(Field::number("lifetime", "An invitation's code lapses after, in seconds").value(said.lifetime.as_str()));
+        .field(
+            Field::number(
+                "recovery_delay",
+                "A recovery takes effect after, in seconds",
+            )
+            .value(said.recovery_delay.as_str()),
+        )
+        .field(
+            Field::area("inviters", "Who may invite")
+                .hint("Patterns of names, one a line, such as *@example.com; empty: nobody.")
+                .value(said.inviters.as_str()),
+        )
+        .field(
+            Field::area("invitees", "Who may be invited")
+                .hint("Patterns of addresses, one a line; empty: nobody.")
+                .value(said.invitees.as_str()),
+        )
+        .field(
+            Field::number("per_day", "Invitations by one account in 24 hours")
+                .value(said.per_day.as_str()),
+        )
+        .field(
+            Field::number("lifetime", "An invitation's code lapses after, in seconds")
+                .value(said.lifetime.as_str()),
+        );
     let mut page = Page::new(&reader.frame, "Change the domain policy")
         .under("/policy", "Domain policy")
         .intro("It holds at once, for every key and every account. Where it is stricter than an owner's policy, it wins.");
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, "/policy/change").html());
     }
-    page.block(Card::new("").body(form.html()).html()).answer_with(status(refused))
+    page.block(Card::new("").body(form.html()).html())
+        .answer_with(status(refused))
 }
 
 fn read(sent: &Sent) -> Result<DomainPolicy, Problem> {
     let number = |name: &str, what: &str| {
-        sent.one(name)
-            .parse::<u32>()
-            .map_err(|_| Problem::new(Code::Invalid, format!("“{what}” is no number of seconds, or none that is possible.")))
+        sent.one(name).parse::<u32>().map_err(|_| {
+            Problem::new(
+                Code::Invalid,
+                format!("“{what}” is no number of seconds, or none that is possible."),
+            )
+        })
     };
-    let patterns = |name: &str| sent.one(name).split_whitespace().map(str::to_owned).collect();
+    let patterns = |name: &str| {
+        sent.one(name)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect()
+    };
     Ok(DomainPolicy {
         usage: policy::read(sent)?,
         bind_sessions_to_address: sent.has("bind", "yes"),
@@ -203,11 +296,18 @@ fn read(sent: &Sent) -> Result<DomainPolicy, Problem> {
 async fn change(reader: Reader, sent: Sent) -> Answer {
     reader.require_recent_then("/policy/change")?;
     let answer = match read(&sent) {
-        Ok(request) => reader.attempt(move |keystore, caller| keystore.set_domain_policy(caller, request)).await?,
+        Ok(request) => {
+            reader
+                .attempt(move |keystore, caller| keystore.set_domain_policy(caller, request))
+                .await?
+        }
         Err(problem) => Err(problem),
     };
     match answer {
-        Ok(changed) => Ok(show::go(&format!("/policy?done=policy&leaf={}", changed.leaf))),
+        Ok(changed) => Ok(show::go(&format!(
+            "/policy?done=policy&leaf={}",
+            changed.leaf
+        ))),
         Err(problem) => {
             let text = |name: &str| sent.one(name).to_owned();
             let said = Said {
@@ -219,7 +319,12 @@ async fn change(reader: Reader, sent: Sent) -> Answer {
                 per_day: text("per_day"),
                 lifetime: text("lifetime"),
             };
-            Ok(change_page(&reader, &policy::sent_fields(&sent), &said, Some(&problem)))
+            Ok(change_page(
+                &reader,
+                &policy::sent_fields(&sent),
+                &said,
+                Some(&problem),
+            ))
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use strongroom_wire::device::{DecidePairing, Device, DeviceQuery, DeviceState, Pairing, UpdateDevice};
+use strongroom_wire::device::{
+    DecidePairing, Device, DeviceQuery, DeviceState, Pairing, UpdateDevice,
+};
 use strongroom_wire::id::AccountId;
 use strongroom_wire::problem::{Code, Problem};
 
@@ -58,16 +60,27 @@ pub(super) async fn list(reader: Reader, query: Fields) -> Answer {
     }
     let rows = devices.devices.iter().map(|device| {
         vec![
-            link(&format!("/devices/{}", device.account.id), &device.account.name),
+            link(
+                &format!("/devices/{}", device.account.id),
+                &device.account.name,
+            ),
             state_of(device),
             when(device.account.created),
             when_or(device.first_request, "Not yet"),
         ]
     });
-    let table = Table::new("My devices", &["Device", "State", "Paired", "First request"]).rows(rows);
+    let table = Table::new(
+        "My devices",
+        &["Device", "State", "Paired", "First request"],
+    )
+    .rows(rows);
     let mut card = Card::new("").table(table);
     if let Some(next) = devices.next {
-        card = card.foot(button(&format!("/devices?after={next}"), "More devices", "slim"));
+        card = card.foot(button(
+            &format!("/devices?after={next}"),
+            "More devices",
+            "slim",
+        ));
     }
     Ok(page.block(card.html()).answer())
 }
@@ -78,7 +91,9 @@ pub(super) async fn show(reader: Reader, path: web::Path<AccountId>) -> Answer {
 }
 
 async fn device_of(reader: &Reader, device: AccountId) -> Result<Device, Stop> {
-    reader.ask(move |keystore, caller| keystore.device(caller, device)).await
+    reader
+        .ask(move |keystore, caller| keystore.device(caller, device))
+        .await
 }
 
 /// What there is to say of a device.
@@ -90,7 +105,10 @@ pub(crate) fn facts(device: &Device) -> Html {
         .with_some("Paired by", device.paired_by_name.as_deref())
         .with("Made", when(device.account.created))
         .with("First request", when_or(device.first_request, "Not yet"))
-        .with_some("Secret's generation", device.generation.map(|generation| generation.to_string()))
+        .with_some(
+            "Secret's generation",
+            device.generation.map(|generation| generation.to_string()),
+        )
         .with_some("Secret made", device.secret_created.map(when))
         .with_some("Revoked", device.revoked.map(when))
         .with("Identifier", mono(&device.account.id.to_string()))
@@ -105,11 +123,17 @@ pub(crate) fn state_form(to: &str, token: &str, device: &Device) -> Option<Html>
     let suspended = device.account.state == strongroom_wire::account::AccountState::Suspended;
     let mut choices = Vec::new();
     if suspended {
-        choices.push(Choice::new("active", "Active", false).hint("Its requests are admitted again."));
+        choices
+            .push(Choice::new("active", "Active", false).hint("Its requests are admitted again."));
     } else {
-        choices.push(Choice::new("suspended", "Suspended", false).hint("Its requests are refused until it is made active again."));
+        choices.push(
+            Choice::new("suspended", "Suspended", false)
+                .hint("Its requests are refused until it is made active again."),
+        );
     }
-    choices.push(Choice::new("revoked", "Revoked", false).hint("Its secrets are deleted, and it never comes back. For a device that is lost or sold."));
+    choices.push(Choice::new("revoked", "Revoked", false).hint(
+        "Its secrets are deleted, and it never comes back. For a device that is lost or sold.",
+    ));
     let form = Form::new(to, token, "Change the device")
         .field(Field::radios("state", "It becomes", choices))
         .class("danger");
@@ -135,7 +159,9 @@ fn device_page(reader: &Reader, device: &Device, refused: Option<&Problem>) -> H
     if let Some(form) = state_form(&to, &reader.frame.form_token, device) {
         page = page.block(Card::new("Suspend or revoke it").body(form).html());
     }
-    let status = refused.map_or(StatusCode::OK, |problem| StatusCode::from_u16(problem.status).unwrap_or_default());
+    let status = refused.map_or(StatusCode::OK, |problem| {
+        StatusCode::from_u16(problem.status).unwrap_or_default()
+    });
     page.answer_with(status)
 }
 
@@ -143,13 +169,24 @@ pub(super) async fn change(reader: Reader, path: web::Path<AccountId>, sent: Sen
     let id = path.into_inner();
     let answer = match wanted_state(&sent) {
         Some(state) => {
-            let request = UpdateDevice { state: Some(state), fleet: None };
-            reader.attempt(move |keystore, caller| keystore.update_device(caller, id, request)).await?
+            let request = UpdateDevice {
+                state: Some(state),
+                fleet: None,
+            };
+            reader
+                .attempt(move |keystore, caller| keystore.update_device(caller, id, request))
+                .await?
         }
-        None => Err(Problem::new(Code::Invalid, "Choose what the device becomes.")),
+        None => Err(Problem::new(
+            Code::Invalid,
+            "Choose what the device becomes.",
+        )),
     };
     match answer {
-        Ok(changed) => Ok(show::go(&format!("/devices?done=device&leaf={}", changed.leaf))),
+        Ok(changed) => Ok(show::go(&format!(
+            "/devices?done=device&leaf={}",
+            changed.leaf
+        ))),
         Err(problem) => {
             let device = device_of(&reader, id).await?;
             Ok(device_page(&reader, &device, Some(&problem)))
@@ -163,7 +200,10 @@ pub(super) async fn ask_pair(reader: Reader, query: Fields) -> Answer {
         return Ok(code_page(&reader, "", None));
     };
     let asked = code.clone();
-    match reader.wait(move |visit, caller| visit.sign_ins.pairing(caller, &asked)).await? {
+    match reader
+        .wait(move |visit, caller| visit.sign_ins.pairing(caller, &asked))
+        .await?
+    {
         Ok(pairing) => Ok(decide_page(&reader, &code, &pairing, None)),
         Err(problem) => Ok(code_page(&reader, &code, Some(&problem))),
     }
@@ -188,7 +228,12 @@ fn code_page(reader: &Reader, code: &str, refused: Option<&Problem>) -> HttpResp
         .answer()
 }
 
-fn decide_page(reader: &Reader, code: &str, pairing: &Pairing, refused: Option<&Problem>) -> HttpResponse {
+fn decide_page(
+    reader: &Reader,
+    code: &str,
+    pairing: &Pairing,
+    refused: Option<&Problem>,
+) -> HttpResponse {
     let facts = Facts::new()
         .with("It calls itself", pairing.client.as_str())
         .with("It asks from", mono(&pairing.source))
@@ -210,23 +255,47 @@ fn decide_page(reader: &Reader, code: &str, pairing: &Pairing, refused: Option<&
         page = page.block(problem_note(problem, "").html());
     }
     page.block(Card::new("The device").body(facts.html()).html())
-        .block(Card::new("Decide").body(Html::all([approve.html(), Html::fixed(format!("<div class=\"after\">{}</div>", deny.html()))])).foot(soft("Its account is yours to suspend and to revoke.")).html())
+        .block(
+            Card::new("Decide")
+                .body(Html::all([
+                    approve.html(),
+                    Html::fixed(format!("<div class=\"after\">{}</div>", deny.html())),
+                ]))
+                .foot(soft("Its account is yours to suspend and to revoke."))
+                .html(),
+        )
         .answer()
 }
 
 pub(super) async fn pair(reader: Reader, sent: Sent) -> Answer {
     let code = sent.one("code").to_owned();
     let approve = sent.one("decision") == "approve";
-    let request = DecidePairing { approve, name: sent.some("name").map(str::to_owned) };
+    let request = DecidePairing {
+        approve,
+        name: sent.some("name").map(str::to_owned),
+    };
     let asked = code.clone();
-    match reader.wait(move |visit, caller| visit.sign_ins.decide_pairing(caller, &asked, request)).await? {
+    match reader
+        .wait(move |visit, caller| visit.sign_ins.decide_pairing(caller, &asked, request))
+        .await?
+    {
         Ok(decided) => {
-            let done = if decided.device.is_some() { "paired" } else { "denied" };
-            Ok(show::go(&format!("/devices?done={done}&leaf={}", decided.leaf)))
+            let done = if decided.device.is_some() {
+                "paired"
+            } else {
+                "denied"
+            };
+            Ok(show::go(&format!(
+                "/devices?done={done}&leaf={}",
+                decided.leaf
+            )))
         }
         Err(refused) => {
             let asked = code.clone();
-            match reader.wait(move |visit, caller| visit.sign_ins.pairing(caller, &asked)).await? {
+            match reader
+                .wait(move |visit, caller| visit.sign_ins.pairing(caller, &asked))
+                .await?
+            {
                 Ok(pairing) => Ok(decide_page(&reader, &code, &pairing, Some(&refused))),
                 Err(problem) => Ok(code_page(&reader, &code, Some(&problem))),
             }

@@ -50,7 +50,10 @@ pub(super) async fn list(reader: Reader) -> Answer {
 }
 
 /// A group's name and members, and whether the reader manages it.
-async fn group_of(reader: &Reader, group: AccountId) -> Result<(String, Vec<GroupMember>, bool), Stop> {
+async fn group_of(
+    reader: &Reader,
+    group: AccountId,
+) -> Result<(String, Vec<GroupMember>, bool), Stop> {
     let me = reader.presence.account.id;
     reader
         .ask(move |keystore, caller| {
@@ -77,14 +80,23 @@ pub(super) async fn show(reader: Reader, path: web::Path<AccountId>, query: Fiel
             "You are a member of this group."
         });
     if manages {
-        page = page.acts(button(&format!("/groups/{group}/add"), "Add a member", "main"));
+        page = page.acts(button(
+            &format!("/groups/{group}/add"),
+            "Add a member",
+            "main",
+        ));
     }
     if let Some(note) = done(&query) {
         page = page.block(note);
     }
     let rows = members.iter().map(|member| {
         let act = if manages && member.account != reader.presence.account.id {
-            slim_button(&format!("/groups/{group}/remove/{}", member.account), "Remove", &member.name, "danger")
+            slim_button(
+                &format!("/groups/{group}/remove/{}", member.account),
+                "Remove",
+                &member.name,
+                "danger",
+            )
         } else {
             Html::default()
         };
@@ -95,7 +107,9 @@ pub(super) async fn show(reader: Reader, path: web::Path<AccountId>, query: Fiel
         ]
     });
     let table = Table::new("Members", &["Member", "As", ""]).rows(rows);
-    Ok(page.block(Card::new("Members").table(table).html()).answer())
+    Ok(page
+        .block(Card::new("Members").table(table).html())
+        .answer())
 }
 
 pub(super) async fn show_add(reader: Reader, path: web::Path<AccountId>) -> Answer {
@@ -120,7 +134,11 @@ fn add_page(
             Field::text("account", "Name")
                 .hint("A person, a device or a service of this appliance.")
                 .value(sent.map_or("", |sent| sent.one("account")))
-                .wrong(refused.filter(|problem| problem.code == Code::AccountNotFound).map(|problem| problem.detail.as_str()))
+                .wrong(
+                    refused
+                        .filter(|problem| problem.code == Code::AccountNotFound)
+                        .map(|problem| problem.detail.as_str()),
+                )
                 .required()
                 .focus(),
         )
@@ -136,21 +154,34 @@ fn add_page(
     let mut page = Page::new(&reader.frame, "Add a member")
         .under("/groups", "Groups")
         .under(back.as_str(), name)
-        .intro("They can open everything that is shared with the group, also what was shared before.");
+        .intro(
+            "They can open everything that is shared with the group, also what was shared before.",
+        );
     if let Some(problem) = refused.filter(|problem| problem.code != Code::AccountNotFound) {
         page = page.block(problem_note(problem, &to).html());
     }
-    page.block(Card::new("").body(form.html()).html()).answer_with(status(refused))
+    page.block(Card::new("").body(form.html()).html())
+        .answer_with(status(refused))
 }
 
 pub(super) async fn add(reader: Reader, path: web::Path<AccountId>, sent: Sent) -> Answer {
     let group = path.into_inner();
     let request = AddMember {
         account: sent.one("account").to_owned(),
-        membership: if sent.one("as") == "manager" { Membership::Manager } else { Membership::Member },
+        membership: if sent.one("as") == "manager" {
+            Membership::Manager
+        } else {
+            Membership::Member
+        },
     };
-    match reader.attempt(move |keystore, caller| keystore.add_member(caller, group, request)).await? {
-        Ok(done) => Ok(show::go(&format!("/groups/{group}?done=member-added&leaf={}", done.leaf))),
+    match reader
+        .attempt(move |keystore, caller| keystore.add_member(caller, group, request))
+        .await?
+    {
+        Ok(done) => Ok(show::go(&format!(
+            "/groups/{group}?done=member-added&leaf={}",
+            done.leaf
+        ))),
         Err(problem) => {
             let (name, ..) = group_of(&reader, group).await?;
             Ok(add_page(&reader, group, &name, Some(&sent), Some(&problem)))
@@ -163,7 +194,12 @@ pub(super) async fn show_remove(reader: Reader, path: web::Path<(AccountId, Acco
     remove_page(&reader, group, member, None).await
 }
 
-async fn remove_page(reader: &Reader, group: AccountId, member: AccountId, refused: Option<&Problem>) -> Answer {
+async fn remove_page(
+    reader: &Reader,
+    group: AccountId,
+    member: AccountId,
+    refused: Option<&Problem>,
+) -> Answer {
     let (name, members, _) = group_of(reader, group).await?;
     let Some(known) = members.iter().find(|known| known.account == member) else {
         return Err(Stop::not_found(&reader.frame));
@@ -175,7 +211,9 @@ async fn remove_page(reader: &Reader, group: AccountId, member: AccountId, refus
         "The group's own key gets a new version, so that what they may have kept of the old one opens nothing new.".into(),
         "Keys that they received before, they may have kept.".into(),
     ]);
-    let form = Form::new(&to, &reader.frame.form_token, "Remove the member").danger().back(&back);
+    let form = Form::new(&to, &reader.frame.form_token, "Remove the member")
+        .danger()
+        .back(&back);
     let heading = format!("Remove {}", known.name);
     let mut page = Page::new(&reader.frame, &heading)
         .under("/groups", "Groups")
@@ -183,18 +221,35 @@ async fn remove_page(reader: &Reader, group: AccountId, member: AccountId, refus
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, &to).html());
     }
-    let body = Html::all([what, Html::fixed(format!("<div class=\"after\">{}</div>", form.html()))]);
-    Ok(page.block(Card::new("What this changes").body(body).html()).answer_with(status(refused)))
+    let body = Html::all([
+        what,
+        Html::fixed(format!("<div class=\"after\">{}</div>", form.html())),
+    ]);
+    Ok(page
+        .block(Card::new("What this changes").body(body).html())
+        .answer_with(status(refused)))
 }
 
-pub(super) async fn remove(reader: Reader, path: web::Path<(AccountId, AccountId)>, _sent: Sent) -> Answer {
+pub(super) async fn remove(
+    reader: Reader,
+    path: web::Path<(AccountId, AccountId)>,
+    _sent: Sent,
+) -> Answer {
     let (group, member) = path.into_inner();
-    match reader.attempt(move |keystore, caller| keystore.remove_member(caller, group, member)).await? {
-        Ok(done) => Ok(show::go(&format!("/groups/{group}?done=member-removed&leaf={}", done.leaf))),
+    match reader
+        .attempt(move |keystore, caller| keystore.remove_member(caller, group, member))
+        .await?
+    {
+        Ok(done) => Ok(show::go(&format!(
+            "/groups/{group}?done=member-removed&leaf={}",
+            done.leaf
+        ))),
         Err(problem) => remove_page(&reader, group, member, Some(&problem)).await,
     }
 }
 
 fn status(refused: Option<&Problem>) -> StatusCode {
-    refused.map_or(StatusCode::OK, |problem| StatusCode::from_u16(problem.status).unwrap_or_default())
+    refused.map_or(StatusCode::OK, |problem| {
+        StatusCode::from_u16(problem.status).unwrap_or_default()
+    })
 }

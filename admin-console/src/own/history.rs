@@ -8,9 +8,9 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::{self, Bytes, ServiceConfig};
-use actix_web::HttpResponse;
 use strongroom_keystore::{FoundRecords, Keystore, Presented, RecordSearch};
 use strongroom_wire::audit::{Act, Record, RecordQuery};
 use strongroom_wire::id::KeyId;
@@ -43,38 +43,90 @@ const KINDS: [(&str, &str, &[Act]); 6] = [
     (
         "uses",
         "Uses by the appliance",
-        &[Act::KeySign, Act::KeyVerify, Act::KeyEncrypt, Act::KeyDecrypt, Act::KeyWrap, Act::KeyUnwrap, Act::KeyDerive],
+        &[
+            Act::KeySign,
+            Act::KeyVerify,
+            Act::KeyEncrypt,
+            Act::KeyDecrypt,
+            Act::KeyWrap,
+            Act::KeyUnwrap,
+            Act::KeyDerive,
+        ],
     ),
     (
         "keys",
         "Keys, grants and policies",
         &[
-            Act::KeyCreate, Act::KeyImport, Act::KeyShare, Act::KeyRevoke, Act::KeyRotate, Act::KeyState, Act::KeyDestroy,
-            Act::KeyPolicy, Act::GrantPolicy, Act::KeyTighten, Act::GroupAdd, Act::GroupRemove,
+            Act::KeyCreate,
+            Act::KeyImport,
+            Act::KeyShare,
+            Act::KeyRevoke,
+            Act::KeyRotate,
+            Act::KeyState,
+            Act::KeyDestroy,
+            Act::KeyPolicy,
+            Act::GrantPolicy,
+            Act::KeyTighten,
+            Act::GroupAdd,
+            Act::GroupRemove,
         ],
     ),
     (
         "sign-ins",
         "Sign-ins and sessions",
-        &[Act::SessionOpen, Act::SessionEnd, Act::SessionStepUp, Act::SessionUse],
+        &[
+            Act::SessionOpen,
+            Act::SessionEnd,
+            Act::SessionStepUp,
+            Act::SessionUse,
+        ],
     ),
     (
         "accounts",
         "Accounts, credentials and devices",
         &[
-            Act::AccountCreate, Act::AccountUpdate, Act::AccountInvite, Act::AccountEnrol, Act::CredentialAdd, Act::CredentialRemove,
-            Act::RecoveryStart, Act::RecoveryApprove, Act::RecoveryCancel, Act::RecoveryFinish, Act::DeviceImport, Act::DeviceUpdate,
-            Act::DeviceRevoke, Act::DevicePair, Act::AccountSecret, Act::IdentityLink, Act::IdentityUnlink, Act::DirectoryAdd,
-            Act::DirectoryRemove, Act::DirectoryAdopt,
+            Act::AccountCreate,
+            Act::AccountUpdate,
+            Act::AccountInvite,
+            Act::AccountEnrol,
+            Act::CredentialAdd,
+            Act::CredentialRemove,
+            Act::RecoveryStart,
+            Act::RecoveryApprove,
+            Act::RecoveryCancel,
+            Act::RecoveryFinish,
+            Act::DeviceImport,
+            Act::DeviceUpdate,
+            Act::DeviceRevoke,
+            Act::DevicePair,
+            Act::AccountSecret,
+            Act::IdentityLink,
+            Act::IdentityUnlink,
+            Act::DirectoryAdd,
+            Act::DirectoryRemove,
+            Act::DirectoryAdopt,
         ],
     ),
     (
         "domain",
         "The domain and its keys",
         &[
-            Act::DomainInitialise, Act::DomainServe, Act::DomainPolicy, Act::DomainSeal, Act::DomainRestore, Act::DomainCeremony,
-            Act::DomainRecover, Act::DomainCheckpointKey, Act::DomainReplicate, Act::MasterKekRotate, Act::MasterKekRewrapped,
-            Act::MasterKekRetire, Act::MasterKekDestroy, Act::AccountKekRotate, Act::AccountKekResealed, Act::HsmDeviceLog,
+            Act::DomainInitialise,
+            Act::DomainServe,
+            Act::DomainPolicy,
+            Act::DomainSeal,
+            Act::DomainRestore,
+            Act::DomainCeremony,
+            Act::DomainRecover,
+            Act::DomainCheckpointKey,
+            Act::DomainReplicate,
+            Act::MasterKekRotate,
+            Act::MasterKekRewrapped,
+            Act::MasterKekRetire,
+            Act::MasterKekDestroy,
+            Act::AccountKekRotate,
+            Act::AccountKekResealed,
+            Act::HsmDeviceLog,
         ],
     ),
 ];
@@ -82,8 +134,16 @@ const KINDS: [(&str, &str, &[Act]); 6] = [
 /// The pages of the history at `path`.
 pub(crate) fn routes(path: &'static str, services: &mut ServiceConfig) {
     page(services, path, vec![web::get().to(list)]);
-    page(services, &format!("{path}/download"), vec![web::get().to(download)]);
-    page(services, &format!("{path}/{{index}}"), vec![web::get().to(record::show)]);
+    page(
+        services,
+        &format!("{path}/download"),
+        vec![web::get().to(download)],
+    );
+    page(
+        services,
+        &format!("{path}/{{index}}"),
+        vec![web::get().to(record::show)],
+    );
     page(
         services,
         &format!("{path}/{{index}}/proof.json"),
@@ -102,7 +162,12 @@ pub(super) const fn at(side: Side) -> &'static str {
 async fn list(reader: Reader, query: Fields) -> Answer {
     let side = reader.frame.side;
     let search = read(&query);
-    let searches = search != RecordSearch { before: search.before, limit: A_PAGE, ..RecordSearch::default() };
+    let searches = search
+        != RecordSearch {
+            before: search.before,
+            limit: A_PAGE,
+            ..RecordSearch::default()
+        };
     let (found, labels) = reader
         .ask(move |keystore, caller| {
             let found = keystore.search_records(caller, search)?;
@@ -128,21 +193,38 @@ async fn list(reader: Reader, query: Fields) -> Answer {
         "Download all",
         "",
     )]);
-    let mut shown = Page::new(&reader.frame, title).intro(intro).acts(downloads).block(form(&query, side));
+    let mut shown = Page::new(&reader.frame, title)
+        .intro(intro)
+        .acts(downloads)
+        .block(form(&query, side));
     if found.records.is_empty() && found.next.is_none() {
         let empty = if searches {
-            Empty::new("No record matches", "Try a longer span of time, or fewer conditions.").acts(button(at(side), "Show everything", ""))
+            Empty::new(
+                "No record matches",
+                "Try a longer span of time, or fewer conditions.",
+            )
+            .acts(button(at(side), "Show everything", ""))
         } else {
             Empty::new("Nothing yet", "What is done from now on will stand here.")
         };
-        return Ok(shown.block(Card::new("").body(empty.html()).html()).answer());
+        return Ok(shown
+            .block(Card::new("").body(empty.html()).html())
+            .answer());
     }
     let mut card = Card::new("");
     card = if found.records.is_empty() {
-        let empty = Empty::new("Nothing so far", "No record matched among those that were looked at; older ones have not been.");
+        let empty = Empty::new(
+            "Nothing so far",
+            "No record matched among those that were looked at; older ones have not been.",
+        );
         card.body(empty.html())
     } else {
-        card.table(table(at(side), &found.records, &labels, side == Side::Administration))
+        card.table(table(
+            at(side),
+            &found.records,
+            &labels,
+            side == Side::Administration,
+        ))
     };
     shown = shown.block(card.foot(foot(&query, &found, side)).html());
     Ok(shown.answer())
@@ -151,7 +233,10 @@ async fn list(reader: Reader, query: Fields) -> Answer {
 fn foot(query: &Fields, found: &FoundRecords, side: Side) -> Html {
     let looked = plural(found.looked_at, "record was", "records were");
     let said = match found.reached {
-        Some(reached) => Html::join(" ", [soft(&format!("{looked} looked at, back to")), when(reached)]),
+        Some(reached) => Html::join(
+            " ",
+            [soft(&format!("{looked} looked at, back to")), when(reached)],
+        ),
         None => soft("Nothing was looked at."),
     };
     let mut ways = Vec::new();
@@ -159,7 +244,11 @@ fn foot(query: &Fields, found: &FoundRecords, side: Side) -> Html {
         ways.push(button(&with(query, "", side), "Newest", "slim"));
     }
     if let Some(next) = found.next {
-        let text = if found.records.len() < A_PAGE { "Search further back" } else { "Older records" };
+        let text = if found.records.len() < A_PAGE {
+            "Search further back"
+        } else {
+            "Older records"
+        };
         ways.push(button(&with(query, &next.to_string(), side), text, "slim"));
     }
     Html::all([
@@ -196,10 +285,18 @@ fn read(query: &Fields) -> RecordSearch {
 fn form(query: &Fields, side: Side) -> Html {
     let chosen = query.one("what");
     let mut kinds = vec![Choice::new("", "Everything", chosen.is_empty())];
-    kinds.extend(KINDS.iter().map(|(name, text, _)| Choice::new(*name, *text, chosen == *name)));
+    kinds.extend(
+        KINDS
+            .iter()
+            .map(|(name, text, _)| Choice::new(*name, *text, chosen == *name)),
+    );
     let outcome = query.one("outcome");
-    let outcomes = [("", "Done or refused"), ("done", "Done"), ("refused", "Refused")]
-        .map(|(value, text)| Choice::new(value, text, outcome == value));
+    let outcomes = [
+        ("", "Done or refused"),
+        ("done", "Done"),
+        ("refused", "Refused"),
+    ]
+    .map(|(value, text)| Choice::new(value, text, outcome == value));
     let mut fields = vec![
         Field::select("what", "What", kinds),
         Field::text("account", "Who").value(query.one("account")),
@@ -242,8 +339,14 @@ pub(crate) fn table(at: &str, records: &[Record], labels: &Labels, with_all: boo
         .collect();
     let rows = records.iter().map(|record| {
         let what = what_of(record);
-        let who = record.actor_name.as_deref().map_or_else(|| soft("Nobody signed in"), Html::from);
-        let from = record.source.as_deref().map_or_else(|| soft("the appliance"), source);
+        let who = record
+            .actor_name
+            .as_deref()
+            .map_or_else(|| soft("Nobody signed in"), Html::from);
+        let from = record
+            .source
+            .as_deref()
+            .map_or_else(|| soft("the appliance"), source);
         let index = link(&format!("{at}/{}", record.index), &count(record.index));
         if with_all {
             let mut whom = Vec::new();
@@ -274,7 +377,10 @@ pub(crate) fn table(at: &str, records: &[Record], labels: &Labels, with_all: boo
 /// What a record says was done, in words.
 fn what_of(record: &Record) -> Html {
     let act = words::act(record.act);
-    let said = record.note.as_deref().map(|note| words::note(note, record.done));
+    let said = record
+        .note
+        .as_deref()
+        .map(|note| words::note(note, record.done));
     let over = if record.done {
         Html::from(act)
     } else {
@@ -298,7 +404,11 @@ async fn download(reader: Reader, query: Fields) -> Answer {
             return;
         }
         loop {
-            let query = RecordQuery { before, limit: Some(A_PIECE), ..RecordQuery::default() };
+            let query = RecordQuery {
+                before,
+                limit: Some(A_PIECE),
+                ..RecordQuery::default()
+            };
             let page = match visit.keystore.records(&presented, query) {
                 Ok(page) => page,
                 Err(refusal) => {
@@ -332,7 +442,8 @@ async fn download(reader: Reader, query: Fields) -> Answer {
     Ok(show::download(name, kind).body(Pieces(receiver)))
 }
 
-const HEADING: &[u8] = b"leaf,time,act,outcome,actor,source,subject,key,key_version,session,grant,note\n";
+const HEADING: &[u8] =
+    b"leaf,time,act,outcome,actor,source,subject,key,key_version,session,grant,note\n";
 
 /// A line of CSV (RFC 4180). What a spreadsheet would take for a formula is given as text.
 fn csv_line(record: &Record, line: &mut String) {
@@ -346,9 +457,18 @@ fn csv_line(record: &Record, line: &mut String) {
         text(record.source.as_deref()),
         text(record.subject_name.as_deref()),
         record.key.map(|key| key.to_string()).unwrap_or_default(),
-        record.key_version.map(|version| version.to_string()).unwrap_or_default(),
-        record.session.map(|session| session.to_string()).unwrap_or_default(),
-        record.grant.map(|grant| grant.to_string()).unwrap_or_default(),
+        record
+            .key_version
+            .map(|version| version.to_string())
+            .unwrap_or_default(),
+        record
+            .session
+            .map(|session| session.to_string())
+            .unwrap_or_default(),
+        record
+            .grant
+            .map(|grant| grant.to_string())
+            .unwrap_or_default(),
         text(record.note.as_deref()),
     ];
     for (at, field) in fields.iter().enumerate() {

@@ -33,7 +33,11 @@ pub(super) async fn show(reader: Reader, path: web::Path<KeyId>, query: Fields) 
         .ask(move |keystore, caller| {
             let key = keystore.key(caller, id)?;
             let administers = key.rights.contains(&Right::Administer);
-            let grants = if administers { Some(keystore.grants(caller, id)?.grants) } else { None };
+            let grants = if administers {
+                Some(keystore.grants(caller, id)?.grants)
+            } else {
+                None
+            };
             let records = keystore.records(
                 caller,
                 RecordQuery {
@@ -82,19 +86,32 @@ pub(super) async fn show(reader: Reader, path: web::Path<KeyId>, query: Fields) 
     }
     page = page.block(versions(&key, &records));
     let newest = &records[..records.len().min(NEWEST)];
-    let mut card = Card::new("What was done with it").intro("The newest first. Each has a proof that it stands in the appliance's log.");
+    let mut card = Card::new("What was done with it")
+        .intro("The newest first. Each has a proof that it stands in the appliance's log.");
     card = if newest.is_empty() {
         card.body(Empty::new("Nothing yet", "Every use of this key will stand here.").html())
     } else {
-        card.table(history::table("/history", newest, &history::Labels::default(), false))
-            .foot(link(&format!("/history?key={id}"), "Everything that was done with this key"))
+        card.table(history::table(
+            "/history",
+            newest,
+            &history::Labels::default(),
+            false,
+        ))
+        .foot(link(
+            &format!("/history?key={id}"),
+            "Everything that was done with this key",
+        ))
     };
     Ok(page.block(card.html()).answer())
 }
 
 /// A key's name for people.
 pub(super) fn title(key: &Key) -> &str {
-    if key.label.is_empty() { "Key without a label" } else { &key.label }
+    if key.label.is_empty() {
+        "Key without a label"
+    } else {
+        &key.label
+    }
 }
 
 fn acts(key: &Key) -> Html {
@@ -124,11 +141,21 @@ fn state_note(key: &Key) -> Option<Html> {
     };
     let (_, name) = words::key_state(key.state);
     let note = Note::new(tone, name, words::key_state_means(key.state));
-    Some(Html::fixed(note.html().to_string().replace("role=\"alert\"", "role=\"status\"")))
+    Some(Html::fixed(
+        note.html()
+            .to_string()
+            .replace("role=\"alert\"", "role=\"status\""),
+    ))
 }
 
 fn facts(key: &Key, me: &str) -> Html {
-    let of = |name: &str| if name == me { format!("{name} (you)") } else { name.to_owned() };
+    let of = |name: &str| {
+        if name == me {
+            format!("{name} (you)")
+        } else {
+            name.to_owned()
+        }
+    };
     let mut facts = Facts::new()
         .with("State", words::key_state_badge(key.state))
         .with("What it is", words::algorithm(key.algorithm))
@@ -180,9 +207,19 @@ fn rights_list(rights: &[Right]) -> Html {
 }
 
 fn holders(key: &Key, grants: &[Grant], me: &str) -> Html {
-    let name_of = |account| grants.iter().find(|grant| grant.grantee == account).map(|grant| grant.grantee_name.as_str());
-    let mut table = Table::new("Who can open this key", &["Who", "Why", "May", "Within", ""]);
-    let held = grants.iter().filter(|grant| grant.state == GrantState::Active);
+    let name_of = |account| {
+        grants
+            .iter()
+            .find(|grant| grant.grantee == account)
+            .map(|grant| grant.grantee_name.as_str())
+    };
+    let mut table = Table::new(
+        "Who can open this key",
+        &["Who", "Why", "May", "Within", ""],
+    );
+    let held = grants
+        .iter()
+        .filter(|grant| grant.state == GrantState::Active);
     for grant in held {
         let owns = grant.grantee == key.owner;
         let who = if grant.grantee_name == me {
@@ -193,7 +230,16 @@ fn holders(key: &Key, grants: &[Grant], me: &str) -> Html {
         let why = if owns {
             Html::from("Owns it")
         } else {
-            let by = name_of(grant.granted_by).map_or_else(|| "somebody".to_owned(), |name| if name == me { "you".to_owned() } else { name.to_owned() });
+            let by = name_of(grant.granted_by).map_or_else(
+                || "somebody".to_owned(),
+                |name| {
+                    if name == me {
+                        "you".to_owned()
+                    } else {
+                        name.to_owned()
+                    }
+                },
+            );
             with_sub(format!("Shared by {by}"), when(grant.created))
         };
         let all = grant.rights.len() == Right::ALL.len();
@@ -203,7 +249,11 @@ fn holders(key: &Key, grants: &[Grant], me: &str) -> Html {
             tags(grant.rights.iter().map(|right| words::right_value(*right)))
         };
         let within = words::policy(&grant.policy);
-        let within = if within.is_empty() { soft("No limits of its own") } else { Html::from(within.join(" ")) };
+        let within = if within.is_empty() {
+            soft("No limits of its own")
+        } else {
+            Html::from(within.join(" "))
+        };
         let acts = if owns {
             Html::default()
         } else {
@@ -216,7 +266,10 @@ fn holders(key: &Key, grants: &[Grant], me: &str) -> Html {
         };
         table.row(vec![who.into(), why, rights, within, acts]);
     }
-    let revoked = grants.iter().filter(|grant| grant.state == GrantState::Revoked).count();
+    let revoked = grants
+        .iter()
+        .filter(|grant| grant.state == GrantState::Revoked)
+        .count();
     let mut card = Card::new("Who can open it, and why")
         .intro("A grant is a sealed copy of the key for one account. A group's copy is for all of its members.")
         .acts(slim_button(&format!("/keys/{}/preview", key.id), "Try an account", "on this key", ""))
@@ -233,7 +286,9 @@ fn holders(key: &Key, grants: &[Grant], me: &str) -> Html {
 fn policy_card(key: &Key, policy: &UsagePolicy) -> Html {
     let sentences = words::policy(policy);
     let body = if sentences.is_empty() {
-        paragraph("No limits: whoever has a grant may use the key at any time, from anywhere, as often as they like, within what the domain allows.")
+        paragraph(
+            "No limits: whoever has a grant may use the key at any time, from anywhere, as often as they like, within what the domain allows.",
+        )
     } else {
         list(sentences.into_iter().map(Html::from))
     };
@@ -241,7 +296,12 @@ fn policy_card(key: &Key, policy: &UsagePolicy) -> Html {
         .intro("When, how often, from where and by whom it may be used: for every grant of this key. The strictest of domain, key and grant holds.")
         .body(body);
     if key.rights.contains(&Right::Administer) && key.state != KeyState::Destroyed {
-        card = card.acts(slim_button(&format!("/keys/{}/policy", key.id), "Change", "the usage policy", ""));
+        card = card.acts(slim_button(
+            &format!("/keys/{}/policy", key.id),
+            "Change",
+            "the usage policy",
+            "",
+        ));
     }
     card.html()
 }
@@ -251,7 +311,9 @@ fn versions(key: &Key, records: &[strongroom_wire::audit::Record]) -> Html {
         let makes = |act: Act| matches!(act, Act::KeyCreate | Act::KeyImport | Act::KeyRotate);
         records
             .iter()
-            .find(|record| record.done && makes(record.act) && record.key_version.unwrap_or(1) == version)
+            .find(|record| {
+                record.done && makes(record.act) && record.key_version.unwrap_or(1) == version
+            })
             .map(|record| record.time)
             .or((version == 1).then_some(key.created))
     };
@@ -259,7 +321,11 @@ fn versions(key: &Key, records: &[strongroom_wire::audit::Record]) -> Html {
         let newest = version == key.version;
         vec![
             Html::from(format!("Version {version}")),
-            if newest { badge(Tone::Good, "Newest") } else { soft("Opens what it protected") },
+            if newest {
+                badge(Tone::Good, "Newest")
+            } else {
+                soft("Opens what it protected")
+            },
             made(version).map_or_else(|| soft("Longer ago"), when),
         ]
     });
@@ -273,14 +339,23 @@ pub(super) async fn preview(reader: Reader, path: web::Path<KeyId>, query: Field
     let id = path.into_inner();
     let account = query.some("account").map(str::to_owned);
     let source = query.some("source").map(str::to_owned);
-    let right = Right::ALL.into_iter().find(|right| words::right_value(*right) == query.one("right"));
+    let right = Right::ALL
+        .into_iter()
+        .find(|right| words::right_value(*right) == query.one("right"));
     let asked = account.is_some() || right.is_some();
     let (key, preview) = reader
         .ask(move |keystore, caller| {
             let key = keystore.key(caller, id)?;
             let asked = asked.then(|| {
-                let query = PreviewQuery { account, right, source, ..PreviewQuery::default() };
-                keystore.preview(caller, id, query).map_err(crate::reader::problem_of)
+                let query = PreviewQuery {
+                    account,
+                    right,
+                    source,
+                    ..PreviewQuery::default()
+                };
+                keystore
+                    .preview(caller, id, query)
+                    .map_err(crate::reader::problem_of)
             });
             Ok((key, asked))
         })
@@ -291,9 +366,13 @@ pub(super) async fn preview(reader: Reader, path: web::Path<KeyId>, query: Field
         Choice::new(value, words::right_means(right), value == chosen)
     });
     let fields = [
-        Field::text("account", "Account").value(query.one("account")).hint("Empty: yourself."),
+        Field::text("account", "Account")
+            .value(query.one("account"))
+            .hint("Empty: yourself."),
         Field::select("right", "Wants to", rights.into()),
-        Field::text("source", "From the address").value(query.one("source")).hint("Empty: not known."),
+        Field::text("source", "From the address")
+            .value(query.one("source"))
+            .hint("Empty: not known."),
     ]
     .map(|field| field.html());
     let mut page = Page::new(&reader.frame, "Would it be allowed?")
@@ -326,7 +405,11 @@ pub(super) async fn preview(reader: Reader, path: web::Path<KeyId>, query: Field
                     };
                     vec![mono(&rule.rule), badge(tone, text)]
                 });
-                page = page.block(Card::new("Each rule").table(Table::new("What each rule says", &["Rule", "Says"]).rows(rows)).html());
+                page = page.block(
+                    Card::new("Each rule")
+                        .table(Table::new("What each rule says", &["Rule", "Says"]).rows(rows))
+                        .html(),
+                );
             }
         }
         Some(Err(problem)) => page = page.block(problem_note(&problem, "").html()),

@@ -41,11 +41,21 @@ pub(super) async fn list(reader: Reader, query: Fields) -> Answer {
     let mut card = Card::new("");
     if page.keys.is_empty() {
         let empty = if let Some(next) = page.next {
-            Empty::new("Nothing so far", "No key matched among those that were looked at; older ones have not been.")
-                .acts(button(&with(&query, &next.to_string()), "Search further back", "main"))
+            Empty::new(
+                "Nothing so far",
+                "No key matched among those that were looked at; older ones have not been.",
+            )
+            .acts(button(
+                &with(&query, &next.to_string()),
+                "Search further back",
+                "main",
+            ))
         } else if query.some("after").is_some() {
-            Empty::new("No more keys", "There are none older than those of the page before.")
-                .acts(button("/keys", "To the first page", ""))
+            Empty::new(
+                "No more keys",
+                "There are none older than those of the page before.",
+            )
+            .acts(button("/keys", "To the first page", ""))
         } else if searched {
             Empty::new(
                 "No key matches",
@@ -62,29 +72,60 @@ pub(super) async fn list(reader: Reader, query: Fields) -> Answer {
         return Ok(shown.block(card.body(empty.html()).html()).answer());
     }
     let rows = page.keys.iter().map(|key| row(key, &me));
-    card = card.table(Table::new("Keys", &["Label", "State", "From and to", "What you may do", "#Version", "Created"]).rows(rows));
+    card = card.table(
+        Table::new(
+            "Keys",
+            &[
+                "Label",
+                "State",
+                "From and to",
+                "What you may do",
+                "#Version",
+                "Created",
+            ],
+        )
+        .rows(rows),
+    );
     let mut foot = vec![soft(&match page.keys.len() {
         1 => "One key on this page, the newest first.".to_owned(),
-        keys => format!("{} keys on this page, the newest first.", count(keys as u64)),
+        keys => format!(
+            "{} keys on this page, the newest first.",
+            count(keys as u64)
+        ),
     })];
     let mut ways = Vec::new();
     if query.some("after").is_some() {
         ways.push(button(&with(&query, ""), "Newest", "slim"));
     }
     if let Some(next) = page.next {
-        let text = if page.keys.len() < A_PAGE as usize { "Search further back" } else { "Older keys" };
+        let text = if page.keys.len() < A_PAGE as usize {
+            "Search further back"
+        } else {
+            "Older keys"
+        };
         ways.push(button(&with(&query, &next.to_string()), text, "slim"));
     }
-    foot.push(Html::fixed(format!("<span class=\"acts\">{}</span>", Html::all(ways))));
+    foot.push(Html::fixed(format!(
+        "<span class=\"acts\">{}</span>",
+        Html::all(ways)
+    )));
     Ok(shown.block(card.foot(Html::all(foot)).html()).answer())
 }
 
 fn row(key: &Key, me: &str) -> Vec<Html> {
-    let label = if key.label.is_empty() { "(no label)" } else { &key.label };
+    let label = if key.label.is_empty() {
+        "(no label)"
+    } else {
+        &key.label
+    };
     let of = if key.owner_name == me {
         words::algorithm(key.algorithm).to_owned()
     } else {
-        format!("{} · owned by {}", words::algorithm(key.algorithm), key.owner_name)
+        format!(
+            "{} · owned by {}",
+            words::algorithm(key.algorithm),
+            key.owner_name
+        )
     };
     vec![
         with_sub(link(&format!("/keys/{}", key.id), label), of),
@@ -98,7 +139,13 @@ fn row(key: &Key, me: &str) -> Vec<Html> {
 
 /// Who sent what the key protects, and to whom.
 pub(super) fn between(key: &Key, me: &str) -> Html {
-    let of = |name: &str| if name == me { "you".to_owned() } else { name.to_owned() };
+    let of = |name: &str| {
+        if name == me {
+            "you".to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
     if key.recipients.is_empty() {
         return soft(&format!("By {}", of(&key.sender)));
     }
@@ -119,7 +166,11 @@ fn rights(key: &Key, me: &str) -> Html {
     if key.owner_name == me {
         return "Everything".into();
     }
-    let rights: Vec<&str> = key.rights.iter().map(|right| words::right_value(*right)).collect();
+    let rights: Vec<&str> = key
+        .rights
+        .iter()
+        .map(|right| words::right_value(*right))
+        .collect();
     Html::from(words::listed(&rights, "and"))
 }
 
@@ -175,7 +226,9 @@ fn search(query: &Fields, wrong: Option<&str>) -> Html {
         Field::text("sender", "From").value(query.one("sender")),
         Field::text("recipient", "To").value(query.one("recipient")),
         Field::select("state", "State", states),
-        Field::text("from", "Since (2026-11-30)").value(query.one("from")).wrong(wrong),
+        Field::text("from", "Since (2026-11-30)")
+            .value(query.one("from"))
+            .wrong(wrong),
         Field::text("until", "Before (2026-12-01)").value(query.one("until")),
     ]
     .map(|field| field.html());

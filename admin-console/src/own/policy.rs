@@ -50,7 +50,10 @@ pub(super) async fn set_of_key(reader: Reader, path: web::Path<KeyId>, sent: Sen
         Err(problem) => Err(problem),
     };
     match answer {
-        Ok(changed) => Ok(show::go(&format!("/keys/{id}?done=policy&leaf={}", changed.leaf))),
+        Ok(changed) => Ok(show::go(&format!(
+            "/keys/{id}?done=policy&leaf={}",
+            changed.leaf
+        ))),
         Err(problem) => {
             let key = key_of(&reader, id).await?;
             Ok(key_page(&reader, &key, &sent_fields(&sent), Some(&problem)))
@@ -58,7 +61,12 @@ pub(super) async fn set_of_key(reader: Reader, path: web::Path<KeyId>, sent: Sen
     }
 }
 
-fn key_page(reader: &Reader, key: &Key, fields: &[Field], refused: Option<&Problem>) -> HttpResponse {
+fn key_page(
+    reader: &Reader,
+    key: &Key,
+    fields: &[Field],
+    refused: Option<&Problem>,
+) -> HttpResponse {
     let to = format!("/keys/{}/policy", key.id);
     let back = format!("/keys/{}", key.id);
     let page = Page::new(&reader.frame, "Usage policy of the key")
@@ -72,7 +80,13 @@ pub(super) async fn show_of_grant(reader: Reader, path: web::Path<(KeyId, GrantI
     let (key, grant) = path.into_inner();
     let (key, grant) = grant_of(&reader, key, grant).await?;
     reader.require_policy_recent()?;
-    Ok(grant_page(&reader, &key, &grant, &fields(&grant.policy), None))
+    Ok(grant_page(
+        &reader,
+        &key,
+        &grant,
+        &fields(&grant.policy),
+        None,
+    ))
 }
 
 pub(super) async fn set_of_grant(
@@ -92,10 +106,19 @@ pub(super) async fn set_of_grant(
         Err(problem) => Err(problem),
     };
     match answer {
-        Ok(changed) => Ok(show::go(&format!("/keys/{key}?done=policy&leaf={}", changed.leaf))),
+        Ok(changed) => Ok(show::go(&format!(
+            "/keys/{key}?done=policy&leaf={}",
+            changed.leaf
+        ))),
         Err(problem) => {
             let (key, grant) = grant_of(&reader, key, grant).await?;
-            Ok(grant_page(&reader, &key, &grant, &sent_fields(&sent), Some(&problem)))
+            Ok(grant_page(
+                &reader,
+                &key,
+                &grant,
+                &sent_fields(&sent),
+                Some(&problem),
+            ))
         }
     }
 }
@@ -113,9 +136,13 @@ pub(super) async fn grant_of(
         })
         .await?;
     let grant = grants.into_iter().find(|known| known.id == grant);
-    grant
-        .map(|grant| (key, grant))
-        .ok_or_else(|| Stop::new(&reader.frame, Code::GrantNotFound, "This key has no such grant."))
+    grant.map(|grant| (key, grant)).ok_or_else(|| {
+        Stop::new(
+            &reader.frame,
+            Code::GrantNotFound,
+            "This key has no such grant.",
+        )
+    })
 }
 
 fn grant_page(
@@ -153,7 +180,8 @@ fn policy_page(
     let status = refused.map_or(StatusCode::OK, |problem| {
         StatusCode::from_u16(problem.status).unwrap_or_default()
     });
-    page.block(Card::new("").body(form.html()).html()).answer_with(status)
+    page.block(Card::new("").body(form.html()).html())
+        .answer_with(status)
 }
 
 /// The fields of a policy as pieces of a form: the rarer ones folded.
@@ -168,10 +196,14 @@ pub(crate) fn pieces(fields: &[Field]) -> Vec<Html> {
     let mut pairs = Vec::new();
     let mut rest = pieces.into_iter();
     if let (Some(one), Some(other)) = (rest.next(), rest.next()) {
-        pairs.push(Html::fixed(format!("<div class=\"row\">{one}{other}</div>")));
+        pairs.push(Html::fixed(format!(
+            "<div class=\"row\">{one}{other}</div>"
+        )));
     }
     if let (Some(one), Some(other)) = (rest.next(), rest.next()) {
-        pairs.push(Html::fixed(format!("<div class=\"row\">{one}{other}</div>")));
+        pairs.push(Html::fixed(format!(
+            "<div class=\"row\">{one}{other}</div>"
+        )));
     }
     pairs.extend(rest);
     pairs.push(folded);
@@ -189,23 +221,44 @@ pub(crate) fn fields(policy: &UsagePolicy) -> Vec<Field> {
     build(&Said {
         not_before: text(policy.not_before),
         not_after: text(policy.not_after),
-        max_releases: policy.max_releases.map(|most| most.to_string()).unwrap_or_default(),
-        keep_for: policy.keep_for.map(|seconds| seconds.to_string()).unwrap_or_default(),
+        max_releases: policy
+            .max_releases
+            .map(|most| most.to_string())
+            .unwrap_or_default(),
+        keep_for: policy
+            .keep_for
+            .map(|seconds| seconds.to_string())
+            .unwrap_or_default(),
         networks: networks.unwrap_or_default(),
         hours: hours.join("\n"),
         kinds: words::KINDS
             .into_iter()
-            .filter(|kind| policy.kinds.as_ref().is_some_and(|kinds| kinds.contains(kind)))
+            .filter(|kind| {
+                policy
+                    .kinds
+                    .as_ref()
+                    .is_some_and(|kinds| kinds.contains(kind))
+            })
             .map(words::kind_value)
             .collect(),
         min_sign_in: policy.min_sign_in.map_or("", words::strength_value),
         rights: Right::ALL
             .into_iter()
-            .filter(|right| policy.rights.as_ref().is_some_and(|rights| rights.contains(right)))
+            .filter(|right| {
+                policy
+                    .rights
+                    .as_ref()
+                    .is_some_and(|rights| rights.contains(right))
+            })
             .map(words::right_value)
             .collect(),
         operations_only: policy.operations_only,
-        mechanisms: policy.mechanisms.iter().flatten().map(|mechanism| mechanism.as_str()).collect(),
+        mechanisms: policy
+            .mechanisms
+            .iter()
+            .flatten()
+            .map(|mechanism| mechanism.as_str())
+            .collect(),
     })
 }
 
@@ -242,7 +295,12 @@ struct Said<'a> {
 }
 
 fn build(said: &Said<'_>) -> Vec<Field> {
-    let kinds = [AccountKind::Person, AccountKind::Device, AccountKind::Service].map(|kind| {
+    let kinds = [
+        AccountKind::Person,
+        AccountKind::Device,
+        AccountKind::Service,
+    ]
+    .map(|kind| {
         let value = words::kind_value(kind);
         Choice::new(value, words::kind(kind), said.kinds.contains(&value))
     });
@@ -257,10 +315,13 @@ fn build(said: &Said<'_>) -> Vec<Field> {
         };
         Choice::new(value, text, value == said.min_sign_in)
     }));
-    let rights = Right::ALL.into_iter().filter(|right| *right != Right::Administer).map(|right| {
-        let value = words::right_value(right);
-        Choice::new(value, value, said.rights.contains(&value))
-    });
+    let rights = Right::ALL
+        .into_iter()
+        .filter(|right| *right != Right::Administer)
+        .map(|right| {
+            let value = words::right_value(right);
+            Choice::new(value, value, said.rights.contains(&value))
+        });
     let mechanisms = Mechanism::ALL.iter().map(|mechanism| {
         let value = mechanism.as_str();
         Choice::new(value, value, said.mechanisms.contains(&value))
@@ -294,7 +355,9 @@ pub(crate) fn read(sent: &Fields) -> Result<UsagePolicy, Problem> {
         .split_whitespace()
         .map(|text| {
             text.parse().map_err(|_| {
-                invalid("A network is written as 10.0.0.0/8 or 2001:db8::/32, one a line.".to_owned())
+                invalid(
+                    "A network is written as 10.0.0.0/8 or 2001:db8::/32, one a line.".to_owned(),
+                )
             })
         })
         .collect::<Result<_, _>>()?;
@@ -305,7 +368,10 @@ pub(crate) fn read(sent: &Fields) -> Result<UsagePolicy, Problem> {
         .filter(|line| !line.is_empty())
         .map(|line| {
             read_hours(line).ok_or_else(|| {
-                invalid("Hours are written as mon-fri 08:00-18:00 Europe/Zurich, one entry a line.".to_owned())
+                invalid(
+                    "Hours are written as mon-fri 08:00-18:00 Europe/Zurich, one entry a line."
+                        .to_owned(),
+                )
             })
         })
         .collect::<Result<_, _>>()?;
@@ -324,10 +390,15 @@ pub(crate) fn read(sent: &Fields) -> Result<UsagePolicy, Problem> {
         .collect();
     let number = |name: &str, what: &str| match sent.some(name) {
         None => Ok(None),
-        Some(text) => text.parse::<u64>().map(Some).map_err(|_| invalid(format!("“{what}” is no number."))),
+        Some(text) => text
+            .parse::<u64>()
+            .map(Some)
+            .map_err(|_| invalid(format!("“{what}” is no number."))),
     };
     let keep_for = number("keep_for", "Forgotten after")?
-        .map(|seconds| u32::try_from(seconds).map_err(|_| invalid("“Forgotten after” is too long.".to_owned())))
+        .map(|seconds| {
+            u32::try_from(seconds).map_err(|_| invalid("“Forgotten after” is too long.".to_owned()))
+        })
         .transpose()?;
     Ok(UsagePolicy {
         not_before: time("not_before", "Not before")?,
@@ -361,7 +432,11 @@ pub(crate) fn moment(text: &str) -> Option<Timestamp> {
 /// A moment as a field holds it.
 pub(crate) fn input(moment: Timestamp) -> String {
     let text = moment.to_string();
-    let end = if text.get(17..19) == Some("00") { 16 } else { 19 };
+    let end = if text.get(17..19) == Some("00") {
+        16
+    } else {
+        19
+    };
     text.get(..end).unwrap_or_default().to_owned()
 }
 
@@ -369,7 +444,11 @@ fn hours_line(hours: &Hours) -> String {
     let days = hours.days.as_ref().map_or_else(
         || "daily".to_owned(),
         |days| {
-            let names: Vec<&str> = DAYS.iter().filter(|(_, day)| days.contains(day)).map(|(name, _)| *name).collect();
+            let names: Vec<&str> = DAYS
+                .iter()
+                .filter(|(_, day)| days.contains(day))
+                .map(|(name, _)| *name)
+                .collect();
             names.join(",")
         },
     );
@@ -382,7 +461,10 @@ fn read_hours(line: &str) -> Option<Hours> {
     let zone = parts.next().unwrap_or("UTC").to_owned();
     let (from, until) = span.split_once('-')?;
     let days = days.to_lowercase();
-    let place = |name: &str| DAYS.iter().position(|(known, _)| name.get(..3) == Some(known));
+    let place = |name: &str| {
+        DAYS.iter()
+            .position(|(known, _)| name.get(..3) == Some(known))
+    };
     let days = if days == "daily" {
         None
     } else {
@@ -422,7 +504,10 @@ mod tests {
     #[test]
     fn hours_are_written_as_they_are_read() {
         for (line, again) in [
-            ("mon-fri 08:00-18:00 Europe/Zurich", "mon,tue,wed,thu,fri 08:00-18:00 Europe/Zurich"),
+            (
+                "mon-fri 08:00-18:00 Europe/Zurich",
+                "mon,tue,wed,thu,fri 08:00-18:00 Europe/Zurich",
+            ),
             ("daily 22:00-06:00", "daily 22:00-06:00 UTC"),
             ("Saturday,sun 00:00-24:00 UTC", "sat,sun 00:00-24:00 UTC"),
             ("sat-mon 09:00-10:00 UTC", "mon,sat,sun 09:00-10:00 UTC"),
@@ -431,7 +516,14 @@ mod tests {
             assert_eq!(hours_line(&read), again);
             assert_eq!(read_hours(again).unwrap(), read);
         }
-        for wrong in ["", "mon", "mon 8-18", "someday 08:00-09:00", "mon 08:00", "mon- 08:00-09:00"] {
+        for wrong in [
+            "",
+            "mon",
+            "mon 8-18",
+            "someday 08:00-09:00",
+            "mon 08:00",
+            "mon- 08:00-09:00",
+        ] {
             assert!(read_hours(wrong).is_none(), "{wrong}");
         }
     }
@@ -439,13 +531,31 @@ mod tests {
     #[test]
     fn moments_are_days_or_days_with_times() {
         let moment_of = |text: &str| moment(text).map(|moment| moment.to_string());
-        assert_eq!(moment_of("2026-11-30").as_deref(), Some("2026-11-30T00:00:00.000Z"));
-        assert_eq!(moment_of("2026-11-30T08:15").as_deref(), Some("2026-11-30T08:15:00.000Z"));
-        assert_eq!(moment_of("2026-11-30 08:15").as_deref(), Some("2026-11-30T08:15:00.000Z"));
-        assert_eq!(moment_of("2026-11-30T08:15:30").as_deref(), Some("2026-11-30T08:15:30.000Z"));
+        assert_eq!(
+            moment_of("2026-11-30").as_deref(),
+            Some("2026-11-30T00:00:00.000Z")
+        );
+        assert_eq!(
+            moment_of("2026-11-30T08:15").as_deref(),
+            Some("2026-11-30T08:15:00.000Z")
+        );
+        assert_eq!(
+            moment_of("2026-11-30 08:15").as_deref(),
+            Some("2026-11-30T08:15:00.000Z")
+        );
+        assert_eq!(
+            moment_of("2026-11-30T08:15:30").as_deref(),
+            Some("2026-11-30T08:15:30.000Z")
+        );
         assert_eq!(moment_of("30.11.2026"), None);
         assert_eq!(moment_of("ééééééééé"), None);
-        assert_eq!(input(moment("2026-11-30T08:15").unwrap()), "2026-11-30T08:15");
-        assert_eq!(input(moment("2026-11-30T08:15:30").unwrap()), "2026-11-30T08:15:30");
+        assert_eq!(
+            input(moment("2026-11-30T08:15").unwrap()),
+            "2026-11-30T08:15"
+        );
+        assert_eq!(
+            input(moment("2026-11-30T08:15:30").unwrap()),
+            "2026-11-30T08:15:30"
+        );
     }
 }

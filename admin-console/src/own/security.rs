@@ -1,8 +1,8 @@
 //! How the reader signs in: password, passkeys, authenticator app, recovery codes, identities at OpenID providers.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::HttpResponse;
 use qrcode::{Color, EcLevel, QrCode};
 use serde_json::json;
 use strongroom_wire::credential::{
@@ -32,7 +32,10 @@ pub(super) fn routes(services: &mut ServiceConfig) {
     page(
         services,
         "/security/passkey",
-        vec![web::get().to(show_passkey), web::post().to(register_passkey)],
+        vec![
+            web::get().to(show_passkey),
+            web::post().to(register_passkey),
+        ],
     );
     page(
         services,
@@ -79,7 +82,8 @@ async fn overview(reader: Reader, query: Fields) -> Answer {
         shown = shown.block(note);
     }
     if let Some(recovery) = recovery {
-        let cancel = Form::new("/security/cancel-recovery", token, "Cancel the recovery").class("danger main");
+        let cancel = Form::new("/security/cancel-recovery", token, "Cancel the recovery")
+            .class("danger main");
         let body = Html::all([
             paragraph(Html::join(" ", [
                 Html::from(format!("{} started it. It takes effect", recovery.started_by_name)),
@@ -88,7 +92,8 @@ async fn overview(reader: Reader, query: Fields) -> Answer {
             ])),
             Html::fixed(format!("<div class=\"after\">{}</div>", cancel.html())),
         ]);
-        shown = shown.block(Note::new(Tone::Bad, "A recovery of your account is under way", body).html());
+        shown = shown
+            .block(Note::new(Tone::Bad, "A recovery of your account is under way", body).html());
     }
     let has = |kind: CredentialKind| credentials.iter().any(|credential| credential.kind == kind);
     if !has(CredentialKind::Passkey) && !has(CredentialKind::Totp) {
@@ -106,7 +111,10 @@ async fn overview(reader: Reader, query: Fields) -> Answer {
         .with("Signed in with", words::strength(reader.presence.strength))
         .with("Last proved", when(reader.presence.confirmed));
     if !account.roles.is_empty() {
-        you = you.with("Roles", tags(account.roles.iter().map(|role| words::role(*role))));
+        you = you.with(
+            "Roles",
+            tags(account.roles.iter().map(|role| words::role(*role))),
+        );
     }
     let rows = credentials.iter().map(row);
     let table = Table::new("Ways to sign in", &["What", "Set up", "Last used", ""]).rows(rows);
@@ -135,8 +143,17 @@ async fn overview(reader: Reader, query: Fields) -> Answer {
                 form.html(),
             ]
         });
-        let table = Table::new("Identities elsewhere", &["Provider", "Known there as", "Linked", "Last used", ""]).rows(rows);
-        shown = shown.block(Card::new("Identities elsewhere").intro("Whoever signs in there with that identity signs in here.").table(table).html());
+        let table = Table::new(
+            "Identities elsewhere",
+            &["Provider", "Known there as", "Linked", "Last used", ""],
+        )
+        .rows(rows);
+        shown = shown.block(
+            Card::new("Identities elsewhere")
+                .intro("Whoever signs in there with that identity signs in here.")
+                .table(table)
+                .html(),
+        );
     }
     Ok(shown.answer())
 }
@@ -147,11 +164,17 @@ fn name_of(credential: &Credential) -> (Html, Option<CredentialName>) {
         CredentialKind::Totp => ("Authenticator app".into(), Some(CredentialName::Totp)),
         CredentialKind::RecoveryCodes => {
             let left = credential.left.unwrap_or_default();
-            (format!("Recovery codes ({left} left)").into(), Some(CredentialName::RecoveryCodes))
+            (
+                format!("Recovery codes ({left} left)").into(),
+                Some(CredentialName::RecoveryCodes),
+            )
         }
         CredentialKind::Passkey => {
             let name = credential.name.as_deref().unwrap_or("without a name");
-            (format!("Passkey: {name}").into(), credential.passkey.map(CredentialName::Passkey))
+            (
+                format!("Passkey: {name}").into(),
+                credential.passkey.map(CredentialName::Passkey),
+            )
         }
     }
 }
@@ -160,7 +183,14 @@ fn row(credential: &Credential) -> Vec<Html> {
     let (name, which) = name_of(credential);
     let act = which.map(|which| {
         let to = address("/security/remove", &[("which", &which.to_string())]);
-        Html::fixed(slim_button(&to, "Remove", "", "danger").to_string().replace("</a>", &format!("<span class=\"unseen\"> {name}</span></a>")))
+        Html::fixed(
+            slim_button(&to, "Remove", "", "danger")
+                .to_string()
+                .replace(
+                    "</a>",
+                    &format!("<span class=\"unseen\"> {name}</span></a>"),
+                ),
+        )
     });
     vec![
         name,
@@ -177,14 +207,27 @@ async fn show_passkey(reader: Reader) -> Answer {
 
 fn passkey_page(reader: &Reader, refused: Option<&Problem>) -> HttpResponse {
     let data = [("passkey", "create"), ("start", "/security/passkey/start")];
-    let mut form = Form::new("/security/passkey", &reader.frame.form_token, "Make the passkey")
-        .data(&data)
-        .field(Field::text("name", "What you call it").hint("Such as: laptop, blue security key.").required().focus());
+    let mut form = Form::new(
+        "/security/passkey",
+        &reader.frame.form_token,
+        "Make the passkey",
+    )
+    .data(&data)
+    .field(
+        Field::text("name", "What you call it")
+            .hint("Such as: laptop, blue security key.")
+            .required()
+            .focus(),
+    );
     for name in ["ceremony", "client_data", "attestation_object"] {
         form = form.field(Field::hidden(name, ""));
     }
     let form = form.piece(complaint()).back("/security");
-    let hidden = Html::fixed(form.html().to_string().replace("<form class", "<form hidden class"));
+    let hidden = Html::fixed(
+        form.html()
+            .to_string()
+            .replace("<form class", "<form hidden class"),
+    );
     let without = Html::fixed("<p data-without-passkeys>Passkeys take a browser that runs scripts. Here you can still set up an authenticator app.</p>".to_owned());
     let mut page = Page::new(&reader.frame, "Add a passkey")
         .under("/security", "Sign-in and security")
@@ -193,8 +236,11 @@ fn passkey_page(reader: &Reader, refused: Option<&Problem>) -> HttpResponse {
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, "/security/passkey").html());
     }
-    let status = refused.map_or(StatusCode::OK, |problem| StatusCode::from_u16(problem.status).unwrap_or_default());
-    page.block(Card::new("").body(Html::all([hidden, without])).html()).answer_with(status)
+    let status = refused.map_or(StatusCode::OK, |problem| {
+        StatusCode::from_u16(problem.status).unwrap_or_default()
+    });
+    page.block(Card::new("").body(Html::all([hidden, without])).html())
+        .answer_with(status)
 }
 
 async fn start_passkey(reader: Reader, _sent: Sent) -> Answer {
@@ -230,7 +276,10 @@ async fn register_passkey(reader: Reader, sent: Sent) -> Answer {
         client_data,
         attestation_object,
     };
-    match reader.attempt(move |keystore, caller| keystore.register_passkey(caller, request)).await? {
+    match reader
+        .attempt(move |keystore, caller| keystore.register_passkey(caller, request))
+        .await?
+    {
         Ok(added) => Ok(added_page(&reader, &added, "passkey")),
         Err(problem) => Ok(passkey_page(&reader, Some(&problem))),
     }
@@ -245,7 +294,11 @@ fn added_page(reader: &Reader, added: &FactorAdded, done: &str) -> HttpResponse 
 }
 
 fn codes_page(reader: &Reader, title: &str, codes: &[String]) -> HttpResponse {
-    let items = Html::all(codes.iter().map(|code| Html::fixed(format!("<li>{}</li>", Html::from(code)))));
+    let items = Html::all(
+        codes
+            .iter()
+            .map(|code| Html::fixed(format!("<li>{}</li>", Html::from(code)))),
+    );
     let body = Html::all([
         Html::fixed(format!("<ul class=\"codes\" id=\"codes\">{items}</ul>")),
         Html::fixed("<p class=\"acts after\"><button type=\"button\" class=\"button\" data-copies=\"codes\" hidden>Copy</button><button type=\"button\" class=\"button\" data-prints hidden>Print</button></p>".to_owned()),
@@ -259,7 +312,9 @@ fn codes_page(reader: &Reader, title: &str, codes: &[String]) -> HttpResponse {
 
 async fn show_totp(reader: Reader) -> Answer {
     reader.require_policy_recent()?;
-    let started = reader.ask(|keystore, caller| keystore.start_totp(caller)).await?;
+    let started = reader
+        .ask(|keystore, caller| keystore.start_totp(caller))
+        .await?;
     Ok(totp_page(&reader, &started, None))
 }
 
@@ -282,7 +337,9 @@ fn totp_page(reader: &Reader, started: &TotpStarted, refused: Option<&Problem>) 
         )),
         Html::fixed(format!("<div class=\"after\">{}</div>", form.html())),
     ]);
-    let status = refused.map_or(StatusCode::OK, |problem| StatusCode::from_u16(problem.status).unwrap_or_default());
+    let status = refused.map_or(StatusCode::OK, |problem| {
+        StatusCode::from_u16(problem.status).unwrap_or_default()
+    });
     Page::new(&reader.frame, "Add an authenticator app")
         .under("/security", "Sign-in and security")
         .intro("An app on your phone that shows a new code every half minute. From then on it is asked for beside your password.")
@@ -309,12 +366,21 @@ fn qr(text: &str) -> Html {
 }
 
 async fn confirm_totp(reader: Reader, sent: Sent) -> Answer {
-    let code: String = sent.one("code").chars().filter(|letter| !letter.is_whitespace()).collect();
-    match reader.attempt(move |keystore, caller| keystore.confirm_totp(caller, ConfirmTotp { code })).await? {
+    let code: String = sent
+        .one("code")
+        .chars()
+        .filter(|letter| !letter.is_whitespace())
+        .collect();
+    match reader
+        .attempt(move |keystore, caller| keystore.confirm_totp(caller, ConfirmTotp { code }))
+        .await?
+    {
         Ok(added) => Ok(added_page(&reader, &added, "totp")),
         Err(problem) => {
             // A new secret, as the old one is not shown twice.
-            let started = reader.ask(|keystore, caller| keystore.start_totp(caller)).await?;
+            let started = reader
+                .ask(|keystore, caller| keystore.start_totp(caller))
+                .await?;
             Ok(totp_page(&reader, &started, Some(&problem)))
         }
     }
@@ -330,18 +396,33 @@ fn new_codes_page(reader: &Reader, refused: Option<&Problem>) -> HttpResponse {
         Html::from("The codes that you have now are void at once."),
         "The new ones are shown once. Have paper or a printer at hand.".into(),
     ]);
-    let form = Form::new("/security/recovery-codes", &reader.frame.form_token, "Make new codes").back("/security");
-    let mut page = Page::new(&reader.frame, "New recovery codes").under("/security", "Sign-in and security");
+    let form = Form::new(
+        "/security/recovery-codes",
+        &reader.frame.form_token,
+        "Make new codes",
+    )
+    .back("/security");
+    let mut page =
+        Page::new(&reader.frame, "New recovery codes").under("/security", "Sign-in and security");
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, "/security/recovery-codes").html());
     }
-    let body = Html::all([what, Html::fixed(format!("<div class=\"after\">{}</div>", form.html()))]);
-    let status = refused.map_or(StatusCode::OK, |problem| StatusCode::from_u16(problem.status).unwrap_or_default());
-    page.block(Card::new("What this changes").body(body).html()).answer_with(status)
+    let body = Html::all([
+        what,
+        Html::fixed(format!("<div class=\"after\">{}</div>", form.html())),
+    ]);
+    let status = refused.map_or(StatusCode::OK, |problem| {
+        StatusCode::from_u16(problem.status).unwrap_or_default()
+    });
+    page.block(Card::new("What this changes").body(body).html())
+        .answer_with(status)
 }
 
 async fn make_codes(reader: Reader, _sent: Sent) -> Answer {
-    match reader.attempt(|keystore, caller| keystore.make_recovery_codes(caller)).await? {
+    match reader
+        .attempt(|keystore, caller| keystore.make_recovery_codes(caller))
+        .await?
+    {
         Ok(made) => Ok(codes_page(&reader, "Your new recovery codes", &made.codes)),
         Err(problem) => Ok(new_codes_page(&reader, Some(&problem))),
     }
@@ -353,7 +434,10 @@ async fn show_remove(reader: Reader, query: Fields) -> Answer {
 }
 
 async fn remove_page(reader: &Reader, which: &str, refused: Option<&Problem>) -> Answer {
-    let credentials = reader.ask(|keystore, caller| keystore.credentials(caller)).await?.credentials;
+    let credentials = reader
+        .ask(|keystore, caller| keystore.credentials(caller))
+        .await?
+        .credentials;
     let found = credentials
         .iter()
         .map(|credential| (credential, name_of(credential)))
@@ -363,24 +447,46 @@ async fn remove_page(reader: &Reader, which: &str, refused: Option<&Problem>) ->
     };
     let factors = credentials
         .iter()
-        .filter(|credential| matches!(credential.kind, CredentialKind::Totp | CredentialKind::Passkey))
+        .filter(|credential| {
+            matches!(
+                credential.kind,
+                CredentialKind::Totp | CredentialKind::Passkey
+            )
+        })
         .count();
-    let is_factor = matches!(credential.kind, CredentialKind::Totp | CredentialKind::Passkey);
-    let mut what = vec![Html::join(" ", [name, "cannot be used to sign in any more.".into()])];
+    let is_factor = matches!(
+        credential.kind,
+        CredentialKind::Totp | CredentialKind::Passkey
+    );
+    let mut what = vec![Html::join(
+        " ",
+        [name, "cannot be used to sign in any more.".into()],
+    )];
     if is_factor && factors == 1 {
-        what.push("It is your last second factor: from then on your password alone opens your account.".into());
+        what.push(
+            "It is your last second factor: from then on your password alone opens your account."
+                .into(),
+        );
     }
     let form = Form::new("/security/remove", &reader.frame.form_token, "Remove it")
         .field(Field::hidden("which", which))
         .danger()
         .back("/security");
-    let mut page = Page::new(&reader.frame, "Remove a way to sign in").under("/security", "Sign-in and security");
+    let mut page = Page::new(&reader.frame, "Remove a way to sign in")
+        .under("/security", "Sign-in and security");
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, "").html());
     }
-    let body = Html::all([list(what), Html::fixed(format!("<div class=\"after\">{}</div>", form.html()))]);
-    let status = refused.map_or(StatusCode::OK, |problem| StatusCode::from_u16(problem.status).unwrap_or_default());
-    Ok(page.block(Card::new("What this changes").body(body).danger().html()).answer_with(status))
+    let body = Html::all([
+        list(what),
+        Html::fixed(format!("<div class=\"after\">{}</div>", form.html())),
+    ]);
+    let status = refused.map_or(StatusCode::OK, |problem| {
+        StatusCode::from_u16(problem.status).unwrap_or_default()
+    });
+    Ok(page
+        .block(Card::new("What this changes").body(body).danger().html())
+        .answer_with(status))
 }
 
 async fn remove(reader: Reader, sent: Sent) -> Answer {
@@ -389,8 +495,14 @@ async fn remove(reader: Reader, sent: Sent) -> Answer {
     let Ok(name) = which.parse::<CredentialName>() else {
         return Err(Stop::not_found(&reader.frame));
     };
-    match reader.attempt(move |keystore, caller| keystore.remove_credential(caller, name)).await? {
-        Ok(done) => Ok(show::go(&format!("/security?done=removed&leaf={}", done.leaf))),
+    match reader
+        .attempt(move |keystore, caller| keystore.remove_credential(caller, name))
+        .await?
+    {
+        Ok(done) => Ok(show::go(&format!(
+            "/security?done=removed&leaf={}",
+            done.leaf
+        ))),
         Err(problem) => remove_page(&reader, &which, Some(&problem)).await,
     }
 }
@@ -398,11 +510,21 @@ async fn remove(reader: Reader, sent: Sent) -> Answer {
 async fn unlink(reader: Reader, sent: Sent) -> Answer {
     let issuer = sent.one("issuer").to_owned();
     reader.require_recent_then("/security")?;
-    let done = reader.ask(move |keystore, caller| keystore.unlink_identity(caller, issuer)).await?;
-    Ok(show::go(&format!("/security?done=unlinked&leaf={}", done.leaf)))
+    let done = reader
+        .ask(move |keystore, caller| keystore.unlink_identity(caller, issuer))
+        .await?;
+    Ok(show::go(&format!(
+        "/security?done=unlinked&leaf={}",
+        done.leaf
+    )))
 }
 
 async fn cancel_recovery(reader: Reader, _sent: Sent) -> Answer {
-    let done = reader.ask(|keystore, caller| keystore.cancel_recovery(caller, None)).await?;
-    Ok(show::go(&format!("/security?done=recovery-cancelled&leaf={}", done.leaf)))
+    let done = reader
+        .ask(|keystore, caller| keystore.cancel_recovery(caller, None))
+        .await?;
+    Ok(show::go(&format!(
+        "/security?done=recovery-cancelled&leaf={}",
+        done.leaf
+    )))
 }

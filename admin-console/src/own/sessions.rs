@@ -48,7 +48,11 @@ pub(super) async fn list(reader: Reader, query: Fields) -> Answer {
 
 /// A button of its own for each session.
 fn end_form(reader: &Reader, session: SessionId, current: bool) -> Html {
-    let text = if current { "Sign out" } else { "End this session" };
+    let text = if current {
+        "Sign out"
+    } else {
+        "End this session"
+    };
     Html::fixed(format!(
         "<form method=\"post\" action=\"/sessions\"><input type=\"hidden\" name=\"form_token\" value=\"{}\"><input type=\"hidden\" name=\"session\" value=\"{session}\"><button type=\"submit\" class=\"button slim danger\">{text}</button></form>",
         Html::from(&reader.frame.form_token)
@@ -67,5 +71,8 @@ pub(super) async fn end(reader: Reader, sent: Sent) -> Answer {
         cookie::forget(&mut response, reader.frame.side.session_cookie());
         return Ok(response);
     }
-    Ok(show::go(&format!("/sessions?done=session&leaf={}", ended.leaf)))
+    Ok(show::go(&format!(
+        "/sessions?done=session&leaf={}",
+        ended.leaf
+    )))
 }

@@ -31,12 +31,17 @@ pub(super) async fn share(reader: Reader, path: web::Path<KeyId>, sent: Sent) ->
     let id = path.into_inner();
     let answer = match read(&sent) {
         Ok(request) => {
-            reader.attempt(move |keystore, caller| keystore.share(caller, id, request)).await?
+            reader
+                .attempt(move |keystore, caller| keystore.share(caller, id, request))
+                .await?
         }
         Err(problem) => Err(problem),
     };
     match answer {
-        Ok(shared) => Ok(show::go(&format!("/keys/{id}?done=shared&leaf={}", shared.leaf))),
+        Ok(shared) => Ok(show::go(&format!(
+            "/keys/{id}?done=shared&leaf={}",
+            shared.leaf
+        ))),
         Err(problem) => {
             let key = key_of(&reader, id).await?;
             Ok(page(&reader, &key, Some(&sent), Some(&problem)))
@@ -50,7 +55,10 @@ fn read(sent: &Sent) -> Result<ShareKey, Problem> {
         .filter(|right| sent.has("may", words::right_value(*right)))
         .collect();
     if rights.is_empty() {
-        return Err(Problem::new(Code::Invalid, "Choose at least one thing that the grantee may do."));
+        return Err(Problem::new(
+            Code::Invalid,
+            "Choose at least one thing that the grantee may do.",
+        ));
     }
     Ok(ShareKey {
         grantee: sent.one("grantee").to_owned(),
@@ -59,14 +67,22 @@ fn read(sent: &Sent) -> Result<ShareKey, Problem> {
     })
 }
 
-fn page(reader: &Reader, key: &Key, sent: Option<&Sent>, refused: Option<&Problem>) -> HttpResponse {
+fn page(
+    reader: &Reader,
+    key: &Key,
+    sent: Option<&Sent>,
+    refused: Option<&Problem>,
+) -> HttpResponse {
     let to = format!("/keys/{}/share", key.id);
     let back = format!("/keys/{}", key.id);
-    let may = Right::ALL.into_iter().filter(|right| key.rights.contains(right)).map(|right| {
-        let value = words::right_value(right);
-        let chosen = sent.map_or(USUAL.contains(&right), |sent| sent.has("may", value));
-        Choice::new(value, words::right_means(right), chosen)
-    });
+    let may = Right::ALL
+        .into_iter()
+        .filter(|right| key.rights.contains(right))
+        .map(|right| {
+            let value = words::right_value(right);
+            let chosen = sent.map_or(USUAL.contains(&right), |sent| sent.has("may", value));
+            Choice::new(value, words::right_means(right), chosen)
+        });
     let limits = match sent {
         Some(sent) => policy::sent_fields(sent),
         None => policy::fields(&strongroom_wire::policy::UsagePolicy::default()),
@@ -83,7 +99,11 @@ fn page(reader: &Reader, key: &Key, sent: Option<&Sent>, refused: Option<&Proble
         )
         .field(Field::checks("may", "They may", may.collect()))
         .back(&back);
-    let folded = Html::all(policy::pieces(&limits).into_iter().map(|piece| Html::fixed(format!("<div class=\"after\">{piece}</div>"))));
+    let folded = Html::all(
+        policy::pieces(&limits)
+            .into_iter()
+            .map(|piece| Html::fixed(format!("<div class=\"after\">{piece}</div>"))),
+    );
     form = form.piece(Html::fixed(format!(
         "<details class=\"more\"><summary>Limit when, how often and from where</summary>{folded}</details>"
     )));
@@ -98,7 +118,8 @@ fn page(reader: &Reader, key: &Key, sent: Option<&Sent>, refused: Option<&Proble
     let status = refused.map_or(StatusCode::OK, |problem| {
         StatusCode::from_u16(problem.status).unwrap_or_default()
     });
-    page.block(Card::new("").body(form.html()).html()).answer_with(status)
+    page.block(Card::new("").body(form.html()).html())
+        .answer_with(status)
 }
 
 pub(super) async fn show_revoke(reader: Reader, path: web::Path<(KeyId, GrantId)>) -> Answer {
@@ -112,8 +133,14 @@ pub(super) async fn revoke(
     _sent: Sent,
 ) -> Answer {
     let (key, grant) = path.into_inner();
-    match reader.attempt(move |keystore, caller| keystore.revoke(caller, key, grant)).await? {
-        Ok(done) => Ok(show::go(&format!("/keys/{key}?done=revoked&leaf={}", done.leaf))),
+    match reader
+        .attempt(move |keystore, caller| keystore.revoke(caller, key, grant))
+        .await?
+    {
+        Ok(done) => Ok(show::go(&format!(
+            "/keys/{key}?done=revoked&leaf={}",
+            done.leaf
+        ))),
         Err(problem) => revoke_page(&reader, key, grant, Some(&problem)).await,
     }
 }
@@ -133,6 +160,16 @@ async fn revoke_page(
         "What they received before, they may have kept: rotate the key if what is protected from now on shall be closed to them.".into(),
         "If they shared it with others, those keep their own grants.".into(),
     ]);
-    let form = Form::new(&to, &reader.frame.form_token, "Revoke the grant").danger().back(&back);
-    Ok(confirm(reader, &key, &format!("Revoke {who}"), what, &form.html(), false, refused))
+    let form = Form::new(&to, &reader.frame.form_token, "Revoke the grant")
+        .danger()
+        .back(&back);
+    Ok(confirm(
+        reader,
+        &key,
+        &format!("Revoke {who}"),
+        what,
+        &form.html(),
+        false,
+        refused,
+    ))
 }

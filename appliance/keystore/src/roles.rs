@@ -113,7 +113,10 @@ pub(crate) fn check(roles: &[Role]) -> Result<(), Error> {
 /// What each role may do, in words.
 pub(crate) fn powers() -> Vec<(Role, Vec<&'static str>)> {
     let words = |allowed: &[May]| allowed.iter().map(|may| may.in_words()).collect();
-    TABLE.iter().map(|(role, allowed)| (*role, words(allowed))).collect()
+    TABLE
+        .iter()
+        .map(|(role, allowed)| (*role, words(allowed)))
+        .collect()
 }
 
 /// Which roles no account has both of, and why.

@@ -39,11 +39,7 @@ struct Console {
 }
 
 /// What serves the console of this appliance.
-pub(crate) fn host(
-    config: &Config,
-    gate: Arc<Gate>,
-    storage: Arc<NewestStorage>,
-) -> Arc<dyn Host> {
+pub(crate) fn host(config: &Config, gate: Arc<Gate>, storage: Arc<NewestStorage>) -> Arc<dyn Host> {
     Arc::new(Console {
         machine: Arc::new(Machine::new(config.clone(), gate, storage)),
     })

@@ -16,9 +16,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use strongroom_hsm::{Hsm, HsmError};
 use strongroom_hsm::pkcs11::Pin;
 use strongroom_hsm::supervised::{MemberStatus, State as HsmState, Supervised};
+use strongroom_hsm::{Hsm, HsmError};
 use strongroom_keystore::store::Store;
 use strongroom_keystore::{Clock as _, Error, Keystore, Statistics, SystemClock};
 use strongroom_wire::encoding::Timestamp;

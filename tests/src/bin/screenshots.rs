@@ -25,6 +25,16 @@ use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{CreateKeys, KeyState, ShareKey};
 use strongroom_wire::policy::UsagePolicy;
 
+/// The pictures that stand in the README and in `docs/`.
+const DOCUMENTED: [&str; 6] = [
+    "keys",
+    "key",
+    "key-phone",
+    "record",
+    "overview",
+    "overview-dark",
+];
+
 const NAME: &str = "strongroom.local";
 const ANNA: &str = "anna.keller@example.com";
 const MARC: &str = "marc.dubois@example.com";
@@ -37,9 +47,9 @@ const BOARD: &str = "board@example.com";
 struct Arguments {
     /// Where the pictures go.
     folder: PathBuf,
-    /// Only those whose name contains this.
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Every page, and not only those of the documentation.
+    #[arg(long)]
+    all: bool,
 }
 
 fn main() {
@@ -52,11 +62,16 @@ fn main() {
     let certificate = appliance.data().join("tls/server.pem");
     {
         let browser = Browser::start(NAME, &certificate, Settings::default());
-        sign_in(&browser, &office, ADMINISTRATOR, &appliance.password_of(ADMINISTRATOR));
+        sign_in(
+            &browser,
+            &office,
+            ADMINISTRATOR,
+            &appliance.password_of(ADMINISTRATOR),
+        );
         import(&browser, &office);
     }
     let take = |side: &str, name: &str, settings: Settings, pages: &[(&str, &str)]| {
-        let wanted = |file: &str| file.contains(&arguments.only);
+        let wanted = |file: &str| arguments.all || DOCUMENTED.contains(&file);
         if !pages.iter().any(|(file, _)| wanted(file)) {
             return;
         }
@@ -76,7 +91,10 @@ fn main() {
     };
     let wide = Settings::default();
     let dark = Settings { dark: true, ..wide };
-    let phone = Settings { window: (390, 844), ..wide };
+    let phone = Settings {
+        window: (390, 844),
+        ..wide
+    };
     let key = format!("/keys/{key}");
     let share = format!("{key}/share");
     let destroy = format!("{key}/destroy");
@@ -100,8 +118,22 @@ fn main() {
             ("missing", "/nowhere"),
         ],
     );
-    take(&owners, ANNA, dark, &[("keys-dark", "/keys"), ("key-dark", &key)]);
-    take(&owners, ANNA, phone, &[("keys-phone", "/keys"), ("key-phone", &key), ("share-phone", &share)]);
+    take(
+        &owners,
+        ANNA,
+        dark,
+        &[("keys-dark", "/keys"), ("key-dark", &key)],
+    );
+    take(
+        &owners,
+        ANNA,
+        phone,
+        &[
+            ("keys-phone", "/keys"),
+            ("key-phone", &key),
+            ("share-phone", &share),
+        ],
+    );
     take(
         &office,
         ADMINISTRATOR,
@@ -122,9 +154,24 @@ fn main() {
             ("configuration", "/configuration"),
         ],
     );
-    take(&office, ADMINISTRATOR, dark, &[("overview-dark", "/overview")]);
-    take(&office, ADMINISTRATOR, phone, &[("overview-phone", "/overview")]);
-    take(&office, AUDITOR, wide, &[("log", "/log"), ("checkpoints", "/checkpoints")]);
+    take(
+        &office,
+        ADMINISTRATOR,
+        dark,
+        &[("overview-dark", "/overview")],
+    );
+    take(
+        &office,
+        ADMINISTRATOR,
+        phone,
+        &[("overview-phone", "/overview")],
+    );
+    take(
+        &office,
+        AUDITOR,
+        wide,
+        &[("log", "/log"), ("checkpoints", "/checkpoints")],
+    );
 }
 
 fn sign_in(browser: &Browser, side: &str, name: &str, password: &str) {
@@ -156,15 +203,46 @@ fn furnish() -> (Appliance, KeyId, u64) {
     let mut anna = appliance.person(&mut administrator, ANNA);
     let mut marc = appliance.person(&mut administrator, MARC);
     drop(appliance.person(&mut administrator, SARA));
-    for (name, roles) in [(AUDITOR, [Role::Auditor]), ("security@example.com", [Role::SecurityOfficer])] {
-        let created = administrator.create_account(name, AccountKind::Person, &roles, None).unwrap();
-        appliance.api().enrol(name, &created.enrolment_code.unwrap(), &appliance.password_of(name)).unwrap();
+    for (name, roles) in [
+        (AUDITOR, [Role::Auditor]),
+        ("security@example.com", [Role::SecurityOfficer]),
+    ] {
+        let created = administrator
+            .create_account(name, AccountKind::Person, &roles, None)
+            .unwrap();
+        appliance
+            .api()
+            .enrol(
+                name,
+                &created.enrolment_code.unwrap(),
+                &appliance.password_of(name),
+            )
+            .unwrap();
     }
-    drop(administrator.create_account("payroll", AccountKind::Service, &[], None).unwrap());
-    drop(administrator.create_account("new.colleague@example.com", AccountKind::Person, &[], None).unwrap());
-    let group = administrator.create_account(BOARD, AccountKind::Group, &[], Some(ANNA)).unwrap();
-    let member = AddMember { account: MARC.to_owned(), membership: Membership::Member };
-    let _done: serde_json::Value = anna.ask("PUT", &format!("/v1/groups/{}/members", group.account.id), &member).unwrap();
+    drop(
+        administrator
+            .create_account("payroll", AccountKind::Service, &[], None)
+            .unwrap(),
+    );
+    drop(
+        administrator
+            .create_account("new.colleague@example.com", AccountKind::Person, &[], None)
+            .unwrap(),
+    );
+    let group = administrator
+        .create_account(BOARD, AccountKind::Group, &[], Some(ANNA))
+        .unwrap();
+    let member = AddMember {
+        account: MARC.to_owned(),
+        membership: Membership::Member,
+    };
+    let _done: serde_json::Value = anna
+        .ask(
+            "PUT",
+            &format!("/v1/groups/{}/members", group.account.id),
+            &member,
+        )
+        .unwrap();
     let mut keys = Vec::new();
     for (label, recipients) in [
         ("Payroll archive 2025", &[][..]),
@@ -183,17 +261,26 @@ fn furnish() -> (Appliance, KeyId, u64) {
         rights: None,
         policy: serde_json::from_str::<UsagePolicy>(policy).unwrap(),
     };
-    let shared = share(BOARD, r#"{"not_after":"2027-06-30T22:00:00Z","min_sign_in":"two-factor"}"#);
-    let _shared: serde_json::Value = anna.ask("POST", &format!("/v1/keys/{board}/grants"), &shared).unwrap();
+    let shared = share(
+        BOARD,
+        r#"{"not_after":"2027-06-30T22:00:00Z","min_sign_in":"two-factor"}"#,
+    );
+    let _shared: serde_json::Value = anna
+        .ask("POST", &format!("/v1/keys/{board}/grants"), &shared)
+        .unwrap();
     let shared = share(SARA, r#"{"max_releases":3,"networks":["10.20.0.0/16"]}"#);
-    let _shared: serde_json::Value = anna.ask("POST", &format!("/v1/keys/{board}/grants"), &shared).unwrap();
+    let _shared: serde_json::Value = anna
+        .ask("POST", &format!("/v1/keys/{board}/grants"), &shared)
+        .unwrap();
     let policy: UsagePolicy = serde_json::from_str(
         r#"{"hours":[{"days":["monday","tuesday","wednesday","thursday","friday"],"from":"07:00","until":"20:00","zone":"Europe/Zurich"}],"keep_for":3600}"#,
     )
     .unwrap();
     anna.rotate(board).unwrap();
     let (material, _) = anna.release(board).unwrap();
-    let _changed: serde_json::Value = anna.ask("PUT", &format!("/v1/keys/{board}/policy"), &policy).unwrap();
+    let _changed: serde_json::Value = anna
+        .ask("PUT", &format!("/v1/keys/{board}/policy"), &policy)
+        .unwrap();
     for key in &keys[..4] {
         for _ in 0..5 {
             anna.release(*key).unwrap();
@@ -222,7 +309,11 @@ fn create(session: &mut Session, label: &str, recipients: &[&str]) -> KeyId {
 /// A list of devices, as an administrator imports it.
 fn import(browser: &Browser, office: &str) {
     let lines = (1..=6).map(|number| {
-        let fleet = if number < 5 { "plant-north" } else { "plant-south" };
+        let fleet = if number < 5 {
+            "plant-north"
+        } else {
+            "plant-south"
+        };
         format!("SR-2026-{number:04},sensor-{number:02},{fleet}")
     });
     let factory = Base64(FactoryKey::generate().public_key().to_bytes());

@@ -16,8 +16,21 @@ fn a_key_is_kept_from_its_making_to_its_end() {
 
     // What the pages did, the interface shows.
     let records = alice.records_after(None).unwrap();
-    for act in ["key.create", "key.share", "grant.policy", "key.revoke", "key.rotate", "key.state", "key.destroy"] {
-        assert!(records.iter().any(|record| record.done && record.act.as_str() == act), "{act}");
+    for act in [
+        "key.create",
+        "key.share",
+        "grant.policy",
+        "key.revoke",
+        "key.rotate",
+        "key.state",
+        "key.destroy",
+    ] {
+        assert!(
+            records
+                .iter()
+                .any(|record| record.done && record.act.as_str() == act),
+            "{act}"
+        );
     }
 }
 
@@ -27,14 +40,22 @@ fn a_key_is_kept_without_scripts() {
     let mut site = Site::start();
     drop(site.person(ALICE, &[]));
     drop(site.person(BOB, &[]));
-    let settings = Settings { javascript: false, ..Settings::default() };
+    let settings = Settings {
+        javascript: false,
+        ..Settings::default()
+    };
     let visit = site.signed_in(&site.owners, ALICE, settings);
-    assert!(!visit.find("#theme").is_shown(), "the switch of colours takes a script");
+    assert!(
+        !visit.find("#theme").is_shown(),
+        "the switch of colours takes a script"
+    );
     life_of_a_key(&visit, &site.appliance.password_of(ALICE));
     // Times are there, in UTC.
     visit.open("/history");
     assert!(visit.find("time").text().ends_with("UTC"));
-    visit.find("td a[href^='/history/'], th a[href^='/history/']").click();
+    visit
+        .find("td a[href^='/history/'], th a[href^='/history/']")
+        .click();
     visit.expect("The appliance computed the tree's root");
 }
 
@@ -70,7 +91,9 @@ fn life_of_a_key(visit: &Visit, password: &str) {
     visit.expect("Shared by you");
 
     // Limited.
-    visit.find(&format!("a[href^='{key}/grants/'][href$='/policy']")).click();
+    visit
+        .find(&format!("a[href^='{key}/grants/'][href$='/policy']"))
+        .click();
     visit.fill("max_releases", "3");
     visit.fill("networks", "10.0.0.0/33");
     visit.press("Save the policy");
@@ -92,7 +115,11 @@ fn life_of_a_key(visit: &Visit, password: &str) {
 
     // Revoked.
     visit.open(key);
-    visit.leave(|| visit.find(&format!("a[href^='{key}/grants/'][href$='/revoke']")).click());
+    visit.leave(|| {
+        visit
+            .find(&format!("a[href^='{key}/grants/'][href$='/revoke']"))
+            .click()
+    });
     visit.expect("loses the key at once");
     visit.press("Revoke the grant");
     visit.expect("The grant is revoked");
@@ -123,7 +150,14 @@ fn life_of_a_key(visit: &Visit, password: &str) {
 
     // All of it stands in the history.
     visit.open("/history?what=keys");
-    for act in ["Key created", "Key shared", "Grant revoked", "Key rotated", "Key's state changed", "Key destroyed"] {
+    for act in [
+        "Key created",
+        "Key shared",
+        "Grant revoked",
+        "Key rotated",
+        "Key's state changed",
+        "Key destroyed",
+    ] {
         visit.expect(act);
     }
     visit.open("/history?outcome=refused");
@@ -141,7 +175,11 @@ fn records_are_proved_in_the_browser() {
     alice.release(key.key.id).unwrap();
     let visit = site.owner(ALICE);
     visit.open("/history?what=releases");
-    visit.leave(|| visit.find("a[href^='/history/'].x, td a[href^='/history/']").click());
+    visit.leave(|| {
+        visit
+            .find("a[href^='/history/'].x, td a[href^='/history/']")
+            .click()
+    });
     visit.expect("Key released");
     let checked = (0..100).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -158,10 +196,16 @@ fn records_are_proved_in_the_browser() {
     );
     assert!(broken.as_str().unwrap().contains(' '));
 
-    let csv = visit.run("const done = (async () => (await fetch('/history/download')).text())(); return done;", &[]);
+    let csv = visit.run(
+        "const done = (async () => (await fetch('/history/download')).text())(); return done;",
+        &[],
+    );
     let csv = csv.as_str().unwrap();
     assert!(csv.starts_with("leaf,time,act,outcome,"), "{csv}");
-    assert!(csv.contains("\"key.release\",\"done\",\"alice@example.com\""), "{csv}");
+    assert!(
+        csv.contains("\"key.release\",\"done\",\"alice@example.com\""),
+        "{csv}"
+    );
 }
 
 /// Groups: who is in them, and managers add and remove.
@@ -205,7 +249,10 @@ fn sessions_are_ended_from_elsewhere() {
     here.expect("This one");
     // The newest is the one that is there.
     let buttons = here.all("main form button");
-    let end = buttons.iter().find(|button| button.text() == "End this session").unwrap();
+    let end = buttons
+        .iter()
+        .find(|button| button.text() == "End this session")
+        .unwrap();
     here.leave(|| end.click());
     here.expect("The session is ended");
     let ended = (0..2).any(|_| {
@@ -231,7 +278,11 @@ fn a_device_is_paired_and_revoked() {
     visit.press("Look for the device");
     visit.expect("No device waits to be paired with this code");
 
-    let mut connection = site.appliance.api().connect(strongroom_tests::api::Listener::Client).unwrap();
+    let mut connection = site
+        .appliance
+        .api()
+        .connect(strongroom_tests::api::Listener::Client)
+        .unwrap();
     let asked = "client_id=kitchen+scale";
     let request = format!(
         "POST /v1/pairings HTTP/1.1\r\nhost: strongroom.local\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{asked}",
@@ -239,7 +290,10 @@ fn a_device_is_paired_and_revoked() {
     );
     let answer = connection.raw(request.as_bytes()).unwrap();
     let started: serde_json::Value = answer.json();
-    visit.open(&format!("/pair?code={}", started["user_code"].as_str().unwrap()));
+    visit.open(&format!(
+        "/pair?code={}",
+        started["user_code"].as_str().unwrap()
+    ));
     visit.expect("kitchen scale");
     visit.fill("name", "scale-1");
     visit.press("Pair this device");

@@ -98,11 +98,17 @@ fn read_all(visit: &Visit, pages: &[String], wrong: &mut Vec<String>) {
         for found in visit.accessibility() {
             wrong.push(format!("{page}: {found}"));
         }
-        let wide = visit.run("return document.documentElement.scrollWidth > document.documentElement.clientWidth", &[]);
+        let wide = visit.run(
+            "return document.documentElement.scrollWidth > document.documentElement.clientWidth",
+            &[],
+        );
         if wide == true {
             wrong.push(format!("{page}: is wider than the window"));
         }
-        let evil = visit.run("return window.evil || document.querySelectorAll('img').length", &[]);
+        let evil = visit.run(
+            "return window.evil || document.querySelectorAll('img').length",
+            &[],
+        );
         if evil != 0 {
             wrong.push(format!("{page}: what somebody wrote was taken for markup"));
         }
@@ -115,8 +121,16 @@ fn everybody_can_read_every_page() {
     let (own, office) = furnish(&mut site);
     let outside = ["/sign-in", "/enrol", "/recover"].map(str::to_owned);
     let mut wrong = Vec::new();
-    for (dark, window) in [(false, (1280, 900)), (true, (1280, 900)), (false, (390, 844))] {
-        let settings = Settings { dark, window, ..Settings::default() };
+    for (dark, window) in [
+        (false, (1280, 900)),
+        (true, (1280, 900)),
+        (false, (390, 844)),
+    ] {
+        let settings = Settings {
+            dark,
+            window,
+            ..Settings::default()
+        };
         let visit = Visit::new(site.browser(settings), &site.owners);
         if dark {
             visit.open("/sign-in");
@@ -133,7 +147,12 @@ fn everybody_can_read_every_page() {
         visit.sign_in(ADMINISTRATOR, &site.appliance.password_of(ADMINISTRATOR));
         read_all(&visit, &office, &mut wrong);
     }
-    assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} things are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// Names, labels and whatever else people write stay text, for those who wrote it and for others.
@@ -151,7 +170,15 @@ fn what_people_write_stays_text() {
         let evil = visit.run("return [window.evil === undefined, document.querySelectorAll('img, main script').length]", &[]);
         assert_eq!(evil, serde_json::json!([true, 0]), "{page}");
     };
-    for page in ["/keys", key_page.as_str(), "/history", "/keys?label=%3Cimg%2Fsrc%3Dx%3E%22%3E&sender=%22%3E%3Cscript%3E", "/history?account=%3Cscript%3Ealert(1)%3C/script%3E", "/sign-in?then=javascript:alert(1)&done=%3Cimg%3E", "/pair?code=%3Cimg+src=x+onerror=window.evil=1%3E"] {
+    for page in [
+        "/keys",
+        key_page.as_str(),
+        "/history",
+        "/keys?label=%3Cimg%2Fsrc%3Dx%3E%22%3E&sender=%22%3E%3Cscript%3E",
+        "/history?account=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/sign-in?then=javascript:alert(1)&done=%3Cimg%3E",
+        "/pair?code=%3Cimg+src=x+onerror=window.evil=1%3E",
+    ] {
         harmless(&victim, page);
     }
     victim.open("/keys");
@@ -163,13 +190,24 @@ fn what_people_write_stays_text() {
     victim.fill("label", EVIL);
     victim.fill("recipients", "<b>nobody</b>");
     victim.press("Make the key");
-    assert_eq!(victim.find("[name=label]").attribute("value").as_deref(), Some(EVIL));
-    assert_eq!(victim.run("return document.querySelectorAll('img').length", &[]), 0);
+    assert_eq!(
+        victim.find("[name=label]").attribute("value").as_deref(),
+        Some(EVIL)
+    );
+    assert_eq!(
+        victim.run("return document.querySelectorAll('img').length", &[]),
+        0
+    );
 
     let administrator = site.administers();
     administrator.open("/accounts");
     administrator.expect(EVIL_NAME);
-    for page in ["/accounts?name=%3Cimg%3E", "/fleet?fleet=%22%3E%3Cimg%3E", "/fleet/all?fleet=%3Cimg/src=x%3E", "/overview"] {
+    for page in [
+        "/accounts?name=%3Cimg%3E",
+        "/fleet?fleet=%22%3E%3Cimg%3E",
+        "/fleet/all?fleet=%3Cimg/src=x%3E",
+        "/overview",
+    ] {
         harmless(&administrator, page);
     }
     let auditor = site.officer("auditor@example.com");

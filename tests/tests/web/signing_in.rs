@@ -17,7 +17,13 @@ fn people_enrol_and_sign_in() {
         .create_account(ALICE, AccountKind::Person, &[], None)
         .unwrap();
     let code = created.enrolment_code.unwrap();
-    let visit = Visit::new(site.browser(Settings { javascript: false, ..Settings::default() }), &site.owners);
+    let visit = Visit::new(
+        site.browser(Settings {
+            javascript: false,
+            ..Settings::default()
+        }),
+        &site.owners,
+    );
     visit.open("/");
     assert_eq!(visit.heading(), "Sign in");
     visit.press("I have an enrolment code");
@@ -39,8 +45,14 @@ fn people_enrol_and_sign_in() {
     visit.expect("Your account is ready");
     visit.sign_in(ALICE, "not the password at all");
     visit.expect("The sign-in was refused");
-    assert_eq!(visit.find("[name=account]").attribute("value").as_deref(), Some(ALICE));
-    assert_eq!(visit.find("[name=password]").attribute("value").as_deref(), Some(""));
+    assert_eq!(
+        visit.find("[name=account]").attribute("value").as_deref(),
+        Some(ALICE)
+    );
+    assert_eq!(
+        visit.find("[name=password]").attribute("value").as_deref(),
+        Some("")
+    );
     // One goes on where one wanted to be.
     visit.open("/history?what=sign-ins");
     visit.fill("account", ALICE);
@@ -51,8 +63,18 @@ fn people_enrol_and_sign_in() {
 
     // The cookie is out of reach of scripts and of other sites.
     let cookies = visit.cookies();
-    let session = cookies.iter().find(|cookie| cookie["name"] == "__Host-strongroom").unwrap();
-    assert_eq!((&session["httpOnly"], &session["secure"], &session["sameSite"]), (&true.into(), &true.into(), &"Strict".into()));
+    let session = cookies
+        .iter()
+        .find(|cookie| cookie["name"] == "__Host-strongroom")
+        .unwrap();
+    assert_eq!(
+        (
+            &session["httpOnly"],
+            &session["secure"],
+            &session["sameSite"]
+        ),
+        (&true.into(), &true.into(), &"Strict".into())
+    );
     // The administration listener knows nothing of it.
     visit.go(&format!("{}/overview", site.office));
     assert_eq!(visit.heading(), "Sign in");
@@ -64,7 +86,10 @@ fn codes_are_asked_for_once_they_are_set_up() {
     let mut site = Site::start_with("[keystore]\nsession_lifetime = 3600");
     let mut alice = site.person(ALICE, &[]);
     let key = alice.create_key("Report", &[]).unwrap().key.id;
-    let settings = Settings { javascript: false, ..Settings::default() };
+    let settings = Settings {
+        javascript: false,
+        ..Settings::default()
+    };
     let visit = site.signed_in(&site.owners, ALICE, settings);
     let password = site.appliance.password_of(ALICE);
     visit.open("/security");
@@ -82,7 +107,11 @@ fn codes_are_asked_for_once_they_are_set_up() {
     visit.fill("code", &app_again.shows(0));
     visit.press("Set it up");
     assert_eq!(visit.heading(), "Keep these recovery codes");
-    let codes: Vec<String> = visit.all(".codes li").iter().map(|code| code.text()).collect();
+    let codes: Vec<String> = visit
+        .all(".codes li")
+        .iter()
+        .map(|code| code.text())
+        .collect();
     assert!(codes.len() >= 8, "{codes:?}");
     visit.press("Sign out");
 
@@ -106,7 +135,14 @@ fn codes_are_asked_for_once_they_are_set_up() {
 
     // Where the domain wants a fresh sign-in for it, sharing asks for one.
     let policy = r#"{"step_up_within":1}"#;
-    let set: serde_json::Value = site.administrator.ask("PUT", "/v1/domain/policy", &serde_json::from_str::<serde_json::Value>(policy).unwrap()).unwrap();
+    let set: serde_json::Value = site
+        .administrator
+        .ask(
+            "PUT",
+            "/v1/domain/policy",
+            &serde_json::from_str::<serde_json::Value>(policy).unwrap(),
+        )
+        .unwrap();
     assert!(set["leaf"].is_u64());
     std::thread::sleep(std::time::Duration::from_millis(1100));
     visit.open(&format!("/keys/{key}/share"));
@@ -136,7 +172,11 @@ fn passkeys_open_sessions() {
     visit.expect("No keys yet");
     let strengths = |session: &mut strongroom_tests::Session| {
         let sessions: Sessions = session.get("/v1/sessions").unwrap();
-        sessions.sessions.iter().map(|session| session.strength).collect::<Vec<_>>()
+        sessions
+            .sessions
+            .iter()
+            .map(|session| session.strength)
+            .collect::<Vec<_>>()
     };
     assert!(strengths(&mut alice).contains(&SignInStrength::Passkey));
 

@@ -34,7 +34,9 @@ impl Site {
         let port = |url: &str| url.rsplit(':').next().unwrap().trim_matches('/').to_owned();
         let owners = format!("https://{NAME}:{}", port(&appliance.client_url()));
         let office = format!("https://{NAME}:{}", port(&appliance.admin_url()));
-        appliance.configure(&format!("[passkeys]\norigins = [\"{owners}\", \"{office}\"]"));
+        appliance.configure(&format!(
+            "[passkeys]\norigins = [\"{owners}\", \"{office}\"]"
+        ));
         appliance.restart();
         let administrator = appliance.administrator();
         Self {
@@ -56,7 +58,8 @@ impl Site {
             .unwrap();
         let password = self.appliance.password_of(name);
         let api = self.appliance.api();
-        api.enrol(name, &created.enrolment_code.unwrap(), &password).unwrap();
+        api.enrol(name, &created.enrolment_code.unwrap(), &password)
+            .unwrap();
         self.appliance.sign_in(name)
     }
 
@@ -125,7 +128,8 @@ impl Visit {
     pub(crate) fn path(&self) -> String {
         let address = self.address();
         let path = address.strip_prefix(&self.at);
-        path.unwrap_or_else(|| panic!("{address} is elsewhere")).to_owned()
+        path.unwrap_or_else(|| panic!("{address} is elsewhere"))
+            .to_owned()
     }
 
     pub(crate) fn sign_in(&self, name: &str, password: &str) {
@@ -149,6 +153,10 @@ impl Visit {
 
     pub(crate) fn expect(&self, words: &str) {
         let text = self.text();
-        assert!(text.contains(words), "{words:?} is not at {}:\n{text}", self.address());
+        assert!(
+            text.contains(words),
+            "{words:?} is not at {}:\n{text}",
+            self.address()
+        );
     }
 }

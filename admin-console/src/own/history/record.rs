@@ -6,9 +6,7 @@ use strongroom_audit::{Hash, Leaf, checkpoint, tree};
 use strongroom_wire::audit::{InclusionProof, Record, RecordQuery};
 
 use super::at;
-use crate::pieces::{
-    Card, Facts, Html, Note, Tone, badge, button, count, link, mono, when,
-};
+use crate::pieces::{Card, Facts, Html, Note, Tone, badge, button, count, link, mono, when};
 use crate::reader::{Page, Reader};
 use crate::show;
 use crate::stop::{Stop, problem_note};
@@ -26,10 +24,15 @@ pub(super) async fn show(reader: Reader, path: web::Path<u64>) -> Answer {
                 ..RecordQuery::default()
             };
             let page = keystore.records(caller, query)?;
-            let record = page.records.into_iter().find(|record| record.index == index);
-            let proof = record
-                .is_some()
-                .then(|| keystore.inclusion_proof(caller, index).map_err(crate::reader::problem_of));
+            let record = page
+                .records
+                .into_iter()
+                .find(|record| record.index == index);
+            let proof = record.is_some().then(|| {
+                keystore
+                    .inclusion_proof(caller, index)
+                    .map_err(crate::reader::problem_of)
+            });
             Ok((record, proof))
         })
         .await?;
@@ -76,10 +79,22 @@ fn facts(record: &Record, side: crate::host::Side) -> Html {
         .with_some("From", record.source.as_deref().map(mono))
         .with_some("Whom", record.subject_name.as_deref())
         .with_some("Key", key)
-        .with_some("Version", record.key_version.map(|version| version.to_string()))
+        .with_some(
+            "Version",
+            record.key_version.map(|version| version.to_string()),
+        )
         .with_some("Grant", record.grant.map(|grant| mono(&grant.to_string())))
-        .with_some("Session", record.session.map(|session| mono(&session.to_string())))
-        .with_some("More", record.note.as_deref().map(|note| words::note(note, record.done)))
+        .with_some(
+            "Session",
+            record.session.map(|session| mono(&session.to_string())),
+        )
+        .with_some(
+            "More",
+            record
+                .note
+                .as_deref()
+                .map(|note| words::note(note, record.done)),
+        )
         .with("Act in the log", mono(record.act.as_str()));
     Card::new("What it says").body(facts.html()).html()
 }
@@ -104,7 +119,13 @@ fn check(proof: &InclusionProof) -> Option<(Checked, checkpoint::Checkpoint)> {
         .map(|hash| hash.0.as_slice().try_into().map(Hash))
         .collect::<Result<_, _>>()
         .ok()?;
-    let included = tree::verify_inclusion(signed.size, proof.index, &leaf.hash(), &hashes, &signed.root);
+    let included = tree::verify_inclusion(
+        signed.size,
+        proof.index,
+        &leaf.hash(),
+        &hashes,
+        &signed.root,
+    );
     let checked = Checked {
         detail: leaf.open().is_ok(),
         tree: included.is_ok(),
@@ -123,15 +144,34 @@ fn proof_card(proof: &InclusionProof) -> Html {
         .html();
     };
     let step = |name: &str, good: bool, title: &str, words: &str| {
-        let (class, mark) = if good { ("good", "✓") } else { ("bad", "✗") };
+        let (class, mark) = if good {
+            ("good", "✓")
+        } else {
+            ("bad", "✗")
+        };
         Html::fixed(format!(
             "<li data-step=\"{name}\"><span class=\"mark {class}\">{mark}</span><div><strong>{title}</strong><span class=\"sub\" data-says>{words}</span></div></li>"
         ))
     };
     let steps = Html::all([
-        step("detail", checked.detail, "The record is what the leaf commits to", "The appliance opened the commitment to its private part and compared it."),
-        step("tree", checked.tree, "The leaf is in the tree", "The appliance computed the tree's root from the record and the proof, and compared it with the checkpoint's."),
-        step("signature", checked.signature, "The tree is signed", "The appliance verified the checkpoint's Ed25519 signature. Where scripts run, your own browser does so, too."),
+        step(
+            "detail",
+            checked.detail,
+            "The record is what the leaf commits to",
+            "The appliance opened the commitment to its private part and compared it.",
+        ),
+        step(
+            "tree",
+            checked.tree,
+            "The leaf is in the tree",
+            "The appliance computed the tree's root from the record and the proof, and compared it with the checkpoint's.",
+        ),
+        step(
+            "signature",
+            checked.signature,
+            "The tree is signed",
+            "The appliance verified the checkpoint's Ed25519 signature. Where scripts run, your own browser does so, too.",
+        ),
     ]);
     let data = json!({
         "envelope": proof.envelope,

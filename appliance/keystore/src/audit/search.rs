@@ -14,7 +14,7 @@ use crate::keystore::Keystore;
 use crate::store::{LeafFilter, LeafRecord};
 
 /// The most leaves that one search looks at.
-const MOST_LOOKED_AT: u64 = 20_000;
+const MOST_LOOKED_AT: u64 = 10_000;
 /// How many are read at once.
 const CHUNK: u32 = 500;
 /// The most records of one answer.

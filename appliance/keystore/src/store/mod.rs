@@ -237,11 +237,8 @@ pub trait ReadKeys {
     /// The public key of one version of a key pair.
     fn public_key(&self, key: KeyId, version: u32) -> Result<Option<PublicKeyRecord>, StoreError>;
     /// Keys to which one of `holders` has a grant, the newest first.
-    fn find_keys(
-        &self,
-        holders: &[AccountId],
-        filter: &KeyFilter,
-    ) -> Result<FoundKeys, StoreError>;
+    fn find_keys(&self, holders: &[AccountId], filter: &KeyFilter)
+    -> Result<FoundKeys, StoreError>;
 }
 
 /// Changing keys.

@@ -19,6 +19,7 @@ mod accounts;
 mod backups;
 mod batch;
 mod certificates;
+mod console;
 mod devices;
 mod directories;
 mod groups;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         backups::TRIALS,
         batch::TRIALS,
         certificates::TRIALS,
+        console::TRIALS,
         groups::TRIALS,
         identities::TRIALS,
         devices::TRIALS,

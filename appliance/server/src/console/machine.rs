@@ -138,7 +138,9 @@ impl Appliance for Machine {
         backup(&settings.folder, &name)
             .and_then(|backup| backup.leaves)
             .map(|_| name)
-            .ok_or_else(|| "The backup was made and cannot be read back: look at the disk.".to_owned())
+            .ok_or_else(|| {
+                "The backup was made and cannot be read back: look at the disk.".to_owned()
+            })
     }
 }
 
@@ -271,7 +273,10 @@ fn settings(config: &Config) -> Vec<(String, Vec<(String, String)>)> {
     for member in config.hsm.members().unwrap_or_default() {
         let mut rows = device(&member.device);
         rows.push(("PIN comes from", member.pin.to_string()));
-        rows.push(("Deadline in seconds", config.hsm.deadline().as_secs().to_string()));
+        rows.push((
+            "Deadline in seconds",
+            config.hsm.deadline().as_secs().to_string(),
+        ));
         tables.push(table(&format!("hsm, the {}", member.place.name()), rows));
     }
     let keystore = &config.keystore;
@@ -284,8 +289,14 @@ fn settings(config: &Config) -> Vec<(String, Vec<(String, String)>)> {
                 ("kek_cache_ttl", keystore.kek_cache_ttl.to_string()),
                 ("kek_cache_size", keystore.kek_cache_size.to_string()),
                 ("session_lifetime", keystore.session_lifetime.to_string()),
-                ("session_idle_lifetime", keystore.session_idle_lifetime.to_string()),
-                ("enrolment_lifetime", keystore.enrolment_lifetime.to_string()),
+                (
+                    "session_idle_lifetime",
+                    keystore.session_idle_lifetime.to_string(),
+                ),
+                (
+                    "enrolment_lifetime",
+                    keystore.enrolment_lifetime.to_string(),
+                ),
                 ("clock_skew", keystore.clock_skew.to_string()),
                 ("rotation_rate", keystore.rotation_rate.to_string()),
             ],
@@ -296,9 +307,15 @@ fn settings(config: &Config) -> Vec<(String, Vec<(String, String)>)> {
                 ("body", limits.body.to_string()),
                 ("keys_body", limits.keys_body.to_string()),
                 ("account_failures", limits.account_failures.to_string()),
-                ("account_failure_seconds", limits.account_failure_seconds.to_string()),
+                (
+                    "account_failure_seconds",
+                    limits.account_failure_seconds.to_string(),
+                ),
                 ("address_failures", limits.address_failures.to_string()),
-                ("address_failure_seconds", limits.address_failure_seconds.to_string()),
+                (
+                    "address_failure_seconds",
+                    limits.address_failure_seconds.to_string(),
+                ),
             ],
         ),
         table(

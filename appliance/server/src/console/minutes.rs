@@ -80,7 +80,9 @@ fn most(took: &[u64]) -> u64 {
 
 /// The step of a latency.
 fn step(micros: u64) -> usize {
-    (0..STEPS - 1).find(|at| micros <= end(*at)).unwrap_or(STEPS - 1)
+    (0..STEPS - 1)
+        .find(|at| micros <= end(*at))
+        .unwrap_or(STEPS - 1)
 }
 
 /// The end of a step in microseconds: 1, 1.25, 1.5, 1.75, 2, 2.5, ... times a power of two.
@@ -104,7 +106,11 @@ mod tests {
             assert!(micros <= end(at), "{micros}");
             assert!(at == 0 || micros > end(at - 1), "{micros}");
             // No more than a quarter too much.
-            assert!(micros < 8 || end(at) <= micros * 5 / 4 + 1, "{micros} {}", end(at));
+            assert!(
+                micros < 8 || end(at) <= micros * 5 / 4 + 1,
+                "{micros} {}",
+                end(at)
+            );
         }
         assert_eq!(step(u64::MAX), STEPS - 1);
     }

@@ -9,8 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, ContentType};
 use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
 use serde::de::Error as _;
-use strongroom_keystore::{Keystore, Presented};
 use strongroom_keystore::devices::DeviceImport;
+use strongroom_keystore::{Keystore, Presented};
 use strongroom_wire::device::{
     ChangedDevice, ChangedFleet, Device, DevicePage, DeviceQuery, ImportDevices, ImportLine,
     ImportQuery, IssuedSecret, NewDevice, UpdateDevice, UpdateFleet,

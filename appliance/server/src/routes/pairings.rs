@@ -117,11 +117,7 @@ pub(super) async fn token(
     responses((status = 200, description = "The device.", body = Pairing)),
 )]
 #[get("/v1/pairings/{code}")]
-pub(super) async fn show(
-    caller: Caller,
-    desk: Desk,
-    code: web::Path<String>,
-) -> Answer {
+pub(super) async fn show(caller: Caller, desk: Desk, code: web::Path<String>) -> Answer {
     let pairing = wait_for(move || desk.pairing(&caller, &code)).await??;
     Ok(shown(&pairing))
 }

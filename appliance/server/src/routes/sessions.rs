@@ -107,7 +107,11 @@ pub(super) async fn finish_passkey(desk: Desk, Json(request): Json<FinishPasskey
     responses((status = 200, description = "The OPAQUE message KE2.", body = SignInStarted)),
 )]
 #[post("/v1/sessions/current/step-up/start")]
-pub(super) async fn start_step_up(caller: Caller, desk: Desk, Json(request): Json<StartStepUp>) -> Answer {
+pub(super) async fn start_step_up(
+    caller: Caller,
+    desk: Desk,
+    Json(request): Json<StartStepUp>,
+) -> Answer {
     let started = wait_for(move || desk.start_step_up(&caller, request)).await??;
     Ok(shown(&started))
 }
@@ -122,7 +126,11 @@ pub(super) async fn start_step_up(caller: Caller, desk: Desk, Json(request): Jso
     responses((status = 200, description = "When the holder last signed in in it.", body = SteppedUp)),
 )]
 #[post("/v1/sessions/current/step-up/finish")]
-pub(super) async fn finish_step_up(caller: Caller, desk: Desk, Json(request): Json<FinishSignIn>) -> Answer {
+pub(super) async fn finish_step_up(
+    caller: Caller,
+    desk: Desk,
+    Json(request): Json<FinishSignIn>,
+) -> Answer {
     let stepped = wait_for(move || desk.finish_step_up(&caller, request)).await??;
     Ok(acted(StatusCode::OK, &stepped, stepped.leaf))
 }
@@ -154,7 +162,11 @@ pub(super) async fn start_second_factor_step_up(caller: Caller, keystore: OpenKe
     responses((status = 200, description = "When the holder last signed in in it.", body = SteppedUp)),
 )]
 #[post("/v1/sessions/current/step-up/second-factor/finish")]
-pub(super) async fn finish_second_factor_step_up(caller: Caller, desk: Desk, Json(request): Json<FinishSecondFactor>) -> Answer {
+pub(super) async fn finish_second_factor_step_up(
+    caller: Caller,
+    desk: Desk,
+    Json(request): Json<FinishSecondFactor>,
+) -> Answer {
     let stepped = wait_for(move || desk.finish_second_factor_step_up(&caller, request)).await??;
     Ok(acted(StatusCode::OK, &stepped, stepped.leaf))
 }

@@ -7,9 +7,9 @@ use super::counts;
 use super::rows::{Rows, all, array, millis, number, numbered, one, optional_bytes, time};
 use crate::domains::Counted;
 use crate::store::{
-    AccountFilter, AccountKekRecord, AccountRecord, DomainNumber, DomainRecord, MembershipRecord, ReadAccounts,
-    StoreError, WriteAccounts, account_state_from, account_state_number, kind_from, kind_number,
-    membership_from, membership_number, policies, roles_bits, roles_from, settings,
+    AccountFilter, AccountKekRecord, AccountRecord, DomainNumber, DomainRecord, MembershipRecord,
+    ReadAccounts, StoreError, WriteAccounts, account_state_from, account_state_number, kind_from,
+    kind_number, membership_from, membership_number, policies, roles_bits, roles_from, settings,
 };
 
 pub(super) const ACCOUNT: &str = "SELECT id, domain, name, kind, state, roles, kek_version, oldest_kek_version, created, mac FROM accounts";

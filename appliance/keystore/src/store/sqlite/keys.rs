@@ -5,8 +5,8 @@ use strongroom_wire::id::{AccountId, KeyId};
 use strongroom_wire::object::ObjectPart;
 
 use super::rows::{
-    Rows, array, count, flag, millis, number, numbered, one, optional_number, pack, policy,
-    time, unpack,
+    Rows, array, count, flag, millis, number, numbered, one, optional_number, pack, policy, time,
+    unpack,
 };
 use crate::store::{
     FoundKeys, KeyFilter, KeyRecord, KeyTraits, PublicKeyRecord, ReadKeys, StoreError, WriteKeys,
