@@ -1,219 +1,543 @@
-//! A real browser: Chromium with nobody before it, driven by the W3C's protocol for that, with a virtual authenticator (Web Authentication
-//! Level 3 section 11).
+//! A real browser: Debian's Chromium, driven by its own chromedriver over W3C WebDriver, which is JSON over HTTP.
 //!
-//! It is a second implementation of what a passkey needs of its platform; the one in [`passkey`](crate::passkey) is our own.
+//! Every browser has a profile of its own in a temporary folder and believes one certificate authority. It asks nobody but the appliance: its
+//! resolver knows the appliance's name alone.
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal, kill_process_group};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
-use strongroom_wire::credential::{
-    PasskeyAssertion, PasskeyRegistration, PasskeyRequest, RegisterPasskey,
-};
-use strongroom_wire::encoding::Base64;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use ureq::Agent;
 
-use crate::identity_provider::free_port;
+/// The key under which WebDriver names elements (W3C WebDriver section 12).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// How long a page or an element may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the browser may take for anything, before the test fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The rules of WCAG 2.2 AA, held against a page (Deque's axe-core, MPL-2.0; for tests alone).
+const AXE: &str = include_str!("../assets/axe.min.js");
 
-/// What the page does with passkeys: bytes cross as base64url.
-const PAGE: &str = "
-const bytes = text => Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
-const text = buffer => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\\+/g, '-').replace(/\\//g, '_').replace(/=/g, '');
-const [asked, done] = arguments;
-const key = asked.publicKey;
-key.challenge = bytes(key.challenge);
-if (key.user) key.user.id = bytes(key.user.id);
-for (const list of [key.allowCredentials, key.excludeCredentials])
-    for (const one of list ?? []) one.id = bytes(one.id);
-const act = key.user ? navigator.credentials.create(asked) : navigator.credentials.get(asked);
-act.then(made => done({
-    credential: text(made.rawId),
-    client_data: text(made.response.clientDataJSON),
-    attestation_object: made.response.attestationObject && text(made.response.attestationObject),
-    authenticator_data: made.response.authenticatorData && text(made.response.authenticatorData),
-    signature: made.response.signature && text(made.response.signature),
-    user_handle: made.response.userHandle && text(made.response.userHandle),
-})).catch(error => done({ error: String(error) }));
-";
+/// How a browser is.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Whether pages' scripts run.
+    pub javascript: bool,
+    /// The window, in CSS pixels.
+    pub window: (u32, u32),
+    /// Whether the system asks for dark colours.
+    pub dark: bool,
+}
 
-/// A browser that shows a page of an appliance. Dropping it ends it.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            javascript: true,
+            window: (1280, 900),
+            dark: false,
+        }
+    }
+}
+
+/// A browser.
 pub struct Browser {
     driver: Child,
-    agent: Agent,
-    session: String,
-    /// Removed last.
-    folder: TempDir,
+    url: String,
+    agent: ureq::Agent,
+    _profile: TempDir,
+}
+
+/// An element of the page that is shown.
+pub struct Element<'a> {
+    browser: &'a Browser,
+    id: String,
 }
 
 impl Browser {
-    /// Opens a page of the site of this name, which is at this address and whose certificate this authority vouches for. The authenticator has
-    /// verified its user, and keeps passkeys.
+    /// A browser that finds `name` at the loopback address and believes the certificate authority in this PEM file.
     #[must_use]
-    pub fn at(site: &str, address: SocketAddr, ca: &Path, page: &str) -> Self {
-        let folder = tempfile::Builder::new()
+    pub fn start(name: &str, certificate: &Path, settings: Settings) -> Self {
+        let profile = tempfile::Builder::new()
             .prefix("strongroom-browser-")
             .tempdir()
-            .unwrap();
-        trust(folder.path(), ca);
-        let port = free_port();
+            .expect("there is a temporary folder");
+        let port_file = profile.path().join("driver.log");
+        let log = fs::File::create(&port_file).expect("the driver has a log");
         let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .env("HOME", folder.path())
-            .env("TMPDIR", folder.path())
+            .args(["--port=0", "--allowed-ips=127.0.0.1"])
+            .env("HOME", profile.path())
+            .env("XDG_CONFIG_HOME", profile.path())
+            .env("XDG_CACHE_HOME", profile.path())
+            .env("TMPDIR", profile.path())
+            // Its own group, with the browser's many processes.
+            .process_group(0)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver is installed");
-        let config = Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
+            .expect("chromedriver is not installed: install the package chromium-driver");
+        let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .build();
+            .timeout_global(Some(Duration::from_mins(2)))
+            .build()
+            .new_agent();
         let mut browser = Self {
             driver,
-            agent: config.into(),
-            session: format!("http://127.0.0.1:{port}"),
-            folder,
+            url: String::new(),
+            agent,
+            _profile: profile,
         };
-        let started = Instant::now();
-        while browser
-            .agent
-            .get(format!("{}/status", browser.session))
-            .call()
-            .is_err()
-        {
-            assert!(started.elapsed() < PATIENCE, "chromedriver does not start");
-            thread::sleep(Duration::from_millis(50));
-        }
-        let profile = browser.folder.path().join("profile");
-        let arguments = [
+        let port = browser.port(&port_file);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let spki = spki_pin(certificate);
+        let mut arguments = vec![
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
             "--disable-gpu".to_owned(),
             "--disable-quic".to_owned(),
-            "--disable-dev-shm-usage".to_owned(),
             "--no-first-run".to_owned(),
             "--disable-background-networking".to_owned(),
             "--disable-component-update".to_owned(),
             "--disable-sync".to_owned(),
-            format!("--user-data-dir={}", profile.display()),
-            format!("--host-resolver-rules=MAP {site}:443 {address}"),
+            "--disable-dev-shm-usage".to_owned(),
+            "--force-device-scale-factor=1".to_owned(),
+            "--lang=en-GB".to_owned(),
+            format!(
+                "--user-data-dir={}",
+                browser._profile.path().join("profile").display()
+            ),
+            format!(
+                "--host-resolver-rules=MAP {name} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+            ),
+            format!("--ignore-certificate-errors-spki-list={spki}"),
+            format!("--window-size={},{}", settings.window.0, settings.window.1),
         ];
-        let options = json!({ "capabilities": { "alwaysMatch": {
-            "browserName": "chrome", "goog:chromeOptions": { "args": arguments },
-        } } });
-        let session = browser.ask("session", &options);
-        let id = session["sessionId"].as_str().unwrap();
-        browser.session = format!("{}/session/{id}", browser.session);
-        browser.ask("url", &json!({ "url": format!("https://{site}{page}") }));
-        let authenticator = json!({
-            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
-            "isUserVerified": true, "isUserConsenting": true,
+        if settings.dark {
+            arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
+        }
+        let mut preferences = json!({
+            "download.default_directory": browser._profile.path().join("downloads"),
+            "credentials_enable_service": false,
         });
-        browser.ask("webauthn/authenticator", &authenticator);
+        if !settings.javascript {
+            preferences["profile.managed_default_content_settings.javascript"] = json!(2);
+        }
+        let capabilities = json!({
+            "capabilities": { "alwaysMatch": {
+                "browserName": "chrome",
+                "goog:chromeOptions": { "args": arguments, "prefs": preferences },
+                "webauthn:virtualAuthenticators": true,
+            } }
+        });
+        browser.url = format!("http://{address}");
+        let session = browser.call("POST", "/session", &capabilities);
+        let id = session["sessionId"].as_str().expect("there is a session");
+        browser.url = format!("http://{address}/session/{id}");
         browser
     }
 
-    /// Has the browser make a passkey of one of these algorithms.
-    pub fn make(&self, request: &PasskeyRegistration, algorithms: &[i64]) -> RegisterPasskey {
-        let parameters = algorithms
+    /// The port that the driver has taken.
+    fn port(&mut self, log: &Path) -> u16 {
+        let started = Instant::now();
+        loop {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            let port = said.split("started successfully on port ").nth(1);
+            if let Some(port) = port.and_then(|port| port.split('.').next()?.trim().parse().ok()) {
+                return port;
+            }
+            let ended = self.driver.try_wait().unwrap();
+            assert!(
+                ended.is_none() && started.elapsed() < PATIENCE,
+                "chromedriver does not start: {said}"
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.try_call(method, path, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn try_call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let url = format!("{}{path}", self.url);
+        let answer = match method {
+            "GET" => self.agent.get(&url).call(),
+            "DELETE" => self.agent.delete(&url).call(),
+            _ => self
+                .agent
+                .post(&url)
+                .header("content-type", "application/json")
+                .send(body.to_string()),
+        };
+        let mut answer = answer.map_err(|error| error.to_string())?;
+        let good = answer.status().is_success();
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(64 << 20)
+            .read_to_string()
+            .map_err(|error| error.to_string())?;
+        let mut value: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let value = value["value"].take();
+        if good {
+            return Ok(value);
+        }
+        Err(format!(
+            "{}: {}",
+            value["error"].as_str().unwrap_or_default(),
+            value["message"].as_str().unwrap_or_default()
+        ))
+    }
+
+    /// Goes to an address and waits until the page is there.
+    pub fn go(&self, url: &str) {
+        self.call("POST", "/url", &json!({ "url": url }));
+    }
+
+    /// The address of the page that is shown.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.call("GET", "/url", &Value::Null)
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Loads the page again.
+    pub fn reload(&self) {
+        self.call("POST", "/refresh", &json!({}));
+    }
+
+    /// The page's source as it stands now.
+    #[must_use]
+    pub fn source(&self) -> String {
+        self.call("GET", "/source", &Value::Null)
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// The text of the page that a reader sees.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.find("body").text()
+    }
+
+    /// The page's first heading.
+    #[must_use]
+    pub fn heading(&self) -> String {
+        self.find("h1").text()
+    }
+
+    /// The element that this CSS selector finds, once it is there.
+    #[must_use]
+    pub fn find(&self, selector: &str) -> Element<'_> {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = self.all(selector).into_iter().next() {
+                return found;
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "no {selector} at {}:\n{}",
+                self.address(),
+                self.text()
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// All elements that a CSS selector finds now.
+    #[must_use]
+    pub fn all(&self, selector: &str) -> Vec<Element<'_>> {
+        let found = self.call(
+            "POST",
+            "/elements",
+            &json!({ "using": "css selector", "value": selector }),
+        );
+        let found = found.as_array().cloned().unwrap_or_default();
+        found
             .iter()
-            .map(|algorithm| json!({ "type": "public-key", "alg": algorithm }));
-        let user = &request.user_name;
-        let made = self.run(&json!({ "publicKey": {
-            "rp": { "id": request.rp_id, "name": request.rp_name },
-            "user": { "id": request.user.to_text(), "name": user, "displayName": user },
-            "challenge": request.challenge.to_text(),
-            "pubKeyCredParams": parameters.collect::<Vec<_>>(),
-            "excludeCredentials": credentials(&request.exclude),
-            "authenticatorSelection": { "residentKey": "required", "userVerification": "required" },
-            "attestation": "none",
-        } }));
-        RegisterPasskey {
-            registration: request.registration,
-            name: "in the browser".to_owned(),
-            client_data: bytes(&made, "client_data").unwrap(),
-            attestation_object: bytes(&made, "attestation_object").unwrap(),
+            .map(|element| Element {
+                browser: self,
+                id: element[ELEMENT].as_str().expect("an element").to_owned(),
+            })
+            .collect()
+    }
+
+    /// Whether a CSS selector finds something.
+    #[must_use]
+    pub fn has(&self, selector: &str) -> bool {
+        !self.all(selector).is_empty()
+    }
+
+    /// The link or button with this text. What is only for those who hear the page counts, too.
+    #[must_use]
+    pub fn named(&self, text: &str) -> Element<'_> {
+        let started = Instant::now();
+        let path =
+            format!("//*[self::a or self::button or self::summary][normalize-space(.)={text:?}]");
+        loop {
+            let found = self.call(
+                "POST",
+                "/elements",
+                &json!({ "using": "xpath", "value": path }),
+            );
+            if let Some(id) = found[0][ELEMENT].as_str() {
+                return Element {
+                    browser: self,
+                    id: id.to_owned(),
+                };
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "nothing is called {text:?} at {}:\n{}",
+                self.address(),
+                self.text()
+            );
+            thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// Has the browser sign this challenge.
-    pub fn sign(&self, request: &PasskeyRequest, challenge: &[u8]) -> PasskeyAssertion {
-        let signed = self.run(&json!({ "publicKey": {
-            "rpId": request.rp_id,
-            "challenge": Base64::from(challenge).to_text(),
-            "allowCredentials": credentials(&request.allow),
-            "userVerification": "required",
-        } }));
-        PasskeyAssertion {
-            credential: bytes(&signed, "credential").unwrap(),
-            client_data: bytes(&signed, "client_data").unwrap(),
-            authenticator_data: bytes(&signed, "authenticator_data").unwrap(),
-            signature: bytes(&signed, "signature").unwrap(),
-            user_handle: bytes(&signed, "user_handle"),
+    /// Clicks on the link or button with this text and waits for the page that comes.
+    pub fn press(&self, text: &str) {
+        self.leave(|| self.named(text).click());
+    }
+
+    /// Does what leaves the page and waits until another one is there.
+    pub fn leave(&self, act: impl FnOnce()) {
+        let page = self.find("html").id;
+        act();
+        let started = Instant::now();
+        loop {
+            let now = self.all("html").into_iter().next().map(|page| page.id);
+            if now.is_some_and(|now| now != page) {
+                break;
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the page stays: {}\n{}",
+                self.address(),
+                self.text()
+            );
+            thread::sleep(Duration::from_millis(30));
         }
+        let _there = self.find("h1");
     }
 
-    fn run(&self, asked: &Value) -> Value {
-        let answer = self.ask("execute/async", &json!({ "script": PAGE, "args": [asked] }));
-        assert_eq!(answer["error"], Value::Null, "{answer} to {asked}");
-        answer
+    /// Types into the field with this name, in place of what it holds.
+    pub fn fill(&self, name: &str, text: &str) {
+        let field = self.find(&format!("main [name={name:?}]:not([type=hidden])"));
+        field.clear();
+        field.type_in(text);
     }
 
-    /// A command of the browser's driver (W3C `WebDriver` section 6), and the value that it answers.
-    fn ask(&self, command: &str, body: &Value) -> Value {
-        let address = format!("{}/{command}", self.session);
-        let answer = self.agent.post(address).send_json(body);
-        let mut answer: Value = answer.unwrap().body_mut().read_json().unwrap();
-        let value = answer["value"].take();
-        assert_eq!(value.get("stacktrace"), None, "{command}: {value}");
-        value
+    /// Ticks the box, or chooses the option, with this name and value.
+    pub fn choose(&self, name: &str, value: &str) {
+        let option = format!(
+            "select[name={name:?}] option[value={value:?}], input[name={name:?}][value={value:?}]"
+        );
+        self.find(&option).click();
+    }
+
+    /// Runs a script in the page, and gives what it returns.
+    pub fn run(&self, script: &str, arguments: &[Value]) -> Value {
+        self.call(
+            "POST",
+            "/execute/sync",
+            &json!({ "script": script, "args": arguments }),
+        )
+    }
+
+    /// A picture of the page that is shown, as PNG.
+    #[must_use]
+    pub fn picture(&self) -> Vec<u8> {
+        let picture = self.call("GET", "/screenshot", &Value::Null);
+        STANDARD
+            .decode(picture.as_str().expect("a picture"))
+            .expect("it is base64")
+    }
+
+    /// Makes the window so wide and so high.
+    pub fn resize(&self, width: u32, height: u32) {
+        self.call(
+            "POST",
+            "/window/rect",
+            &json!({ "width": width, "height": height }),
+        );
+    }
+
+    /// How high the whole page is, in CSS pixels.
+    #[must_use]
+    pub fn page_height(&self) -> u64 {
+        self.run("return document.documentElement.scrollHeight", &[])
+            .as_u64()
+            .unwrap_or(0)
+    }
+
+    /// Plugs an authenticator in that verifies its user and keeps passkeys (Web Authentication Level 3 section 11), and names it.
+    #[must_use]
+    pub fn plug_authenticator(&self) -> String {
+        let made = self.call(
+            "POST",
+            "/webauthn/authenticator",
+            &json!({
+                "protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+                "hasUserVerification": true, "isUserVerified": true, "isUserConsenting": true,
+            }),
+        );
+        made.as_str().expect("an authenticator").to_owned()
+    }
+
+    /// The cookies of the page that is shown.
+    #[must_use]
+    pub fn cookies(&self) -> Vec<Value> {
+        self.call("GET", "/cookie", &Value::Null)
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Forgets all cookies.
+    pub fn forget_cookies(&self) {
+        self.call("DELETE", "/cookie", &Value::Null);
+    }
+
+    /// What breaks WCAG 2.2 A or AA on the page that is shown, a line each; empty when nothing does.
+    #[must_use]
+    pub fn accessibility(&self) -> Vec<String> {
+        let script = format!(
+            "{AXE};\nconst done = arguments[arguments.length - 1];\n\
+             axe.run(document, {{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }})\
+             .then((found) => done(found.violations.map((one) => one.id + ': ' + one.help + ': ' + one.nodes.map((node) => node.html).slice(0, 3).join(' | '))), (error) => done([String(error)]));"
+        );
+        let found = self.call(
+            "POST",
+            "/execute/async",
+            &json!({ "script": script, "args": [] }),
+        );
+        let found = found.as_array().cloned().unwrap_or_default();
+        found
+            .iter()
+            .map(|one| one.as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends the browser with its session.
-        let _ = self.agent.delete(&self.session).call();
-        let _ = self.driver.kill();
+        let _ = self.try_call("DELETE", "", &Value::Null);
+        if let Some(group) = Pid::from_raw(self.driver.id().cast_signed()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.driver.wait();
     }
 }
 
-/// Lets the browser with this home folder believe an authority: as an administrator does, in its database of certificates.
-fn trust(home: &Path, ca: &Path) {
-    let folder = home.join(".pki/nssdb");
-    fs::create_dir_all(&folder).unwrap();
-    let database = format!("sql:{}", folder.display());
-    for words in [
-        &["-N", "--empty-password"][..],
-        &["-A", "-n", "strongroom", "-t", "C,,", "-i"],
-    ] {
-        let mut certutil = Command::new("certutil");
-        certutil.args(["-d", &database]).args(words);
-        if words.contains(&"-i") {
-            certutil.arg(ca);
-        }
-        let output = certutil.output().expect("certutil is installed");
-        assert!(output.status.success(), "{output:?}");
+impl Element<'_> {
+    /// Its text as a reader sees it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.get("text")
+    }
+
+    /// An attribute.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        let value = self.browser.call(
+            "GET",
+            &format!("/element/{}/attribute/{name}", self.id),
+            &Value::Null,
+        );
+        value.as_str().map(str::to_owned)
+    }
+
+    /// Whether a reader sees it.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        let shown = self.browser.call(
+            "GET",
+            &format!("/element/{}/displayed", self.id),
+            &Value::Null,
+        );
+        shown == true
+    }
+
+    /// Clicks on it.
+    pub fn click(&self) {
+        self.post("click", &json!({}));
+    }
+
+    /// Empties it.
+    pub fn clear(&self) {
+        self.post("clear", &json!({}));
+    }
+
+    /// Types.
+    pub fn type_in(&self, text: &str) {
+        self.post("value", &json!({ "text": text }));
+    }
+
+    fn get(&self, what: &str) -> String {
+        let value = self
+            .browser
+            .call("GET", &format!("/element/{}/{what}", self.id), &Value::Null);
+        value.as_str().unwrap_or_default().to_owned()
+    }
+
+    fn post(&self, what: &str, body: &Value) {
+        self.browser
+            .call("POST", &format!("/element/{}/{what}", self.id), body);
     }
 }
 
-fn credentials(identifiers: &[Base64]) -> Vec<Value> {
-    identifiers
-        .iter()
-        .map(|id| json!({ "type": "public-key", "id": id.to_text() }))
-        .collect()
+/// What Chromium is told so that it believes this certificate: SHA-256 of its `SubjectPublicKeyInfo`.
+fn spki_pin(certificate: &Path) -> String {
+    let der = CertificateDer::from_pem_file(certificate).expect("the appliance has a certificate");
+    STANDARD.encode(Sha256::digest(spki(&der)))
 }
 
-fn bytes(answer: &Value, name: &str) -> Option<Base64> {
-    answer[name].as_str().map(|text| text.parse().unwrap())
+/// The `SubjectPublicKeyInfo` in a certificate (RFC 5280 section 4.1): the seventh part of what is signed.
+fn spki(der: &[u8]) -> &[u8] {
+    let (certificate, _) = part(der);
+    let (signed, _) = part(content(certificate));
+    let mut rest = content(signed);
+    // Version (explicitly tagged), serial number, signature algorithm, issuer, validity, subject.
+    for _ in 0..6 {
+        rest = part(rest).1;
+    }
+    part(rest).0
+}
+
+/// The first element in DER, with its header, and what follows it.
+fn part(der: &[u8]) -> (&[u8], &[u8]) {
+    let (header, length) = header(der);
+    der.split_at(header + length)
+}
+
+fn content(element: &[u8]) -> &[u8] {
+    &element[header(element).0..]
+}
+
+fn header(der: &[u8]) -> (usize, usize) {
+    let first = usize::from(der[1]);
+    if first < 0x80 {
+        return (2, first);
+    }
+    let bytes = first & 0x7f;
+    let length = der[2..2 + bytes]
+        .iter()
+        .fold(0, |length, byte| length << 8 | usize::from(*byte));
+    (2 + bytes, length)
 }

@@ -10,7 +10,8 @@
 //! | [`person`] | somebody with a device: the `strongroom` command line with a home folder of its own |
 //! | [`authenticator_app`] | the codes of a second factor |
 //! | [`passkey`] | an authenticator in software: passkeys |
-//! | [`browser`] | Chromium, with an authenticator of its own |
+//! | [`authenticator`] | the authenticator of Chromium, which is a second implementation of passkeys |
+//! | [`browser`] | Chromium before the pages of the web interfaces |
 //! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
@@ -47,6 +48,7 @@
 pub mod accounts;
 pub mod api;
 pub mod appliance;
+pub mod authenticator;
 pub mod authenticator_app;
 pub mod browser;
 pub mod console;

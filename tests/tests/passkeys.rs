@@ -11,7 +11,7 @@ mod people;
 
 use strongroom_session::TransportKey;
 use strongroom_session::passkey::{self, EphemeralKey};
-use strongroom_tests::browser::Browser;
+use strongroom_tests::authenticator::Browser;
 use strongroom_tests::passkey::Passkey;
 use strongroom_tests::{Api, Entered, Failed, Session};
 use strongroom_wire::account::Done;

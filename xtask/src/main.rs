@@ -13,6 +13,7 @@
 //! | `python` | the virtual environment with the other implementation that tests compare against |
 //! | `bindings` | `bindings`: the client library for other languages |
 //! | `bench` | `bench`: the benchmarks |
+//! | `screenshots` | `screenshots`: the pictures of the web interfaces |
 //! | `small_device` | the sample sensor, built as for a small device |
 //! | `packages` | system packages, by apt |
 //! | `workspace` | where the workspace is, and building it with cargo |
@@ -37,6 +38,7 @@ mod packages;
 mod process;
 mod python;
 mod run;
+mod screenshots;
 mod small_device;
 mod state;
 mod story;
@@ -66,6 +68,8 @@ enum Chore {
     Bindings(bindings::Options),
     /// Measure key release and key creation beside a bare HTTPS endpoint.
     Bench(bench::Options),
+    /// Take the pictures of the web interfaces anew, from an appliance with people, keys and devices.
+    Screenshots(screenshots::Options),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Bindings(options) => bindings::run(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Screenshots(options) => screenshots::run(&options),
     };
     done.unwrap_or_else(|error| match error.downcast_ref() {
         // A process that was ended by a signal could not tell why.

@@ -13,6 +13,7 @@ use anyhow::{Result, bail};
 use crate::{process, terminal::command_line, terminal::say};
 
 /// Something the project needs from the system.
+#[derive(Clone, Copy)]
 pub(crate) struct Package {
     /// What it is for, to stand after "for".
     pub(crate) purpose: &'static str,
@@ -23,6 +24,7 @@ pub(crate) struct Package {
 }
 
 /// How to see that a package's work is already done.
+#[derive(Clone, Copy)]
 pub(crate) enum Sign {
     /// A command is on the path.
     Command(&'static str),
@@ -114,16 +116,8 @@ pub(crate) const TEST: &[Package] = &[
         debian: "curl",
         sign: Sign::Command("curl"),
     },
-    Package {
-        purpose: "the tests with a browser",
-        debian: "chromium",
-        sign: Sign::Command("chromium"),
-    },
-    Package {
-        purpose: "the tests with a browser",
-        debian: "chromium-driver",
-        sign: Sign::Command("chromedriver"),
-    },
+    BROWSER[0],
+    BROWSER[1],
     application("opensc", Sign::Command("pkcs11-tool")),
     application("gnutls-bin", Sign::Command("p11tool")),
     application("p11-kit", Sign::Command("p11-kit")),
@@ -148,6 +142,20 @@ pub(crate) const TEST: &[Package] = &[
     application("openssh-server", Sign::AnyFile(&["/usr/sbin/sshd"])),
     application("libnss3-tools", Sign::Command("certutil")),
     application("default-jdk-headless", Sign::Command("jarsigner")),
+];
+
+/// A browser and what drives it.
+pub(crate) const BROWSER: &[Package; 2] = &[
+    Package {
+        purpose: "the tests with a browser, and the pictures of the web interfaces",
+        debian: "chromium",
+        sign: Sign::Command("chromium"),
+    },
+    Package {
+        purpose: "the tests with a browser, and the pictures of the web interfaces",
+        debian: "chromium-driver",
+        sign: Sign::Command("chromedriver"),
+    },
 ];
 
 /// An application that uses PKCS#11 modules.

@@ -20,13 +20,32 @@ use crate::hierarchy::Domain;
 use crate::invitations;
 use crate::keystore::{Keystore, Options};
 use crate::roles::{self, May};
-use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, CredentialRecord, Snapshot};
+use crate::store::{
+    AccountFilter, AccountKekRecord, AccountRecord, CredentialKind, CredentialRecord, Snapshot,
+};
 
 /// The longest name of an account, in bytes.
 const LONGEST_NAME: usize = 254;
 /// How many accounts a page has by default, and at most.
 const PAGE: u32 = 100;
 const LONGEST_PAGE: u32 = 1000;
+
+/// Which accounts to find. Members that are given must all match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountSearch {
+    /// The name contains this.
+    pub contains: Option<String>,
+    /// The kind is this.
+    pub kind: Option<AccountKind>,
+    /// The state is this.
+    pub state: Option<AccountState>,
+    /// This role is among the account's.
+    pub role: Option<Role>,
+    /// Beginning after this name.
+    pub after: Option<String>,
+    /// At most so many: 1 to 1000.
+    pub limit: u32,
+}
 
 impl Keystore {
     /// The caller's own account.
@@ -126,6 +145,34 @@ impl Keystore {
             let mut accounts = view
                 .snapshot
                 .accounts(view.domain.number, &after, limit + 1)?
+                .into_iter()
+                .map(|account| Ok(to_wire(&view.domain.check_account(account)?)))
+                .collect::<Result<Vec<_>, Error>>()?;
+            let more = accounts.len() > limit as usize;
+            accounts.truncate(limit as usize);
+            let next = more
+                .then(|| accounts.last().map(|account| account.name.clone()))
+                .flatten();
+            Ok(AccountPage { accounts, next })
+        })
+    }
+
+    /// A page of the accounts that match, by name; administrators only.
+    pub fn find_accounts(&self, caller: &Presented, search: AccountSearch) -> Answer<AccountPage> {
+        let limit = search.limit.clamp(1, LONGEST_PAGE);
+        self.core.look(caller, |view, caller, _| {
+            caller.require(May::ManageAccounts)?;
+            let filter = AccountFilter {
+                contains: search.contains.as_deref().map(normal_name),
+                kind: search.kind,
+                state: search.state,
+                role: search.role,
+                after: search.after.clone().unwrap_or_default(),
+                limit: limit + 1,
+            };
+            let mut accounts = view
+                .snapshot
+                .find_accounts(view.domain.number, &filter)?
                 .into_iter()
                 .map(|account| Ok(to_wire(&view.domain.check_account(account)?)))
                 .collect::<Result<Vec<_>, Error>>()?;

@@ -112,6 +112,12 @@ fn append(
         detail: detail.clone(),
     };
     let index = tx.append_leaf(domain.number, event, seal::random()?)?;
+    tx.count_leaf(
+        domain.number,
+        time.as_millis() / 3_600_000,
+        act.number(),
+        done,
+    )?;
     if done && changes_what_is_seen(act) {
         let mut concerned: Vec<AccountId> = [detail.actor, detail.subject, detail.owner]
             .into_iter()

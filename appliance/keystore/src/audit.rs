@@ -1,5 +1,7 @@
 //! The audit tree of a domain: who may read it, its checkpoints, proofs, and its verification.
 
+mod search;
+
 use strongroom_audit::keys::verify_by;
 use strongroom_audit::{Detail, LogKey, checkpoint, note, tree, verify};
 use strongroom_wire::audit::{CheckpointNote, InclusionProof, Record, RecordPage, RecordQuery};
@@ -15,6 +17,7 @@ use crate::roles::May;
 use crate::store::{DomainRecord, LeafFilter, LeafRecord, Snapshot, Store};
 
 pub(crate) use crate::cosigning::is_cosigned;
+pub use search::{FoundRecords, RecordSearch};
 
 const WHAT: &str = "audit tree";
 /// What stands in the note of a policy's refusal between the code and the rule's level.

@@ -21,10 +21,11 @@
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
 //! | [`recovery`] | recovery KEKs, custodians' shares, master KEKs brought into another HSM |
-//! | `audit` | records, checkpoints, proofs, verification |
+//! | `audit` | records and their search, checkpoints, proofs, verification |
 //! | `cosigning` | what witnesses are shown of the log, and what their cosignatures are worth |
 //! | `scrub` | the whole database held against what the log says happened |
 //! | `feed` | the log, leaf by leaf, for receivers outside |
+//! | `figures` | how much was done and how far things are, for those who look after the appliance; comparing checkpoints |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
 //! | `checkpoint_keys` | the keys that sign checkpoints, one for each HSM |
 //! | `kept` | the database held against a checkpoint that is kept outside of it |
@@ -58,6 +59,7 @@ pub mod directories;
 pub mod domains;
 mod error;
 mod feed;
+mod figures;
 mod grants;
 mod groups;
 mod hierarchy;
@@ -80,15 +82,19 @@ mod seal;
 mod sessions;
 pub mod store;
 
+pub use accounts::AccountSearch;
 pub use act::{Presented, Proof, SessionToken};
-pub use audit::{AuditReport, verify_audit};
+pub use audit::{AuditReport, FoundRecords, RecordSearch, verify_audit};
 pub use clock::{Clock, SystemClock};
 pub use cosigning::Submission;
 pub use error::{Answer, Error, Refusal};
 pub use feed::FedLeaf;
+pub use figures::{Comparison, Figures, HourCounts, role_conflicts, role_powers};
+pub use groups::OwnGroup;
 pub use hierarchy::checkpoint_key_label;
 pub use kept::{Held, hold_against};
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
 pub use mail::{Mail, MailContent};
 pub use scrub::{Finding, Progress, ScrubReport, Wrong, scrub};
+pub use sessions::Presence;
 pub use strongroom_audit::cosignature::WitnessKey;

@@ -134,7 +134,38 @@ pub(crate) fn check(roles: &[Role]) -> Result<(), Error> {
     }
 }
 
+/// What each role may do, in words.
+pub(crate) fn powers() -> Vec<(Role, Vec<&'static str>)> {
+    let words = |allowed: &[May]| allowed.iter().map(|may| may.in_words()).collect();
+    TABLE
+        .iter()
+        .map(|(role, allowed)| (*role, words(allowed)))
+        .collect()
+}
+
+/// Which roles no account has both of, and why.
+pub(crate) fn conflicts() -> Vec<(Role, Role, &'static str)> {
+    EXCLUDING.to_vec()
+}
+
 impl May {
+    /// What it is, in words.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::ManageAccounts => "manages accounts",
+            Self::ApproveRecoveries => "approves recoveries that somebody else has started",
+            Self::SetDomainPolicy => "sets the domain's policy",
+            Self::RotateKeks => "rotates the master KEK and others' KEKs",
+            Self::ReadAudit => "reads the whole audit log",
+            Self::EnterAuthorisations => "enters authorisations",
+            Self::ApproveAuthorisations => "approves or rejects authorisations",
+            Self::SuspendAuthorisations => "suspends and cancels authorisations",
+            Self::SeeAuthorisations => "sees the authorisations that it has to do with",
+            Self::ExecuteDisclosures => "carries out approved disclosures",
+            Self::ReleaseDisclosures => "hands out disclosures that were carried out",
+        }
+    }
+
     /// What an account without it lacks, for the sentence of a refusal.
     pub(crate) const fn needs(self) -> &'static str {
         match self {
@@ -179,27 +210,11 @@ mod tests {
         May::ReleaseDisclosures,
     ];
 
-    const fn in_words(may: May) -> &'static str {
-        match may {
-            May::ManageAccounts => "manages accounts",
-            May::ApproveRecoveries => "approves recoveries that somebody else has started",
-            May::SetDomainPolicy => "sets the domain's policy",
-            May::RotateKeks => "rotates the master KEK and others' KEKs",
-            May::ReadAudit => "reads the whole audit log",
-            May::EnterAuthorisations => "enters authorisations",
-            May::ApproveAuthorisations => "approves or rejects authorisations",
-            May::SuspendAuthorisations => "suspends and cancels authorisations",
-            May::SeeAuthorisations => "sees the authorisations that it has to do with",
-            May::ExecuteDisclosures => "carries out approved disclosures",
-            May::ReleaseDisclosures => "hands out disclosures that were carried out",
-        }
-    }
-
     #[test]
     fn the_document_says_what_the_tables_say() {
         let mut tables = String::from("| role | may |\n|---|---|\n");
         for (role, allowed) in TABLE {
-            let allowed: Vec<_> = allowed.iter().map(|may| in_words(*may)).collect();
+            let allowed: Vec<_> = allowed.iter().map(|may| may.in_words()).collect();
             writeln!(tables, "| {} | {} |", role.as_str(), allowed.join("; ")).unwrap();
         }
         assert!(DOCUMENT.contains(&tables), "docs/roles.md lacks:\n{tables}");

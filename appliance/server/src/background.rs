@@ -19,7 +19,9 @@ use strongroom_keystore::Keystore;
 use crate::auth::limits::SignInLimits;
 use crate::backups::Schedule;
 use crate::config::Config;
+use crate::console::minutes;
 use crate::device_log::Drain;
+use crate::gate::Gate;
 use crate::kept::KeptCheckpoint;
 use crate::mail::Mailer;
 
@@ -34,6 +36,8 @@ const DEVICE_LOGS_EVERY: Duration = Duration::from_secs(1);
 /// How often the outbox is looked into.
 const MAIL_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// What the console draws is counted by the minute.
+const MINUTE: Duration = Duration::from_mins(1);
 /// A rotation goes in steps, so many a second.
 const ROTATION_STEPS: u32 = 10;
 /// After a failed step a rotation waits so long: the HSM or the database is not well.
@@ -163,11 +167,16 @@ impl Housekeeping {
     pub(crate) fn start(
         limits: Arc<SignInLimits>,
         metrics: Arc<PrometheusHandle>,
+        gate: Arc<Gate>,
     ) -> io::Result<Self> {
         let mut threads = Threads::default();
         threads.every("limits", FORGET_EVERY, move || limits.forget_idle())?;
         threads.every("metrics", METRICS_UPKEEP_EVERY, move || {
             metrics.run_upkeep();
+        })?;
+        threads.every("minutes", MINUTE, move || {
+            let statistics = gate.statistics();
+            minutes::end_minute(statistics.map_or(0, |statistics| statistics.queued_acts));
         })?;
         Ok(Self(threads))
     }

@@ -14,6 +14,7 @@
 //! logging.rs     the log; metrics.rs: what /metrics shows
 //! tls.rs         TLS 1.3 for both listeners; tls/authority.rs: the private CA that init makes
 //! auth/          who is asking (the session token), how often one may fail, and that the clock tells strangers nothing
+//! console.rs     what the web console needs: who visits, sign-in with failures counted, the appliance itself
 //! problems.rs    the one place where anything that goes wrong becomes an RFC 9457 problem document
 //! observe.rs     around every request: headers, the log line, metrics, panics
 //! routes/        one file a resource: authenticate, parse, one call into the keystore, map the answer
@@ -25,7 +26,7 @@
 //! - a start, a seal or an answer about health that waits for the HSM;
 //! - a token, a PIN, a code, key material, a body or an account's name in a log line, a metric or an error;
 //! - a keystore call on a thread that serves connections: all go through `routes::ask`;
-//! - an answer of status 400 or above that `problems.rs` did not make.
+//! - an answer of status 400 or above that `problems.rs` did not make, or the console for a person with a browser.
 
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ mod auth;
 mod background;
 mod backups;
 mod config;
+mod console;
 mod control;
 mod device_log;
 mod domains;

@@ -300,7 +300,8 @@ pub struct KeyQuery {
 pub struct KeyPage {
     /// The keys.
     pub keys: Vec<Key>,
-    /// Given to `after` it brings the next page; absent on the last.
+    /// Given to `after` it brings the next page; absent on the last. A page of a search may have few keys, or none, and not be the last: so many keys
+    /// are looked at for each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<KeyId>,
 }

@@ -72,6 +72,14 @@ impl Waiting {
         self.held().get(&sign_in).map(|held| held.name.clone())
     }
 
+    /// What a passkey signs for a sign-in that waits.
+    pub(crate) fn challenge_of(&self, sign_in: SignInId) -> Option<[u8; 32]> {
+        let held = self.held();
+        let held = held.get(&sign_in)?;
+        let binding = held.transport.second_factor_binding();
+        Some(passkey::challenge(&held.random, &binding))
+    }
+
     /// Takes a sign-in out for a try, so that no two are made at once.
     fn take(&self, sign_in: SignInId, now: Timestamp) -> Option<Held> {
         self.held()

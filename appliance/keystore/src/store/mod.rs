@@ -160,6 +160,12 @@ pub trait ReadAccounts {
         after: &str,
         limit: u32,
     ) -> Result<Vec<AccountRecord>, StoreError>;
+    /// Accounts that match, by name.
+    fn find_accounts(
+        &self,
+        domain: DomainNumber,
+        filter: &AccountFilter,
+    ) -> Result<Vec<AccountRecord>, StoreError>;
     /// Every account with at least one role.
     fn accounts_with_roles(&self, domain: DomainNumber) -> Result<Vec<AccountRecord>, StoreError>;
     /// One version of an account's KEK.
@@ -247,11 +253,8 @@ pub trait ReadKeys {
     /// The public key of one version of a key pair.
     fn public_key(&self, key: KeyId, version: u32) -> Result<Option<PublicKeyRecord>, StoreError>;
     /// Keys to which one of `holders` has a grant, the newest first.
-    fn find_keys(
-        &self,
-        holders: &[AccountId],
-        filter: &KeyFilter,
-    ) -> Result<Vec<KeyRecord>, StoreError>;
+    fn find_keys(&self, holders: &[AccountId], filter: &KeyFilter)
+    -> Result<FoundKeys, StoreError>;
 }
 
 /// Changing keys.
@@ -327,6 +330,14 @@ pub trait ReadAudit {
     fn nodes(&self, domain: DomainNumber) -> Box<dyn NodeReader + '_>;
     /// The newest checkpoint: its size and its note.
     fn newest_checkpoint(&self, domain: DomainNumber) -> Result<Option<(u64, String)>, StoreError>;
+    /// The newest checkpoints, the newest first.
+    fn recent_checkpoints(
+        &self,
+        domain: DomainNumber,
+        limit: u32,
+    ) -> Result<Vec<(u64, String)>, StoreError>;
+    /// How often each act was done and refused, in each hour from this one on (hours since 1970).
+    fn leaf_counts(&self, domain: DomainNumber, from: u64) -> Result<Vec<LeafCount>, StoreError>;
     /// Every checkpoint, by size.
     fn checkpoints(&self, domain: DomainNumber) -> Result<Vec<(u64, String)>, StoreError>;
 }
@@ -342,6 +353,14 @@ pub trait WriteAudit {
         event: Event,
         salt: [u8; 32],
     ) -> Result<u64, StoreError>;
+    /// One more leaf of this kind in this hour (hours since 1970), for charts.
+    fn count_leaf(
+        &mut self,
+        domain: DomainNumber,
+        hour: u64,
+        act: u16,
+        done: bool,
+    ) -> Result<(), StoreError>;
     /// A signed checkpoint.
     fn record_checkpoint(
         &mut self,

@@ -19,6 +19,7 @@ mod accounts;
 mod backups;
 mod batch;
 mod certificates;
+mod console;
 mod cosigning;
 mod devices;
 mod directories;
@@ -39,6 +40,7 @@ mod recovery_rotation;
 mod rotation;
 mod rotation_replay;
 mod scrub;
+mod searches;
 mod second_factor;
 mod sessions;
 mod signers;
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         batch::TRIALS,
         certificates::TRIALS,
         cosigning::TRIALS,
+        console::TRIALS,
         groups::TRIALS,
         identities::TRIALS,
         devices::TRIALS,
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         rotation::TRIALS,
         rotation_replay::TRIALS,
         scrub::TRIALS,
+        searches::TRIALS,
         second_factor::TRIALS,
         sessions::TRIALS,
     ]

@@ -2,6 +2,7 @@
 //!
 //! The keystore decides what a token or a signature is worth. Here it is only read.
 
+pub(crate) mod desk;
 pub(crate) mod limits;
 pub(crate) mod oidc;
 pub(crate) mod pace;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use strongroom_hsm::Hsm;
 use strongroom_hsm::supervised::{MemberStatus, State as HsmState};
 use strongroom_keystore::Statistics;
 use strongroom_wire::encoding::Timestamp;
@@ -81,6 +82,14 @@ impl Gate {
             _ => return None,
         };
         keystore.statistics().ok()
+    }
+
+    /// The first domain's HSM, while the appliance serves.
+    pub(crate) fn serving_hsm(&self) -> Option<Arc<dyn Hsm>> {
+        match &self.lock().name {
+            Name::Serving(serving) => Some(Arc::clone(&serving.hsm) as Arc<dyn Hsm>),
+            _ => None,
+        }
     }
 
     /// Whether nothing can be written because the disk is full.

@@ -296,7 +296,6 @@ mod tests {
         assert_eq!(identifiers.len(), 119);
         let expected = [
             "get /metrics",
-            "get /pair",
             "get /v1/health",
             "get /v1/oidc",
             "get /v1/openapi.json",

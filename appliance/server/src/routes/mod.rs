@@ -11,7 +11,7 @@ mod batch;
 mod body;
 mod certificates;
 mod credentials;
-mod devices;
+pub(crate) mod devices;
 mod directories;
 pub(crate) mod document;
 mod enrolments;
@@ -33,10 +33,12 @@ mod scim;
 mod sessions;
 
 use actix_web::dev::ResourceDef;
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use strongroom_console::Side;
 use strongroom_keystore::{Answer as KeystoreAnswer, Keystore};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -64,6 +66,14 @@ impl Listener {
         match self {
             Self::Client => "client",
             Self::Administration => "administration",
+        }
+    }
+
+    /// The web interface that it has.
+    pub(crate) const fn side(self) -> Side {
+        match self {
+            Self::Client => Side::Owners,
+            Self::Administration => Side::Administration,
         }
     }
 
@@ -174,8 +184,7 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         // Before the one with the code, which would take it for one.
         .service(pairings::token)
         .service(pairings::show)
-        .service(pairings::decide)
-        .service(pairings::page);
+        .service(pairings::decide);
 }
 
 fn administration_routes(services: &mut ServiceConfig<'_>) {
@@ -223,7 +232,14 @@ const LARGEST_FORM: usize = 4096;
 /// Settings of the extractors that handlers use.
 pub(crate) fn extractor_settings(services: &mut web::ServiceConfig) {
     services
-        .app_data(web::PathConfig::default().error_handler(|error, _| Failure::from(error).into()))
+        .app_data(web::PathConfig::default().error_handler(|error, request| {
+            // To a person with a browser it is an address with nothing at it.
+            if strongroom_console::request_wants_page(request) {
+                let response = page_of(request, &Failure::no_such_page());
+                return InternalError::from_response(error, response).into();
+            }
+            Failure::from(error).into()
+        }))
         .app_data(web::QueryConfig::default().error_handler(|error, _| Failure::from(error).into()))
         .app_data(web::FormConfig::default().limit(LARGEST_FORM));
 }
@@ -253,10 +269,20 @@ impl RouteTable {
 
 /// Answers what no route took.
 pub(crate) async fn unrouted(request: HttpRequest, table: web::Data<RouteTable>) -> Answer {
+    if strongroom_console::request_wants_page(&request) {
+        return Ok(page_of(&request, &Failure::no_such_page()));
+    }
     Err(match table.methods(request.path()) {
         Some(allow) => Failure::method_not_allowed(allow),
         None => Failure::no_such_route(),
     })
+}
+
+/// The page that tells a person with a browser of a failure.
+pub(crate) fn page_of(request: &HttpRequest, failure: &Failure) -> HttpResponse {
+    let listener = request.app_data::<web::Data<Listener>>();
+    let side = listener.map_or(Side::Owners, |listener| listener.side());
+    strongroom_console::problem_page(side, failure.problem())
 }
 
 /// Makes one call into the keystore, on a thread that may wait.
@@ -270,7 +296,7 @@ pub(crate) async fn ask<T: Send + 'static>(
 }
 
 /// Runs what may wait on a thread that may.
-async fn wait_for<T: Send + 'static>(
+pub(crate) async fn wait_for<T: Send + 'static>(
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     web::block(call).await.map_err(|_| {

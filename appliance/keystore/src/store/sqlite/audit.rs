@@ -8,8 +8,10 @@ use sha2::{Digest as _, Sha256};
 use strongroom_audit::tree::{NodeReadError, NodeReader, RightEdge};
 use strongroom_audit::{Event, Hash, Leaf};
 
-use super::rows::{Pending, Rows, Tail, all, array, count, number, one};
-use crate::store::{DomainNumber, LeafFilter, LeafRecord, ReadAudit, StoreError, WriteAudit};
+use super::rows::{Pending, Rows, Tail, all, array, count, flag, number, one};
+use crate::store::{
+    DomainNumber, LeafCount, LeafFilter, LeafRecord, ReadAudit, StoreError, WriteAudit,
+};
 
 const LEAF: &str = "SELECT l.idx, l.envelope, l.salt, l.detail FROM leaves l";
 
@@ -194,6 +196,38 @@ impl ReadAudit for Rows<'_> {
         )
     }
 
+    fn recent_checkpoints(
+        &self,
+        domain: DomainNumber,
+        limit: u32,
+    ) -> Result<Vec<(u64, String)>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(
+                "SELECT size, note FROM checkpoints WHERE domain = ?1 ORDER BY size DESC LIMIT ?2",
+            )?,
+            params![domain, limit],
+            checkpoint,
+        )
+    }
+
+    fn leaf_counts(&self, domain: DomainNumber, from: u64) -> Result<Vec<LeafCount>, StoreError> {
+        const WHAT: &str = "leaf count";
+        all(
+            &mut self.connection().prepare_cached(
+                "SELECT hour, act, done, count FROM leaf_counts WHERE domain = ?1 AND hour >= ?2",
+            )?,
+            params![domain, count(from)],
+            |row| {
+                Ok(LeafCount {
+                    hour: number(row, "hour", WHAT)?,
+                    act: number(row, "act", WHAT)?,
+                    done: flag(row, "done", WHAT)?,
+                    count: number(row, "count", WHAT)?,
+                })
+            },
+        )
+    }
+
     fn checkpoints(&self, domain: DomainNumber) -> Result<Vec<(u64, String)>, StoreError> {
         all(
             &mut self.connection().prepare_cached(
@@ -224,6 +258,22 @@ impl WriteAudit for Rows<'_> {
             rows,
         });
         Ok(index)
+    }
+
+    fn count_leaf(
+        &mut self,
+        domain: DomainNumber,
+        hour: u64,
+        act: u16,
+        done: bool,
+    ) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO leaf_counts (domain, hour, act, done, count) VALUES (?1, ?2, ?3, ?4, 1)
+                 ON CONFLICT (domain, hour, act, done) DO UPDATE SET count = count + 1",
+            )?
+            .execute(params![domain, count(hour), act, done])?;
+        Ok(())
     }
 
     fn record_checkpoint(

@@ -21,6 +21,7 @@ use Column::{Covered, Irrelevant, Proof};
 
 const NODES: &str =
     "the tree's own hashes; recomputed from the leaves by `strongroomd audit verify`";
+const COUNTS: &str = "it is drawn in charts; the leaves say what was done";
 const TRANSCRIPT: &str = "the note is signed by the HSM, and its leaf has its SHA-256";
 const LEAVES: &str = "covered by the Merkle tree and its signed checkpoints";
 const NONCES: &str = "it can only take a request away; without it, one that was captured under TLS is good until it is out of date";
@@ -320,6 +321,11 @@ const COLUMNS: &[(&str, &str, Column)] = &[
     ("leaves_by_key", "key", Irrelevant(INDEX)),
     ("leaves_by_key", "domain", Irrelevant(INDEX)),
     ("leaves_by_key", "idx", Irrelevant(INDEX)),
+    ("leaf_counts", "domain", Irrelevant(COUNTS)),
+    ("leaf_counts", "hour", Irrelevant(COUNTS)),
+    ("leaf_counts", "act", Irrelevant(COUNTS)),
+    ("leaf_counts", "done", Irrelevant(COUNTS)),
+    ("leaf_counts", "count", Irrelevant(COUNTS)),
     ("tree_nodes", "domain", Irrelevant(NODES)),
     ("tree_nodes", "idx", Irrelevant(NODES)),
     ("tree_nodes", "hash", Irrelevant(NODES)),

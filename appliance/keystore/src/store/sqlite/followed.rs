@@ -159,6 +159,10 @@ const OTHERS: &[(&str, &str)] = &[
         "key_recipients",
         "an index; what is found through it is checked itself",
     ),
+    (
+        "leaf_counts",
+        "drawn in the console; what decides anything is counted from the leaves themselves",
+    ),
     ("leaves", "the log itself"),
     (
         "leaves_by_account",

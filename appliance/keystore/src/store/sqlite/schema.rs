@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0014_restrictions.sql"),
     include_str!("schema/0015_lawful.sql"),
     include_str!("schema/0016_witness.sql"),
+    include_str!("schema/0017_console.sql"),
 ];
 
 /// The newest schema that this version knows.
