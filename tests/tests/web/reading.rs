@@ -99,11 +99,15 @@ fn read_all(visit: &Visit, pages: &[String], wrong: &mut Vec<String>) {
             wrong.push(format!("{page}: {found}"));
         }
         let wide = visit.run(
-            "return document.documentElement.scrollWidth > document.documentElement.clientWidth",
+            "const room = document.documentElement.clientWidth;\
+             if (document.documentElement.scrollWidth <= room) return '';\
+             return [...document.querySelectorAll('main *, .bar *')]\
+                 .filter((one) => one.getBoundingClientRect().right > room + 1 && !one.closest('.table, pre'))\
+                 .map((one) => one.tagName + '.' + one.className + '#' + one.id).slice(0, 8).join(' ') || 'something';",
             &[],
         );
-        if wide == true {
-            wrong.push(format!("{page}: is wider than the window"));
+        if wide != "" {
+            wrong.push(format!("{page}: is wider than the window: {wide}"));
         }
         let evil = visit.run(
             "return window.evil || document.querySelectorAll('img').length",

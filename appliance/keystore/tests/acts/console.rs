@@ -1,6 +1,10 @@
 //! What the web console asks for beside what the interface has: who reads, accounts and records found, figures, checkpoints compared.
 
-use strongroom_keystore::{AccountSearch, Error, RecordSearch, role_conflicts, role_powers};
+use std::time::Duration;
+
+use strongroom_keystore::{
+    AccountSearch, Error, Options, RecordSearch, role_conflicts, role_powers,
+};
 use strongroom_wire::account::{
     AccountKind, AccountState, AddMember, CreateAccount, Membership, Role,
 };
@@ -18,6 +22,15 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
     ("checkpoints_are_compared", checkpoints_are_compared),
     ("roles_are_told", roles_are_told),
 ];
+
+/// A house whose sessions last while the clock is moved on by hours.
+fn all_day(label: &str) -> House {
+    let options = Options {
+        session_idle_lifetime: Duration::from_hours(8),
+        ..Options::default()
+    };
+    House::with(label, options)
+}
 
 fn a_session_says_whose_it_is() {
     let house = House::new("presence");
@@ -180,7 +193,7 @@ fn ones_own_groups_are_listed() {
 }
 
 fn records_are_searched() {
-    let house = House::new("searching");
+    let house = all_day("searching");
     let [alice, bob] = ["alice", "bob"].map(|name| house.person(name));
     let auditor = house.person_with("auditor", &[Role::Auditor]);
     let (key, _) = house.key(&alice, &[&bob]);
@@ -276,7 +289,7 @@ fn records_are_searched() {
 }
 
 fn hours_are_counted() {
-    let house = House::new("counting");
+    let house = all_day("counting");
     let alice = house.person("alice");
     let auditor = house.person_with("auditor", &[Role::Auditor]);
     let (key, _) = house.key(&alice, &[]);
