@@ -141,6 +141,11 @@ impl World {
                 "credential",
                 "01934c1e-7d5a-7cc0-8f3e-0123456789ab".to_owned(),
             ),
+            // A disclosure that nobody has made.
+            (
+                "disclosure",
+                "01934c1e-7d5a-7cc0-8f3e-0123456789ad".to_owned(),
+            ),
             ("fleet", format!("fleet-{name}")),
             ("index", "0".to_owned()),
             ("version", "1".to_owned()),
@@ -269,7 +274,7 @@ const QUERIES: &[(&str, &str)] = &[
 ];
 
 /// Numbers and words, not identifiers: each domain has its own 1, 2, 3.
-const NUMBERS: &[&str] = &["{index}", "{version}", "{credential}"];
+const NUMBERS: &[&str] = &["{index}", "{version}", "{credential}", "{disclosure}"];
 
 fn filled(template: &str, names: &BTreeMap<&'static str, String>) -> String {
     let mut text = template.to_owned();
@@ -285,7 +290,7 @@ fn made_up(names: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, Str
         "account_name" => value.replace("bob", "nobody"),
         "uri" => "urn:service:nowhere".to_owned(),
         "fleet" => "fleet-nowhere".to_owned(),
-        "credential" | "index" | "version" => value.to_owned(),
+        "credential" | "disclosure" | "index" | "version" => value.to_owned(),
         // The letters of such codes, others than there are.
         "code" => {
             let shift = |c: char| match c {
