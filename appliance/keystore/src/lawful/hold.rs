@@ -69,12 +69,12 @@ impl Keystore {
             snapshot.held_keys(core.domain.number)?
         };
         if !ended.is_empty() {
-            core.act(Act::HoldEnd, LOCALHOST, |scope| end_holds(scope))
+            core.act(Act::HoldEnd, LOCALHOST, end_holds)
                 .map_err(|refusal| refusal.error)?;
         }
         let now = core.clock.now();
         if core.reviewed.is_due(now, REVIEW_EVERY) {
-            core.act(Act::HoldReview, LOCALHOST, |scope| review(scope))
+            core.act(Act::HoldReview, LOCALHOST, review)
                 .map_err(|refusal| refusal.error)?;
             core.reviewed.was_done(now);
         }

@@ -206,11 +206,10 @@ impl Messages<'_> {
                 .as_ref()
                 .is_none_or(|counterparts| counterparts.contains(&other))
         };
-        let in_time = grants
+        let mut in_time = grants
             .iter()
             .filter(|grant| self.window.contains(grant.created) && grant.created <= until);
-        in_time
-            .filter_map(|grant| {
+        in_time.find_map(|grant| {
                 let from = self.direction != Direction::To
                     && grant.granted_by == person
                     && with(grant.grantee);
@@ -230,7 +229,6 @@ impl Messages<'_> {
                     person: Some(person),
                 })
             })
-            .next()
     }
 
     /// The filters by which an index finds them.

@@ -1,10 +1,11 @@
 //! What is not disclosed: over the cap, out of time, by the wrong person, under an authorisation that is not in effect, or with altered rows.
 
 use rusqlite::Connection;
+use strongroom_disclosure::SealingKey;
 use strongroom_keystore::{Error, Presented};
 use strongroom_wire::account::{Role, UpdateAccount};
 use strongroom_wire::audit::Act;
-use strongroom_wire::authorisation::{AuthorisationState, ChangeAuthorisation, Move};
+use strongroom_wire::authorisation::{AgencyKey, AuthorisationState, ChangeAuthorisation, Move};
 use strongroom_wire::problem::Code;
 
 use super::Case;
@@ -266,7 +267,14 @@ fn what_is_not_in_effect_lets_nothing_out() {
 
     // The agency's certificate has to be good.
     let mut order = case.order();
-    order.agency_key = strongroom_wire::authorisation::AgencyKey::Certificate(vec![0x30, 0].into());
+    order.agency_key = AgencyKey::Certificate(vec![0x30, 0].into());
+    let keystore = &case.office.house.keystore;
+    let refused = keystore.enter_authorisation(&case.office.officer.presented, order);
+    assert_eq!(refused.unwrap_err().error.code(), Code::Invalid);
+    let expired = include_bytes!("../../../../disclosure/testdata/p256.cert.pem");
+    let expired = SealingKey::parse(expired).unwrap().to_bytes();
+    let mut order = case.order();
+    order.agency_key = AgencyKey::Certificate(expired.into());
     order.tasks[0].scope = strongroom_wire::authorisation::Scope::Label {
         owner: case.office.target.name.clone(),
         label: "report.pdf".to_owned(),
@@ -275,6 +283,7 @@ fn what_is_not_in_effect_lets_nothing_out() {
     let approved = case.approved(order);
     let refused = case.try_execute(&approved).unwrap_err();
     assert_eq!(refused.code(), Code::Conflict, "{refused}");
+    assert!(refused.to_string().contains("expired"), "{refused}");
 }
 
 fn an_emergency_that_is_not_ratified_lets_nothing_more_out() {
