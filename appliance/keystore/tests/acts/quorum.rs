@@ -6,7 +6,7 @@ use strongroom_wire::account::{AccountKind, CreateAccount, Role, UpdateAccount};
 use strongroom_wire::audit::{Act, RecordQuery};
 use strongroom_wire::id::{AccountId, KeyId, ObjectId};
 use strongroom_wire::key::{
-    Algorithm, CreateKeys, KeyRelease, NewKey, ReleaseKey, ReleaseKeys, KeyVersion,
+    Algorithm, CreateKeys, KeyRelease, KeyVersion, NewKey, ReleaseKey, ReleaseKeys,
 };
 use strongroom_wire::object::ObjectPart;
 use strongroom_wire::operation::{Mechanism, Operate, Operation};
