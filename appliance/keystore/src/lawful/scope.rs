@@ -210,25 +210,25 @@ impl Messages<'_> {
             .iter()
             .filter(|grant| self.window.contains(grant.created) && grant.created <= until);
         in_time.find_map(|grant| {
-                let from = self.direction != Direction::To
-                    && grant.granted_by == person
-                    && with(grant.grantee);
-                let to = self.direction != Direction::From
-                    && grant.grantee == person
-                    && with(grant.granted_by);
-                let way = if from {
-                    "from"
-                } else if to {
-                    "to"
-                } else {
-                    return None;
-                };
-                Some(Match {
-                    task,
-                    predicate: format!("{way} {}", self.person),
-                    person: Some(person),
-                })
+            let from = self.direction != Direction::To
+                && grant.granted_by == person
+                && with(grant.grantee);
+            let to = self.direction != Direction::From
+                && grant.grantee == person
+                && with(grant.granted_by);
+            let way = if from {
+                "from"
+            } else if to {
+                "to"
+            } else {
+                return None;
+            };
+            Some(Match {
+                task,
+                predicate: format!("{way} {}", self.person),
+                person: Some(person),
             })
+        })
     }
 
     /// The filters by which an index finds them.
