@@ -47,6 +47,7 @@ const SIEM_BEHIND: &str = "strongroom_siem_behind_leaves";
 const SCRUB_FINDINGS: &str = "strongroom_scrub_findings";
 const SCRUB_ROWS: &str = "strongroom_scrub_rows";
 const NEWEST_SCRUB: &str = "strongroom_newest_scrub_timestamp_seconds";
+const NOTIFICATIONS_DUE: &str = "strongroom_notifications_due";
 const ROTATION_DAMAGE: &str = "strongroom_rotation_damaged_records";
 
 /// Upper bounds of the latency histogram in seconds: from a cached read to a request that waits for a slow disk.
@@ -146,6 +147,10 @@ fn describe() {
         NEWEST_SCRUB,
         "When a scrub last came to its end, in seconds since 1970."
     );
+    describe_gauge!(
+        NOTIFICATIONS_DUE,
+        "Notifications of disclosures that are due and were not sent."
+    );
     describe_gauge!(DOMAINS, "Domains, the first one counted.");
     describe_counter!(
         DOMAIN_REQUESTS,
@@ -241,6 +246,7 @@ pub(crate) fn state(health: &Health, statistics: Option<&Statistics>) {
         gauge!(CACHED_KEKS).set(approximate(statistics.cached_keks));
         gauge!(QUEUED_ACTS).set(approximate(statistics.queued_acts));
         gauge!(REWRAPS_LEFT).set(approximate(statistics.rewraps_left));
+        gauge!(NOTIFICATIONS_DUE).set(approximate(statistics.notifications_due));
         gauge!(RESEALS_LEFT).set(approximate(statistics.reseals_left));
         gauge!(ROTATION_DAMAGE).set(approximate(statistics.rotation_damage));
     }
@@ -329,6 +335,7 @@ mod tests {
                 rewraps_left: 7,
                 reseals_left: 8,
                 rotation_damage: 9,
+                notifications_due: 9,
             };
             state(&health, Some(&statistics));
             let primary = MemberStatus {
@@ -385,6 +392,7 @@ mod tests {
             "strongroom_cached_keks 3",
             "strongroom_queued_acts 0",
             "strongroom_rotation_rewraps_left 7",
+            "strongroom_notifications_due 9",
             "strongroom_rotation_reseals_left 8",
             "strongroom_rotation_damaged_records 9",
             "# HELP strongroom_tree_size Leaves in the audit tree.",

@@ -132,6 +132,11 @@ impl World {
                 "credential",
                 "01934c1e-7d5a-7cc0-8f3e-0123456789ab".to_owned(),
             ),
+            // A disclosure that nobody has made.
+            (
+                "disclosure",
+                "01934c1e-7d5a-7cc0-8f3e-0123456789ad".to_owned(),
+            ),
             ("fleet", format!("fleet-{name}")),
             ("index", "0".to_owned()),
             ("version", "1".to_owned()),

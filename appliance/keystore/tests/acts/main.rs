@@ -23,6 +23,7 @@ mod console;
 mod cosigning;
 mod devices;
 mod directories;
+mod disclosing;
 mod groups;
 mod house;
 mod identities;
@@ -67,6 +68,9 @@ fn main() -> ExitCode {
         groups::TRIALS,
         identities::TRIALS,
         devices::TRIALS,
+        disclosing::delivering::TRIALS,
+        disclosing::keeping::TRIALS,
+        disclosing::refusing::TRIALS,
         directories::groups::TRIALS,
         directories::limits::TRIALS,
         directories::users::TRIALS,

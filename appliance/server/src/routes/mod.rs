@@ -13,6 +13,7 @@ mod certificates;
 mod credentials;
 pub(crate) mod devices;
 mod directories;
+mod disclosures;
 pub(crate) mod document;
 mod enrolments;
 mod grants;
@@ -143,6 +144,7 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(certificates::list)
         .service(certificates::register)
         .service(certificates::remove)
+        .service(disclosures::notifications)
         .service(audit::records)
         .service(audit::checkpoint)
         .service(audit::proof)
@@ -215,6 +217,13 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(rotation::rotate_master_kek)
         .service(rotation::retire_master_kek)
         .service(rotation::destroy_master_kek)
+        .service(disclosures::preview)
+        .service(disclosures::execute)
+        .service(disclosures::list)
+        .service(disclosures::hold)
+        .service(disclosures::show)
+        .service(disclosures::release)
+        .service(disclosures::deliver)
         .service(directories::list)
         .service(directories::add)
         .service(directories::renew)

@@ -8,6 +8,7 @@ use std::process::{Command as Process, Stdio};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use strongroom_client::disclosure;
 use strongroom_client::file::NewFile;
 use strongroom_client::mail::{self, Mail, MailError, OpenedMail, SealedMail, Sealing};
 use strongroom_client::message::MAX_PLAINTEXT_LEN;
@@ -16,6 +17,7 @@ use strongroom_wire::problem::Code;
 use zeroize::Zeroizing;
 
 use crate::Context;
+use crate::disclosure::read_disclosed;
 use crate::failure::Failure;
 use crate::objects::{Target, check_output, is_stream, open_input, shown};
 use crate::output::{complain, plain};
@@ -98,6 +100,9 @@ pub(crate) struct Open {
         hide_default_value = true
     )]
     output: PathBuf,
+    /// Open it with a disclosed key, as `disclosure open` wrote it, in place of an account.
+    #[arg(long, value_name = "FILE", conflicts_with = "pass")]
+    disclosed: Option<PathBuf>,
     /// Let a message in which nothing is sealed through as it is, and say so.
     #[arg(long)]
     pass: bool,
@@ -190,6 +195,9 @@ impl Open {
     fn run(self, context: &Context) -> Result<(), Failure> {
         check_output(context, &self.output)?;
         let message = read(&self.file)?;
+        if let Some(disclosed) = &self.disclosed {
+            return self.run_disclosed(context, disclosed, &message);
+        }
         // What cannot be written is found before the key is released, which policies may count.
         let target = Target::new(&self.output, self.force, NewFile::private)?;
         let opened = match context
@@ -220,6 +228,32 @@ impl Open {
             "leaf": opened.leaf,
         });
         context.output.answer(&answer, || sentence)
+    }
+
+    fn run_disclosed(
+        &self,
+        context: &Context,
+        disclosed: &Path,
+        message: &[u8],
+    ) -> Result<(), Failure> {
+        let target = Target::new(&self.output, self.force, NewFile::private)?;
+        let key = read_disclosed(disclosed)?;
+        let opened = disclosure::open_mail(&key, message)?;
+        self.write(target, &opened.plaintext)?;
+        let header = &opened.header;
+        if is_stream(&self.output) {
+            complain(&format!("strongroom: sealed at {}", header.time));
+            return Ok(());
+        }
+        let answer = json!({
+            "output": shown(&self.output),
+            "key_id": header.key,
+            "sealed_at": header.time,
+            "recipients": header.recipients,
+        });
+        context
+            .output
+            .answer(&answer, || format!("sealed at {}", header.time))
     }
 
     fn write(&self, mut target: Target, bytes: &[u8]) -> Result<(), Failure> {

@@ -137,6 +137,10 @@ pub(super) const FOLLOWED: &[Followed] = &[
     all(30, "authorisation_generations", "generation of an authorisation", &["authorisation", "generation"], &["record", "entered_by", "entered", "mac"]),
     all(31, "approvals", "approval", &["subject", "generation", "account"], &["decision", "time", "valid_until", "evidence", "mac"]),
     all(32, "proposals", "proposal", &["id"], &["domain", "request", "proposed_by", "created", "expires", "count", "role", "state", "mac"]),
+    all(33, "disclosures", "disclosure", &["id"], &["domain", "authorisation", "generation", "executor", "executed", "items", "digest", "releaser", "released", "manifest", "leaf", "mac"]),
+    all(34, "disclosure_items", "item of a disclosure", &["disclosure", "sequence"], &["authorisation", "generation", "key", "version", "record", "sealed", "mac"]),
+    all(35, "held_keys", "held key", &["key", "version"], &["domain", "held", "sealed"]),
+    all(36, "notifications", "notification", &["account", "disclosure"], &["domain", "due", "told", "mac"]),
 ];
 
 /// Tables that are not followed, and why.

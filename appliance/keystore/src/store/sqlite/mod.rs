@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`schema`] | numbered migrations, forward only |
 //! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
-//! | `accounts`, `credentials`, `people`, `identities`, `lawful`, `directories`, `keys`, `objects`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
+//! | `accounts`, `credentials`, `people`, `identities`, `lawful`, `directories`, `disclosures`, `keys`, `objects`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
 //! | `followed` | which rows have to follow from the log, and the lists that leaves commit to |
 //! | `witnessing` | cosignatures, lists of rows, and how far the log was fed to its receivers |
 //! | [`scratch`] | what the scrub remembers while it runs |
@@ -21,6 +21,7 @@ mod coverage;
 mod credentials;
 mod devices;
 mod directories;
+mod disclosures;
 mod followed;
 mod grants;
 mod idempotency;

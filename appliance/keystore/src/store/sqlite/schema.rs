@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0015_lawful.sql"),
     include_str!("schema/0016_witness.sql"),
     include_str!("schema/0017_console.sql"),
+    include_str!("schema/0018_disclosure.sql"),
 ];
 
 /// The newest schema that this version knows.
