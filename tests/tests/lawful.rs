@@ -326,22 +326,17 @@ fn nobody_else_sees_a_case_and_the_log_says_who_tried() {
         "not-permitted",
     );
 
-    let tail = auditor
-        .run(&["audit", "tail", "--json", "--limit", "100"])
-        .success();
+    let tail = auditor.json(&["audit", "tail", "--limit", "100"]);
+    let records = tail["records"].as_array().unwrap();
     let leaves = |act: &str, note: &str| {
-        let records = tail.json_lines();
-        let records: Vec<_> = records
-            .iter()
-            .filter(|record| {
-                record["act"] == act
-                    && record["done"] == false
-                    && record["note"]
-                        .as_str()
-                        .is_some_and(|found| found.starts_with(note))
-            })
-            .collect();
-        records.len()
+        let said = |record: &&Value| {
+            record["act"] == act
+                && record["done"] == false
+                && record["note"]
+                    .as_str()
+                    .is_some_and(|found| found.starts_with(note))
+        };
+        records.iter().filter(said).count()
     };
     // Each but the approval was tried twice: in JSON and in words.
     assert_eq!(leaves("authorisation.read", "not-permitted"), 4);

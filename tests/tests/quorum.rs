@@ -104,7 +104,16 @@ fn roles_and_keys_of_a_label_take_several_people() {
     let _ = admin.run(&["proposals", "run", &proposal]).success();
     let account = admin.json(&["accounts", "show", "alice@example.com"]);
     assert_eq!(account["roles"], json!(["auditor"]));
-    let _ = admin.refused(&["proposals", "run", &proposal], "quorum-required");
+    // It is used up, and of no use for other roles.
+    let more = [
+        "accounts",
+        "roles",
+        "alice@example.com",
+        "--role",
+        "releaser",
+    ];
+    let more = [&more[..], &["--proposal", &proposal]].concat();
+    let _ = admin.refused(&more, "quorum-required");
 
     // A key: with the command that does it.
     let destroy = ["keys", "destroy", &key, "--yes"];
