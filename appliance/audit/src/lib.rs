@@ -9,7 +9,9 @@
 //! | [`checkpoint`] | C2SP `tlog-checkpoint` notes and verifier keys |
 //! | [`note`] | C2SP signed notes: checkpoints, and transcripts of ceremonies |
 //! | [`keys`] | the keys that may sign a log's checkpoints, and from which size to which |
-//! | [`verify`] | the whole log recomputed from what is stored or exported |
+//! | [`verify`] | the whole log recomputed from what is stored |
+//! | [`bundle`] | exports: a part of the log in a file that is verified without the appliance |
+//! | [`proof`] | C2SP `tlog-proof` files: one leaf |
 //!
 //! The format is specified in `FORMAT.md` beside this crate; its example and its table of acts are tests.
 //!
@@ -55,12 +57,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoint;
 mod codec;
 pub mod event;
 pub mod keys;
 pub mod leaf;
 pub mod note;
+pub mod proof;
 pub mod tree;
 pub mod verify;
 

@@ -203,6 +203,8 @@ acts! {
     ObjectRemove = 121, "object.remove";
     /// A key got a restriction that nobody lifts.
     KeyTighten = 122, "key.tighten";
+    /// Records of the log were exported: the note is what was asked for.
+    AuditExport = 160, "audit.export";
 }
 
 impl fmt::Display for Act {
