@@ -28,6 +28,11 @@
 //! | `certificate-name` | [`CertificateNameRecord`](crate::store::CertificateNameRecord) | MAC |
 //! | `identity-link` | [`IdentityLinkRecord`](crate::store::IdentityLinkRecord) | MAC |
 //! | `identity-membership` | [`IdentityMembershipRecord`](crate::store::IdentityMembershipRecord) | MAC |
+//! | `document` | [`DocumentRecord`](crate::store::DocumentRecord) | associated data of the document's bytes |
+//! | `approval-key` | [`ApprovalKeyRecord`](crate::store::ApprovalKeyRecord) | MAC |
+//! | `authorisation` | [`AuthorisationRow`](crate::store::AuthorisationRow) | MAC |
+//! | `authorisation-generation` | [`GenerationRow`](crate::store::GenerationRow) | MAC |
+//! | `approval` | [`ApprovalRow`](crate::store::ApprovalRow) | MAC |
 //! | `request` | [`RequestRecord`](crate::store::RequestRecord) | MAC |
 //! | `directory` | [`DirectoryRecord`](crate::store::DirectoryRecord) | MAC |
 //! | `directory-account` | [`DirectoryAccountRecord`](crate::store::DirectoryAccountRecord) | MAC |

@@ -203,6 +203,26 @@ acts! {
     ObjectRemove = 121, "object.remove";
     /// A key got a restriction that nobody lifts.
     KeyTighten = 122, "key.tighten";
+    /// An authorisation was entered: the note has its identifier, generation and record, here and below.
+    AuthorisationEnter = 130, "authorisation.enter";
+    /// An authorisation got a new generation, which voids all approvals.
+    AuthorisationChange = 131, "authorisation.change";
+    /// Somebody approved an authorisation.
+    AuthorisationApprove = 132, "authorisation.approve";
+    /// Somebody rejected an authorisation.
+    AuthorisationReject = 133, "authorisation.reject";
+    /// An authorisation was suspended.
+    AuthorisationSuspend = 134, "authorisation.suspend";
+    /// A suspended authorisation was resumed.
+    AuthorisationResume = 135, "authorisation.resume";
+    /// An authorisation was cancelled.
+    AuthorisationCancel = 136, "authorisation.cancel";
+    /// An authorisation expired, or an emergency was not ratified in time: the note says which.
+    AuthorisationEnd = 137, "authorisation.end";
+    /// A document for an authorisation was uploaded: the note has its SHA-256.
+    AuthorisationDocument = 138, "authorisation.document";
+    /// Somebody who may not tried to look at authorisations.
+    AuthorisationRead = 139, "authorisation.read";
     /// Records of the log were exported: the note is what was asked for.
     AuditExport = 160, "audit.export";
 }

@@ -103,6 +103,18 @@ identifier!(
     /// A registration of a passkey that has been started and not finished.
     RegistrationId
 );
+identifier!(
+    /// An authorisation: an order of lawful access, over all its generations.
+    AuthorisationId
+);
+identifier!(
+    /// A public key that an account approves with.
+    ApprovalKeyId
+);
+identifier!(
+    /// An act that was proposed and waits for its approvals.
+    ProposalId
+);
 
 /// The text is no identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

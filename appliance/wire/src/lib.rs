@@ -18,6 +18,8 @@
 //! | [`object`] | certificates, data and what applications say of keys, as PKCS #11 has them |
 //! | [`operation`] | operations: signing, encrypting and the like by the appliance, and their mechanisms |
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
+//! | [`approval`] | approvals: approval keys, decisions |
+//! | [`authorisation`] | orders of lawful access: what they say, what they may reach, how far they are |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
 //! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
 //! | [`health`] | what the health routes answer |
@@ -32,7 +34,9 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod approval;
 pub mod audit;
+pub mod authorisation;
 pub mod certificate;
 pub mod credential;
 pub mod device;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use strongroom_approval::webauthn::{self, Expected, Party, Rejected};
 use strongroom_session::{TransportKey, passkey};
 use strongroom_wire::audit::Act;
 use strongroom_wire::credential::{
@@ -22,7 +23,6 @@ use strongroom_wire::session::{
 use super::list::listed_passkey;
 use super::second_factor::{self, Factors};
 use super::totp::require_person;
-use super::webauthn::{self, Expected, Party, Rejected};
 use crate::act::{Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::keystore::{Keystore, PasskeyParty};
@@ -195,7 +195,11 @@ impl Keystore {
             scope.domain.authenticate_passkey(&mut passkey);
             scope.tx.put_passkey(&passkey)?;
             let recovery_codes = second_factor::added(scope, account)?;
-            scope.detail.note = Some(format!("passkey {}", passkey.id));
+            scope.detail.note = Some(format!(
+                "passkey {} key {}",
+                passkey.id,
+                seal::hex(&seal::sha256(&passkey.public_key))
+            ));
             let leaf = scope.record(Act::CredentialAdd)?;
             Ok(FactorAdded {
                 credential: listed_passkey(&passkey),

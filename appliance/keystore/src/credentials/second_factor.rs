@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use strongroom_approval::webauthn::Expected;
 use strongroom_session::{TransportKey, passkey};
 use strongroom_wire::audit::Act;
 use strongroom_wire::credential::{CredentialKind as WireKind, SecondFactor};
@@ -15,7 +16,6 @@ use strongroom_wire::id::{AccountId, SessionId, SignInId};
 use strongroom_wire::session::{FinishSecondFactor, SecondFactorNeeded, SignInStrength, SignedIn};
 
 use super::passkeys::{passkey_request, use_passkey};
-use super::webauthn::Expected;
 use super::{recovery_codes, totp};
 use crate::act::{Scope, View};
 use crate::error::{Answer, Error, Refusal};

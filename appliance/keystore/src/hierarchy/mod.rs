@@ -12,6 +12,7 @@
 mod cache;
 mod directories;
 mod fetched;
+mod lawful;
 mod people;
 mod versions;
 

@@ -14,6 +14,7 @@
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `settings` | what operators have set for a domain, in its column and in the canonical encoding |
 //! | `identities` | identities at OpenID providers: their records and part of the traits |
+//! | `lawful` | documents, approval keys, authorisations, approvals: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
 //! | [`sqlite`] | the embedded engine |
@@ -22,6 +23,7 @@ mod devices;
 mod directories;
 mod idempotency;
 mod identities;
+mod lawful;
 mod numbers;
 mod objects;
 mod people;
@@ -49,6 +51,10 @@ pub use directories::{DirectoryAccountRecord, DirectoryRecord, ReadDirectories, 
 pub use idempotency::{CreatedThen, ReadRequests, RequestRecord, WriteRequests};
 pub use identities::{
     IdentityLinkRecord, IdentityMembershipRecord, ReadIdentities, WriteIdentities,
+};
+pub use lawful::{
+    ApprovalKeyRecord, ApprovalRow, AuthorisationFilter, AuthorisationRow, DocumentKind,
+    DocumentRecord, GenerationRow, ReadLawful, WriteLawful,
 };
 pub(crate) use numbers::*;
 pub use objects::{ObjectFilter, ObjectRecord, PlainKeyFilter, ReadObjects, WriteObjects};
@@ -91,6 +97,7 @@ pub trait Snapshot:
     + ReadDirectories
     + ReadPeople
     + ReadIdentities
+    + ReadLawful
     + ReadKeys
     + ReadObjects
     + ReadRequests
@@ -110,6 +117,7 @@ pub trait Transaction:
     + WriteDirectories
     + WritePeople
     + WriteIdentities
+    + WriteLawful
     + WriteKeys
     + WriteObjects
     + WriteRequests

@@ -1,6 +1,8 @@
 //! The numbers by which enumerations stand in the canonical encoding and in the database. They are added, never changed.
 
 use strongroom_wire::account::{AccountKind, AccountState, Membership, Role};
+use strongroom_wire::approval::Decision;
+use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::certificate::CertificateNameKind;
 use strongroom_wire::key::{
     Algorithm, GrantState, KeyState, Origin, Protection, Releasable, Right,
@@ -8,6 +10,7 @@ use strongroom_wire::key::{
 use strongroom_wire::object::ObjectPart;
 use strongroom_wire::session::SignInStrength;
 
+use super::lawful::DocumentKind;
 use super::records::CredentialKind;
 
 /// Writes a pair of functions between a wire enumeration and its number in the canonical encoding and in the database.
@@ -56,6 +59,36 @@ numbers!(
     Totp = 10,
     TotpPending = 11,
     RecoveryCodes = 12,
+);
+numbers!(
+    Decision,
+    decision_number,
+    decision_from,
+    Approve = 1,
+    Reject = 2,
+);
+numbers!(
+    AuthorisationState,
+    authorisation_state_number,
+    authorisation_state_from,
+    AwaitingApproval = 1,
+    Approved = 2,
+    Rejected = 3,
+    Suspended = 4,
+    Cancelled = 5,
+    Expired = 6,
+    Invalid = 7,
+    EmergencyApproval = 8,
+);
+numbers!(
+    DocumentKind,
+    document_kind_number,
+    document_kind_from,
+    Warrant = 1,
+    Record = 2,
+    Evidence = 3,
+    Request = 4,
+    Delivery = 5,
 );
 numbers!(
     CertificateNameKind,

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0012_key_pairs.sql"),
     include_str!("schema/0013_objects.sql"),
     include_str!("schema/0014_restrictions.sql"),
+    include_str!("schema/0015_lawful.sql"),
 ];
 
 /// The newest schema that this version knows.

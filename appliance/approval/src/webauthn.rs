@@ -15,10 +15,10 @@ use minicbor::Decoder;
 use minicbor::data::Type;
 use serde::Deserialize;
 
-use crate::seal::sha256;
+use crate::sha256;
 
 /// COSE algorithms (RFC 9053 sections 2.1 and 2.2, RFC 8812 section 2), the preferred one first.
-pub(crate) const ALGORITHMS: [i64; 3] = [ES256, EDDSA, RS256];
+pub const ALGORITHMS: [i64; 3] = [ES256, EDDSA, RS256];
 
 const ES256: i64 = -7;
 const EDDSA: i64 = -8;
@@ -38,58 +38,73 @@ const ATTESTED: u8 = 0x40;
 
 /// Whom passkeys are made for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Party<'a> {
+pub struct Party<'a> {
     /// The relying party's identifier: a domain name.
-    pub(crate) id: &'a str,
+    pub id: &'a str,
     /// The origins at which passkeys may be used.
-    pub(crate) origins: &'a [String],
+    pub origins: &'a [String],
 }
 
 /// What is expected of a ceremony.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Expected<'a> {
-    pub(crate) party: Party<'a>,
-    pub(crate) challenge: &'a [u8],
+pub struct Expected<'a> {
+    /// Whom the passkey was made for.
+    pub party: Party<'a>,
+    /// What the authenticator was asked to sign.
+    pub challenge: &'a [u8],
     /// Whether the authenticator must have verified its user, by a PIN or a finger: so where it is the only factor.
-    pub(crate) user_verified: bool,
+    pub user_verified: bool,
 }
 
 /// A new passkey.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Registered {
-    pub(crate) credential: Vec<u8>,
+pub struct Registered {
+    /// The authenticator's identifier of the credential.
+    pub credential: Vec<u8>,
     /// The `COSE_Key` as the authenticator wrote it.
-    pub(crate) public_key: Vec<u8>,
-    pub(crate) sign_count: u32,
+    pub public_key: Vec<u8>,
+    /// The authenticator's counter.
+    pub sign_count: u32,
 }
 
 /// Why a ceremony is refused. For the appliance's log; the caller learns no more than that it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Rejected {
+#[non_exhaustive]
+pub enum Rejected {
+    /// The client data is no JSON of the right shape.
     #[error("the client data cannot be read")]
     ClientData,
+    /// A registration where an assertion is expected, or the other way round.
     #[error("the client data is of another ceremony")]
     Ceremony,
+    /// The challenge is not the one that was asked for.
     #[error("the challenge is another one")]
     Challenge,
+    /// The browser was at another origin, or in a frame of another.
     #[error("the origin is not one of this appliance")]
     Origin,
+    /// The authenticator data has another shape, or contradicts itself.
     #[error("the authenticator data cannot be read")]
     AuthenticatorData,
+    /// The relying party is another.
     #[error("the authenticator signed for another relying party")]
     Party,
+    /// The flags lack the user's presence or verification.
     #[error("the authenticator did not see or did not verify its user")]
     User,
+    /// The `COSE_Key` is of no algorithm that is taken.
     #[error("the public key is of no kind that is taken")]
     PublicKey,
+    /// The signature is not that of the key.
     #[error("the signature is wrong")]
     Signature,
+    /// The counter is not above the one before.
     #[error("the authenticator's counter went back: there may be a copy of it")]
     Counter,
 }
 
 /// Verifies a registration (section 7.1): the new passkey.
-pub(crate) fn register(
+pub fn register(
     expected: &Expected<'_>,
     client_data: &[u8],
     attestation_object: &[u8],
@@ -108,10 +123,32 @@ pub(crate) fn register(
 }
 
 /// Verifies an assertion (section 7.2) of the passkey with this `COSE_Key` and counter: its new counter.
-pub(crate) fn assert(
+pub fn assert(
     expected: &Expected<'_>,
     public_key: &[u8],
     sign_count: u32,
+    client_data: &[u8],
+    authenticator_data: &[u8],
+    signature: &[u8],
+) -> Result<u32, Rejected> {
+    let new = verify(
+        expected,
+        public_key,
+        client_data,
+        authenticator_data,
+        signature,
+    )?;
+    // Those that do not count say 0 each time (section 6.1.1).
+    if (new, sign_count) != (0, 0) && new <= sign_count {
+        return Err(Rejected::Counter);
+    }
+    Ok(new)
+}
+
+/// Verifies an assertion as [`assert`] does but for its counter, which is the answer: for those who were not there for the one before.
+pub fn verify(
+    expected: &Expected<'_>,
+    public_key: &[u8],
     client_data: &[u8],
     authenticator_data: &[u8],
     signature: &[u8],
@@ -124,10 +161,6 @@ pub(crate) fn assert(
     PublicKey::read(public_key)
         .ok_or(Rejected::PublicKey)?
         .verify(&signed, signature)?;
-    // Those that do not count say 0 each time (section 6.1.1).
-    if (data.sign_count, sign_count) != (0, 0) && data.sign_count <= sign_count {
-        return Err(Rejected::Counter);
-    }
     Ok(data.sign_count)
 }
 
