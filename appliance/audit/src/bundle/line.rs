@@ -139,6 +139,10 @@ pub enum DocumentKind {
     Evidence,
     /// A generation of an authorisation, or the record of an item that was disclosed.
     Record,
+    /// What was proposed to be done.
+    Request,
+    /// A warrant.
+    Document,
     /// The transcript of a ceremony: a signed note.
     Transcript,
 }
@@ -150,6 +154,8 @@ impl DocumentKind {
         match self {
             Self::Evidence => "evidence",
             Self::Record => "record",
+            Self::Request => "request",
+            Self::Document => "document",
             Self::Transcript => "transcript",
         }
     }
@@ -361,10 +367,12 @@ impl Document {
 /// 64 lowercase hexadecimal digits. Only acts that were done name documents, and only those whose notes no account writes.
 #[must_use]
 pub fn named_documents(event: &Event) -> Vec<(DocumentKind, String)> {
-    let number = event.act.number();
-    let kinds: &[DocumentKind] = match number {
+    let kinds: &[DocumentKind] = match event.act.number() {
         53 | 54 | 56 => &[DocumentKind::Transcript],
-        130..=159 => &[DocumentKind::Evidence, DocumentKind::Record],
+        130 | 131 | 145..=159 => &[DocumentKind::Record],
+        132 | 133 => &[DocumentKind::Evidence],
+        138 => &[DocumentKind::Document],
+        140..=144 => &[DocumentKind::Request, DocumentKind::Evidence],
         _ => &[],
     };
     if !event.done || kinds.is_empty() {

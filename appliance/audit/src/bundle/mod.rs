@@ -7,16 +7,19 @@
 //! |---|---|
 //! | `line` | [`Line`]: what a line says, and how it is read |
 //! | [`filter`] | which leaves are shown in full, and what an envelope alone tells of that |
+//! | `approvals` | the approvals in a bundle, and the quorums that they make |
 //! | `write` | [`Writer`]: lines, their hash, and the footer |
 //! | `verify` | [`BundleVerifier`] |
 //! | `report` | [`BundleReport`] and [`BundleProblem`] |
 
+mod approvals;
 pub mod filter;
 mod line;
 mod report;
 mod verify;
 mod write;
 
+pub use approvals::ApprovalProblem;
 pub use filter::Filter;
 pub use line::{
     Document, DocumentKind, Earlier, Footer, Header, HeaderKey, Hidden, LeafLine, Line, LineError,
@@ -30,7 +33,7 @@ pub use write::{FooterText, Writer};
 pub const FORMAT: &str = "strongroom-bundle/1";
 
 /// The longest line of a bundle, in bytes with its line feed. A reader refuses a longer one before it has it in memory.
-pub const LONGEST_LINE: usize = 4 * 1024 * 1024;
+pub const LONGEST_LINE: usize = 8 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use strongroom_wire::encoding::Timestamp;
 
-use super::DocumentKind;
 use super::line::LineError;
+use super::{ApprovalProblem, DocumentKind};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::leaf::LeafError;
 
@@ -33,6 +33,12 @@ pub struct BundleReport {
     pub hidden: u64,
     /// How many documents have the SHA-256 that a leaf names.
     pub documents: u64,
+    /// How many approvals and rejections hold.
+    pub approvals: u64,
+    /// How many quorums were there where leaves say so.
+    pub quorums: u64,
+    /// How many cannot be judged, as the bundle does not show all that they rest on.
+    pub quorums_unjudged: u64,
     /// How many leaves outside of the range are proved by themselves.
     pub proven: u64,
     /// The sizes of the earlier checkpoints of which the log is proved to be a continuation.
@@ -98,7 +104,9 @@ pub enum BundleProblem {
     #[error("the header and the checkpoint are not of one log and size")]
     HeaderCheckpoint,
     /// The header does not have the key that signed, or says that it may not sign such a tree.
-    #[error("the checkpoint of {size} leaves is signed by the key {key}, which by the bundle may not sign trees of that size")]
+    #[error(
+        "the checkpoint of {size} leaves is signed by the key {key}, which by the bundle may not sign trees of that size"
+    )]
     KeyNotInForce {
         /// The verifier key.
         key: String,
@@ -187,7 +195,9 @@ pub enum BundleProblem {
         index: u64,
     },
     /// The range does not reach beyond the period that was asked for, so that leaves of the period may be outside of it.
-    #[error("leaf {index}, at the range's edge, is within the period: leaves of the period may have been left out")]
+    #[error(
+        "leaf {index}, at the range's edge, is within the period: leaves of the period may have been left out"
+    )]
     Edge {
         /// Its index.
         index: u64,
@@ -207,6 +217,14 @@ pub enum BundleProblem {
     DocumentAltered {
         /// The line's number.
         line: u64,
+    },
+    /// An approval counts for nothing, or a quorum was not there.
+    #[error("the approval in leaf {index} does not hold: {problem}")]
+    Approval {
+        /// The leaf's index.
+        index: u64,
+        /// Why.
+        problem: ApprovalProblem,
     },
     /// A leaf that is to be proved by itself is not.
     #[error("leaf {index} is not proved to be in the log")]

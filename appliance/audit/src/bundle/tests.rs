@@ -16,7 +16,9 @@ use super::*;
 use crate::event::{Detail, Event};
 use crate::keys::{KeyChange, LogKey};
 use crate::leaf::Leaf;
-use crate::tree::{NodeReadError, NodeReader, RightEdge, prove_consistency, prove_inclusion, subtrees};
+use crate::tree::{
+    NodeReadError, NodeReader, RightEdge, prove_consistency, prove_inclusion, subtrees,
+};
 use crate::{Checkpoint, checkpoint, note};
 
 const ORIGIN: &str = "strongroom.example/default";
@@ -50,7 +52,10 @@ fn event(index: u64) -> Event {
     let (act, note) = match index {
         8 => {
             let document = Document::new(DocumentKind::Transcript, TRANSCRIPT.to_vec());
-            (Act::DomainCeremony, format!("transcript {}", document.sha256))
+            (
+                Act::DomainCeremony,
+                format!("transcript {}", document.sha256),
+            )
         }
         10 => (
             Act::DomainCheckpointKey,
@@ -269,7 +274,11 @@ fn sound_bundles_pass() {
     ] {
         let report = verify(&written(&log.lines(range.clone(), &filter), 1), trust());
         assert_eq!(report.problems, [], "{range:?}");
-        assert_eq!((report.full, report.redacted), (full, redacted), "{filter:?}");
+        assert_eq!(
+            (report.full, report.redacted),
+            (full, redacted),
+            "{filter:?}"
+        );
         assert_eq!(report.checkpoint.unwrap().size, 50);
         assert_eq!(report.range, Some((range.start, range.end)));
         assert_eq!(report.hidden, 0);
@@ -354,7 +363,10 @@ fn a_bundle_continues_an_earlier_one() {
     );
     // A size that the leaves pass is held against them, proof or none.
     let passed = verify(&file, known(40, Hash([9; 32]))).problems;
-    assert!(passed.contains(&BundleProblem::Forked { size: 40 }), "{passed:?}");
+    assert!(
+        passed.contains(&BundleProblem::Forked { size: 40 }),
+        "{passed:?}"
+    );
     // Another history up to there, rightly signed by the same key.
     let other = Log::of((0..30).map(|index| event(index + u64::from(index == 4))));
     lines[2] = other.earlier(30);
@@ -384,7 +396,10 @@ fn leaves_that_the_log_key_itself_misrepresents_are_found() {
 
     let mut removed = sound();
     removed.remove(place);
-    assert_eq!(problems(&removed), [BundleProblem::Missing { from: 25, to: 25 }]);
+    assert_eq!(
+        problems(&removed),
+        [BundleProblem::Missing { from: 25, to: 25 }]
+    );
 
     let mut twice = sound();
     twice.insert(place, lines[place].clone());
@@ -486,7 +501,10 @@ fn hidden_leaves_are_subtrees_of_the_log() {
         hash: [1; 31].as_slice().into(),
         ..hidden
     });
-    assert!(matches!(problems(&other)[..], [BundleProblem::Line { line: 3, .. }]));
+    assert!(matches!(
+        problems(&other)[..],
+        [BundleProblem::Line { line: 3, .. }]
+    ));
 }
 
 #[test]
@@ -522,7 +540,10 @@ fn documents_are_there_and_themselves() {
     assert_eq!(problems(&late)[0], expected);
     let mut unnamed = lines;
     unnamed.insert(place + 1, Line::Document(document));
-    assert!(matches!(problems(&unnamed)[..], [BundleProblem::DocumentAltered { .. }]));
+    assert!(matches!(
+        problems(&unnamed)[..],
+        [BundleProblem::DocumentAltered { .. }]
+    ));
 }
 
 #[test]
@@ -557,7 +578,10 @@ fn keys_that_are_not_trusted_or_not_in_force_sign_nothing() {
         previous: None,
     };
     let wrong = verify(&file, with(LogKey::only(&vkey(7)))).problems;
-    assert!(matches!(wrong[0], BundleProblem::Checkpoint { line: 2, .. }));
+    assert!(matches!(
+        wrong[0],
+        BundleProblem::Checkpoint { line: 2, .. }
+    ));
     assert!(wrong.contains(&BundleProblem::FooterSignature));
     // A key that is known to have ended.
     let ended = LogKey {
@@ -565,7 +589,10 @@ fn keys_that_are_not_trusted_or_not_in_force_sign_nothing() {
         ..LogKey::only(&vkey(1))
     };
     let ended = verify(&file, with(ended)).problems;
-    assert!(matches!(ended[0], BundleProblem::Checkpoint { line: 2, .. }));
+    assert!(matches!(
+        ended[0],
+        BundleProblem::Checkpoint { line: 2, .. }
+    ));
     // A footer by another key than those that are trusted.
     let footer = verify(&written(&lines, 2), trust()).problems;
     assert_eq!(footer, [BundleProblem::FooterSignature]);
@@ -623,7 +650,12 @@ fn whoever_has_no_key_alters_nothing() {
         assert!(!verify(&cut, trust()).passed(), "line {line} without end");
     }
     let mut more = file.clone();
-    more.push(Line::Footer(Footer { note: String::new() }).to_bytes());
+    more.push(
+        Line::Footer(Footer {
+            note: String::new(),
+        })
+        .to_bytes(),
+    );
     assert!(!verify(&more, trust()).passed());
     assert!(!verify(&[], trust()).passed());
     // The footer of another bundle of the same log.
@@ -652,7 +684,10 @@ fn a_line_has_one_spelling() {
     assert_eq!(Line::read(text.as_bytes()).unwrap(), line);
     for (other, error) in [
         (text.replace("\":", "\": "), LineError::Spelling),
-        (text.replace("index\":0,\"count\":1", "count\":1,\"index\":0"), LineError::Spelling),
+        (
+            text.replace("index\":0,\"count\":1", "count\":1,\"index\":0"),
+            LineError::Spelling,
+        ),
         (text.replace("hidden", "hidd\\u0065n"), LineError::Spelling),
         (text.replace(":0,", ":0,\"more\":1,"), LineError::Form),
         (text.replace(":0,", ":0,\"index\":0,"), LineError::Form),

@@ -6,6 +6,7 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use tlog_tiles::Hash;
 
+use super::approvals::{ApprovalProblem, Approvals, Shown};
 use super::line::{
     Document, DocumentKind, Earlier, Header, Hidden, LeafLine, Line, LineError, NameLine, Proven,
     bytes32, hashes, named_documents,
@@ -102,6 +103,7 @@ pub struct BundleVerifier {
     proved: Vec<Checkpoint>,
     /// The documents that have to come next, and the leaf that names them.
     documents: VecDeque<(u64, DocumentKind, String)>,
+    approvals: Approvals,
     /// Which key signed trees of which size.
     signed: Vec<(String, u64)>,
     /// What leaves say of keys.
@@ -140,6 +142,7 @@ impl BundleVerifier {
             awaited,
             proved: Vec::new(),
             documents: VecDeque::new(),
+            approvals: Approvals::default(),
             signed: Vec::new(),
             changes: Vec::new(),
             latest: Timestamp::from_millis(0),
@@ -178,6 +181,9 @@ impl BundleVerifier {
     #[must_use]
     pub fn finish(mut self) -> BundleReport {
         self.documents_missing();
+        self.report.approvals = self.approvals.verified;
+        self.report.quorums = self.approvals.quorums;
+        self.report.quorums_unjudged = self.approvals.unjudged;
         if self.stage == Stage::Lost {
             return self.report;
         }
@@ -203,7 +209,10 @@ impl BundleVerifier {
             (Stage::Earlier | Stage::Leaves, Line::Leaf(leaf)) => self.take_leaf(&leaf),
             (Stage::Earlier | Stage::Leaves, Line::Hidden(hidden)) => self.take_hidden(&hidden),
             (Stage::Leaves, Line::Document(document)) => self.take_document(document),
-            (Stage::Leaves, Line::Proven(proven)) => self.take_proven(&proven),
+            (Stage::Earlier | Stage::Leaves, Line::Proven(proven)) => {
+                self.stage = Stage::Leaves;
+                self.take_proven(&proven)
+            }
             (Stage::Earlier | Stage::Leaves, Line::Name(name)) => {
                 self.stage = Stage::Leaves;
                 Seen::Name(name)
@@ -366,10 +375,31 @@ impl BundleVerifier {
         let (earliest, latest) = self.report.times.unwrap_or((event.time, event.time));
         self.report.times = Some((earliest.min(event.time), latest.max(event.time)));
         self.note_keys(index, &event);
-        let named = named_documents(&event).into_iter();
-        self.documents
-            .extend(named.map(|(kind, sha256)| (index, kind, sha256)));
+        let for_auditors = self
+            .header
+            .as_ref()
+            .is_some_and(|header| header.filter.concerning.is_none());
+        if for_auditors {
+            let named = named_documents(&event).into_iter();
+            self.documents
+                .extend(named.map(|(kind, sha256)| (index, kind, sha256)));
+        }
+        self.note_approvals(index, &event);
         Seen::Record { index, event }
+    }
+
+    /// What a leaf says of approvals and of those who give them.
+    fn note_approvals(&mut self, index: u64, event: &Event) {
+        let Some(header) = &self.header else { return };
+        let shown = Shown {
+            first: header.first,
+            filter: &header.filter,
+        };
+        if header.filter.concerning.is_none()
+            && let Some(problem) = self.approvals.leaf(index, event, shown)
+        {
+            self.problem(BundleProblem::Approval { index, problem });
+        }
     }
 
     /// What a leaf says of the log's keys.
@@ -457,14 +487,24 @@ impl BundleVerifier {
     fn take_document(&mut self, document: Document) -> Seen {
         let line = self.report.lines;
         let named = self.documents.pop_front();
-        let is_named = named.as_ref().is_some_and(|(_, kind, sha256)| {
-            *kind == document.kind && *sha256 == document.sha256
-        });
+        let is_named = named
+            .as_ref()
+            .is_some_and(|(_, kind, sha256)| *kind == document.kind && *sha256 == document.sha256);
         if !is_named || !document.is_itself() {
             self.problem(BundleProblem::DocumentAltered { line });
             return Seen::Nothing;
         }
         self.report.documents += 1;
+        let judged: Option<(u64, ApprovalProblem)> = self.header.as_ref().and_then(|header| {
+            let shown = Shown {
+                first: header.first,
+                filter: &header.filter,
+            };
+            self.approvals.document(&document, &header.origin, shown)
+        });
+        if let Some((index, problem)) = judged {
+            self.problem(BundleProblem::Approval { index, problem });
+        }
         Seen::Document(document)
     }
 
@@ -489,6 +529,7 @@ impl BundleVerifier {
             Ok(event) => {
                 self.report.proven += 1;
                 self.note_keys(index, &event);
+                self.note_approvals(index, &event);
                 Seen::Proven { index, event }
             }
             Err(error) => {
@@ -515,8 +556,7 @@ impl BundleVerifier {
         self.stage = Stage::Ended;
         let by = self.trust.keys.iter().find_map(|key| {
             let text = note::verify(signed, &key.verifier_key).ok()?;
-            key.may_sign(size)
-                .then(|| (text, key.verifier_key.clone()))
+            key.may_sign(size).then(|| (text, key.verifier_key.clone()))
         });
         match by {
             None => self.problem(BundleProblem::FooterSignature),

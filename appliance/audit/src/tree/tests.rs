@@ -360,7 +360,9 @@ proptest! {
 
 #[test]
 fn a_range_is_covered_by_subtrees_whose_roots_are_stored() {
-    let leaves: Vec<Hash> = (0..70_u8).map(|leaf| tlog_tiles::record_hash(&[leaf])).collect();
+    let leaves: Vec<Hash> = (0..70_u8)
+        .map(|leaf| tlog_tiles::record_hash(&[leaf]))
+        .collect();
     let mut whole = RightEdge::empty();
     let nodes = whole.append(&leaves);
     for first in 0..=70_usize {
