@@ -19,7 +19,7 @@
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
 //! | [`recovery`] | recovery KEKs, custodians' shares, master KEKs brought into another HSM |
-//! | `audit` | records, checkpoints, proofs, verification |
+//! | `audit`, `export` | records, checkpoints, proofs, verification; bundles |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
 //! | `checkpoint_keys` | the keys that sign checkpoints, one for each HSM |
 //! | `witness` | the database held against a checkpoint that is kept outside of it |
@@ -51,6 +51,7 @@ pub mod devices;
 pub mod directories;
 pub mod domains;
 mod error;
+mod export;
 mod grants;
 mod groups;
 mod hierarchy;
@@ -74,6 +75,7 @@ pub use act::{Presented, Proof, SessionToken};
 pub use audit::{AuditReport, verify_audit};
 pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};
+pub use export::Export;
 pub use hierarchy::checkpoint_key_label;
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
 pub use mail::{Mail, MailContent};
