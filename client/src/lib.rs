@@ -25,7 +25,8 @@
 //! | [`directories`] | registering directories that manage accounts by SCIM |
 //! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
-//! | [`audit`] | the audit log as the caller may see it |
+//! | [`audit`] | the audit log as the caller may see it; bundles of it |
+//! | [`report`] | bundles as CSV and PDF |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
 //! | [`file`](mod@file) | files that appear only when they are complete |
 //! | [`objects`] | certificates, data, and what applications say of keys, as PKCS #11 has them |
@@ -101,6 +102,8 @@ pub mod policy;
 pub mod protection;
 #[cfg(feature = "sessions")]
 pub mod recovery;
+#[cfg(feature = "report")]
+pub mod report;
 mod requester;
 #[cfg(feature = "sessions")]
 pub mod rotation;
