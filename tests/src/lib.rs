@@ -65,7 +65,7 @@ pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;
 pub use console::{Console, Paper};
 pub use device::Device;
-pub use person::Person;
+pub use person::{Outcome, Person};
 pub use session::Session;
 
 /// Whether the long versions of the tests are asked for: the environment variable `STRONGROOM_LONG` is set and not empty.
