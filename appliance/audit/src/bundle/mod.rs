@@ -10,12 +10,14 @@
 //! | `approvals` | the approvals in a bundle, and the quorums that they make |
 //! | `write` | [`Writer`]: lines, their hash, and the footer |
 //! | `verify` | [`BundleVerifier`] |
+//! | `seen` | [`Trust`] and [`Seen`]: what it is held against, and what its lines say |
 //! | `report` | [`BundleReport`] and [`BundleProblem`] |
 
 mod approvals;
 pub mod filter;
 mod line;
 mod report;
+mod seen;
 mod verify;
 mod write;
 
@@ -26,7 +28,8 @@ pub use line::{
     NameLine, Proven, named_documents,
 };
 pub use report::{BundleProblem, BundleReport};
-pub use verify::{BundleVerifier, Seen, Trust};
+pub use seen::{Seen, Trust};
+pub use verify::BundleVerifier;
 pub use write::{FooterText, Writer};
 
 /// What the first line of a bundle says of its format.

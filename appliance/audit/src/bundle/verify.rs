@@ -1,5 +1,7 @@
 //! Verifying a bundle, line by line.
 
+mod hold;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use strongroom_wire::audit::Act;
@@ -8,78 +10,19 @@ use tlog_tiles::Hash;
 
 use super::approvals::{ApprovalProblem, Approvals, Shown};
 use super::line::{
-    Document, DocumentKind, Earlier, Header, Hidden, LeafLine, Line, LineError, NameLine, Proven,
-    bytes32, hashes, named_documents,
+    Document, DocumentKind, Earlier, Header, Hidden, LeafLine, Line, LineError, Proven, bytes32,
+    hashes, named_documents,
 };
 use super::report::{BundleProblem, BundleReport};
 use super::write::Writer;
+use super::{Seen, Trust};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::event::Event;
-use crate::keys::{KeyChange, LogKey, verify_by};
-use crate::note;
+use crate::keys::{KeyChange, verify_by};
 use crate::tree::{RightEdge, verify_consistency, verify_inclusion};
 
 /// The most earlier checkpoints of a bundle.
 const MOST_EARLIER: usize = 1000;
-
-/// What a bundle is held against.
-#[derive(Debug, Clone)]
-pub struct Trust {
-    /// The log's keys, obtained on a way that does not lead through the appliance.
-    pub keys: Vec<LogKey>,
-    /// A checkpoint of the log that is known already, such as that of the export before, once it was verified.
-    pub previous: Option<Checkpoint>,
-}
-
-/// What a line said.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Seen {
-    /// What the bundle is.
-    Header(Header),
-    /// The checkpoint, or an earlier one, that a trusted key signed.
-    Checkpoint(Checkpoint),
-    /// A leaf in full.
-    Record {
-        /// Its index.
-        index: u64,
-        /// What it says.
-        event: Event,
-    },
-    /// A leaf's envelope.
-    Redacted {
-        /// Its index.
-        index: u64,
-        /// When.
-        time: Timestamp,
-        /// What.
-        act: Act,
-        /// Whether it was done.
-        done: bool,
-    },
-    /// Leaves that are not shown.
-    Hidden {
-        /// The index of the first.
-        index: u64,
-        /// How many.
-        count: u64,
-    },
-    /// A document that the leaf before names.
-    Document(Document),
-    /// What an account was called.
-    Name(NameLine),
-    /// A leaf that is proved by itself.
-    Proven {
-        /// Its index.
-        index: u64,
-        /// What it says.
-        event: Event,
-    },
-    /// The bundle is at its end.
-    End,
-    /// Nothing that counts: the line has a problem, which the report names.
-    Nothing,
-}
 
 /// Verifies a bundle that is given to it line by line, in the order of the file.
 ///
@@ -413,19 +356,6 @@ impl BundleVerifier {
         }
     }
 
-    /// The leaves on both sides of a period must be outside of it.
-    fn hold_edge(&mut self, index: u64, time: Timestamp) {
-        let Some(header) = &self.header else { return };
-        let filter = &header.filter;
-        let before = index == header.first && index > 0;
-        let after = index + 1 == header.end && header.end < header.size;
-        let within = (before && filter.from.is_some_and(|from| time >= from))
-            || (after && filter.to.is_some_and(|to| time < to));
-        if within && filter.concerning.is_none() {
-            self.problem(BundleProblem::Edge { index });
-        }
-    }
-
     fn take_hidden(&mut self, line: &Hidden) -> Seen {
         self.stage = Stage::Leaves;
         let Hidden { index, count, .. } = *line;
@@ -535,113 +465,6 @@ impl BundleVerifier {
             Err(error) => {
                 self.problem(BundleProblem::Leaf { index, error });
                 Seen::Nothing
-            }
-        }
-    }
-
-    fn footer(&mut self, signed: &str) -> Seen {
-        self.documents_missing();
-        let Some(header) = &self.header else {
-            return self.taken(Line::Footer(super::Footer {
-                note: signed.to_owned(),
-            }));
-        };
-        if self.stage == Stage::Ended {
-            let line = self.report.lines;
-            self.problem(BundleProblem::Place { line });
-            return Seen::Nothing;
-        }
-        let size = header.size;
-        let expected = self.read.footer(&header.origin).to_text();
-        self.stage = Stage::Ended;
-        let by = self.trust.keys.iter().find_map(|key| {
-            let text = note::verify(signed, &key.verifier_key).ok()?;
-            key.may_sign(size).then(|| (text, key.verifier_key.clone()))
-        });
-        match by {
-            None => self.problem(BundleProblem::FooterSignature),
-            Some((text, key)) => {
-                self.signed.push((key, size));
-                if text != expected.as_bytes() {
-                    self.problem(BundleProblem::Altered);
-                }
-            }
-        }
-        Seen::End
-    }
-
-    /// Holds the roots that are awaited at the present size against the present root.
-    fn meet(&mut self) {
-        let Some(edge) = &self.edge else { return };
-        let size = self.next;
-        let Some(roots) = self.awaited.remove(&size) else {
-            return;
-        };
-        let root = edge.root();
-        if roots.iter().any(|awaited| *awaited != root) {
-            self.problem(BundleProblem::Forked { size });
-        }
-    }
-
-    fn hold_root(&mut self, checkpoint: &Checkpoint) {
-        let size = checkpoint.size;
-        if self.next < size {
-            let (from, to) = (self.next, size - 1);
-            self.problem(BundleProblem::Missing { from, to });
-        } else if self
-            .edge
-            .as_ref()
-            .is_some_and(|edge| edge.root() != checkpoint.root)
-        {
-            self.problem(BundleProblem::Root { size });
-        }
-    }
-
-    fn hold_previous(&mut self, checkpoint: &Checkpoint) {
-        let Some(known) = self.trust.previous.take() else {
-            return;
-        };
-        if known.size > checkpoint.size {
-            self.problem(BundleProblem::Shorter {
-                size: checkpoint.size,
-                known: known.size,
-            });
-            return;
-        }
-        let of_size: Vec<&Checkpoint> = self
-            .proved
-            .iter()
-            .chain([checkpoint])
-            .filter(|other| other.size == known.size)
-            .collect();
-        let problem = match of_size.first() {
-            _ if known.origin != checkpoint.origin => {
-                BundleProblem::Unconnected { size: known.size }
-            }
-            None => BundleProblem::Unconnected { size: known.size },
-            Some(other) if other.root != known.root => BundleProblem::Forked { size: known.size },
-            Some(_) => return,
-        };
-        if !self.report.problems.contains(&problem) {
-            self.problem(problem);
-        }
-    }
-
-    /// What is said of keys, by the header and by leaves, must let those sign that did.
-    fn hold_keys(&mut self, header: &Header) {
-        let mut signed = std::mem::take(&mut self.signed);
-        signed.sort_unstable();
-        signed.dedup();
-        for (key, size) in signed {
-            let listed = header
-                .log_keys()
-                .any(|listed| listed.verifier_key == key && listed.may_sign(size));
-            let allowed = self.changes.iter().all(|(index, change)| match change {
-                KeyChange::Begins(begun) => *begun != key || size > *index,
-                KeyChange::Ends(ended) => *ended != key || size <= *index,
-            });
-            if !listed || !allowed {
-                self.problem(BundleProblem::KeyNotInForce { key, size });
             }
         }
     }

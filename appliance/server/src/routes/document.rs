@@ -291,7 +291,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 103);
+        assert_eq!(identifiers.len(), 105);
         let expected = [
             "get /metrics",
             "get /pair",

@@ -1,6 +1,7 @@
 //! `audit`.
 
 mod compare;
+mod told;
 mod trust;
 mod verify;
 

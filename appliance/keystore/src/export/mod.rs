@@ -2,35 +2,37 @@
 //!
 //! Each piece is read from a snapshot of its own. Leaves and nodes below a checkpoint's size never change, so that the pieces fit together as if they
 //! were of one, and whoever reads slowly holds up nothing: neither a thread, nor the keystore, nor what the database may overwrite.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `range` | which leaves an export shows, and the earlier checkpoint that it continues |
+//! | `context` | the documents that leaves name, and what approvals rest on |
+
+mod context;
+mod range;
 
 use std::collections::HashSet;
 use std::ops::Range;
 
-use strongroom_approval::Evidence;
 use strongroom_audit::bundle::{
-    Document, DocumentKind, Earlier, FORMAT, Filter, Header, HeaderKey, Hidden, LeafLine, Line,
-    NameLine, Proven, Writer, named_documents,
+    Earlier, FORMAT, Filter, Header, HeaderKey, Hidden, LeafLine, Line, NameLine, Writer,
 };
-use strongroom_audit::keys::verify_by;
-use strongroom_audit::leaf::outside;
-use strongroom_audit::{Event, LogKey, tree};
+use strongroom_audit::{Event, tree};
 use strongroom_wire::audit::{Act, ConsistencyProof, ConsistencyQuery, ExportQuery};
-use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 
+use self::context::documents;
+use self::range::{earlier, period};
 use crate::act::{Presented, View};
 use crate::audit::{WHAT, hides_rule, is_auditor, newest};
 use crate::checkpoint_keys;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::roles::May;
-use crate::seal;
-use crate::store::{LeafFilter, LeafRecord};
+use crate::store::LeafRecord;
 
 /// How many leaves a piece has at most: half a megabyte, in round figures.
 const PIECE: u32 = 1000;
-/// How many envelopes are read at once where a period is looked for.
-const CHUNK: u64 = 8192;
 /// How many accounts' names are remembered as told. When there are more, some are told again.
 const NAMES: usize = 10_000;
 
@@ -311,137 +313,6 @@ impl Export {
         }
         Ok(())
     }
-
-    /// The leaves that an approval rests on, where they are not shown in full: those by which the key is the account's, and the role.
-    fn write_context(
-        &mut self,
-        view: &View<'_>,
-        index: u64,
-        event: &Event,
-        documents: &[Document],
-        piece: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let evidence = documents
-            .iter()
-            .find(|document| document.kind == DocumentKind::Evidence)
-            .and_then(|document| Evidence::from_bytes(&document.content.0).ok());
-        let (Some(evidence), Some(actor)) = (evidence, event.detail.actor) else {
-            return Ok(());
-        };
-        let key = format!(" key {}", seal::hex(&evidence.credential.fingerprint()));
-        let adds_key = |event: &Event| {
-            event.act == Act::CredentialAdd
-                && event.detail.actor == Some(actor)
-                && event
-                    .detail
-                    .note
-                    .as_deref()
-                    .is_some_and(|note| note.ends_with(&key))
-        };
-        let gives_roles = |event: &Event| {
-            matches!(event.act, Act::AccountCreate | Act::AccountUpdate)
-                && event.detail.subject == Some(actor)
-        };
-        let (mut key_leaf, mut role_leaf) = (None, None);
-        let mut before = index;
-        while key_leaf.is_none() || role_leaf.is_none() {
-            let filter = LeafFilter {
-                concerning: Some(actor),
-                before: Some(before),
-                limit: PIECE,
-                ..LeafFilter::default()
-            };
-            let found = view.snapshot.find_leaves(view.domain.number, &filter)?;
-            let Some(last) = found.last() else { break };
-            before = last.index;
-            for record in found {
-                let Some(event) = record.leaf.open().ok().filter(|event| event.done) else {
-                    continue;
-                };
-                if key_leaf.is_none() && adds_key(&event) {
-                    key_leaf = Some((record, event));
-                } else if role_leaf.is_none() && gives_roles(&event) {
-                    role_leaf = Some((record, event));
-                }
-            }
-        }
-        for (record, event) in [key_leaf, role_leaf].into_iter().flatten() {
-            self.write_proven(view, &record, &event, piece)?;
-        }
-        Ok(())
-    }
-
-    /// A leaf with its own proof, unless it is shown in full anyway.
-    fn write_proven(
-        &mut self,
-        view: &View<'_>,
-        LeafRecord { index, leaf }: &LeafRecord,
-        event: &Event,
-        piece: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let is_shown =
-            (self.header.first..self.header.end).contains(index) && self.header.filter.takes(event);
-        if is_shown || self.proven.contains(index) {
-            return Ok(());
-        }
-        if self.proven.len() >= NAMES {
-            self.proven.clear();
-        }
-        self.proven.insert(*index);
-        let nodes = view.snapshot.nodes(view.domain.number);
-        let hashes = tree::prove_inclusion(self.header.size, *index, &*nodes)
-            .map_err(|_| Error::Integrity(WHAT))?;
-        let proven = Proven {
-            index: *index,
-            envelope: leaf.envelope.as_slice().into(),
-            salt: leaf.salt.as_slice().into(),
-            detail: leaf.detail.as_slice().into(),
-            hashes: hashes.iter().map(|hash| hash.0.as_slice().into()).collect(),
-        };
-        self.write(&Line::Proven(proven), piece);
-        Ok(())
-    }
-}
-
-/// The documents that a leaf names. One that is not there is left out, and the bundle is not whole: so it is.
-fn documents(view: &View<'_>, index: u64, event: &Event) -> Result<Vec<Document>, Error> {
-    let mut documents = Vec::new();
-    for (kind, sha256) in named_documents(event) {
-        let content = match kind {
-            DocumentKind::Transcript => {
-                let transcripts = view.snapshot.transcripts(view.domain.number)?;
-                let of_leaf = transcripts.into_iter().find(|(leaf, _)| *leaf == index);
-                of_leaf.map(|(_, note)| note.into_bytes())
-            }
-            _ => document(view, &sha256)?,
-        };
-        match content {
-            Some(content) => documents.push(Document::new(kind, content)),
-            None => tracing::error!(
-                leaf = index,
-                %kind,
-                sha256,
-                "a document that a leaf names is not there"
-            ),
-        }
-    }
-    Ok(documents)
-}
-
-/// The document with this SHA-256, in hexadecimal.
-fn document(view: &View<'_>, sha256: &str) -> Result<Option<Vec<u8>>, Error> {
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(sha256.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(pair).unwrap_or_default();
-        let Ok(value) = u8::from_str_radix(digits, 16) else {
-            return Ok(None);
-        };
-        *byte = value;
-    }
-    view.snapshot
-        .document(view.domain.number, &digest)?
-        .map(|document| view.domain.open_document(&document))
-        .transpose()
 }
 
 /// Refuses a question that makes no sense.
@@ -525,74 +396,4 @@ fn begin(
         proven: HashSet::new(),
         state: State::Beginning,
     })
-}
-
-/// The checkpoint of an earlier export, and the proof that the log continues it.
-fn earlier(view: &View<'_>, old: u64, size: u64, keys: &[LogKey]) -> Result<Earlier, Error> {
-    let number = view.domain.number;
-    let unknown = || {
-        Error::Invalid(format!(
-            "This log has no checkpoint of {old} leaves: the export before is of another log, or of another history of this one."
-        ))
-    };
-    let note = view
-        .snapshot
-        .checkpoint(number, old)?
-        .filter(|_| old <= size)
-        .ok_or_else(unknown)?;
-    verify_by(&note, keys).map_err(|_| Error::Integrity(WHAT))?;
-    let hashes = tree::prove_consistency(old, size, &*view.snapshot.nodes(number))
-        .map_err(|_| Error::Integrity(WHAT))?;
-    Ok(Earlier {
-        note,
-        hashes: hashes.iter().map(|hash| hash.0.as_slice().into()).collect(),
-    })
-}
-
-/// The range that has every leaf of a period, and the last before and the first after it.
-fn period(view: &View<'_>, query: &ExportQuery, size: u64) -> Result<Range<u64>, Error> {
-    let chunks = 0..size.div_ceil(CHUNK);
-    let first = match query.from {
-        None => 0,
-        Some(from) => {
-            let mut first = None;
-            for chunk in chunks.clone() {
-                let mut times = times(view, chunk, size)?;
-                first = times.find(|(_, time)| *time >= from);
-                if first.is_some() {
-                    break;
-                }
-            }
-            // Where there is none, the last leaf shows it.
-            first.map_or(size, |(index, _)| index).saturating_sub(1)
-        }
-    };
-    let end = match query.to {
-        None => size,
-        Some(to) => {
-            let mut last = None;
-            for chunk in chunks.rev() {
-                last = times(view, chunk, size)?.rfind(|(_, time)| *time < to);
-                if last.is_some() {
-                    break;
-                }
-            }
-            last.map_or(1, |(index, _)| index + 2).min(size)
-        }
-    };
-    Ok(first..end.max(first))
-}
-
-/// The times of the leaves of a chunk of the log. An envelope that is none has no time, and is found in whatever range it stands.
-fn times(
-    view: &View<'_>,
-    chunk: u64,
-    size: u64,
-) -> Result<impl DoubleEndedIterator<Item = (u64, Timestamp)>, Error> {
-    let leaves = chunk * CHUNK..(chunk * CHUNK + CHUNK).min(size);
-    let envelopes = view.snapshot.envelopes(view.domain.number, leaves)?;
-    Ok(envelopes.into_iter().filter_map(|(index, envelope)| {
-        let (time, ..) = outside(&envelope).ok()?;
-        Some((index, time))
-    }))
 }
