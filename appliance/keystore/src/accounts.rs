@@ -91,6 +91,7 @@ impl Keystore {
                         Some((_, credential)) => scope.tx.put_credential(credential)?,
                         None => first_manager(scope, account, kek, manager.as_deref())?,
                     }
+                    scope.detail.note = Some(describe(account));
                     let leaf = scope.record(Act::AccountCreate)?;
                     Ok(CreatedAccount {
                         account: to_wire(account),
@@ -391,7 +392,7 @@ fn another_administrator(view: &View<'_>, than: AccountId) -> Result<bool, Error
     Ok(false)
 }
 
-/// What an account was changed to, for the leaf.
+/// What an account is from now on, for the leaf.
 pub(crate) fn describe(account: &AccountRecord) -> String {
     let state = match account.state {
         AccountState::Pending => "pending",

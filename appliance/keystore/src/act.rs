@@ -122,6 +122,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) detail: Detail,
     /// Whether a refusal leaves a leaf although nobody is signed in: so for sign-in and enrolment.
     pub(crate) record_strangers: bool,
+    /// What the leaf of a refusal says after the code, such as the case that it is about.
+    pub(crate) about: Option<String>,
 }
 
 impl Scope<'_> {
@@ -295,6 +297,7 @@ impl Core {
                 ..Detail::default()
             },
             record_strangers: false,
+            about: None,
         };
         let error = match run(&mut scope) {
             Ok(value) => return (Ok(value), Ok(())),
@@ -309,8 +312,16 @@ impl Core {
         if !leaves_leaf(&error, known) {
             return (Err(error.into()), Err(Abort));
         }
-        let mut detail = scope.detail;
-        match record_refusal(tx, &self.domain, now, act, &error, &mut detail) {
+        let (mut detail, about) = (scope.detail, scope.about);
+        match record_refusal(
+            tx,
+            &self.domain,
+            now,
+            act,
+            &error,
+            about.as_deref(),
+            &mut detail,
+        ) {
             Ok(leaf) => {
                 let leaf = Some(leaf);
                 (Err(Refusal { error, leaf }), Ok(()))
@@ -479,10 +490,11 @@ fn record_refusal(
     now: Timestamp,
     act: Act,
     error: &Error,
+    about: Option<&str>,
     detail: &mut Detail,
 ) -> Result<u64, Error> {
     tx.start_over()?;
-    append_refusal(tx, domain, now, act, error, None, detail)
+    append_refusal(tx, domain, now, act, error, about, detail)
 }
 
 /// Appends the leaf of a refusal.
@@ -492,7 +504,7 @@ fn append_refusal(
     now: Timestamp,
     act: Act,
     error: &Error,
-    mechanism: Option<&str>,
+    about: Option<&str>,
     detail: &mut Detail,
 ) -> Result<u64, Error> {
     if let (Some(key), None) = (detail.key, detail.owner) {
@@ -503,8 +515,8 @@ fn append_refusal(
             .and_then(|key| domain.check_key(key).ok())
             .map(|key| key.owner);
     }
-    detail.note = Some(match mechanism {
-        Some(mechanism) => format!("{} {mechanism}", error.note()),
+    detail.note = Some(match about {
+        Some(about) => format!("{} {about}", error.note()),
         None => error.note(),
     });
     if error.is_tampering() {

@@ -2,6 +2,7 @@
 
 use strongroom_hsm::HsmError;
 use strongroom_scim::ScimType;
+use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
 use strongroom_wire::key::KeyState;
@@ -211,6 +212,21 @@ pub enum Error {
     /// A directory's request is refused by SCIM's own rules.
     #[error(transparent)]
     Scim(#[from] strongroom_scim::ScimError),
+    /// There is no such authorisation that the caller has to do with.
+    #[error("There is no such authorisation among those that this account has to do with.")]
+    AuthorisationNotFound,
+    /// The authorisation is not in effect.
+    #[error("This authorisation is {0}, so that nothing may be done under it now.")]
+    AuthorisationNotInEffect(AuthorisationState),
+    /// There is no such document of this case.
+    #[error("There is no such document here.")]
+    DocumentNotFound,
+    /// There is no such proposal that the caller has to do with.
+    #[error("There is no such proposal among those that this account has to do with.")]
+    ProposalNotFound,
+    /// An approval does not hold.
+    #[error("The approval was refused: {0}.")]
+    ApprovalRefused(&'static str),
     /// The act would contradict the present state.
     #[error("{0}")]
     Conflict(String),
@@ -291,6 +307,11 @@ impl Error {
                 ScimType::InvalidSyntax => Code::Malformed,
                 _ => Code::Invalid,
             },
+            Self::AuthorisationNotFound => Code::AuthorisationNotFound,
+            Self::AuthorisationNotInEffect(_) => Code::AuthorisationNotInEffect,
+            Self::DocumentNotFound => Code::DocumentNotFound,
+            Self::ProposalNotFound => Code::ProposalNotFound,
+            Self::ApprovalRefused(_) => Code::ApprovalRefused,
             Self::Conflict(_) => Code::Conflict,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Mechanism(strongroom_mechanisms::Refusal::NotAuthentic) => Code::NotAuthentic,

@@ -206,11 +206,13 @@ impl Keystore {
                     now,
                     detail: Detail::default(),
                     record_strangers: false,
+                    about: None,
                 };
                 scope.record(Act::DomainInitialise)?;
                 scope.tx.create_account(&account, &kek)?;
                 scope.tx.put_credential(&credential)?;
                 scope.detail.subject = Some(account.id);
+                scope.detail.note = Some(accounts::describe(&account));
                 scope.record(Act::AccountCreate)
             })();
             let stays = outcome
@@ -366,7 +368,7 @@ impl Keystore {
         })
     }
 
-    /// Forgets sessions, sign-ins, enrolment codes, pairings, spent nonces and cached KEKs whose time is over, keeps when sessions were last used, and records sign-ins that were started and not
+    /// Ends authorisations whose time is over, forgets sessions, sign-ins, enrolment codes, pairings, spent nonces and cached KEKs whose time is over, keeps when sessions were last used, and records sign-ins that were started and not
     /// finished; says how many sessions and codes there were.
     ///
     /// # Errors
@@ -381,6 +383,7 @@ impl Keystore {
         abandoned.extend(self.core.waiting.take_expired(now));
         self.core.ceremonies.forget_expired(now);
         self.keep_uses()?;
+        self.end_authorisations()?;
         self.core
             .act(Act::SessionOpen, LOCALHOST, move |scope| {
                 for (account, source) in &abandoned {

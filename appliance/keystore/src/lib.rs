@@ -15,6 +15,7 @@
 //! | `invitations`, `mail` | pending accounts for addresses; mail that waits to be sent |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `objects` | certificates, data, and what accounts say of the parts of keys |
+//! | `lawful/` | lawful access: authorisations, their approvals, and the keys that people approve with |
 //! | `grants` | sharing and revoking |
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
@@ -59,6 +60,7 @@ pub mod identities;
 mod invitations;
 mod keys;
 mod keystore;
+mod lawful;
 mod mail;
 mod objects;
 mod operations;

@@ -22,6 +22,10 @@ pub(crate) enum May {
     EnterAuthorisations,
     /// Approve an authorisation or reject it.
     ApproveAuthorisations,
+    /// Suspend an authorisation or cancel it.
+    SuspendAuthorisations,
+    /// See the authorisations that one has to do with.
+    SeeAuthorisations,
     /// Carry out the disclosure that an approved authorisation names.
     ExecuteDisclosures,
     /// Hand out a disclosure that was carried out.
@@ -47,11 +51,31 @@ const TABLE: [(Role, &[May]); 7] = [
             May::RotateKeks,
         ],
     ),
-    (Role::CaseOfficer, &[May::EnterAuthorisations]),
-    (Role::LegalApprover, &[May::ApproveAuthorisations]),
-    (Role::Executor, &[May::ExecuteDisclosures]),
-    (Role::Releaser, &[May::ReleaseDisclosures]),
-    (Role::Auditor, &[May::ReadAudit]),
+    (
+        Role::CaseOfficer,
+        &[
+            May::EnterAuthorisations,
+            May::SuspendAuthorisations,
+            May::SeeAuthorisations,
+        ],
+    ),
+    (
+        Role::LegalApprover,
+        &[
+            May::ApproveAuthorisations,
+            May::SuspendAuthorisations,
+            May::SeeAuthorisations,
+        ],
+    ),
+    (
+        Role::Executor,
+        &[May::ExecuteDisclosures, May::SeeAuthorisations],
+    ),
+    (
+        Role::Releaser,
+        &[May::ReleaseDisclosures, May::SeeAuthorisations],
+    ),
+    (Role::Auditor, &[May::ReadAudit, May::SeeAuthorisations]),
 ];
 
 const NOBODY_AUDITS_THEMSELVES: &str = "nobody audits themselves";
@@ -121,6 +145,10 @@ impl May {
             Self::ReadAudit => "the role auditor",
             Self::EnterAuthorisations => "the role case-officer",
             Self::ApproveAuthorisations => "the role legal-approver",
+            Self::SuspendAuthorisations => "the role case-officer or legal-approver",
+            Self::SeeAuthorisations => {
+                "the role case-officer, legal-approver, executor, releaser or auditor"
+            }
             Self::ExecuteDisclosures => "the role executor",
             Self::ReleaseDisclosures => "the role releaser",
         }
@@ -137,7 +165,7 @@ mod tests {
 
     const DOCUMENT: &str = include_str!("../../../docs/roles.md");
 
-    const ALL: [May; 9] = [
+    const ALL: [May; 11] = [
         May::ManageAccounts,
         May::ApproveRecoveries,
         May::SetDomainPolicy,
@@ -145,6 +173,8 @@ mod tests {
         May::ReadAudit,
         May::EnterAuthorisations,
         May::ApproveAuthorisations,
+        May::SuspendAuthorisations,
+        May::SeeAuthorisations,
         May::ExecuteDisclosures,
         May::ReleaseDisclosures,
     ];
@@ -158,6 +188,8 @@ mod tests {
             May::ReadAudit => "reads the whole audit log",
             May::EnterAuthorisations => "enters authorisations",
             May::ApproveAuthorisations => "approves or rejects authorisations",
+            May::SuspendAuthorisations => "suspends and cancels authorisations",
+            May::SeeAuthorisations => "sees the authorisations that it has to do with",
             May::ExecuteDisclosures => "carries out approved disclosures",
             May::ReleaseDisclosures => "hands out disclosures that were carried out",
         }

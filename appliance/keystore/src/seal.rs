@@ -118,14 +118,13 @@ pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
 
 /// Bytes in hexadecimal, as leaves name digests.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(
-        String::with_capacity(2 * bytes.len()),
-        |mut text, byte| {
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
             // Writing to a string does not fail.
             let _ = write!(text, "{byte:02x}");
             text
-        },
-    )
+        })
 }
 
 /// Random bytes from the operating system.

@@ -194,7 +194,11 @@ impl Direction {
 
 /// What one task may reach (`LDTask`, `RequestDetails`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "snake_case", deny_unknown_fields)]
+#[serde(
+    rename_all = "kebab-case",
+    rename_all_fields = "snake_case",
+    deny_unknown_fields
+)]
 pub enum Scope {
     /// One data item: the message or object that one key protects. Ours: the item's identifier is its key's.
     Item {

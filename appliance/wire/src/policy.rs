@@ -12,6 +12,7 @@ pub use hours::{Hours, MalformedTimeOfDay, TimeOfDay, Weekday};
 pub use network::{MalformedNetwork, Network};
 
 use crate::account::AccountKind;
+use crate::authorisation::LawfulPolicy;
 use crate::encoding::Timestamp;
 use crate::id::AccountId;
 use crate::invitation::AccountPolicy;
@@ -286,6 +287,9 @@ pub struct DomainPolicy {
     /// How accounts are recovered, and who may invite whom.
     #[serde(default)]
     pub accounts: AccountPolicy,
+    /// How many people approve authorisations, and how long emergencies last.
+    #[serde(default)]
+    pub lawful: LawfulPolicy,
 }
 
 /// The answer to a change of the domain's policy.

@@ -179,6 +179,16 @@ codes! {
     TooManyRequests = "too-many-requests", 429, "The domain makes too many requests";
     /// There is no directory with this identifier, or it does not manage this account.
     DirectoryNotFound = "directory-not-found", 404, "No such directory";
+    /// There is no authorisation with this identifier that the caller has to do with.
+    AuthorisationNotFound = "authorisation-not-found", 404, "No such authorisation";
+    /// The authorisation is not in effect: it awaits approval, is suspended, or has ended.
+    AuthorisationNotInEffect = "authorisation-not-in-effect", 409, "The authorisation is not in effect";
+    /// There is no document with this SHA-256 that belongs here.
+    DocumentNotFound = "document-not-found", 404, "No such document";
+    /// There is no proposal with this identifier that the caller has to do with.
+    ProposalNotFound = "proposal-not-found", 404, "No such proposal";
+    /// What was signed is not what stands here now, or the signature does not hold.
+    ApprovalRefused = "approval-refused", 403, "The approval was refused";
     /// The resource is not the one that the request's `If-Match` names any more.
     ChangedMeanwhile = "changed-meanwhile", 412, "The resource has changed meanwhile";
     /// The act would contradict the present state, such as sharing twice with one account.

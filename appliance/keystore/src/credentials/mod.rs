@@ -37,6 +37,7 @@ use crate::store::{AccountRecord, CredentialKind, CredentialRecord};
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 use list::listed;
+pub(crate) use totp::require_person;
 
 impl Keystore {
     /// Begins an enrolment with a one-time code.

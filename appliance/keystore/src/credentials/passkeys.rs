@@ -295,7 +295,7 @@ impl Keystore {
 }
 
 impl PasskeyParty {
-    pub(super) fn as_party(&self) -> Party<'_> {
+    pub(crate) fn as_party(&self) -> Party<'_> {
         Party {
             id: &self.id,
             origins: &self.origins,
@@ -321,7 +321,7 @@ pub(super) fn passkey_request(
 /// # Errors
 ///
 /// [`Error::SecondFactorRefused`] when it does not hold.
-pub(super) fn use_passkey(
+pub(crate) fn use_passkey(
     scope: &mut Scope<'_>,
     expected: &Expected<'_>,
     mut passkey: PasskeyRecord,
@@ -359,12 +359,13 @@ fn identifiers(passkeys: &[PasskeyRecord]) -> Vec<strongroom_wire::encoding::Bas
         .collect()
 }
 
-fn check_name(name: &str) -> Result<String, Error> {
+/// What a holder calls a credential, if it can be called so.
+pub(crate) fn check_name(name: &str) -> Result<String, Error> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control)
     {
         return Err(Error::Invalid(format!(
-            "A passkey's name has 1 to {LONGEST_NAME} characters, none of them control characters."
+            "A credential's name has 1 to {LONGEST_NAME} characters, none of them control characters."
         )));
     }
     Ok(name.to_owned())

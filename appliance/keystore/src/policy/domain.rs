@@ -1,6 +1,9 @@
-//! The domain's policy: what holds for every key, session and account of it.
+//! The domain's policy: what holds for every key, session and account of it, and for lawful access.
+
+use std::ops::RangeInclusive;
 
 use strongroom_wire::audit::Act;
+use strongroom_wire::authorisation::LawfulPolicy;
 use strongroom_wire::invitation::{AccountPolicy, LONGEST_PATTERN, MOST_PATTERNS};
 use strongroom_wire::operation::{AllowedMechanisms, Mechanism};
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
@@ -41,6 +44,7 @@ impl Keystore {
         let policy = DomainPolicy {
             usage: checked(request.usage)?,
             accounts: checked_accounts(request.accounts)?,
+            lawful: checked_lawful(request.lawful)?,
             ..request
         };
         let presented = caller.clone();
@@ -63,6 +67,27 @@ impl Keystore {
                 })
             })
     }
+}
+
+/// The fewest and the most approvals of an authorisation: one person alone is none.
+const APPROVALS: RangeInclusive<u32> = 2..=16;
+/// The shortest and the longest time in which an emergency has to be ratified, in seconds.
+const RATIFY_WITHIN: RangeInclusive<u32> = 3600..=30 * 24 * 3600;
+
+/// The policy of lawful access, if it can be one.
+fn checked_lawful(policy: LawfulPolicy) -> Result<LawfulPolicy, Error> {
+    if !APPROVALS.contains(&policy.approvals) {
+        return Err(Error::Invalid(
+            "An authorisation is approved by 2 people at least and 16 at most.".to_owned(),
+        ));
+    }
+    if !RATIFY_WITHIN.contains(&policy.ratify_within) {
+        return Err(Error::Invalid(
+            "An emergency is to be ratified within an hour at least and 30 days at most."
+                .to_owned(),
+        ));
+    }
+    Ok(policy)
 }
 
 /// The shortest delay of a recovery, in seconds: less, and nobody would see it in time.
