@@ -25,6 +25,9 @@
 //! | [`directories`] | registering directories that manage accounts by SCIM |
 //! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
+//! | [`approvals`] | approving: what is signed, and the keys that people approve with |
+//! | [`authorisations`] | lawful access: orders and what is decided on them |
+//! | [`proposals`] | acts that several people have to approve, because the domain's policy says so |
 //! | [`audit`] | the audit log as the caller may see it; bundles of it |
 //! | [`report`] | bundles as CSV and PDF |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
@@ -70,7 +73,11 @@
 pub mod accounts;
 pub mod api;
 #[cfg(feature = "sessions")]
+pub mod approvals;
+#[cfg(feature = "sessions")]
 pub mod audit;
+#[cfg(feature = "sessions")]
+pub mod authorisations;
 #[cfg(feature = "sessions")]
 pub mod certificates;
 #[cfg(feature = "sessions")]
@@ -99,6 +106,8 @@ mod pem;
 pub mod pkcs11;
 #[cfg(feature = "sessions")]
 pub mod policy;
+#[cfg(feature = "sessions")]
+pub mod proposals;
 pub mod protection;
 #[cfg(feature = "sessions")]
 pub mod recovery;

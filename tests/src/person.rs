@@ -54,6 +54,12 @@ impl Person {
         Self::at(appliance, ADMINISTRATOR, appliance.admin_url())
     }
 
+    /// The account's holder on a new device, who reaches the appliance at its administration listener.
+    #[must_use]
+    pub fn at_administration(appliance: &Appliance, name: &str) -> Self {
+        Self::at(appliance, name, appliance.admin_url())
+    }
+
     fn at(appliance: &Appliance, name: &str, server: String) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("strongroom-device-")

@@ -9,7 +9,7 @@ mod forge;
 #[path = "bundles/people.rs"]
 mod people;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -175,6 +175,29 @@ fn both_verifiers_find_the_same_in_sound_bundles() {
             assert_eq!(ours[member], theirs[member], "{}: {member}", case.what);
         }
     }
+}
+
+#[test]
+fn the_verifier_in_python_knows_every_act() {
+    let verifiers = Verifiers::new();
+    let program = "import importlib.util, json, sys; \
+        spec = importlib.util.spec_from_file_location('verify_bundle', sys.argv[1]); \
+        module = importlib.util.module_from_spec(spec); \
+        sys.dont_write_bytecode = True; \
+        spec.loader.exec_module(module); \
+        print(json.dumps(module.ACTS))";
+    let output = Command::new(&verifiers.python)
+        .args(["-c", program])
+        .arg(&verifiers.script)
+        .output()
+        .unwrap();
+    let known: BTreeMap<String, String> = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let acts = Act::ALL.iter();
+    let acts: BTreeMap<String, String> = acts
+        .map(|act| (act.number().to_string(), act.to_string()))
+        .collect();
+    assert_eq!(known, acts);
 }
 
 #[test]

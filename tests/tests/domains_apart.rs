@@ -19,10 +19,12 @@ use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::api::Listener;
 use strongroom_tests::{Api, Appliance, Device, Session, http};
 use strongroom_wire::account::{AccountKind, Role};
+use strongroom_wire::authorisation::ChangedAuthorisation;
 use strongroom_wire::device::{DecidedPairing, IssuedSecret, PairingStarted};
 use strongroom_wire::directory::DirectoryWithToken;
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::problem::{Code, Problem};
+use strongroom_wire::proposal::ChangedProposal;
 
 /// Everybody in one domain, and what they have.
 struct World {
@@ -100,7 +102,28 @@ impl World {
             .ask("POST", &path, &json!({ "account": bob_name }))
             .unwrap();
 
+        // She is a case officer as well.
+        let path = format!("/v1/accounts/{}", alice.account.id);
+        let roles = json!({ "roles": ["case-officer"] });
+        let _: Value = admin.ask("PATCH", &path, &roles).unwrap();
+        let order: Value =
+            serde_json::from_str(&ORDER.replace("{account_name}", &bob_name)).unwrap();
+        let entered: ChangedAuthorisation =
+            alice.ask("POST", "/v1/authorisations", &order).unwrap();
+        let authorisation = entered.authorisation;
+
+        // Destroying her key takes a case officer's approval.
+        let rule = json!({ "act": "key.destroy", "label": format!("{name}'s key"), "count": 1, "role": "case-officer", "valid_for": 86_400 });
+        let _: Value = admin
+            .ask("PUT", "/v1/domain/policy", &json!({ "quorums": [rule] }))
+            .unwrap();
+        let request = json!({ "request": { "key.destroy": { "key": key.id } } });
+        let proposed: ChangedProposal = alice.ask("POST", "/v1/proposals", &request).unwrap();
+
         let names = BTreeMap::from([
+            ("proposal", proposed.proposal.id.to_string()),
+            ("authorisation", authorisation.id.to_string()),
+            ("sha256", authorisation.record_sha256),
             ("account", bob.account.id.to_string()),
             ("account_name", bob_name),
             ("group", group.account.id.to_string()),
@@ -200,6 +223,12 @@ fn operations(api: &Api) -> Vec<Operation> {
     all
 }
 
+/// An order of lawful access.
+const ORDER: &str = r#"{"reference":"1","legal_type":"t","legal_basis":"b","jurisdiction":"j","country_code":"CH","issuing_authority":"a","flags":{"emergency":true},"timespan":{"start":"2020-01-01T00:00:00Z","end":"2100-01-01T00:00:00Z"},"necessity":"n","proportionality":"p","agency_key":{"certificate":"MAA"},"max_items":1,"tasks":[{"reference":"1","scope":{"label":{"owner":"{account_name}","label":"x"}}}]}"#;
+const CHANGE: &str = r#"{"generation":1,"order":{"reference":"1","legal_type":"t","legal_basis":"b","jurisdiction":"j","country_code":"CH","issuing_authority":"a","flags":{"emergency":true},"timespan":{"start":"2020-01-01T00:00:00Z","end":"2100-01-01T00:00:00Z"},"necessity":"n","proportionality":"p","agency_key":{"certificate":"MAA"},"max_items":1,"tasks":[{"reference":"1","scope":{"label":{"owner":"{account_name}","label":"x"}}}]}}"#;
+/// A decision that nobody has signed.
+const DECISION: &str = r#"{"statement":"eyJhY3QiOiJhdXRob3Jpc2F0aW9uLmFwcHJvdmUiLCJkZWNpc2lvbiI6ImFwcHJvdmUiLCJkb21haW5fb3JpZ2luIjoibyIsImZvcm1hdCI6InN0cm9uZ3Jvb20tc3RhdGVtZW50LzEiLCJnZW5lcmF0aW9uIjoxLCJyZWNvcmRfc2hhMjU2IjoiMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCIsInN1YmplY3QiOiJzIiwidmFsaWRfdW50aWwiOjkwMDcxOTkyNTQ3NDB9","signed_by":{"approval-key":{"id":"01934c1e-7d5a-7cc0-8f3e-0123456789ab","jws":"e30..AA"}}}"#;
+
 /// The body of an operation that takes identifiers, and the query, with `{name}` for what stands for an identifier or a name.
 fn body_of(operation: &str) -> Option<&'static str> {
     Some(match operation {
@@ -221,6 +250,11 @@ fn body_of(operation: &str) -> Option<&'static str> {
         "create_keys" => {
             r#"{"keys":[{"algorithm":"aes-256","label":"x","recipients":["{account_name}"]}]}"#
         }
+        "enter_authorisation" => ORDER,
+        "change_authorisation" => CHANGE,
+        "move_authorisation" => r#"{"to":"cancel","reason":"another's"}"#,
+        "decide_authorisation" | "decide_proposal" => DECISION,
+        "propose" => r#"{"request":{"key.destroy":{"key":"{key}"}}}"#,
         "create_account" => r#"{"name":"{new}","kind":"group","manager":"{account_name}"}"#,
         _ => return None,
     })

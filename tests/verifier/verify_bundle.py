@@ -54,6 +54,7 @@ ACTS = {
     130: "authorisation.enter", 131: "authorisation.change", 132: "authorisation.approve", 133: "authorisation.reject",
     134: "authorisation.suspend", 135: "authorisation.resume", 136: "authorisation.cancel", 137: "authorisation.end",
     138: "authorisation.document", 139: "authorisation.read",
+    140: "proposal.make", 141: "proposal.approve", 142: "proposal.reject", 143: "proposal.withdraw", 144: "proposal.use",
     160: "audit.export",
 }
 CHECKPOINT_KEY = 55

@@ -8,6 +8,7 @@ use strongroom_wire::account::{
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
+use strongroom_wire::proposal::ProposedRequest;
 
 use crate::act::{Presented, Scope, View};
 use crate::credentials;
@@ -86,6 +87,12 @@ impl Keystore {
                     scope.require_room(Counted::Accounts, 1, true)?;
                     scope.require_room(Counted::Bytes, 1, true)?;
                     scope.detail.subject = Some(account.id);
+                    if !account.roles.is_empty() {
+                        // Where it takes several people to give roles, an account is made without.
+                        let (account, roles) = (account.id, account.roles.clone());
+                        let proposed = ProposedRequest::AccountUpdate { account, roles };
+                        scope.require_quorum(&caller, &proposed, None)?;
+                    }
                     scope.tx.create_account(account, kek_record)?;
                     match code {
                         Some((_, credential)) => scope.tx.put_credential(credential)?,
@@ -172,6 +179,11 @@ impl Keystore {
                     return Err(Error::Conflict(
                         "This is the last active administrator: make another one first.".to_owned(),
                     ));
+                }
+                if record.roles != before.roles {
+                    let roles = record.roles.clone();
+                    let proposed = ProposedRequest::AccountUpdate { account, roles };
+                    scope.require_quorum(&caller, &proposed, None)?;
                 }
                 scope.domain.authenticate_account(&mut record);
                 scope.tx.update_account(&record)?;
@@ -372,7 +384,8 @@ fn check_roles(kind: AccountKind, roles: &[Role]) -> Result<(), Error> {
     roles::check(roles)
 }
 
-fn sorted(roles: &[Role]) -> Vec<Role> {
+/// Roles as an account has them.
+pub(crate) fn sorted(roles: &[Role]) -> Vec<Role> {
     let mut roles = roles.to_vec();
     roles.sort_unstable();
     roles.dedup();

@@ -46,7 +46,12 @@ impl View<'_> {
     pub(crate) fn authenticate(&self, presented: &Presented) -> Result<Caller, Error> {
         let token = match &presented.proof {
             Proof::Session(token) => token,
-            Proof::Signature(admitted) => return admitted.caller(self, presented.source),
+            Proof::Signature(admitted) => {
+                return Ok(Caller {
+                    proposal: presented.proposal,
+                    ..admitted.caller(self, presented.source)?
+                });
+            }
         };
         let session = self
             .snapshot
@@ -75,6 +80,7 @@ impl View<'_> {
             strength: session.strength,
             confirmed: session.confirmed,
             policy,
+            proposal: presented.proposal,
         })
     }
 

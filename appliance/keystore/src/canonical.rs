@@ -32,6 +32,7 @@
 //! | `approval-key` | [`ApprovalKeyRecord`](crate::store::ApprovalKeyRecord) | MAC |
 //! | `authorisation` | [`AuthorisationRow`](crate::store::AuthorisationRow) | MAC |
 //! | `authorisation-generation` | [`GenerationRow`](crate::store::GenerationRow) | MAC |
+//! | `proposal` | [`ProposalRow`](crate::store::ProposalRow) | MAC |
 //! | `approval` | [`ApprovalRow`](crate::store::ApprovalRow) | MAC |
 //! | `request` | [`RequestRecord`](crate::store::RequestRecord) | MAC |
 //! | `directory` | [`DirectoryRecord`](crate::store::DirectoryRecord) | MAC |

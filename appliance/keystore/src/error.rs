@@ -2,6 +2,7 @@
 
 use strongroom_hsm::HsmError;
 use strongroom_scim::ScimType;
+use strongroom_wire::account::Role;
 use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
@@ -224,6 +225,16 @@ pub enum Error {
     /// There is no such proposal that the caller has to do with.
     #[error("There is no such proposal among those that this account has to do with.")]
     ProposalNotFound,
+    /// The policy demands a quorum.
+    #[error("The domain's policy demands that {count} people of the role {} approve this first: {why}.", .role.as_str())]
+    QuorumRequired {
+        /// How many.
+        count: u32,
+        /// Of which role.
+        role: Role,
+        /// What is missing.
+        why: &'static str,
+    },
     /// An approval does not hold.
     #[error("The approval was refused: {0}.")]
     ApprovalRefused(&'static str),
@@ -311,6 +322,7 @@ impl Error {
             Self::AuthorisationNotInEffect(_) => Code::AuthorisationNotInEffect,
             Self::DocumentNotFound => Code::DocumentNotFound,
             Self::ProposalNotFound => Code::ProposalNotFound,
+            Self::QuorumRequired { .. } => Code::QuorumRequired,
             Self::ApprovalRefused(_) => Code::ApprovalRefused,
             Self::Conflict(_) => Code::Conflict,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,

@@ -16,6 +16,7 @@
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `objects` | certificates, data, and what accounts say of the parts of keys |
 //! | `lawful/` | lawful access: authorisations, their approvals, and the keys that people approve with |
+//! | `quorum/` | acts that several people have to approve, because the domain's policy says so; proposals |
 //! | `grants` | sharing and revoking |
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
@@ -65,6 +66,7 @@ mod mail;
 mod objects;
 mod operations;
 mod policy;
+pub mod quorum;
 pub mod recovery;
 mod roles;
 mod rotation;

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use strongroom_audit::keys::verify_by;
 use strongroom_audit::{Checkpoint, tree};
 use strongroom_wire::audit::Act;
+use strongroom_wire::encoding::Base64;
 
 use crate::backup::ManifestCheckpoint;
 use crate::checkpoint_keys;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
-use crate::store::{DomainRecord, Snapshot, Store};
+use crate::store::{DocumentKind, DomainRecord, Snapshot, Store};
 
 const WHAT: &str = "audit tree";
 
@@ -113,10 +114,14 @@ impl Keystore {
             .newest_checkpoint(core.domain.number)?)
     }
 
-    /// Records that the database was restored from a backup; `note` says from which, and why it was accepted if it was an older one.
-    pub fn record_restore(&self, note: String) -> Answer<u64> {
+    /// Records that the database was restored from a backup, and keeps the evidence of those who approved that; `note` says from which, and why it was accepted if it was an older one.
+    pub fn record_restore(&self, note: String, approvals: &[Base64]) -> Answer<u64> {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let approvals = approvals.to_vec();
         self.core.act(Act::DomainRestore, here, move |scope| {
+            for evidence in &approvals {
+                scope.put_document(DocumentKind::Evidence, &evidence.0)?;
+            }
             scope.detail.note = Some(note.clone());
             scope.record(Act::DomainRestore)
         })

@@ -223,6 +223,16 @@ acts! {
     AuthorisationDocument = 138, "authorisation.document";
     /// Somebody who may not tried to look at authorisations.
     AuthorisationRead = 139, "authorisation.read";
+    /// An act that takes several people was proposed: the note has the proposal's identifier, here and below.
+    ProposalMake = 140, "proposal.make";
+    /// Somebody approved a proposal.
+    ProposalApprove = 141, "proposal.approve";
+    /// Somebody rejected a proposal.
+    ProposalReject = 142, "proposal.reject";
+    /// Whoever made a proposal withdrew it.
+    ProposalWithdraw = 143, "proposal.withdraw";
+    /// A proposal is carried out: the leaf of the act follows.
+    ProposalUse = 144, "proposal.use";
     /// Records of the log were exported: the note is what was asked for.
     AuditExport = 160, "audit.export";
 }

@@ -22,7 +22,7 @@ pub const LONGEST_TEXT: usize = 8192;
 /// The longest short text of an order, such as its reference, in bytes.
 pub const LONGEST_LINE: usize = 256;
 /// The largest document, in bytes.
-pub const LARGEST_DOCUMENT: usize = 4 * 1024 * 1024;
+pub const LARGEST_DOCUMENT: usize = 3_000_000;
 /// The most items that an order may cap its disclosures at.
 pub const MOST_ITEMS: u32 = 1_000_000;
 /// The longest delay of a notification, in seconds: twenty years.

@@ -20,6 +20,7 @@
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
 //! | [`approval`] | approvals: approval keys, decisions |
 //! | [`authorisation`] | orders of lawful access: what they say, what they may reach, how far they are |
+//! | [`proposal`] | acts that take several people: the policy, and proposals that wait for their approvals |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
 //! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
 //! | [`health`] | what the health routes answer |
@@ -51,6 +52,7 @@ pub mod oidc;
 pub mod operation;
 pub mod policy;
 pub mod problem;
+pub mod proposal;
 pub mod recovery;
 pub mod rotation;
 pub mod session;

@@ -19,6 +19,7 @@ use crate::invitation::AccountPolicy;
 use crate::key::Right;
 use crate::operation::Mechanism;
 use crate::problem::Code;
+use crate::proposal::QuorumRule;
 use crate::session::SignInStrength;
 
 /// The most networks of one policy.
@@ -290,6 +291,9 @@ pub struct DomainPolicy {
     /// How many people approve authorisations, and how long emergencies last.
     #[serde(default)]
     pub lawful: LawfulPolicy,
+    /// Which acts take several people: at most [`MOST_QUORUMS`](crate::proposal::MOST_QUORUMS) rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quorums: Vec<QuorumRule>,
 }
 
 /// The answer to a change of the domain's policy.

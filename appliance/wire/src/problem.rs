@@ -187,6 +187,8 @@ codes! {
     DocumentNotFound = "document-not-found", 404, "No such document";
     /// There is no proposal with this identifier that the caller has to do with.
     ProposalNotFound = "proposal-not-found", 404, "No such proposal";
+    /// The domain's policy demands that several people approve this first: make a proposal of it.
+    QuorumRequired = "quorum-required", 403, "Several people have to approve it first";
     /// What was signed is not what stands here now, or the signature does not hold.
     ApprovalRefused = "approval-refused", 403, "The approval was refused";
     /// The resource is not the one that the request's `If-Match` names any more.

@@ -22,7 +22,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use strongroom_wire::health::Health;
+use strongroom_wire::id::ProposalId;
 use strongroom_wire::problem::{Code, Problem};
+use strongroom_wire::proposal::PROPOSAL_HEADER;
 use ureq::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use ureq::{Agent, AsSendBody, Body, Timeout};
 use url::{Host, Url};
@@ -70,6 +72,8 @@ pub struct Client {
     addresses: Vec<String>,
     also_known_as: Vec<String>,
     domain: Option<String>,
+    /// The proposal by whose approvals requests are made.
+    proposal: Option<ProposalId>,
     agent: Agent,
     retries: Retries,
     /// Which address answered last.
@@ -145,6 +149,7 @@ impl Client {
             addresses: vec![url.origin().ascii_serialization()],
             also_known_as: Vec::new(),
             domain: None,
+            proposal: None,
             agent: config.build().into(),
             retries: Retries::default(),
             preferred: Arc::default(),
@@ -195,6 +200,19 @@ impl Client {
         }
         self.domain = Some(domain.to_owned());
         Ok(self)
+    }
+
+    /// The same client, whose requests are made by the approvals of this proposal where the domain's policy demands some.
+    ///
+    /// ```no_run
+    /// # fn run(client: strongroom_client::Client, id: strongroom_wire::id::ProposalId) {
+    /// let client = client.by_proposal(id);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn by_proposal(mut self, proposal: ProposalId) -> Self {
+        self.proposal = Some(proposal);
+        self
     }
 
     /// The domain that this client is for, if it names one.
@@ -417,6 +435,9 @@ impl Client {
             .header(header::ACCEPT, "application/json");
         if let Some(domain) = &self.domain {
             request = request.header(DOMAIN, domain);
+        }
+        if let Some(proposal) = self.proposal {
+            request = request.header(PROPOSAL_HEADER, proposal.to_string());
         }
         for (name, value) in headers {
             let mut value = HeaderValue::from_str(value).map_err(|_| ClientError::Library)?;

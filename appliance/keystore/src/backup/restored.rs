@@ -10,6 +10,7 @@ use super::BackupError;
 use crate::checkpoint_keys;
 use crate::error::Error;
 use crate::hierarchy::checkpoint_key_label;
+use crate::seal;
 use crate::store::Store;
 
 /// What is signed begins with this, which no checkpoint does: a checkpoint begins with its log's origin and a line feed.
@@ -28,6 +29,9 @@ pub struct Restored {
     /// That the backup was accepted although a checkpoint was known that it does not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Accepted>,
+    /// The evidence of those who approved it, where the backup's policy demands that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Base64>,
 }
 
 /// That an older backup was accepted.
@@ -98,7 +102,12 @@ impl Restored {
         let Self {
             created, leaves, ..
         } = self;
-        format!("backup of {created} with {leaves} leaves{accepted}")
+        let approved: String = self
+            .approvals
+            .iter()
+            .map(|evidence| format!(" evidence {}", seal::hex(&seal::sha256(&evidence.0))))
+            .collect();
+        format!("backup of {created} with {leaves} leaves{approved}{accepted}")
     }
 }
 

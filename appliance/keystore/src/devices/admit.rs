@@ -90,6 +90,7 @@ impl Keystore {
                 presented: Presented {
                     proof: Proof::Signature(admitted),
                     source,
+                    proposal: None,
                 },
                 response_nonce,
             })
@@ -120,6 +121,7 @@ impl Admitted {
             strength: SignInStrength::Secret,
             // Each request proves anew that its maker knows the secret.
             confirmed: view.now,
+            proposal: None,
             policy: view.domain.record(view.snapshot)?.policy,
         })
     }

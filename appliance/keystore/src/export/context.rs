@@ -9,6 +9,7 @@ use super::{Export, NAMES, PIECE};
 use crate::act::View;
 use crate::audit::WHAT;
 use crate::error::Error;
+use crate::lawful::digest;
 use crate::seal;
 use crate::store::{LeafFilter, LeafRecord};
 
@@ -118,7 +119,7 @@ pub(super) fn documents(
                 let of_leaf = transcripts.into_iter().find(|(leaf, _)| *leaf == index);
                 of_leaf.map(|(_, note)| note.into_bytes())
             }
-            _ => document(view, &sha256)?,
+            _ => view.document(&digest(&sha256)?)?,
         };
         match content {
             Some(content) => documents.push(Document::new(kind, content)),
@@ -131,20 +132,4 @@ pub(super) fn documents(
         }
     }
     Ok(documents)
-}
-
-/// The document with this SHA-256, in hexadecimal.
-fn document(view: &View<'_>, sha256: &str) -> Result<Option<Vec<u8>>, Error> {
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(sha256.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(pair).unwrap_or_default();
-        let Ok(value) = u8::from_str_radix(digits, 16) else {
-            return Ok(None);
-        };
-        *byte = value;
-    }
-    view.snapshot
-        .document(view.domain.number, &digest)?
-        .map(|document| view.domain.open_document(&document))
-        .transpose()
 }

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::seal;
 use crate::store::{
     ApprovalKeyRecord, ApprovalRow, AuthorisationRow, DocumentKind, DocumentRecord, GenerationRow,
+    ProposalRow,
 };
 
 const DOCUMENT: &str = "document";
@@ -81,6 +82,16 @@ impl Domain {
     }
 
     pub(crate) fn authenticate_approval(&self, row: &mut ApprovalRow) {
+        row.mac = self.integrity.mac(&row.canonical());
+    }
+
+    pub(crate) fn check_proposal(&self, row: ProposalRow) -> Result<ProposalRow, Error> {
+        self.integrity
+            .check(&row.canonical(), &row.mac, "proposal")?;
+        Ok(row)
+    }
+
+    pub(crate) fn authenticate_proposal(&self, row: &mut ProposalRow) {
         row.mac = self.integrity.mac(&row.canonical());
     }
 }

@@ -5,6 +5,7 @@ use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
     ChangeState, ChangedKey, GrantState, KeyState, Releasable, Right, TightenKey, UsagePolicy,
 };
+use strongroom_wire::proposal::ProposedRequest;
 
 use super::access::{self, Access};
 use super::create::add_public_key;
@@ -158,7 +159,13 @@ impl Keystore {
                 let key = &mut access.key;
                 key.state = KeyState::Destroyed;
                 scope.domain.authenticate_key(key);
-                Ok(scope.tx.destroy_key(key)?)
+                scope.tx.destroy_key(key)?;
+                let (id, label) = (key.id, key.label.as_str());
+                scope.require_quorum(
+                    caller,
+                    &ProposedRequest::KeyDestroy { key: id },
+                    Some(label),
+                )
             },
         )
     }

@@ -3,6 +3,7 @@
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{Material, ReleaseKey, Right};
+use strongroom_wire::proposal::ProposedRequest;
 
 use super::access::{self, Access};
 use crate::act::{Caller, Presented, Scope};
@@ -62,6 +63,8 @@ pub(super) fn release(
         .transport
         .wrap(access.key.id, version, &material)
         .map_err(|_| Error::Integrity("grant"))?;
+    let (key, label) = (access.key.id, access.key.label.as_str());
+    scope.require_quorum(caller, &ProposedRequest::KeyRelease { key }, Some(label))?;
     let leaf = scope.record(Act::KeyRelease)?;
     let strictest = policy::strictest(
         &policy::strictest(&access.key.policy, &access.grant.policy),

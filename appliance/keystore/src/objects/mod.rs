@@ -17,6 +17,7 @@ use strongroom_wire::object::{
     AccountObject, ChangedObject, KeyObject, LONGEST_ATTRIBUTES, LONGEST_NAME, ObjectDescription,
     ObjectPart, RemovedObject, ShownObject,
 };
+use strongroom_wire::proposal::ProposedRequest;
 
 use crate::act::{Caller, Presented, Scope, View};
 use crate::domains::Counted;
@@ -283,7 +284,13 @@ fn remove_part(
         let mut key = access.key;
         key.state = KeyState::Destroyed;
         scope.domain.authenticate_key(&mut key);
-        return Ok(scope.tx.destroy_key(&key)?);
+        scope.tx.destroy_key(&key)?;
+        let (id, label) = (key.id, key.label.as_str());
+        return scope.require_quorum(
+            caller,
+            &ProposedRequest::KeyDestroy { key: id },
+            Some(label),
+        );
     }
     if key.state == KeyState::Destroyed {
         return Ok(scope.tx.delete_object(owner, id, part)?);

@@ -7,11 +7,13 @@ use strongroom_wire::authorisation::LawfulPolicy;
 use strongroom_wire::invitation::{AccountPolicy, LONGEST_PATTERN, MOST_PATTERNS};
 use strongroom_wire::operation::{AllowedMechanisms, Mechanism};
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
+use strongroom_wire::proposal::ProposedRequest;
 
 use super::{checked, describe};
 use crate::act::Presented;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::quorum;
 use crate::roles::May;
 
 impl Keystore {
@@ -45,6 +47,7 @@ impl Keystore {
             usage: checked(request.usage)?,
             accounts: checked_accounts(request.accounts)?,
             lawful: checked_lawful(request.lawful)?,
+            quorums: quorum::checked(request.quorums)?,
             ..request
         };
         let presented = caller.clone();
@@ -53,12 +56,17 @@ impl Keystore {
                 let caller = scope.authenticate(&presented)?;
                 caller.require(May::SetDomainPolicy)?;
                 caller.require_recent(scope.now)?;
+                quorum::check_people(&scope.view(), &caller, &policy.quorums)?;
                 let mut record = scope.domain.record(scope.tx.as_snapshot())?;
                 record.policy = policy.clone();
                 scope.domain.authenticate_domain(&mut record);
                 if !scope.tx.set_domain_policy(&record)? {
                     return Err(Error::Internal("the domain has no record"));
                 }
+                let proposed = ProposedRequest::DomainPolicy {
+                    policy: Box::new(policy.clone()),
+                };
+                scope.require_quorum(&caller, &proposed, None)?;
                 scope.detail.note = Some(describe(&policy));
                 let leaf = scope.record(Act::DomainPolicy)?;
                 Ok(ChangedDomainPolicy {

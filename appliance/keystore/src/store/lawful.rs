@@ -1,12 +1,15 @@
 //! Lawful access and approvals: their records and the part of the traits that they need.
 
+use strongroom_wire::account::Role;
 use strongroom_wire::approval::Decision;
 use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::{AccountId, ApprovalKeyId, AuthorisationId};
+use strongroom_wire::id::{AccountId, ApprovalKeyId, AuthorisationId, ProposalId};
+use strongroom_wire::proposal::ProposalState;
 
 use super::{
     DomainNumber, StoreError, authorisation_state_number, decision_number, document_kind_number,
+    proposal_state_number, role_number,
 };
 use crate::canonical::Canonical;
 
@@ -218,6 +221,49 @@ impl ApprovalRow {
     }
 }
 
+/// An act that was proposed.
+#[derive(Debug, Clone)]
+pub struct ProposalRow {
+    /// Its identifier.
+    pub id: ProposalId,
+    /// The domain.
+    pub domain: DomainNumber,
+    /// SHA-256 of the request.
+    pub request: [u8; 32],
+    /// Who proposed it.
+    pub proposed_by: AccountId,
+    /// When.
+    pub created: Timestamp,
+    /// Until when it can be approved and carried out.
+    pub expires: Timestamp,
+    /// How many people have to approve it.
+    pub count: u32,
+    /// Of which role.
+    pub role: Role,
+    /// How far it is.
+    pub state: ProposalState,
+    /// HMAC over the rest.
+    pub mac: [u8; 32],
+}
+
+impl ProposalRow {
+    /// What the MAC covers.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::new("proposal", 9)
+            .bytes(self.id.as_bytes())
+            .uint(self.domain.into())
+            .bytes(&self.request)
+            .bytes(self.proposed_by.as_bytes())
+            .time(self.created)
+            .time(self.expires)
+            .uint(self.count.into())
+            .uint(role_number(self.role).into())
+            .uint(proposal_state_number(self.state).into())
+            .finish()
+    }
+}
+
 /// Which authorisations to list, the newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorisationFilter<'a> {
@@ -264,6 +310,17 @@ pub trait ReadLawful {
         subject: &[u8; 16],
         generation: u32,
     ) -> Result<Vec<ApprovalRow>, StoreError>;
+    /// A proposal.
+    fn proposal(&self, id: ProposalId) -> Result<Option<ProposalRow>, StoreError>;
+    /// Proposals of the domain that this account made, or people of one of these roles approve, the newest first, from below `before` on.
+    fn proposals(
+        &self,
+        domain: DomainNumber,
+        by: AccountId,
+        roles: &[Role],
+        before: Option<ProposalId>,
+        limit: u32,
+    ) -> Result<Vec<ProposalRow>, StoreError>;
 }
 
 /// Changing what lawful access needs.
@@ -284,4 +341,6 @@ pub trait WriteLawful {
     fn put_generation(&mut self, generation: &GenerationRow) -> Result<(), StoreError>;
     /// A decision, in place of the one that the account gave on this generation before.
     fn put_approval(&mut self, approval: &ApprovalRow) -> Result<(), StoreError>;
+    /// A proposal, in place of what was kept of it.
+    fn put_proposal(&mut self, proposal: &ProposalRow) -> Result<(), StoreError>;
 }

@@ -54,7 +54,7 @@ pub use identities::{
 };
 pub use lawful::{
     ApprovalKeyRecord, ApprovalRow, AuthorisationFilter, AuthorisationRow, DocumentKind,
-    DocumentRecord, GenerationRow, ReadLawful, WriteLawful,
+    DocumentRecord, GenerationRow, ProposalRow, ReadLawful, WriteLawful,
 };
 pub(crate) use numbers::*;
 pub use objects::{ObjectFilter, ObjectRecord, PlainKeyFilter, ReadObjects, WriteObjects};

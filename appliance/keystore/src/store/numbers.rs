@@ -8,6 +8,7 @@ use strongroom_wire::key::{
     Algorithm, GrantState, KeyState, Origin, Protection, Releasable, Right,
 };
 use strongroom_wire::object::ObjectPart;
+use strongroom_wire::proposal::ProposalState;
 use strongroom_wire::session::SignInStrength;
 
 use super::lawful::DocumentKind;
@@ -79,6 +80,16 @@ numbers!(
     Expired = 6,
     Invalid = 7,
     EmergencyApproval = 8,
+);
+numbers!(
+    ProposalState,
+    proposal_state_number,
+    proposal_state_from,
+    Open = 1,
+    Used = 2,
+    Rejected = 3,
+    Withdrawn = 4,
+    Expired = 5,
 );
 numbers!(
     DocumentKind,

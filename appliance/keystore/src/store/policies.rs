@@ -27,6 +27,7 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::invitation::AccountPolicy;
 use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::{DomainPolicy, Hours, Network, TimeOfDay, UsagePolicy, Weekday};
+use strongroom_wire::proposal::QuorumRule;
 
 use super::numbers::{
     kind_from, kind_number, rights_bits, rights_from, strength_from, strength_number,
@@ -70,11 +71,13 @@ pub(crate) fn with_restrictions(policy: UsagePolicy, bytes: Option<&[u8]>) -> Op
 #[serde(deny_unknown_fields, default)]
 struct Further {
     lawful: LawfulPolicy,
+    quorums: Vec<QuorumRule>,
 }
 
 fn further(policy: &DomainPolicy) -> Option<Vec<u8>> {
     let further = Further {
         lawful: policy.lawful.clone(),
+        quorums: policy.quorums.clone(),
     };
     // It has names, strings and whole numbers below 2^53, which have a canonical form.
     (further != Further::default()).then(|| canonical::to_vec(&further).unwrap_or_default())
@@ -220,6 +223,7 @@ fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
     let further: Further = canonical::from_slice(from.bytes()?).map_err(|_| Malformed)?;
     Ok(DomainPolicy {
         lawful: further.lawful,
+        quorums: further.quorums,
         ..policy
     })
 }
@@ -375,7 +379,7 @@ mod tests {
             prop_assert_eq!(with_restrictions(base, bytes.as_deref()), Some(policy.clone()));
             let accounts = AccountPolicy { recovery_delay, invitees, ..AccountPolicy::default() };
             let lawful = LawfulPolicy { approvals, ..LawfulPolicy::default() };
-            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts, lawful };
+            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts, lawful, quorums: Vec::new() };
             prop_assert_eq!(domain_policy_from(domain_policy(&domain).as_deref()), Some(domain));
         }
 

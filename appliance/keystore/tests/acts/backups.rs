@@ -171,8 +171,9 @@ fn an_older_database_shows() {
         created: manifest.created,
         leaves,
         accepted: Some(accepted),
+        approvals: Vec::new(),
     };
-    while again.record_restore(record.note()).unwrap() < witnessed {}
+    while again.record_restore(record.note(), &[]).unwrap() < witnessed {}
     assert_eq!(held(&*old, &late).unwrap(), Held::Diverges { witnessed });
     let other = House::new("witness-other");
     other.keystore.sign_checkpoint().unwrap();

@@ -21,16 +21,19 @@ mod batch;
 mod certificates;
 mod devices;
 mod directories;
+mod exports;
 mod groups;
 mod house;
 mod identities;
 mod keys;
+mod lawful;
 mod log;
 mod objects;
 mod operations;
 mod pairing;
 mod policies;
 mod previews;
+mod quorum;
 mod recovery;
 mod recovery_rotation;
 mod rotation;
@@ -62,7 +65,11 @@ fn main() -> ExitCode {
         directories::groups::TRIALS,
         directories::limits::TRIALS,
         directories::users::TRIALS,
+        exports::TRIALS,
         keys::TRIALS,
+        lawful::evidence::TRIALS,
+        lawful::lifecycle::TRIALS,
+        lawful::roles::TRIALS,
         log::TRIALS,
         objects::TRIALS,
         operations::carrying::TRIALS,
@@ -73,6 +80,7 @@ fn main() -> ExitCode {
         pairing::TRIALS,
         policies::TRIALS,
         previews::TRIALS,
+        quorum::TRIALS,
         recovery::TRIALS,
         recovery_rotation::TRIALS,
         rotation::TRIALS,

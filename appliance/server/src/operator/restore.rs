@@ -6,13 +6,17 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf, absolute};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 use strongroom_keystore::backup::{Accepted, Manifest, Restored, read_backup};
+use strongroom_keystore::quorum::RestoreRefused;
 use strongroom_keystore::store::sqlite::SqliteStore;
-use strongroom_keystore::{Clock as _, Held, SystemClock, hold_against};
+use strongroom_keystore::{Clock as _, Held, Keystore, Options, SystemClock, hold_against};
+use strongroom_wire::encoding::Base64;
+use strongroom_wire::proposal::{ProposedRequest, SignedApproval};
 
 use super::progress::StageBar;
 use crate::config::{self, Config};
@@ -33,6 +37,8 @@ pub(crate) struct Arguments {
     data: PathBuf,
     #[command(flatten)]
     known: KnownCheckpoint,
+    #[command(flatten)]
+    quorum: RestoreQuorum,
     /// Verify everything and leave nothing behind.
     #[arg(long)]
     dry_run: bool,
@@ -56,6 +62,52 @@ pub(super) struct KnownCheckpoint {
     /// Why; it is recorded in the audit log.
     #[arg(long, value_name = "TEXT", requires = "accept_older")]
     reason: Option<String>,
+}
+
+/// The approvals of people, where the policy that is in the backup demands them.
+#[derive(Debug, Args)]
+pub(super) struct RestoreQuorum {
+    /// Somebody's approval, where the backup's policy demands a quorum: what `strongroom approval-keys sign` wrote. May be given several times.
+    #[arg(long = "approval", value_name = "FILE")]
+    approvals: Vec<PathBuf>,
+    /// Where approvals are missing, write what there is to be signed to this file.
+    #[arg(long, value_name = "FILE")]
+    quorum_request: Option<PathBuf>,
+}
+
+impl RestoreQuorum {
+    /// Holds the restoring of a database against its own policy. Answers the evidence that is to be recorded.
+    pub(super) fn require(
+        &self,
+        keystore: &Keystore,
+        manifest: &Manifest,
+    ) -> anyhow::Result<Vec<Base64>> {
+        let approvals = self
+            .approvals
+            .iter()
+            .map(|path| {
+                let shown = path.display();
+                let text = fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+                serde_json::from_slice(&text).with_context(|| format!("{shown} is no approval"))
+            })
+            .collect::<anyhow::Result<Vec<SignedApproval>>>()?;
+        let request = ProposedRequest::DomainRestore {
+            database_sha256: hex::encode(&manifest.database.sha256.0),
+            created: manifest.created,
+            leaves: manifest.leaves,
+        };
+        match keystore.require_restore_quorum(request, &approvals) {
+            Ok(evidence) => Ok(evidence.into_iter().map(Base64::from).collect()),
+            Err(refused) => {
+                if let (RestoreRefused::Quorum { request, .. }, Some(path)) =
+                    (&refused, &self.quorum_request)
+                {
+                    write_whole(path, &serde_json::to_vec_pretty(request)?)?;
+                }
+                Err(refused.into())
+            }
+        }
+    }
 }
 
 /// What was restored, or would be.
@@ -93,7 +145,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         let mut bar = StageBar::new();
         read_backup(
             &mut BufReader::new(backup),
-            std::sync::Arc::clone(&hsm),
+            Arc::clone(&hsm),
             &config.domain,
             &database,
             &mut |stage, done, of| {
@@ -122,6 +174,15 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         None => None,
     };
     let older = accepted.is_some();
+    let approvals = {
+        let options = Options {
+            domain: config.domain.clone(),
+            ..Options::default()
+        };
+        let store = Arc::new(SqliteStore::open(&database)?);
+        let keystore = Keystore::attend(store, Arc::clone(&hsm), Arc::new(SystemClock), options)?;
+        arguments.quorum.require(&keystore, &manifest)?
+    };
 
     if !arguments.dry_run {
         // The checkpoint that is known stays known: an older database is served only together with the record of its acceptance.
@@ -137,6 +198,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
             created: manifest.created,
             leaves: manifest.leaves,
             accepted,
+            approvals,
         };
         let record = record.to_file(&*hsm, &config.domain)?;
         write_whole(&making.path().join(RESTORED), &record)?;

@@ -46,6 +46,8 @@ const SESSION: &str = "session";
         (name = "operations", description = "The appliance uses a key for a client, which never receives its material."),
         (name = "grants", description = "Who has a key."),
         (name = "policies", description = "Usage policies of the domain, of keys and of grants; what they decide."),
+        (name = "authorisations", description = "Lawful access: orders, which nobody puts into effect alone."),
+        (name = "proposals", description = "Acts that several people have to approve, because the domain's policy says so. `Strongroom-Proposal` in a request names the proposal by whose approvals it is made."),
         (name = "rotation", description = "New versions of the master KEK and of account KEKs."),
         (name = "audit", description = "The record of every act."),
         (name = "health", description = "For the monitoring and for tools.")
@@ -291,7 +293,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 105);
+        assert_eq!(identifiers.len(), 121);
         let expected = [
             "get /metrics",
             "get /pair",

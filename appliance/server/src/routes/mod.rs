@@ -4,7 +4,9 @@
 //! answer ([`shown`], [`acted`]).
 
 mod accounts;
+mod approval_keys;
 mod audit;
+mod authorisations;
 mod batch;
 mod body;
 mod certificates;
@@ -24,6 +26,7 @@ mod openapi;
 mod operations;
 mod pairings;
 mod policies;
+mod proposals;
 mod recoveries;
 mod rotation;
 mod scim;
@@ -111,6 +114,14 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(credentials::make_recovery_codes)
         .service(credentials::start_passkey)
         .service(credentials::register_passkey)
+        .service(proposals::make)
+        .service(proposals::list)
+        .service(proposals::show)
+        .service(proposals::decide)
+        .service(proposals::withdraw)
+        .service(approval_keys::list)
+        .service(approval_keys::add)
+        .service(approval_keys::remove)
         .service(recoveries::own)
         .service(recoveries::cancel_own)
         .service(recoveries::start_password)
@@ -184,6 +195,14 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(devices::update_fleet)
         .service(policies::of_domain)
         .service(policies::set_of_domain)
+        .service(authorisations::enter)
+        .service(authorisations::list)
+        .service(authorisations::put_document)
+        .service(authorisations::show)
+        .service(authorisations::change)
+        .service(authorisations::decide)
+        .service(authorisations::move_to)
+        .service(authorisations::document)
         .service(rotation::rotate_account_kek)
         .service(rotation::show)
         .service(rotation::rotate_master_kek)

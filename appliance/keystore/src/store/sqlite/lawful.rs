@@ -1,21 +1,24 @@
 //! Lawful access and approvals.
 
 use rusqlite::{Row, params};
+use strongroom_wire::account::Role;
 use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::{AccountId, ApprovalKeyId, AuthorisationId};
+use strongroom_wire::id::{AccountId, ApprovalKeyId, AuthorisationId, ProposalId};
 
 use super::rows::{
     Rows, all, array, millis, number, numbered, one, optional_number, optional_time, time,
 };
 use crate::store::{
     ApprovalKeyRecord, ApprovalRow, AuthorisationFilter, AuthorisationRow, DocumentRecord,
-    DomainNumber, GenerationRow, ReadLawful, StoreError, WriteLawful, authorisation_state_from,
-    authorisation_state_number, decision_from, decision_number, document_kind_from,
-    document_kind_number,
+    DomainNumber, GenerationRow, ProposalRow, ReadLawful, StoreError, WriteLawful,
+    authorisation_state_from, authorisation_state_number, decision_from, decision_number,
+    document_kind_from, document_kind_number, proposal_state_from, proposal_state_number,
+    role_from, role_number, roles_bits,
 };
 
 const KEY: &str = "SELECT id, account, public_key, name, created, mac FROM approval_keys";
+const PROPOSAL: &str = "SELECT id, domain, request, proposed_by, created, expires, count, role, state, mac FROM proposals";
 const AUTHORISATION: &str = "SELECT id, domain, generation, record, state, since, resumes_to, reason, ratify_by, terminated, ends, mac FROM authorisations";
 
 impl ReadLawful for Rows<'_> {
@@ -135,6 +138,35 @@ impl ReadLawful for Rows<'_> {
             approval,
         )
     }
+
+    fn proposal(&self, id: ProposalId) -> Result<Option<ProposalRow>, StoreError> {
+        one(
+            &mut self
+                .connection()
+                .prepare_cached(&format!("{PROPOSAL} WHERE id = ?1"))?,
+            [id.as_bytes()],
+            proposal,
+        )
+    }
+
+    fn proposals(
+        &self,
+        domain: DomainNumber,
+        by: AccountId,
+        roles: &[Role],
+        before: Option<ProposalId>,
+        limit: u32,
+    ) -> Result<Vec<ProposalRow>, StoreError> {
+        let before = before.map_or([0xff; 16], |before| *before.as_bytes());
+        all(
+            &mut self.connection().prepare_cached(&format!(
+                "{PROPOSAL} WHERE domain = ?1 AND (proposed_by = ?2 OR (1 << role) & ?3 <> 0) AND id < ?4
+                 ORDER BY id DESC LIMIT ?5"
+            ))?,
+            params![domain, by.as_bytes(), roles_bits(roles), before, limit],
+            proposal,
+        )
+    }
 }
 
 impl WriteLawful for Rows<'_> {
@@ -247,6 +279,45 @@ impl WriteLawful for Rows<'_> {
             ])?;
         Ok(())
     }
+
+    fn put_proposal(&mut self, row: &ProposalRow) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO proposals
+                 (id, domain, request, proposed_by, created, expires, count, role, state, mac)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (id) DO UPDATE SET state = excluded.state, mac = excluded.mac",
+            )?
+            .execute(params![
+                row.id.as_bytes(),
+                row.domain,
+                row.request,
+                row.proposed_by.as_bytes(),
+                millis(row.created),
+                millis(row.expires),
+                row.count,
+                role_number(row.role),
+                proposal_state_number(row.state),
+                row.mac,
+            ])?;
+        Ok(())
+    }
+}
+
+fn proposal(row: &Row<'_>) -> Result<ProposalRow, StoreError> {
+    const WHAT: &str = "proposal";
+    Ok(ProposalRow {
+        id: ProposalId::from_bytes(array(row, "id", WHAT)?),
+        domain: number(row, "domain", WHAT)?,
+        request: array(row, "request", WHAT)?,
+        proposed_by: AccountId::from_bytes(array(row, "proposed_by", WHAT)?),
+        created: time(row, "created", WHAT)?,
+        expires: time(row, "expires", WHAT)?,
+        count: number(row, "count", WHAT)?,
+        role: numbered(row, "role", role_from, WHAT)?,
+        state: numbered(row, "state", proposal_state_from, WHAT)?,
+        mac: array(row, "mac", WHAT)?,
+    })
 }
 
 fn document(row: &Row<'_>) -> Result<DocumentRecord, StoreError> {

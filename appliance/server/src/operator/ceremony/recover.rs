@@ -27,7 +27,7 @@ use super::transcript::{self, Draft, clock_time};
 use crate::config::{self, Place};
 use crate::operator::init::{Site, SiteArguments};
 use crate::operator::progress::StageBar;
-use crate::operator::restore::KnownCheckpoint;
+use crate::operator::restore::{KnownCheckpoint, RestoreQuorum};
 use crate::witness::Witness;
 
 /// `ceremony recover`: what there is to recover from.
@@ -49,6 +49,8 @@ pub(crate) struct FromBackup {
     site: SiteArguments,
     #[command(flatten)]
     known: KnownCheckpoint,
+    #[command(flatten)]
+    quorum: RestoreQuorum,
     #[command(flatten)]
     people: People,
     #[command(flatten)]
@@ -173,23 +175,24 @@ impl FromBackup {
         }
         let store = Arc::new(SqliteStore::open(&database)?);
         let accepted = self.held_against_witness(&store, domain)?;
-        let restored = Restored {
-            restored: SystemClock.now(),
-            created: manifest.created,
-            leaves: manifest.leaves,
-            accepted,
-        };
         let options = Options {
             domain: domain.clone(),
             ..Options::default()
         };
         let keystore = Keystore::attend(store, Arc::clone(hsm), Arc::new(SystemClock), options)?;
+        let restored = Restored {
+            restored: SystemClock.now(),
+            created: manifest.created,
+            leaves: manifest.leaves,
+            accepted,
+            approvals: self.quorum.require(&keystore, manifest)?,
+        };
         // The HSMs of the appliance that is gone sign nothing more.
         for change in keystore.adopt_checkpoint_key(Some(&[]))? {
             draft.fact("checkpoint key", change.to_string());
         }
         keystore
-            .record_restore(restored.note())
+            .record_restore(restored.note(), &restored.approvals)
             .map_err(|refusal| refusal.error)?;
         note_log(&mut draft, &keystore)?;
         let recorded = keystore.record_ceremony(Act::DomainRecover, &draft.text())?;

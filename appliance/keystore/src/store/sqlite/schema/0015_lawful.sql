@@ -62,3 +62,20 @@ CREATE TABLE approvals (
     mac         BLOB NOT NULL,
     PRIMARY KEY (subject, generation, account)
 ) STRICT, WITHOUT ROWID;
+
+-- Acts that were proposed and wait for their approvals.
+CREATE TABLE proposals (
+    id          BLOB PRIMARY KEY,
+    domain      INTEGER NOT NULL REFERENCES domains (number),
+    request     BLOB NOT NULL,
+    proposed_by BLOB NOT NULL REFERENCES accounts (id),
+    created     INTEGER NOT NULL,
+    expires     INTEGER NOT NULL,
+    count       INTEGER NOT NULL,
+    role        INTEGER NOT NULL,
+    state       INTEGER NOT NULL,
+    mac         BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX proposals_by_account ON proposals (proposed_by, id);
+CREATE INDEX proposals_by_role ON proposals (domain, role, id);
