@@ -45,7 +45,7 @@ fn export(house: &House, by: &Person, query: ExportQuery) -> (String, BundleRepo
 }
 
 fn an_export_of_a_case_has_what_its_approvals_rest_on() {
-    let office = Office::new("exported case");
+    let office = Office::new("exported-case");
     let case = office.approved();
     let of_case = ExportQuery {
         case: Some(case.id.to_string()),
@@ -77,12 +77,15 @@ fn an_export_of_a_case_has_what_its_approvals_rest_on() {
 }
 
 fn the_target_of_a_case_exports_nothing_of_it() {
-    let office = Office::new("exported target");
+    let office = Office::new("exported-target");
     let case = office.approved();
     let (bundle, report) = export(&office.house, &office.target, ExportQuery::default());
     assert_eq!(report.problems, []);
     assert!(report.full > 0 && report.hidden > 0, "{report:?}");
-    assert_eq!((report.documents, report.proven, report.redacted), (0, 0, 0));
+    assert_eq!(
+        (report.documents, report.proven, report.redacted),
+        (0, 0, 0)
+    );
     for name in [&office.officer.name, &office.auditor.name] {
         assert!(!bundle.contains(name.as_str()), "{bundle}");
     }
