@@ -163,7 +163,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
             }
         }
     }
-    assert_eq!(asked, 119);
+    assert_eq!(asked, 143);
 }
 
 #[actix_web::test]
