@@ -98,6 +98,10 @@ pub enum ClientError {
     /// A checkpoint or a proof of the audit log does not hold: it was altered on its way here, or the log was tampered with.
     #[error("the audit log is not what it says: {0}")]
     NotProved(String),
+    /// A bundle could not be read or written on this machine.
+    #[cfg(feature = "sessions")]
+    #[error("the bundle could not be read or written: {0}")]
+    Bundle(std::io::Error),
     /// A protected object could not be written or read, or was refused.
     #[error(transparent)]
     Object(#[from] ObjectError),
@@ -144,6 +148,8 @@ impl ClientError {
             Self::Unreachable { .. } => ErrorKind::Unreachable,
             Self::NotTrusted { .. } => ErrorKind::NotTrusted,
             Self::UnexpectedAnswer { .. } | Self::Library => ErrorKind::Failed,
+            #[cfg(feature = "sessions")]
+            Self::Bundle(_) => ErrorKind::Failed,
             Self::AlteredMaterial | Self::NotProved(_) => ErrorKind::Altered,
             Self::MaterialExpired(_) => ErrorKind::Expired,
             Self::OtherServer { .. } | Self::OtherDomain { .. } => ErrorKind::OtherAppliance,

@@ -29,7 +29,8 @@
 //! | [`approvals`] | approving: what is signed, and the keys that people approve with |
 //! | [`authorisations`] | lawful access: orders and what is decided on them |
 //! | [`proposals`] | acts that several people have to approve, because the domain's policy says so |
-//! | [`audit`] | the audit log as the caller may see it |
+//! | [`audit`] | the audit log as the caller may see it; bundles of it |
+//! | [`report`] | bundles as CSV and PDF |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
 //! | [`file`](mod@file) | files that appear only when they are complete |
 //! | [`objects`] | certificates, data, and what applications say of keys, as PKCS #11 has them |
@@ -113,6 +114,8 @@ pub mod proposals;
 pub mod protection;
 #[cfg(feature = "sessions")]
 pub mod recovery;
+#[cfg(feature = "report")]
+pub mod report;
 mod requester;
 #[cfg(feature = "sessions")]
 pub mod rotation;

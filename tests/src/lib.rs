@@ -77,7 +77,7 @@ pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;
 pub use console::{Console, Paper};
 pub use device::Device;
-pub use person::Person;
+pub use person::{Outcome, Person};
 pub use session::Session;
 pub use syslog::Syslog;
 pub use witness::Witness;

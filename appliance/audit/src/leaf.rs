@@ -107,6 +107,30 @@ impl Leaf {
     }
 }
 
+/// What an envelope tells by itself: when, what, and whether it was done.
+///
+/// # Errors
+///
+/// When [`Leaf::seal`] cannot have made these bytes.
+pub fn outside(envelope: &[u8]) -> Result<(Timestamp, Act, bool), LeafError> {
+    let decoded = Envelope::decode(envelope).map_err(|error| match error {
+        DecodeError::Malformed => LeafError::Envelope,
+        DecodeError::Version(version) => LeafError::Version(version),
+    })?;
+    let time = Timestamp::from_millis(decoded.time);
+    if time.as_millis() != decoded.time {
+        return Err(LeafError::Envelope);
+    }
+    let act = u16::try_from(decoded.act)
+        .ok()
+        .and_then(Act::from_number)
+        .ok_or(LeafError::Act(decoded.act))?;
+    if decoded.encode() != envelope {
+        return Err(LeafError::Encoding);
+    }
+    Ok((time, act, decoded.done))
+}
+
 fn commitment(salt: &[u8; 32], detail: &[u8]) -> [u8; 32] {
     Sha256::new()
         .chain_update(salt)

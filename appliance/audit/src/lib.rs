@@ -10,7 +10,9 @@
 //! | [`cosignature`] | C2SP `tlog-cosignature`: what witnesses say of checkpoints |
 //! | [`note`] | C2SP signed notes: checkpoints, and transcripts of ceremonies |
 //! | [`keys`] | the keys that may sign a log's checkpoints, and from which size to which |
-//! | [`verify`] | the whole log recomputed from what is stored or exported |
+//! | [`verify`] | the whole log recomputed from what is stored |
+//! | [`bundle`] | exports: a part of the log in a file that is verified without the appliance |
+//! | [`proof`] | C2SP `tlog-proof` files: one leaf |
 //!
 //! The format is specified in `FORMAT.md` beside this crate; its example and its table of acts are tests.
 //!
@@ -56,6 +58,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoint;
 mod codec;
 pub mod cosignature;
@@ -63,6 +66,7 @@ pub mod event;
 pub mod keys;
 pub mod leaf;
 pub mod note;
+pub mod proof;
 pub mod tree;
 pub mod verify;
 

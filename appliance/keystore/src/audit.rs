@@ -3,8 +3,9 @@
 mod search;
 
 use strongroom_audit::keys::verify_by;
-use strongroom_audit::{Detail, LogKey, checkpoint, note, tree, verify};
+use strongroom_audit::{Detail, Event, LogKey, checkpoint, note, tree, verify};
 use strongroom_wire::audit::{CheckpointNote, InclusionProof, Record, RecordPage, RecordQuery};
+use strongroom_wire::id::AccountId;
 
 use crate::act::{Caller, Presented, View};
 use crate::checkpoint_keys;
@@ -19,7 +20,7 @@ use crate::store::{DomainRecord, LeafFilter, LeafRecord, Snapshot, Store};
 pub(crate) use crate::cosigning::is_cosigned;
 pub use search::{FoundRecords, RecordSearch};
 
-const WHAT: &str = "audit tree";
+pub(crate) const WHAT: &str = "audit tree";
 /// What stands in the note of a policy's refusal between the code and the rule's level.
 const RULE: &str = " policy:";
 /// How many records a page has by default, and at most.
@@ -265,11 +266,11 @@ fn is_transcript(
     Ok(signed && named == Some(transcript_note(transcript)))
 }
 
-fn is_auditor(caller: &Caller) -> bool {
+pub(crate) fn is_auditor(caller: &Caller) -> bool {
     caller.may(May::ReadAudit)
 }
 
-fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
+pub(crate) fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
     let domain = view.domain;
     let (size, note) = view
         .snapshot
@@ -296,6 +297,12 @@ fn note_for(caller: &Caller, done: bool, detail: &Detail) -> Option<String> {
         Some((code, _)) if !sees_rules(caller, detail) => Some(code.to_owned()),
         _ => Some(note.to_owned()),
     }
+}
+
+/// Whether a refusal names a rule that this account, which is no auditor, does not see, as it does not own the key.
+pub(crate) fn hides_rule(event: &Event, account: Option<AccountId>) -> bool {
+    let note = event.detail.note.as_deref().unwrap_or_default();
+    !event.done && note.contains(RULE) && event.detail.owner != account
 }
 
 fn sees_rules(caller: &Caller, detail: &Detail) -> bool {

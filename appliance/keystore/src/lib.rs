@@ -21,7 +21,7 @@
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
 //! | [`recovery`] | recovery KEKs, custodians' shares, master KEKs brought into another HSM |
-//! | `audit` | records and their search, checkpoints, proofs, verification |
+//! | `audit`, `export` | records and their search, checkpoints, proofs, verification; bundles |
 //! | `cosigning` | what witnesses are shown of the log, and what their cosignatures are worth |
 //! | `scrub` | the whole database held against what the log says happened |
 //! | `feed` | the log, leaf by leaf, for receivers outside |
@@ -58,6 +58,7 @@ pub mod devices;
 pub mod directories;
 pub mod domains;
 mod error;
+mod export;
 mod feed;
 mod figures;
 mod grants;
@@ -88,6 +89,7 @@ pub use audit::{AuditReport, FoundRecords, RecordSearch, verify_audit};
 pub use clock::{Clock, SystemClock};
 pub use cosigning::Submission;
 pub use error::{Answer, Error, Refusal};
+pub use export::Export;
 pub use feed::FedLeaf;
 pub use figures::{Comparison, Figures, HourCounts, role_conflicts, role_powers};
 pub use groups::OwnGroup;

@@ -249,6 +249,8 @@ acts! {
     HoldEnd = 151, "hold.end";
     /// The delay is over: somebody was told what was disclosed of theirs.
     NotificationSend = 152, "notification.send";
+    /// Records of the log were exported: the note is what was asked for.
+    AuditExport = 160, "audit.export";
     /// The scrub found rows that do not follow from the log: the note names them.
     AuditScrub = 165, "audit.scrub";
     /// The log began to commit to rows: this leaf to rows as they stood then.
@@ -335,6 +337,63 @@ pub struct RecordPage {
     /// Given to `before` it brings the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
+}
+
+/// `GET /v1/audit/export`: which records to export. Owners get what concerns them or their keys; auditors get all that is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ExportQuery {
+    /// Not before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+    /// From this index on, in place of a period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    /// Only those of this case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    /// Only those with this account as actor, subject or owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// Only those about this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// Only those of this act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
+    /// The size of the checkpoint of an earlier export, of which this one is to be proved the continuation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
+}
+
+/// `GET /v1/audit/consistency`: between which trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ConsistencyQuery {
+    /// The earlier tree's size.
+    pub old: u64,
+    /// The later tree's size: that of the newest checkpoint unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<u64>,
+}
+
+/// `GET /v1/audit/consistency`: that a tree of the log begins with an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConsistencyProof {
+    /// The earlier tree's size.
+    pub old: u64,
+    /// The later tree's size.
+    pub new: u64,
+    /// The proof (RFC 9162 section 2.1.4), each hash 32 bytes.
+    pub hashes: Vec<Base64>,
+    /// The newest checkpoint, where the later tree is its.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointNote>,
 }
 
 /// `GET /v1/audit/checkpoint`: the newest signed checkpoint.

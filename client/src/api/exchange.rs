@@ -77,6 +77,17 @@ impl Client {
         call: &Call<'_>,
         token: &Token,
     ) -> Result<impl Iterator<Item = Result<Vec<u8>, ClientError>> + use<>, ClientError> {
+        let lines = io::BufReader::new(self.stream(call, token)?).split(b'\n');
+        let client = self.clone();
+        Ok(lines.map(move |line| line.map_err(|error| client.broken(&error))))
+    }
+
+    /// Sends a request whose answer comes for as long as it takes. [`broken`](Self::broken) says what it means that it breaks off.
+    pub(crate) fn stream(
+        &self,
+        call: &Call<'_>,
+        token: &Token,
+    ) -> Result<impl io::Read + use<>, ClientError> {
         let response = self.attempt(|address| {
             let mut response = self.begin(address, call, &authorization(token), true)?;
             if !response.status().is_success() {
@@ -85,15 +96,16 @@ impl Client {
             }
             Ok(response)
         })?;
-        let lines = io::BufReader::new(response.into_body().into_reader()).split(b'\n');
-        let client = self.clone();
-        Ok(lines.map(move |line| {
-            line.map_err(|error| ClientError::Unreachable {
-                server: client.origin().to_owned(),
-                reason: io_reason(&error).0,
-                safe_to_retry: false,
-            })
-        }))
+        Ok(response.into_body().into_reader())
+    }
+
+    /// An answer broke off.
+    pub(crate) fn broken(&self, error: &io::Error) -> ClientError {
+        ClientError::Unreachable {
+            server: self.origin().to_owned(),
+            reason: io_reason(error).0,
+            safe_to_retry: false,
+        }
     }
 
     /// Sends a request to one address and reads the answer, whatever its status.

@@ -7,6 +7,7 @@ use strongroom_wire::id::DisclosureId;
 
 use super::disclose::{about, find};
 use crate::act::{Presented, View};
+use crate::audit::is_cosigned;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::roles::May;
@@ -45,7 +46,7 @@ impl Keystore {
                 if stops_delivery(state) {
                     return Err(Error::AuthorisationNotInEffect(state));
                 }
-                if !is_cosigned(&view, release.leaf, 0)? {
+                if !is_covered(&view, release.leaf, caller.policy.witnesses)? {
                     return Err(Error::Conflict(
                         "No checkpoint with enough cosignatures covers this disclosure yet: try again later."
                             .to_owned(),
@@ -62,11 +63,10 @@ impl Keystore {
     }
 }
 
-/// Whether a checkpoint that covers a leaf has at least `k` cosignatures of witnesses.
-fn is_cosigned(view: &View<'_>, leaf: u64, k: u32) -> Result<bool, Error> {
+/// Whether a signed checkpoint covers a leaf, with at least `k` cosignatures of witnesses.
+fn is_covered(view: &View<'_>, leaf: u64, k: u32) -> Result<bool, Error> {
     let newest = view.snapshot.newest_checkpoint(view.domain.number)?;
-    // No witnesses are kept yet, so none has cosigned.
-    Ok(k == 0 && newest.is_some_and(|(size, _)| leaf < size))
+    Ok(newest.is_some_and(|(size, _)| leaf < size) && is_cosigned(view, leaf, k)?)
 }
 
 /// Whether what was released under an authorisation stays where it is.

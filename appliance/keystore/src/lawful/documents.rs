@@ -93,7 +93,7 @@ impl Scope<'_> {
 }
 
 /// A SHA-256 as it stands in a request.
-pub(super) fn digest(text: &str) -> Result<[u8; 32], Error> {
+pub(crate) fn digest(text: &str) -> Result<[u8; 32], Error> {
     let digits = text.as_bytes();
     let (pairs, rest) = digits.as_chunks::<2>();
     let digit = |digit: u8| match digit {

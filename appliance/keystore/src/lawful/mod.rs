@@ -41,6 +41,7 @@ use strongroom_wire::authorisation::{AuthorisationRecord, AuthorisationState};
 use strongroom_wire::id::AuthorisationId;
 
 pub(crate) use self::approvals::{approvals, decide, given, read_statement, stands_for};
+pub(crate) use self::documents::digest;
 use crate::act::{Caller, Damage, Presented, View};
 use crate::error::{Answer, Error, Refusal};
 use crate::keystore::Core;

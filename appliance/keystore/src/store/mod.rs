@@ -328,6 +328,20 @@ pub trait ReadAudit {
         first: u64,
         limit: u32,
     ) -> Result<Vec<LeafRecord>, StoreError>;
+    /// Leaves of this range whose actor, subject or owner is this account, in order, at most `limit`.
+    fn leaves_concerning(
+        &self,
+        domain: DomainNumber,
+        account: AccountId,
+        leaves: Range<u64>,
+        limit: u32,
+    ) -> Result<Vec<LeafRecord>, StoreError>;
+    /// The envelopes of the leaves of this range, in order, with their indexes.
+    fn envelopes(
+        &self,
+        domain: DomainNumber,
+        leaves: Range<u64>,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError>;
     /// The stored nodes with these storage indexes, in order, with their indexes.
     fn nodes_in(
         &self,
@@ -338,6 +352,8 @@ pub trait ReadAudit {
     fn nodes(&self, domain: DomainNumber) -> Box<dyn NodeReader + '_>;
     /// The newest checkpoint: its size and its note.
     fn newest_checkpoint(&self, domain: DomainNumber) -> Result<Option<(u64, String)>, StoreError>;
+    /// The note of the checkpoint of this size.
+    fn checkpoint(&self, domain: DomainNumber, size: u64) -> Result<Option<String>, StoreError>;
     /// The newest checkpoints, the newest first.
     fn recent_checkpoints(
         &self,

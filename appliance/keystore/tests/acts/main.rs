@@ -24,6 +24,7 @@ mod cosigning;
 mod devices;
 mod directories;
 mod disclosing;
+mod exports;
 mod groups;
 mod house;
 mod identities;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         directories::groups::TRIALS,
         directories::limits::TRIALS,
         directories::users::TRIALS,
+        exports::TRIALS,
         keys::TRIALS,
         lawful::evidence::TRIALS,
         lawful::lifecycle::TRIALS,

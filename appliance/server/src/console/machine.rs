@@ -333,7 +333,10 @@ fn settings(config: &Config) -> Vec<(String, Vec<(String, String)>)> {
                 ("password_file", path(&config.mail.password_file)),
             ],
         ),
-        table("audit", vec![("witness_file", path(&config.witness()))]),
+        table(
+            "audit",
+            vec![("checkpoint_file", path(&config.kept_checkpoint()))],
+        ),
         table(
             "backup",
             vec![

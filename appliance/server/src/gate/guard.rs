@@ -2,7 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -43,6 +43,11 @@ impl OpenKeystore {
     /// Whether it is the appliance's first domain, whose administrators look after the machine.
     pub(crate) const fn is_first(&self) -> bool {
         self.domain == FIRST
+    }
+
+    /// The keystore for as long as it is open: for what goes on after the request was answered.
+    pub(crate) fn while_open(&self) -> Weak<Keystore> {
+        Arc::downgrade(&self.keystore)
     }
 
     /// The name under which an account of this domain has its budget of failures: nobody's mistakes slow down somebody of the same name in

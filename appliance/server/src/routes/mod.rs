@@ -148,6 +148,8 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(audit::records)
         .service(audit::checkpoint)
         .service(audit::proof)
+        .service(audit::consistency)
+        .service(audit::export)
         .service(health::show)
         .service(openapi::show);
 }

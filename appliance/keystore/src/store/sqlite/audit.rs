@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, ToSql, params, params_from_iter};
 use sha2::{Digest as _, Sha256};
 use strongroom_audit::tree::{NodeReadError, NodeReader, RightEdge};
 use strongroom_audit::{Event, Hash, Leaf};
+use strongroom_wire::id::AccountId;
 
 use super::rows::{Pending, Rows, Tail, all, array, count, flag, number, one};
 use crate::store::{
@@ -159,6 +160,45 @@ impl ReadAudit for Rows<'_> {
         )
     }
 
+    fn leaves_concerning(
+        &self,
+        domain: DomainNumber,
+        account: AccountId,
+        leaves: Range<u64>,
+        limit: u32,
+    ) -> Result<Vec<LeafRecord>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(&format!(
+                "{LEAF} JOIN leaves_by_account a ON a.domain = l.domain AND a.idx = l.idx
+                 WHERE a.account = ?1 AND a.domain = ?2 AND a.idx >= ?3 AND a.idx < ?4
+                 ORDER BY a.idx LIMIT ?5"
+            ))?,
+            params![
+                account.as_bytes(),
+                domain,
+                count(leaves.start),
+                count(leaves.end),
+                limit
+            ],
+            leaf,
+        )
+    }
+
+    fn envelopes(
+        &self,
+        domain: DomainNumber,
+        leaves: Range<u64>,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(
+                "SELECT idx, envelope FROM leaves
+                 WHERE domain = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx",
+            )?,
+            params![domain, count(leaves.start), count(leaves.end)],
+            |row| Ok((number(row, "idx", "leaf")?, row.get("envelope")?)),
+        )
+    }
+
     fn nodes_in(
         &self,
         domain: DomainNumber,
@@ -225,6 +265,16 @@ impl ReadAudit for Rows<'_> {
                     count: number(row, "count", WHAT)?,
                 })
             },
+        )
+    }
+
+    fn checkpoint(&self, domain: DomainNumber, size: u64) -> Result<Option<String>, StoreError> {
+        one(
+            &mut self
+                .connection()
+                .prepare_cached("SELECT note FROM checkpoints WHERE domain = ?1 AND size = ?2")?,
+            params![domain, count(size)],
+            |row| Ok(row.get("note")?),
         )
     }
 
