@@ -233,6 +233,22 @@ acts! {
     ProposalWithdraw = 143, "proposal.withdraw";
     /// A proposal is carried out: the leaf of the act follows.
     ProposalUse = 144, "proposal.use";
+    /// Somebody looked at what an authorisation's scope reaches: counts and metadata.
+    DisclosurePreview = 145, "disclosure.preview";
+    /// A disclosure was executed: prepared, and nothing let out. The note has the case, the disclosure and how many items.
+    DisclosureExecute = 146, "disclosure.execute";
+    /// An item was disclosed: the note has the case, the disclosure, the item's place and the SHA-256 of its delivery record.
+    DisclosureItem = 147, "disclosure.item";
+    /// A disclosure was released: the note has the case, the disclosure and the SHA-256 of the delivery's manifest.
+    DisclosureRelease = 148, "disclosure.release";
+    /// A delivery was handed out.
+    DisclosureDeliver = 149, "disclosure.deliver";
+    /// Which destroyed keys holds keep: the note has the SHA-256 of their list.
+    HoldReview = 150, "hold.review";
+    /// Destroyed keys are kept no more, as no hold covers them: the note says how many.
+    HoldEnd = 151, "hold.end";
+    /// The delay is over: somebody was told what was disclosed of theirs.
+    NotificationSend = 152, "notification.send";
 }
 
 impl fmt::Display for Act {

@@ -68,6 +68,10 @@ identifier!(
     SessionId
 );
 identifier!(
+    /// A disclosure: the running of an approved authorisation, and what it delivers.
+    DisclosureId
+);
+identifier!(
     /// A key, over all its versions.
     KeyId
 );

@@ -14,6 +14,7 @@
 //! | [`oidc`] | sign-in at the enterprise's OpenID provider, and the identities that accounts are linked with |
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants and rights |
+//! | [`disclosure`] | disclosures under authorisations, holds, notifications |
 //! | [`directory`] | directories that manage accounts by SCIM |
 //! | [`object`] | certificates, data and what applications say of keys, as PKCS #11 has them |
 //! | [`operation`] | operations: signing, encrypting and the like by the appliance, and their mechanisms |
@@ -42,6 +43,7 @@ pub mod certificate;
 pub mod credential;
 pub mod device;
 pub mod directory;
+pub mod disclosure;
 pub mod encoding;
 pub mod health;
 pub mod id;

@@ -177,6 +177,10 @@ codes! {
     QuotaExceeded = "quota-exceeded", 403, "A quota of the domain is used up";
     /// The domain has made as many requests in this second as its operators allow it.
     TooManyRequests = "too-many-requests", 429, "The domain makes too many requests";
+    /// There is no disclosure with this identifier.
+    DisclosureNotFound = "disclosure-not-found", 404, "No such disclosure";
+    /// The scope has more items than the order caps its disclosures at: nothing is disclosed.
+    TooManyItems = "too-many-items", 409, "More items than the order allows";
     /// There is no directory with this identifier, or it does not manage this account.
     DirectoryNotFound = "directory-not-found", 404, "No such directory";
     /// There is no authorisation with this identifier that the caller has to do with.
