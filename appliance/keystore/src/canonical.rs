@@ -40,6 +40,10 @@
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `public-key` | [`PublicKeyRecord`](crate::store::PublicKeyRecord) | MAC |
 //! | `object` | [`ObjectRecord`](crate::store::ObjectRecord) | MAC |
+//! | `disclosure` | [`DisclosureRecord`](crate::store::DisclosureRecord) | MAC |
+//! | `disclosure-item` | [`DisclosureItemRecord`](crate::store::DisclosureItemRecord) | MAC |
+//! | `held-key` | [`HeldKeyRecord`](crate::store::HeldKeyRecord) | associated data of the key's material |
+//! | `notification` | [`NotificationRecord`](crate::store::NotificationRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |
 //!

@@ -201,6 +201,14 @@ pub enum Error {
         /// Whether the caller is told it.
         tell: bool,
     },
+    /// There is no such disclosure.
+    #[error("There is no such disclosure.")]
+    DisclosureNotFound,
+    /// The scope has more items than the order allows.
+    #[error(
+        "The scope has more items than the order caps its disclosures at, {0}: nothing is disclosed."
+    )]
+    TooManyItems(u32),
     /// There is no such directory, or it does not manage this account.
     #[error("There is no such directory, or it does not manage this account.")]
     DirectoryNotFound,
@@ -311,6 +319,8 @@ impl Error {
             Self::CertificateNotFound => Code::CertificateNotFound,
             Self::IdentityNotFound => Code::IdentityNotFound,
             Self::QuotaExceeded { .. } => Code::QuotaExceeded,
+            Self::DisclosureNotFound => Code::DisclosureNotFound,
+            Self::TooManyItems(_) => Code::TooManyItems,
             Self::DirectoryNotFound => Code::DirectoryNotFound,
             Self::ChangedMeanwhile => Code::ChangedMeanwhile,
             Self::Scim(error) => match error.kind {

@@ -18,6 +18,7 @@ use crate::credentials::second_factor::Waiting;
 use crate::devices::Pairings;
 use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
+use crate::lawful::hold::Reviewed;
 use crate::recovery::NewRecovery;
 use crate::rotation;
 use crate::rotation::Rotation;
@@ -25,6 +26,8 @@ use crate::sessions;
 use crate::sessions::{SignIns, Uses};
 use crate::store::{AccountKekRecord, Store};
 
+/// How many notifications that are due are counted.
+const MOST_COUNTED: u32 = 1000;
 /// How many sessions' last uses are written in one act.
 const USES_AT_ONCE: usize = 500;
 /// Where the appliance's own acts come from.
@@ -112,6 +115,8 @@ pub struct Statistics {
     pub reseals_left: u64,
     /// How many of the records that rotation last tried do not match their seals.
     pub rotation_damage: u64,
+    /// How many notifications of disclosures are due and have not been sent, as far as 1000.
+    pub notifications_due: u64,
 }
 
 /// The keystore of one domain. Clones share it. Every method may block: call them from threads that may wait.
@@ -130,6 +135,7 @@ pub(crate) struct Core {
     pub(crate) waiting: Waiting,
     pub(crate) ceremonies: Ceremonies,
     pub(crate) rotation: Rotation,
+    pub(crate) reviewed: Reviewed,
 }
 
 impl Core {
@@ -299,6 +305,7 @@ impl Keystore {
             waiting: Waiting::default(),
             ceremonies: Ceremonies::default(),
             rotation: Rotation::default(),
+            reviewed: Reviewed::default(),
         });
         Ok(Self { core })
     }
@@ -358,7 +365,13 @@ impl Keystore {
     pub fn statistics(&self) -> Result<Statistics, Error> {
         let core = &self.core;
         let left = rotation::left(core)?;
+        let due = core.store.snapshot()?.notifications_due(
+            core.domain.number,
+            core.clock.now(),
+            MOST_COUNTED,
+        )?;
         Ok(Statistics {
+            notifications_due: due.len() as u64,
             rewraps_left: left.rewraps,
             reseals_left: left.reseals,
             rotation_damage: left.damaged,
@@ -368,8 +381,8 @@ impl Keystore {
         })
     }
 
-    /// Ends authorisations whose time is over, forgets sessions, sign-ins, enrolment codes, pairings, spent nonces and cached KEKs whose time is over, keeps when sessions were last used, and records sign-ins that were started and not
-    /// finished; says how many sessions and codes there were.
+    /// Ends authorisations whose time is over, forgets sessions, sign-ins, enrolment codes, pairings, spent nonces and cached KEKs whose time is over, keeps when sessions were last used, records sign-ins that were started and not
+    /// finished, tells people of disclosures whose delay is over, and deletes what no hold keeps any more; says how many sessions and codes there were.
     ///
     /// # Errors
     ///
@@ -384,6 +397,8 @@ impl Keystore {
         self.core.ceremonies.forget_expired(now);
         self.keep_uses()?;
         self.end_authorisations()?;
+        self.send_notifications()?;
+        self.review_holds()?;
         self.core
             .act(Act::SessionOpen, LOCALHOST, move |scope| {
                 for (account, source) in &abandoned {

@@ -15,7 +15,7 @@
 //! | `invitations`, `mail` | pending accounts for addresses; mail that waits to be sent |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `objects` | certificates, data, and what accounts say of the parts of keys |
-//! | `lawful/` | lawful access: authorisations, their approvals, and the keys that people approve with |
+//! | `lawful/` | lawful access: authorisations, their approvals, and the keys that people approve with; disclosures, holds, notifications |
 //! | `quorum/` | acts that several people have to approve, because the domain's policy says so; proposals |
 //! | `grants` | sharing and revoking |
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
@@ -80,5 +80,6 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Answer, Error, Refusal};
 pub use hierarchy::checkpoint_key_label;
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
+pub use lawful::deliver::Delivery;
 pub use mail::{Mail, MailContent};
 pub use witness::{Held, hold_against};

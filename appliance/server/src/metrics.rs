@@ -38,6 +38,7 @@ const REWRAPS_LEFT: &str = "strongroom_rotation_rewraps_left";
 const RESEALS_LEFT: &str = "strongroom_rotation_reseals_left";
 const DOMAINS: &str = "strongroom_domains";
 const DOMAIN_REQUESTS: &str = "strongroom_domain_requests_total";
+const NOTIFICATIONS_DUE: &str = "strongroom_notifications_due";
 const ROTATION_DAMAGE: &str = "strongroom_rotation_damaged_records";
 
 /// Upper bounds of the latency histogram in seconds: from a cached read to a request that waits for a slow disk.
@@ -107,6 +108,10 @@ fn describe() {
     describe_gauge!(
         RESEALS_LEFT,
         "Values sealed under older versions of rotated account KEKs."
+    );
+    describe_gauge!(
+        NOTIFICATIONS_DUE,
+        "Notifications of disclosures that are due and were not sent."
     );
     describe_gauge!(DOMAINS, "Domains, the first one counted.");
     describe_counter!(
@@ -203,6 +208,7 @@ pub(crate) fn state(health: &Health, statistics: Option<&Statistics>) {
         gauge!(CACHED_KEKS).set(approximate(statistics.cached_keks));
         gauge!(QUEUED_ACTS).set(approximate(statistics.queued_acts));
         gauge!(REWRAPS_LEFT).set(approximate(statistics.rewraps_left));
+        gauge!(NOTIFICATIONS_DUE).set(approximate(statistics.notifications_due));
         gauge!(RESEALS_LEFT).set(approximate(statistics.reseals_left));
         gauge!(ROTATION_DAMAGE).set(approximate(statistics.rotation_damage));
     }
@@ -260,6 +266,7 @@ mod tests {
                 rewraps_left: 7,
                 reseals_left: 8,
                 rotation_damage: 9,
+                notifications_due: 9,
             };
             state(&health, Some(&statistics));
             let primary = MemberStatus {
@@ -316,6 +323,7 @@ mod tests {
             "strongroom_cached_keks 3",
             "strongroom_queued_acts 0",
             "strongroom_rotation_rewraps_left 7",
+            "strongroom_notifications_due 9",
             "strongroom_rotation_reseals_left 8",
             "strongroom_rotation_damaged_records 9",
             "# HELP strongroom_tree_size Leaves in the audit tree.",

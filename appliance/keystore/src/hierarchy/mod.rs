@@ -4,13 +4,15 @@
 //! HSM       master KEK of the domain
 //!            └─ wraps, inside the HSM (AES-KW, RFC 3394)
 //! database  domain key ─ HKDF ─┬─ integrity key: HMAC over what decides access and holds no key
-//!                              └─ secrets key: seals the domain's OPAQUE set-up and the secrets of authenticator apps, and mail
+//!                              ├─ secrets key: seals the domain's OPAQUE set-up and the secrets of authenticator apps, and mail
+//!                              └─ hold key: seals the copies of destroyed keys that a lawful hold keeps
 //!           account KEK, one for each account and version
 //!            └─ seals (AES-256-GCM): grants' copies, sessions' transport keys, groups' KEKs for their members, account secrets
 //! ```
 
 mod cache;
 mod directories;
+mod disclosures;
 mod fetched;
 mod lawful;
 mod people;
@@ -68,6 +70,7 @@ pub(crate) struct Domain {
     pub(crate) uses: Uses,
     integrity: MacKey,
     secrets: Aes256Key,
+    hold: Aes256Key,
     hsm: Arc<dyn Hsm>,
     keks: KekCache,
 }
@@ -140,6 +143,7 @@ impl Domain {
             uses: Uses::default(),
             integrity,
             secrets,
+            hold: disclosures::hold_key(&domain_key),
             hsm,
             keks: KekCache::new(cache_size, cache_ttl),
         })

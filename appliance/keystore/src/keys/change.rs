@@ -13,6 +13,7 @@ use super::{find, fresh, seal_copy};
 use crate::act::{Caller, Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::lawful::hold;
 use crate::policy;
 use crate::store::{AccountRecord, GrantRecord, KeyTraits};
 
@@ -156,11 +157,8 @@ impl Keystore {
             |scope, caller, access| {
                 access.allow(caller, Right::Destroy, scope.now)?;
                 caller.require_recent(scope.now)?;
-                let key = &mut access.key;
-                key.state = KeyState::Destroyed;
-                scope.domain.authenticate_key(key);
-                scope.tx.destroy_key(key)?;
-                let (id, label) = (key.id, key.label.as_str());
+                hold::destroy(scope, access)?;
+                let (id, label) = (access.key.id, access.key.label.as_str());
                 scope.require_quorum(
                     caller,
                     &ProposedRequest::KeyDestroy { key: id },

@@ -1,4 +1,4 @@
-//! Lawful access: authorisations, which nobody puts into effect alone.
+//! Lawful access: authorisations, which nobody puts into effect alone, and disclosing exactly what they name.
 //!
 //! | module | what lives there |
 //! |---|---|
@@ -7,18 +7,31 @@
 //! | `states` | how far they are: what time does to them, suspending, resuming, cancelling |
 //! | `approvals` | approving and rejecting; who has approved what, by their evidence |
 //! | `approval_keys` | the keys that people approve with |
+//! | `order` | authorisations as disclosures need them |
+//! | `scope` | what a scope reaches |
+//! | `disclose`, `preview`, `release`, [`deliver`] | previewing, executing and releasing a disclosure; handing it out |
+//! | `hold` | keeping keys in scope from destruction |
+//! | `notify` | telling people what was disclosed of theirs, when the delay is over |
 //! | `documents` | documents that leaves name by SHA-256: records, evidence, warrants |
 //!
 //! A person's approval is a signature over the exact generation: [`strongroom_approval`]. Whoever acts under an authorisation asks
 //! [`View::in_effect`] inside the transaction in which they act: it holds the generation, its approvals and the clock together.
 //!
-//! What must never happen here: a decision on a generation other than the present one; a name of somebody concerned in a leaf.
+//! What must never happen here: a decision on a generation other than the present one; a name of somebody concerned in a leaf; an account KEK or a master KEK in a delivery.
 
 mod approval_keys;
 mod approvals;
 mod authorisations;
+pub(crate) mod deliver;
+mod disclose;
 mod documents;
+pub(crate) mod hold;
+mod notify;
+mod order;
+mod preview;
 mod record;
+mod release;
+mod scope;
 mod states;
 
 use std::sync::Arc;
@@ -35,7 +48,6 @@ use crate::roles::May;
 use crate::store::AuthorisationRow;
 
 /// An authorisation that is in effect, with the generation that was approved.
-#[expect(dead_code, reason = "disclosures are made under it")]
 pub(crate) struct InEffect {
     /// What is kept of it.
     pub(crate) row: AuthorisationRow,
@@ -62,7 +74,6 @@ impl View<'_> {
     /// # Errors
     ///
     /// [`Error::AuthorisationNotInEffect`] says how far it is; [`Error::Integrity`] when its approvals do not hold.
-    #[expect(dead_code, reason = "disclosures are made under it")]
     pub(crate) fn in_effect(&self, id: AuthorisationId) -> Result<InEffect, Error> {
         let row = self.authorisation(id)?;
         let record = record::of(self, &row)?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use strongroom_approval::canonical;
-use strongroom_session::passkey;
 use strongroom_wire::account::Role;
 use strongroom_wire::authorisation::{
     AgencyKey, AuthorisationOrder, AuthorisationRecord, LONGEST_DELAY, LONGEST_LINE, LONGEST_TEXT,
@@ -11,6 +10,7 @@ use strongroom_wire::authorisation::{
 };
 use strongroom_wire::id::AuthorisationId;
 
+use super::disclose::read_sealing_key;
 use super::documents::digest;
 use crate::accounts::normal_name;
 use crate::act::{Caller, View};
@@ -148,20 +148,18 @@ pub(super) fn read(view: &View<'_>, sha256: &[u8; 32]) -> Result<AuthorisationRe
     canonical::from_slice(&bytes).map_err(|_| Error::Integrity(WHAT))
 }
 
+/// Whether keys can be sealed to it. That a certificate is still valid is found where they are.
 fn check_agency_key(key: &AgencyKey) -> Result<(), Error> {
-    match key {
-        // Whether keys can be sealed to it is found where they are.
-        AgencyKey::Certificate(der)
-            if der.0.first() == Some(&0x30) && der.0.len() <= LARGEST_CERTIFICATE =>
-        {
-            Ok(())
-        }
-        AgencyKey::Certificate(_) => {
-            invalid("The agency's certificate is no X.509 certificate in DER.".to_owned())
-        }
-        AgencyKey::Hpke(key) if passkey::is_public_key(&key.0) => Ok(()),
-        AgencyKey::Hpke(_) => invalid("The agency's key is no X-Wing public key.".to_owned()),
+    if let AgencyKey::Certificate(der) = key
+        && der.0.len() > LARGEST_CERTIFICATE
+    {
+        return invalid("The agency's certificate is too long.".to_owned());
     }
+    read_sealing_key(key).map(drop).or_else(|error| {
+        invalid(format!(
+            "Nothing can be sealed to the agency's certificate or key: {error}."
+        ))
+    })
 }
 
 fn check_tasks(tasks: &mut [LdTask]) -> Result<(), Error> {
@@ -268,7 +266,7 @@ mod tests {
             "proportionality": "why so much",
             "notification_delay": 10,
             "notification_delay_basis": "StPO 279",
-            "agency_key": { "certificate": "MAA" },
+            "agency_key": { "certificate": "MIIBwzCCAWmgAwIBAgIUCCWI5v2TODJue2lvVTEPDAhNuSIwCgYIKoZIzj0EAwIwNzELMAkGA1UEBhMCREUxFzAVBgNVBAoMDlBydTAwZmNmc3RlbGxlMQ8wDQYDVQQDDAZBZ2VuY3kwHhcNMjYxMTMwMDgwNjM4WhcNMjYxMjMwMDgwNjM4WjA3MQswCQYDVQQGEwJERTEXMBUGA1UECgwOUHJ1MDBmY2ZzdGVsbGUxDzANBgNVBAMMBkFnZW5jeTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABINAxqdv-ICedLgSMU-G8iz-O4KxvGVndPYdl8eXHzfYULc8czjhhxuzzkom-T2ppETlC0DL3E2LtqWxROYUHDSjUzBRMB0GA1UdDgQWBBQp1zOsoC0IPZ9dd03FvmelszE_yDAfBgNVHSMEGDAWgBQp1zOsoC0IPZ9dd03FvmelszE_yDAPBgNVHRMBAf8EBTADAQH_MAoGCCqGSM49BAMCA0gAMEUCIQDj6eg7rHGtlB_uktzl_hyFaeULmxVsKCAeRYiItKgROgIgNvWReqjVPWwnbVbm4T2WdQNl2CKGSaYIgPoPpi4EghA" },
             "max_items": 10,
             "tasks": [
                 { "reference": "1", "scope": { "item": { "item": "01939c2f-1a00-7a11-8111-111111111111" } } },

@@ -24,8 +24,10 @@ pub enum DocumentKind {
     Evidence,
     /// The request of a proposal.
     Request,
-    /// The record of a disclosed item.
+    /// The record of a disclosed item, or the manifest of a delivery.
     Delivery,
+    /// Which keys holds keep.
+    Hold,
 }
 
 impl DocumentKind {
@@ -38,6 +40,7 @@ impl DocumentKind {
             Self::Evidence => "evidence",
             Self::Request => "request",
             Self::Delivery => "delivery",
+            Self::Hold => "hold",
         }
     }
 }

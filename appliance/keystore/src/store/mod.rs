@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
+//! | `disclosures` | disclosures, keys on hold, notifications: their records and part of the traits |
 //! | `directories` | directories and what they say of accounts: their records and part of the traits |
 //! | `idempotency` | requests that are remembered: their record and part of the traits |
 //! | `objects` | objects of accounts: their record and part of the traits |
@@ -21,6 +22,7 @@
 
 mod devices;
 mod directories;
+mod disclosures;
 mod idempotency;
 mod identities;
 mod lawful;
@@ -48,6 +50,10 @@ pub use devices::{
     WriteDevices,
 };
 pub use directories::{DirectoryAccountRecord, DirectoryRecord, ReadDirectories, WriteDirectories};
+pub use disclosures::{
+    DisclosureItemRecord, DisclosureRecord, HeldKeyRecord, NotificationRecord, ReadDisclosures,
+    ReleasedRecord, ScopeFilter, WriteDisclosures,
+};
 pub use idempotency::{CreatedThen, ReadRequests, RequestRecord, WriteRequests};
 pub use identities::{
     IdentityLinkRecord, IdentityMembershipRecord, ReadIdentities, WriteIdentities,
@@ -95,6 +101,7 @@ pub trait Snapshot:
     + ReadCredentials
     + ReadDevices
     + ReadDirectories
+    + ReadDisclosures
     + ReadPeople
     + ReadIdentities
     + ReadLawful
@@ -115,6 +122,7 @@ pub trait Transaction:
     + WriteCredentials
     + WriteDevices
     + WriteDirectories
+    + WriteDisclosures
     + WritePeople
     + WriteIdentities
     + WriteLawful

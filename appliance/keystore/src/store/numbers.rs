@@ -100,6 +100,7 @@ numbers!(
     Evidence = 3,
     Request = 4,
     Delivery = 5,
+    Hold = 6,
 );
 numbers!(
     CertificateNameKind,

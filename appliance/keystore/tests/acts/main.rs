@@ -21,6 +21,7 @@ mod batch;
 mod certificates;
 mod devices;
 mod directories;
+mod disclosing;
 mod groups;
 mod house;
 mod identities;
@@ -61,6 +62,9 @@ fn main() -> ExitCode {
         groups::TRIALS,
         identities::TRIALS,
         devices::TRIALS,
+        disclosing::delivering::TRIALS,
+        disclosing::keeping::TRIALS,
+        disclosing::refusing::TRIALS,
         directories::groups::TRIALS,
         directories::limits::TRIALS,
         directories::users::TRIALS,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`schema`] | numbered migrations, forward only |
 //! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
-//! | `accounts`, `credentials`, `people`, `identities`, `lawful`, `directories`, `keys`, `objects`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
+//! | `accounts`, `credentials`, `people`, `identities`, `lawful`, `directories`, `disclosures`, `keys`, `objects`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
 //! | `copy` | a consistent copy of a database that is in use |
 //! | `counts` | how much there is in a database: for quotas, and for operators |
 //! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
@@ -18,6 +18,7 @@ mod coverage;
 mod credentials;
 mod devices;
 mod directories;
+mod disclosures;
 mod grants;
 mod idempotency;
 mod identities;

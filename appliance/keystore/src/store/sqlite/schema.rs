@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0013_objects.sql"),
     include_str!("schema/0014_restrictions.sql"),
     include_str!("schema/0015_lawful.sql"),
+    include_str!("schema/0016_disclosure.sql"),
 ];
 
 /// The newest schema that this version knows.
