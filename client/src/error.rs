@@ -2,6 +2,7 @@
 
 use strongroom_session::UnwrapError;
 use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::KeyId;
 use strongroom_wire::problem::{Code, Problem};
 
 use crate::message::MessageError;
@@ -103,6 +104,14 @@ pub enum ClientError {
     /// A message could not be sealed, or was refused.
     #[error(transparent)]
     Message(#[from] MessageError),
+    /// It is protected by another key than the one that was disclosed.
+    #[error("it is protected by the key {wanted}, and the key that was disclosed is {disclosed}")]
+    NotDisclosed {
+        /// The key that it names.
+        wanted: KeyId,
+        /// The key that was disclosed.
+        disclosed: KeyId,
+    },
     /// A message of mail has a form in which it cannot be sealed or opened.
     #[cfg(feature = "mail")]
     #[error(transparent)]
@@ -138,7 +147,7 @@ impl ClientError {
             Self::AlteredMaterial | Self::NotProved(_) => ErrorKind::Altered,
             Self::MaterialExpired(_) => ErrorKind::Expired,
             Self::OtherServer { .. } | Self::OtherDomain { .. } => ErrorKind::OtherAppliance,
-            Self::NoGrantTo(_) => ErrorKind::NotFound,
+            Self::NoGrantTo(_) | Self::NotDisclosed { .. } => ErrorKind::NotFound,
             Self::Object(error) => kind_of_object(error),
             Self::Message(error) => kind_of_message(error),
             #[cfg(feature = "mail")]

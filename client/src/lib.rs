@@ -22,6 +22,7 @@
 //! | [`certificates`] | sign-in by client certificate, and which certificates stand for whom |
 //! | [`device`](mod@device) | a device or service that signs its requests with its secret, and is paired |
 //! | [`devices`] | looking after devices: import, fleets, pairing; the factory's side of an import |
+//! | [`disclosure`] | disclosing keys to an agency, and what the agency does with them |
 //! | [`directories`] | registering directories that manage accounts by SCIM |
 //! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
@@ -86,6 +87,8 @@ pub mod device;
 pub mod devices;
 #[cfg(feature = "sessions")]
 pub mod directories;
+#[cfg(feature = "disclosure")]
+pub mod disclosure;
 pub mod error;
 pub mod file;
 pub mod held;

@@ -184,6 +184,12 @@ impl Session {
         self.client.lines(call, &self.secrets.token)
     }
 
+    /// Makes a request whose answer is no JSON.
+    #[cfg(feature = "disclosure")]
+    pub(crate) fn bytes(&self, call: &Call<'_>) -> Result<Vec<u8>, ClientError> {
+        self.client.bytes(call, &self.secrets.token)
+    }
+
     pub(crate) fn transport_key(&self) -> &TransportKey {
         &self.secrets.transport_key
     }

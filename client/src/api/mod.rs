@@ -371,6 +371,19 @@ impl Client {
         Ok((answer, value))
     }
 
+    /// Sends a request whose answer is no JSON, and reads that.
+    #[cfg(feature = "disclosure")]
+    pub(crate) fn bytes(&self, call: &Call<'_>, token: &Token) -> Result<Vec<u8>, ClientError> {
+        self.attempt(|address| {
+            let (status, mut body) = self.send(address, call, Some(token))?;
+            if status.is_success() {
+                Ok(std::mem::take(&mut *body))
+            } else {
+                Err(self.refusal(status, &body))
+            }
+        })
+    }
+
     /// Sends a request whose answer comes in lines, for as long as it takes.
     pub(crate) fn lines(
         &self,

@@ -419,6 +419,12 @@ pub fn open(opener: &impl Protect, message: &[u8]) -> Result<OpenedMail, ClientE
     })
 }
 
+/// The envelope that a sealed message carries.
+#[cfg(feature = "disclosure")]
+pub(crate) fn sealed_part(message: &[u8]) -> Result<Vec<u8>, MailError> {
+    outside::unwrap(message)
+}
+
 impl OpenedMail {
     /// The address that it says it is from. Whoever sealed it could write there what they liked.
     ///

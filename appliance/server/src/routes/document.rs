@@ -47,6 +47,7 @@ const SESSION: &str = "session";
         (name = "grants", description = "Who has a key."),
         (name = "policies", description = "Usage policies of the domain, of keys and of grants; what they decide."),
         (name = "authorisations", description = "Lawful access: orders, which nobody puts into effect alone."),
+        (name = "disclosures", description = "Lawful access: what an order reaches, letting it out, what is kept, and who is told."),
         (name = "proposals", description = "Acts that several people have to approve, because the domain's policy says so. `Strongroom-Proposal` in a request names the proposal by whose approvals it is made."),
         (name = "rotation", description = "New versions of the master KEK and of account KEKs."),
         (name = "audit", description = "The record of every act."),
@@ -293,7 +294,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 119);
+        assert_eq!(identifiers.len(), 127);
         let expected = [
             "get /metrics",
             "get /pair",

@@ -13,6 +13,7 @@ mod certificates;
 mod credentials;
 mod devices;
 mod directories;
+mod disclosures;
 pub(crate) mod document;
 mod enrolments;
 mod grants;
@@ -133,6 +134,7 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(certificates::list)
         .service(certificates::register)
         .service(certificates::remove)
+        .service(disclosures::notifications)
         .service(audit::records)
         .service(audit::checkpoint)
         .service(audit::proof)
@@ -206,6 +208,13 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(rotation::rotate_master_kek)
         .service(rotation::retire_master_kek)
         .service(rotation::destroy_master_kek)
+        .service(disclosures::preview)
+        .service(disclosures::execute)
+        .service(disclosures::list)
+        .service(disclosures::hold)
+        .service(disclosures::show)
+        .service(disclosures::release)
+        .service(disclosures::deliver)
         .service(directories::list)
         .service(directories::add)
         .service(directories::renew)

@@ -16,10 +16,10 @@ use strongroom_wire::authorisation::{
 };
 use strongroom_wire::id::AuthorisationId;
 
-use crate::Context;
 use crate::approving::{self, Signed, Signing};
 use crate::failure::{Failure, elsewhere};
 use crate::output::spelt;
+use crate::{Context, disclosures};
 
 const HINT: &str = "cases are kept at the appliance's administration address, and this home is signed in elsewhere: sign in \
                     there with strongroom login ACCOUNT --server URL, in another --home";
@@ -76,6 +76,9 @@ pub(crate) enum Command {
     Resume(Moving),
     /// End an authorisation for good.
     Cancel(Moving),
+    /// What is done with a case that is in effect.
+    #[command(flatten)]
+    Disclosing(disclosures::Command),
     /// Upload warrants and read the documents of cases.
     #[command(subcommand)]
     Document(Document),
@@ -125,8 +128,12 @@ pub(crate) enum Document {
 
 impl Command {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
+        if let Self::Disclosing(command) = self {
+            return command.run(context);
+        }
         let session = context.session()?;
         match self {
+            Self::Disclosing(_) => Ok(()),
             Self::Enter { order, warrant } => {
                 let order = read_order(&session, &order, warrant.as_deref())?;
                 let entered = session.enter_authorisation(&order).map_err(here)?;

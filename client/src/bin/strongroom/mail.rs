@@ -7,6 +7,7 @@ use std::process::{Command as Process, Stdio};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use strongroom_client::disclosure;
 use strongroom_client::file::NewFile;
 use strongroom_client::mail::{self, Mail, MailError, OpenedMail, SealedMail, Sealing};
 use strongroom_client::message::MAX_PLAINTEXT_LEN;
@@ -15,6 +16,7 @@ use strongroom_wire::problem::Code;
 use zeroize::Zeroizing;
 
 use crate::Context;
+use crate::disclosure::read_disclosed;
 use crate::failure::Failure;
 use crate::objects::{Target, check_output, is_stream, open_input, shown};
 use crate::output::{complain, plain};
@@ -97,6 +99,9 @@ pub(crate) struct Open {
         hide_default_value = true
     )]
     output: PathBuf,
+    /// Open it with a disclosed key, as `disclosure open` wrote it, in place of an account.
+    #[arg(long, value_name = "FILE", conflicts_with = "pass")]
+    disclosed: Option<PathBuf>,
     /// Let a message in which nothing is sealed through as it is, and say so.
     #[arg(long)]
     pass: bool,
@@ -169,6 +174,9 @@ impl Open {
     fn run(self, context: &Context) -> Result<(), Failure> {
         check_output(context, &self.output)?;
         let message = read(&self.file)?;
+        if let Some(disclosed) = &self.disclosed {
+            return self.run_disclosed(context, disclosed, &message);
+        }
         let opened = match context
             .session()
             .and_then(|session| Ok(mail::open(&session, &message)?))
@@ -197,6 +205,31 @@ impl Open {
             "leaf": opened.leaf,
         });
         context.output.answer(&answer, || sentence)
+    }
+
+    fn run_disclosed(
+        &self,
+        context: &Context,
+        disclosed: &Path,
+        message: &[u8],
+    ) -> Result<(), Failure> {
+        let key = read_disclosed(disclosed)?;
+        let opened = disclosure::open_mail(&key, message)?;
+        self.write(&opened.plaintext)?;
+        let header = &opened.header;
+        if is_stream(&self.output) {
+            complain(&format!("strongroom: sealed at {}", header.time));
+            return Ok(());
+        }
+        let answer = json!({
+            "output": shown(&self.output),
+            "key_id": header.key,
+            "sealed_at": header.time,
+            "recipients": header.recipients,
+        });
+        context
+            .output
+            .answer(&answer, || format!("sealed at {}", header.time))
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), Failure> {

@@ -15,6 +15,7 @@
 //! | `proposals` | what the domain's policy wants several people for |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation` | one command group each |
 //! | `pkcs11` | `pkcs11 configure`, `pkcs11 doctor` |
+//! | `disclosures`, `disclosure` | executing and releasing disclosures, `notifications`; what an agency does with a delivery |
 //! | `policy` | usage policies as options and in words |
 //! | `step_up` | `step-up`, and what may need it |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
@@ -35,6 +36,8 @@ mod audit;
 mod cases;
 mod devices;
 mod directory;
+mod disclosure;
+mod disclosures;
 mod domain;
 mod failure;
 mod groups;
@@ -191,6 +194,11 @@ enum Command {
     /// Propose, approve and carry out what the domain's policy wants several people for.
     #[command(subcommand)]
     Proposals(proposals::Command),
+    /// Open what was disclosed, as the agency that it was disclosed to.
+    #[command(subcommand)]
+    Disclosure(disclosure::Command),
+    /// Show what was disclosed of one's own under orders of lawful access, as soon as one may know.
+    Notifications,
     /// Rotate the master KEK and account KEKs, signed in at the administration address.
     #[command(subcommand)]
     Rotation(rotation::Command),
@@ -308,6 +316,8 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Case(command) => command.run(&context),
         Command::Proposals(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),
+        Command::Disclosure(command) => command.run(&context),
+        Command::Notifications => disclosures::notifications(&context),
         Command::Pkcs11(command) => command.run(&context),
         // Answered above: it has no home.
         Command::Agent { .. } => Ok(()),

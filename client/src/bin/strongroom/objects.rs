@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use strongroom_client::disclosure;
 use strongroom_client::file::NewFile;
+use strongroom_client::object::ObjectError;
 use strongroom_client::{ClientError, Protect as _, Protection};
 
+use crate::disclosure::read_disclosed;
 use crate::failure::Failure;
 use crate::output::{complain, output_failure, size};
 use crate::policy::Policy;
@@ -108,6 +111,9 @@ pub(crate) struct Open {
     /// Where to write the content, or - for standard output [default: FILE without its .sealed].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Open it with a disclosed key, as `disclosure open` wrote it, in place of an account.
+    #[arg(long, value_name = "FILE")]
+    disclosed: Option<PathBuf>,
     /// Replace the output where it exists.
     #[arg(long)]
     force: bool,
@@ -123,6 +129,9 @@ impl Open {
         check_output(context, &output)?;
         let (input, length) = open_input(&self.file)?;
         let mut target = Target::new(&output, self.force, NewFile::private)?;
+        if let Some(disclosed) = &self.disclosed {
+            return open_disclosed(context, disclosed, input, length, target, &output);
+        }
         let session = context.session()?;
         let bar = progress(length);
         let input = BufReader::with_capacity(64 * 1024, bar.wrap_read(input));
@@ -146,6 +155,36 @@ impl Open {
         let text = || format!("{} is opened: {}.", shown(&output), size(bytes));
         tell(context, &output, &answer, text)
     }
+}
+
+/// Opens a protected object with a disclosed key.
+fn open_disclosed(
+    context: &Context,
+    disclosed: &Path,
+    input: Box<dyn Read>,
+    length: Option<u64>,
+    mut target: Target,
+    output: &Path,
+) -> Result<(), Failure> {
+    let key = read_disclosed(disclosed)?;
+    let bar = progress(length);
+    let input = BufReader::with_capacity(64 * 1024, bar.wrap_read(input));
+    let opened = disclosure::open_object(&key, input).and_then(|(header, mut reader)| {
+        let bytes = reader.copy_to(&mut target).map_err(ObjectError::from)?;
+        Ok((header, bytes))
+    });
+    bar.finish_and_clear();
+    let (header, bytes) = opened.map_err(of_stream(output))?;
+    target.complete(output)?;
+    let answer = json!({
+        "key_id": header.key(),
+        "version": header.key_version(),
+        "output": shown(output),
+        "bytes": bytes,
+        "content_type": header.content_type(),
+    });
+    let text = || format!("{} is opened: {}.", shown(output), size(bytes));
+    tell(context, output, &answer, text)
 }
 
 /// Where the bytes go.
