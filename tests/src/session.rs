@@ -316,7 +316,8 @@ fn listener_of(path: &str) -> Listener {
         || path == "/v1/devices/import"
         || path.starts_with("/v1/fleets")
         || path.starts_with("/v1/directories")
-        || path.starts_with("/v1/authorisations");
+        || path.starts_with("/v1/authorisations")
+        || path.starts_with("/v1/disclosures");
     let rotation = path.starts_with("/v1/master-kek") || path == "/v1/rotation";
     let domain = path.starts_with("/v1/domain");
     if managed || rotation || domain || path == "/metrics" {

@@ -141,6 +141,11 @@ impl World {
                 "credential",
                 "01934c1e-7d5a-7cc0-8f3e-0123456789ab".to_owned(),
             ),
+            // A disclosure that nobody has made.
+            (
+                "disclosure",
+                "01934c1e-7d5a-7cc0-8f3e-0123456789ad".to_owned(),
+            ),
             ("fleet", format!("fleet-{name}")),
             ("index", "0".to_owned()),
             ("version", "1".to_owned()),
@@ -224,8 +229,8 @@ fn operations(api: &Api) -> Vec<Operation> {
 }
 
 /// An order of lawful access.
-const ORDER: &str = r#"{"reference":"1","legal_type":"t","legal_basis":"b","jurisdiction":"j","country_code":"CH","issuing_authority":"a","flags":{"emergency":true},"timespan":{"start":"2020-01-01T00:00:00Z","end":"2100-01-01T00:00:00Z"},"necessity":"n","proportionality":"p","agency_key":{"certificate":"MAA"},"max_items":1,"tasks":[{"reference":"1","scope":{"label":{"owner":"{account_name}","label":"x"}}}]}"#;
-const CHANGE: &str = r#"{"generation":1,"order":{"reference":"1","legal_type":"t","legal_basis":"b","jurisdiction":"j","country_code":"CH","issuing_authority":"a","flags":{"emergency":true},"timespan":{"start":"2020-01-01T00:00:00Z","end":"2100-01-01T00:00:00Z"},"necessity":"n","proportionality":"p","agency_key":{"certificate":"MAA"},"max_items":1,"tasks":[{"reference":"1","scope":{"label":{"owner":"{account_name}","label":"x"}}}]}}"#;
+const ORDER: &str = r#"{"reference":"1","legal_type":"t","legal_basis":"b","jurisdiction":"j","country_code":"CH","issuing_authority":"a","flags":{"emergency":true},"timespan":{"start":"2020-01-01T00:00:00Z","end":"2100-01-01T00:00:00Z"},"necessity":"n","proportionality":"p","agency_key":{"certificate":"MIIBwzCCAWmgAwIBAgIUCCWI5v2TODJue2lvVTEPDAhNuSIwCgYIKoZIzj0EAwIwNzELMAkGA1UEBhMCREUxFzAVBgNVBAoMDlBydTAwZmNmc3RlbGxlMQ8wDQYDVQQDDAZBZ2VuY3kwHhcNMjYxMTMwMDgwNjM4WhcNMjYxMjMwMDgwNjM4WjA3MQswCQYDVQQGEwJERTEXMBUGA1UECgwOUHJ1MDBmY2ZzdGVsbGUxDzANBgNVBAMMBkFnZW5jeTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABINAxqdv-ICedLgSMU-G8iz-O4KxvGVndPYdl8eXHzfYULc8czjhhxuzzkom-T2ppETlC0DL3E2LtqWxROYUHDSjUzBRMB0GA1UdDgQWBBQp1zOsoC0IPZ9dd03FvmelszE_yDAfBgNVHSMEGDAWgBQp1zOsoC0IPZ9dd03FvmelszE_yDAPBgNVHRMBAf8EBTADAQH_MAoGCCqGSM49BAMCA0gAMEUCIQDj6eg7rHGtlB_uktzl_hyFaeULmxVsKCAeRYiItKgROgIgNvWReqjVPWwnbVbm4T2WdQNl2CKGSaYIgPoPpi4EghA"},"max_items":1,"tasks":[{"reference":"1","scope":{"label":{"owner":"{account_name}","label":"x"}}}]}"#;
+const CHANGE: &str = r#"{"generation":1,"order":{"reference":"1","legal_type":"t","legal_basis":"b","jurisdiction":"j","country_code":"CH","issuing_authority":"a","flags":{"emergency":true},"timespan":{"start":"2020-01-01T00:00:00Z","end":"2100-01-01T00:00:00Z"},"necessity":"n","proportionality":"p","agency_key":{"certificate":"MIIBwzCCAWmgAwIBAgIUCCWI5v2TODJue2lvVTEPDAhNuSIwCgYIKoZIzj0EAwIwNzELMAkGA1UEBhMCREUxFzAVBgNVBAoMDlBydTAwZmNmc3RlbGxlMQ8wDQYDVQQDDAZBZ2VuY3kwHhcNMjYxMTMwMDgwNjM4WhcNMjYxMjMwMDgwNjM4WjA3MQswCQYDVQQGEwJERTEXMBUGA1UECgwOUHJ1MDBmY2ZzdGVsbGUxDzANBgNVBAMMBkFnZW5jeTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABINAxqdv-ICedLgSMU-G8iz-O4KxvGVndPYdl8eXHzfYULc8czjhhxuzzkom-T2ppETlC0DL3E2LtqWxROYUHDSjUzBRMB0GA1UdDgQWBBQp1zOsoC0IPZ9dd03FvmelszE_yDAfBgNVHSMEGDAWgBQp1zOsoC0IPZ9dd03FvmelszE_yDAPBgNVHRMBAf8EBTADAQH_MAoGCCqGSM49BAMCA0gAMEUCIQDj6eg7rHGtlB_uktzl_hyFaeULmxVsKCAeRYiItKgROgIgNvWReqjVPWwnbVbm4T2WdQNl2CKGSaYIgPoPpi4EghA"},"max_items":1,"tasks":[{"reference":"1","scope":{"label":{"owner":"{account_name}","label":"x"}}}]}}"#;
 /// A decision that nobody has signed.
 const DECISION: &str = r#"{"statement":"eyJhY3QiOiJhdXRob3Jpc2F0aW9uLmFwcHJvdmUiLCJkZWNpc2lvbiI6ImFwcHJvdmUiLCJkb21haW5fb3JpZ2luIjoibyIsImZvcm1hdCI6InN0cm9uZ3Jvb20tc3RhdGVtZW50LzEiLCJnZW5lcmF0aW9uIjoxLCJyZWNvcmRfc2hhMjU2IjoiMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCIsInN1YmplY3QiOiJzIiwidmFsaWRfdW50aWwiOjkwMDcxOTkyNTQ3NDB9","signed_by":{"approval-key":{"id":"01934c1e-7d5a-7cc0-8f3e-0123456789ab","jws":"e30..AA"}}}"#;
 
@@ -269,7 +274,7 @@ const QUERIES: &[(&str, &str)] = &[
 ];
 
 /// Numbers and words, not identifiers: each domain has its own 1, 2, 3.
-const NUMBERS: &[&str] = &["{index}", "{version}", "{credential}"];
+const NUMBERS: &[&str] = &["{index}", "{version}", "{credential}", "{disclosure}"];
 
 fn filled(template: &str, names: &BTreeMap<&'static str, String>) -> String {
     let mut text = template.to_owned();
@@ -285,7 +290,7 @@ fn made_up(names: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, Str
         "account_name" => value.replace("bob", "nobody"),
         "uri" => "urn:service:nowhere".to_owned(),
         "fleet" => "fleet-nowhere".to_owned(),
-        "credential" | "index" | "version" => value.to_owned(),
+        "credential" | "disclosure" | "index" | "version" => value.to_owned(),
         // The letters of such codes, others than there are.
         "code" => {
             let shift = |c: char| match c {
