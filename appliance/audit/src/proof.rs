@@ -168,19 +168,16 @@ impl TlogProof {
             &self.hashes,
             &checkpoint.root,
         )?;
-        let told = match &self.inside {
-            Some((salt, detail)) => {
-                let leaf = Leaf {
-                    envelope: self.envelope.clone(),
-                    salt: *salt,
-                    detail: detail.clone(),
-                };
-                Told::Full(leaf.open()?)
-            }
-            None => {
-                let (time, act, done) = outside(&self.envelope)?;
-                Told::Redacted { time, act, done }
-            }
+        let told = if let Some((salt, detail)) = &self.inside {
+            let leaf = Leaf {
+                envelope: self.envelope.clone(),
+                salt: *salt,
+                detail: detail.clone(),
+            };
+            Told::Full(leaf.open()?)
+        } else {
+            let (time, act, done) = outside(&self.envelope)?;
+            Told::Redacted { time, act, done }
         };
         Ok((told, checkpoint))
     }

@@ -123,8 +123,53 @@ impl Approvals {
         }
         let note = event.detail.note.as_deref().unwrap_or_default();
         let words: Vec<&str> = note.split(' ').collect();
-        let actor = event.detail.actor;
+        let pending = |subject, generation, state: Option<&str>| Pending {
+            index,
+            event: event.clone(),
+            subject,
+            generation,
+            state: state.map(str::to_owned),
+        };
         match (event.act.as_str(), words.as_slice()) {
+            (
+                "authorisation.approve" | "authorisation.reject",
+                [
+                    "case",
+                    case,
+                    "generation",
+                    generation,
+                    "evidence",
+                    _,
+                    rest @ ..,
+                ],
+            ) => {
+                let state = match rest {
+                    ["state", state, ..] => Some(*state),
+                    _ => None,
+                };
+                let subject = Subject::Case((*case).to_owned());
+                self.pending = Some(pending(subject, generation.parse().ok()?, state));
+            }
+            ("proposal.approve" | "proposal.reject", ["proposal", id, "evidence", ..]) => {
+                let subject = Subject::Proposal((*id).to_owned());
+                self.pending = Some(pending(subject, 0, None));
+            }
+            ("proposal.use", ["proposal", id, ..]) => {
+                let subject = Subject::Proposal((*id).to_owned());
+                return self.judge(&(subject, 0), event, shown);
+            }
+            (act, words) => {
+                self.person(index, act, words, event);
+                self.matter(index, act, words, event);
+            }
+        }
+        None
+    }
+
+    /// What a leaf says of a person: their keys, and their roles.
+    fn person(&mut self, index: u64, act: &str, words: &[&str], event: &Event) -> Option<()> {
+        let actor = event.detail.actor;
+        match (act, words) {
             ("credential.add", [.., "key", sha256]) => {
                 let keys = self.keys.entry(actor?).or_default();
                 keys.push((index, (*sha256).to_owned()));
@@ -137,6 +182,7 @@ impl Approvals {
                 self.lost.entry(actor?).or_default().push((index, None));
             }
             ("account.create" | "account.update", _) => {
+                let note = event.detail.note.as_deref()?;
                 let roles = note.split_once("roles [")?.1.strip_suffix(']')?;
                 let roles = roles.split(", ").map(str::to_owned).collect();
                 let known = self.roles.entry(event.detail.subject?).or_default();
@@ -144,28 +190,28 @@ impl Approvals {
                     *known = (index, roles);
                 }
             }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// What a leaf says of something to be approved: that it was entered or proposed, and by whom.
+    fn matter(&mut self, index: u64, act: &str, words: &[&str], event: &Event) -> Option<()> {
+        let (subject, generation, matter) = match (act, words) {
             (
                 "authorisation.enter" | "authorisation.change",
                 ["case", case, "generation", generation, "record", sha256, ..],
             ) => {
-                let subject = Subject::Case((*case).to_owned());
                 let quorum = Quorum {
                     count: LEAST,
                     role: Role::LegalApprover,
                 };
-                let matter = Matter {
-                    leaf: index,
-                    sha256: (*sha256).to_owned(),
-                    quorum,
-                    act: None,
-                    approvals: Vec::new(),
-                };
-                self.excluded
-                    .entry(subject.clone())
-                    .or_default()
-                    .extend(actor);
-                let generation = generation.parse().ok()?;
-                self.matters.entry((subject, generation)).or_insert(matter);
+                let matter = Matter::new(index, sha256, quorum, None);
+                (
+                    Subject::Case((*case).to_owned()),
+                    generation.parse().ok()?,
+                    matter,
+                )
             }
             (
                 "proposal.make",
@@ -183,64 +229,20 @@ impl Approvals {
                     ..,
                 ],
             ) => {
-                let subject = Subject::Proposal((*id).to_owned());
                 let role = Role::ALL.into_iter().find(|other| other.as_str() == *role);
-                let matter = Matter {
-                    leaf: index,
-                    sha256: (*sha256).to_owned(),
-                    quorum: Quorum {
-                        count: count.parse().ok()?,
-                        role: role?,
-                    },
-                    act: Some((*act).to_owned()),
-                    approvals: Vec::new(),
+                let quorum = Quorum {
+                    count: count.parse().ok()?,
+                    role: role?,
                 };
-                self.excluded
-                    .entry(subject.clone())
-                    .or_default()
-                    .extend(actor);
-                self.matters.entry((subject, 0)).or_insert(matter);
+                let matter = Matter::new(index, sha256, quorum, Some(act));
+                (Subject::Proposal((*id).to_owned()), 0, matter)
             }
-            (
-                "authorisation.approve" | "authorisation.reject",
-                [
-                    "case",
-                    case,
-                    "generation",
-                    generation,
-                    "evidence",
-                    _,
-                    rest @ ..,
-                ],
-            ) => {
-                let state = match rest {
-                    ["state", state, ..] => Some((*state).to_owned()),
-                    _ => None,
-                };
-                self.pending = Some(Pending {
-                    index,
-                    event: event.clone(),
-                    subject: Subject::Case((*case).to_owned()),
-                    generation: generation.parse().ok()?,
-                    state,
-                });
-            }
-            ("proposal.approve" | "proposal.reject", ["proposal", id, "evidence", ..]) => {
-                self.pending = Some(Pending {
-                    index,
-                    event: event.clone(),
-                    subject: Subject::Proposal((*id).to_owned()),
-                    generation: 0,
-                    state: None,
-                });
-            }
-            ("proposal.use", ["proposal", id, ..]) => {
-                let subject = Subject::Proposal((*id).to_owned());
-                return self.judge(&(subject, 0), event, shown);
-            }
-            _ => {}
-        }
-        None
+            _ => return None,
+        };
+        let excluded = self.excluded.entry(subject.clone()).or_default();
+        excluded.extend(event.detail.actor);
+        self.matters.entry((subject, generation)).or_insert(matter);
+        Some(())
     }
 
     /// Takes a document that the leaf before names. Answers the leaf's index and what is wrong with its approval.
@@ -255,18 +257,16 @@ impl Approvals {
         }
         let pending = self.pending.take()?;
         let index = pending.index;
-        match self.verify(&pending, &document.content.0, origin) {
-            Err(problem) => Some((index, problem)),
-            Ok(()) => {
-                self.verified += 1;
-                let is_approved = pending.state.as_deref() == Some("approved");
-                let matter = (pending.subject, pending.generation);
-                let judged = is_approved
-                    .then(|| self.judge(&matter, &pending.event, shown))
-                    .flatten();
-                judged.map(|problem| (index, problem))
-            }
+        if let Err(problem) = self.verify(&pending, &document.content.0, origin) {
+            return Some((index, problem));
         }
+        self.verified += 1;
+        if pending.state.as_deref() != Some("approved") {
+            return None;
+        }
+        let matter = (pending.subject, pending.generation);
+        let judged = self.judge(&matter, &pending.event, shown);
+        judged.map(|problem| (index, problem))
     }
 
     /// Verifies an approval, and counts it among those of what it decides on.
@@ -414,6 +414,18 @@ impl Approvals {
         !lost.into_iter().flatten().any(|(at, which)| {
             added < *at && *at < index && which.as_deref().is_none_or(|which| which == credential)
         })
+    }
+}
+
+impl Matter {
+    fn new(leaf: u64, sha256: &str, quorum: Quorum, act: Option<&str>) -> Self {
+        Self {
+            leaf,
+            sha256: sha256.to_owned(),
+            quorum,
+            act: act.map(str::to_owned),
+            approvals: Vec::new(),
+        }
     }
 }
 

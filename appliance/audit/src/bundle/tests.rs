@@ -290,19 +290,19 @@ fn documents_are_there_and_themselves() {
         kind: DocumentKind::Transcript,
         sha256: document.sha256.clone(),
     };
-    assert_eq!(problems(&missing), [expected.clone()]);
+    assert_eq!(problems(&missing), std::slice::from_ref(&expected));
 
     let altered = BundleProblem::DocumentAltered {
         line: place as u64 + 1,
     };
     let mut other = lines.clone();
     other[place] = Line::Document(Document::new(DocumentKind::Transcript, b"other".to_vec()));
-    assert_eq!(problems(&other), [altered.clone()]);
+    assert_eq!(problems(&other), std::slice::from_ref(&altered));
     other[place] = Line::Document(Document {
         content: b"other".as_slice().into(),
         ..document.clone()
     });
-    assert_eq!(problems(&other), [altered.clone()]);
+    assert_eq!(problems(&other), std::slice::from_ref(&altered));
     let mut late = lines.clone();
     late.swap(place, place + 1);
     assert_eq!(problems(&late)[0], expected);

@@ -121,14 +121,15 @@ pub(super) fn documents(
             }
             _ => view.document(&digest(&sha256)?)?,
         };
-        match content {
-            Some(content) => documents.push(Document::new(kind, content)),
-            None => tracing::error!(
+        if let Some(content) = content {
+            documents.push(Document::new(kind, content));
+        } else {
+            tracing::error!(
                 leaf = index,
                 %kind,
                 sha256,
                 "a document that a leaf names is not there"
-            ),
+            );
         }
     }
     Ok(documents)
