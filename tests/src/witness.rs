@@ -1,5 +1,6 @@
 //! A witness of one's own: `strongroom-witness` as a child process, in its own temporary folder, on a free port.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -48,10 +49,11 @@ impl Witness {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        witness.key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        let key = String::from_utf8(made.stdout).unwrap();
+        key.trim().clone_into(&mut witness.key);
         let mut config = format!("listen = \"127.0.0.1:{port}\"\n");
         for key in verifier_keys {
-            config += &format!("[[log]]\nverifier_keys = [\"{key}\"]\n");
+            writeln!(config, "[[log]]\nverifier_keys = [\"{key}\"]").unwrap();
         }
         fs::write(witness.file("witness.toml"), config).unwrap();
         witness

@@ -1,6 +1,7 @@
 //! Deciding over submissions.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -112,7 +113,7 @@ impl Witness {
         let mut text = format!("strongroom-witness\n{}\n", self.public());
         for origin in self.logs.keys() {
             let seen = state.tree(origin).map_or(0, |tree| tree.size);
-            text.push_str(&format!("{seen} {origin}\n"));
+            let _ = writeln!(text, "{seen} {origin}");
         }
         text
     }

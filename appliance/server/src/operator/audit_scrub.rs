@@ -3,6 +3,7 @@
 //! It asks neither the HSM nor a running appliance, and works beside one; if it finds something, it tells the appliance that serves, which then
 //! scrubs by itself at once and records what it finds in the log.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -115,18 +116,19 @@ fn as_text(report: &ScrubReport, told: bool) -> String {
     match report.from {
         Some(0) => {}
         Some(leaf) => {
-            text += &format!(
-                "from:    leaf {leaf}; what was changed before is believed as it stood then\n"
+            let _ = writeln!(
+                text,
+                "from:    leaf {leaf}; what was changed before is believed as it stood then"
             );
         }
         None => text += "The log does not commit to rows yet: serve it once with this version.\n",
     }
     for finding in &report.findings {
-        text += &format!("FOUND:   {finding}\n");
+        let _ = writeln!(text, "FOUND:   {finding}");
     }
     let untold = report.count.saturating_sub(report.findings.len() as u64);
     if untold > 0 {
-        text += &format!("FOUND:   {untold} more\n");
+        let _ = writeln!(text, "FOUND:   {untold} more");
     }
     text += match (report.count, told) {
         (0, _) => "Every row follows from the log.\n",

@@ -116,7 +116,7 @@ pub(super) const FOLLOWED: &[Followed] = &[
     },
     all(16, "certificate_names", "certificate name", &["domain", "kind", "value"], &["account", "created", "mac"]),
     all(17, "identity_links", "identity link", &["domain", "issuer", "subject"], &["account", "created", "used", "mac"]),
-    all(18, "identity_memberships", "membership by an OpenID provider", &["group_id", "member"], &["issuer", "created", "mac"]),
+    all(18, "identity_memberships", "membership by an OpenID provider", &["member", "group_id"], &["issuer", "created", "mac"]),
     all(19, "directories", "directory", &["id"], &["domain", "name", "token_hash", "token_created", "expires", "networks", "created", "mac"]),
     all(20, "directory_accounts", "account of a directory", &["account"], &["directory", "kind", "name", "external_id", "document", "suspended", "invited", "created", "updated", "mac"]),
     all(21, "keys", "key", &["id"], &["domain", "owner", "sender", "recipients", "algorithm", "state", "label", "content_type", "version", "not_before", "not_after", "max_releases", "restrictions", "releases", "created", "length", "releasable", "origin", "protection", "authenticate_each", "mac"]),

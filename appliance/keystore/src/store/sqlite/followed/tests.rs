@@ -16,7 +16,7 @@ fn every_table_and_column_is_accounted_for() {
              WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' ORDER BY t.name, c.cid",
         )
         .unwrap();
-    let mut tables: BTreeMap<String, Vec<(String, u32)>> = BTreeMap::new();
+    let mut tables: BTreeMap<String, Vec<(String, i64)>> = BTreeMap::new();
     let mut rows = statement.query([]).unwrap();
     while let Some(row) = rows.next().unwrap() {
         let columns = tables.entry(row.get(0).unwrap()).or_default();
