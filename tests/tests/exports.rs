@@ -1,6 +1,11 @@
 //! Exports of the audit log from a real appliance: who gets what, how it is verified elsewhere, and that a long log takes no more memory than a short one.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests, one of which tells its figures"
+)]
 
 #[path = "exports/long_log.rs"]
 mod long_log;

@@ -29,7 +29,11 @@ pub(crate) fn case(what: &'static str, file: Vec<Vec<u8>>) -> Case {
     }
 }
 
+/// What is done to the lines of a file.
+type Change<'a> = &'a dyn Fn(&mut Vec<Vec<u8>>);
+
 /// What somebody without the log's key can do to a file.
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn by_anyone() -> Vec<Case> {
     let log = Log::new(50);
     let mut lines = log.lines(4..41, &period(5, 40));
@@ -145,7 +149,7 @@ pub(crate) fn by_anyone() -> Vec<Case> {
         ),
         text("lines end as on Windows", "\n", "\r\n"),
     ];
-    let changes: [(&str, &dyn Fn(&mut Vec<Vec<u8>>)); 14] = [
+    let changes: [(&str, Change<'_>); 14] = [
         ("a record was removed", &|file| drop(file.remove(at))),
         ("the first record was removed", &|file| {
             drop(file.remove(place(&lines, 4)));
@@ -302,7 +306,7 @@ pub(crate) fn by_the_log() -> Vec<Case> {
             let Line::Header(header) = &mut lines[0] else {
                 unreachable!()
             };
-            header.origin = "strongroom.example/other".to_owned();
+            "strongroom.example/other".clone_into(&mut header.origin);
         }),
         signed("an earlier checkpoint is of another history", &|lines| {
             let Line::Earlier(mut earlier) = log.earlier(30) else {

@@ -332,7 +332,7 @@ pub(crate) fn by_the_wrong_people() -> Vec<Case> {
         given.decision = Decision::Reject;
     });
     second("an approval was out of date", &|given| {
-        given.valid_until = 3
+        given.valid_until = 3;
     });
     second("an approval is of another moment", &|given| given.time = 3);
 

@@ -1,5 +1,6 @@
 //! What was found in a bundle, for people and for programs.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -133,10 +134,8 @@ fn to_text(path: &Path, verified: &Verified) -> String {
         text.extend(["PROBLEM: ", &plain(&problem.to_string()), "\n"]);
     }
     if report.unlisted > 0 {
-        text.push_str(&format!(
-            "{} more problems are not listed.\n",
-            report.unlisted
-        ));
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{} more problems are not listed.", report.unlisted);
     }
     text.push_str(if report.passed() {
         "The bundle is whole."

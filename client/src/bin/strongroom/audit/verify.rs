@@ -1,5 +1,6 @@
 //! `audit export`, `audit verify`, `audit report`: bundles.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -328,10 +329,12 @@ fn verify_proof(
                 ("redacted", "who and to whom is not shown".to_owned()),
             ]),
         };
-        text.push_str(&format!(
+        // Writing to a String does not fail.
+        let _ = write!(
+            text,
             "Proved to be in the log {} of {} leaves.",
             checkpoint.origin, checkpoint.size
-        ));
+        );
         text
     })
 }
