@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::{FromRequest, HttpRequest, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -203,16 +203,17 @@ fn has_token(request: &HttpRequest, token: &str) -> bool {
 /// Whether a browser sends this from a page of this very origin.
 fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &actix_web::http::header::HeaderValue| value.to_str().ok())
+        let value: Option<&HeaderValue> = headers.get(name);
+        value.and_then(|value| value.to_str().ok())
     };
     let fetched = headers
         .get("sec-fetch-site")
         .map(|value| value.as_bytes() == b"same-origin");
     let origin = headers.get(ORIGIN).map(|_| {
-        let host = text(HOST).unwrap_or_default();
-        text(ORIGIN).is_some_and(|origin| origin.strip_prefix("https://") == Some(host))
+        // Whoever names no host is nowhere.
+        let host = text(HOST).filter(|host| !host.is_empty());
+        let origin = text(ORIGIN).and_then(|origin| origin.strip_prefix("https://"));
+        host.is_some() && origin == host
     });
     match (fetched, origin) {
         (None, None) => false,
