@@ -55,7 +55,9 @@ ACTS = {
     134: "authorisation.suspend", 135: "authorisation.resume", 136: "authorisation.cancel", 137: "authorisation.end",
     138: "authorisation.document", 139: "authorisation.read",
     140: "proposal.make", 141: "proposal.approve", 142: "proposal.reject", 143: "proposal.withdraw", 144: "proposal.use",
-    160: "audit.export",
+    145: "disclosure.preview", 146: "disclosure.execute", 147: "disclosure.item", 148: "disclosure.release",
+    149: "disclosure.deliver", 150: "hold.review", 151: "hold.end", 152: "notification.send",
+    160: "audit.export", 165: "audit.scrub", 166: "audit.rows",
 }
 CHECKPOINT_KEY = 55
 DOCUMENTS_OF = {53: ("transcript",), 54: ("transcript",), 56: ("transcript",)}
@@ -326,7 +328,7 @@ class Envelope:
         self.hash = sha256(b"\x00" + data)
 
 
-MEMBERS = {1: "actor", 2: "session", 3: "source", 4: "subject", 5: "key", 6: "version", 7: "owner", 8: "grant", 9: "note"}
+MEMBERS = {1: "actor", 2: "session", 3: "source", 4: "subject", 5: "key", 6: "version", 7: "owner", 8: "grant", 9: "note", 10: "rows"}
 
 
 def read_detail(data):
@@ -352,6 +354,8 @@ def read_detail(data):
                 detail[name] = note.decode("utf-8")
             except UnicodeDecodeError:
                 raise Bad("a note is not UTF-8")
+        elif name == "rows":
+            detail[name] = cbor.data_of(32)
         else:
             detail[name] = cbor.data_of(16)
     cbor.end()
