@@ -26,6 +26,10 @@
 //! - a state changed by GET, or by a form without its token.
 
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::result_large_err,
+    reason = "whoever is refused is shown the problem document whole; each is made once a page"
+)]
 
 mod assets;
 mod chart;

@@ -59,6 +59,7 @@ impl Frame {
         }
     }
 
+    #[expect(clippy::unused_self, reason = "templates call it by the frame")]
     pub(crate) fn assets(&self) -> &'static str {
         VERSION.as_str()
     }
@@ -355,14 +356,13 @@ fn visitor(request: &HttpRequest) -> Result<Visitor, Stop> {
     request.path().clone_into(&mut frame.path);
     let visit = visit(request).map_err(|problem| Stop::problem(&frame, problem))?;
     let known = cookie::sent(request.headers(), side.visit_cookie());
-    let (value, new_cookie) = match known.filter(|value| value.len() == 43) {
-        Some(value) => (value, None),
-        None => {
-            let mut random = [0; 32];
-            getrandom::fill(&mut random).map_err(|_| Stop::problem(&frame, failed()))?;
-            let value = URL_SAFE_NO_PAD.encode(random);
-            (value.clone(), Some(value))
-        }
+    let (value, new_cookie) = if let Some(value) = known.filter(|value| value.len() == 43) {
+        (value, None)
+    } else {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|_| Stop::problem(&frame, failed()))?;
+        let value = URL_SAFE_NO_PAD.encode(random);
+        (value.clone(), Some(value))
     };
     frame.form_token = form_key(request, &frame)?.of_visit(&value);
     Ok(Visitor {

@@ -248,7 +248,7 @@ pub(crate) fn span(seconds: u64) -> String {
         (60, "minute", "minutes"),
     ];
     for (length, one, many) in units {
-        if seconds >= length && seconds % length == 0 {
+        if seconds >= length && seconds.is_multiple_of(length) {
             return crate::pieces::plural(seconds / length, one, many);
         }
     }
@@ -278,7 +278,7 @@ pub(crate) fn policy(policy: &UsagePolicy) -> Vec<String> {
     }
     match (policy.not_before, policy.not_after) {
         (Some(from), Some(until)) => {
-            sentences.push(format!("Only from {} until {}.", utc(from).0, utc(until).0))
+            sentences.push(format!("Only from {} until {}.", utc(from).0, utc(until).0));
         }
         (Some(from), None) => sentences.push(format!("Not before {}.", utc(from).0)),
         (None, Some(until)) => sentences.push(format!("Not after {}.", utc(until).0)),
@@ -312,12 +312,12 @@ pub(crate) fn policy(policy: &UsagePolicy) -> Vec<String> {
     match policy.min_sign_in {
         None | Some(SignInStrength::Secret) => {}
         Some(SignInStrength::Password) => {
-            sentences.push("Only for those who signed in with a password at least.".to_owned())
+            sentences.push("Only for those who signed in with a password at least.".to_owned());
         }
         Some(SignInStrength::TwoFactor) => sentences
             .push("Only for those who signed in with a second factor or a passkey.".to_owned()),
         Some(SignInStrength::Passkey) => {
-            sentences.push("Only for those who signed in with a passkey.".to_owned())
+            sentences.push("Only for those who signed in with a passkey.".to_owned());
         }
     }
     for hours in &policy.hours {

@@ -18,6 +18,18 @@ use crate::session::Session;
 
 /// The decision that a statement says, signed by an approval key: `signature` is over [`PublicKey::signing_input`] of the statement's bytes.
 ///
+/// ```no_run
+/// # use strongroom_client::approvals::{PublicKey, Statement};
+/// # fn run(statement: &Statement, id: strongroom_wire::id::ApprovalKeyId, key: &PublicKey) -> Result<(), strongroom_client::ClientError> {
+/// # fn token_signs(_: &[u8]) -> Vec<u8> { todo!() }
+/// use strongroom_client::approvals;
+///
+/// let signature = token_signs(&key.signing_input(&statement.to_bytes()));
+/// let decision = approvals::signed_by_key(statement, id, key, &signature)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`ClientError::Setup`] when it is not the key's signature.
 pub fn signed_by_key(
@@ -35,6 +47,19 @@ pub fn signed_by_key(
 }
 
 /// The decision that a statement says, signed by a passkey, whose challenge was [`Statement::challenge`].
+///
+/// ```no_run
+/// # use strongroom_client::approvals::Statement;
+/// # use strongroom_wire::credential::PasskeyAssertion;
+/// # fn run(session: &strongroom_client::Session, id: strongroom_wire::id::ProposalId, statement: &Statement) -> Result<(), strongroom_client::ClientError> {
+/// # fn authenticator_signs(_: [u8; 32]) -> PasskeyAssertion { todo!() }
+/// use strongroom_client::approvals;
+///
+/// let assertion = authenticator_signs(statement.challenge());
+/// session.decide_proposal(id, &approvals::signed_by_passkey(statement, assertion))?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn signed_by_passkey(statement: &Statement, assertion: PasskeyAssertion) -> Decide {
     Decide {
@@ -65,6 +90,17 @@ impl Session {
     }
 
     /// The statement with which an approval key is added to the caller's account, good until this moment.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, spki: &[u8], until: strongroom_wire::encoding::Timestamp) -> Result<(), Box<dyn std::error::Error>> {
+    /// use strongroom_client::approvals::PublicKey;
+    ///
+    /// let key = PublicKey::from_spki(spki)?;
+    /// let statement = session.approval_key_statement(&key, until)?;
+    /// println!("to be signed: {} bytes", key.signing_input(&statement.to_bytes()).len());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Those of asking the appliance for the domain's origin.

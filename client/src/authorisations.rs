@@ -129,6 +129,17 @@ impl Session {
     /// What is signed to decide on an authorisation's generation as it is shown here. It is made from what is shown, so that what one reads is
     /// what one signs.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, id: strongroom_wire::id::AuthorisationId, until: strongroom_wire::encoding::Timestamp) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::approvals::Decision;
+    ///
+    /// let shown = session.authorisation(id)?;
+    /// let statement = session.authorisation_statement(&shown, Decision::Reject, until)?;
+    /// assert_eq!(statement.subject, id.to_string());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::UnexpectedAnswer`] when what is shown is not what the appliance names by its SHA-256, or says things that this version does not know.
     pub fn authorisation_statement(

@@ -43,6 +43,16 @@ use crate::object::{self, DecryptReader, Header, ObjectKey};
 use crate::session::Session;
 
 /// A message that was opened with a disclosed key. What it says of itself was written by somebody who had the key.
+///
+/// ```no_run
+/// # fn run(key: &strongroom_client::disclosure::DisclosedKey) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::disclosure;
+///
+/// let opened = disclosure::open_message(key, &std::fs::read("report.sealed")?)?;
+/// println!("{} bytes, protected by {}", opened.plaintext.len(), opened.header.key);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OpenedWithDisclosed {
     /// What it says of itself.
@@ -52,6 +62,16 @@ pub struct OpenedWithDisclosed {
 }
 
 /// Opens a sealed message with the disclosed key that it names.
+///
+/// ```no_run
+/// # fn run(key: &strongroom_client::disclosure::DisclosedKey) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::disclosure;
+///
+/// let opened = disclosure::open_message(key, &std::fs::read("report.sealed")?)?;
+/// std::fs::write("report.txt", &*opened.plaintext)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`ClientError::NotDisclosed`] when it is protected by another key; [`ClientError::Message`] when it is no message or was altered.
@@ -68,6 +88,16 @@ pub fn open_message(
 
 /// Opens sealed mail with the disclosed key that it names.
 ///
+/// ```no_run
+/// # fn run(key: &strongroom_client::disclosure::DisclosedKey) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::disclosure;
+///
+/// let mail = disclosure::open_mail(key, &std::fs::read("intercepted.eml")?)?;
+/// std::fs::write("opened.eml", &*mail.plaintext)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// As [`open_message`]; [`ClientError::Mail`] when nothing in it is sealed, or no mail is.
 pub fn open_mail(key: &DisclosedKey, message: &[u8]) -> Result<OpenedWithDisclosed, ClientError> {
@@ -80,6 +110,17 @@ pub fn open_mail(key: &DisclosedKey, message: &[u8]) -> Result<OpenedWithDisclos
 }
 
 /// Opens a protected object with the disclosed key that it names: its header, and the reader of its content.
+///
+/// ```no_run
+/// # fn run(key: &strongroom_client::disclosure::DisclosedKey) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::disclosure;
+///
+/// let (header, mut content) = disclosure::open_object(key, std::fs::File::open("plan.object")?)?;
+/// println!("protected by {}", header.key());
+/// std::io::copy(&mut content, &mut std::fs::File::create("plan.pdf")?)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`ClientError::NotDisclosed`] when it is protected by another key; [`ClientError::Object`] when it is no object or was altered.
@@ -115,6 +156,14 @@ fn material(
 
 impl Session {
     /// What the scope of an authorisation in effect reaches now: counts and metadata. For executors and releasers.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, order: strongroom_wire::id::AuthorisationId) -> Result<(), strongroom_client::ClientError> {
+    /// let preview = session.preview_disclosure(order)?;
+    /// println!("it reaches {} keys, and at most {} may still be delivered", preview.items, preview.left);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn preview_disclosure(
         &self,
         authorisation: AuthorisationId,
@@ -125,6 +174,14 @@ impl Session {
     }
 
     /// Executes an authorisation in effect: another person can release what it reaches. For executors.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, order: strongroom_wire::id::AuthorisationId) -> Result<(), strongroom_client::ClientError> {
+    /// let executed = session.execute_disclosure(order)?.disclosure;
+    /// println!("{} awaits release: {} keys", executed.id, executed.items);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn execute_disclosure(
         &self,
         authorisation: AuthorisationId,
@@ -135,6 +192,15 @@ impl Session {
     }
 
     /// The disclosures under an authorisation, the oldest first. For those who have a role in cases, and auditors.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, order: strongroom_wire::id::AuthorisationId) -> Result<(), strongroom_client::ClientError> {
+    /// for disclosure in session.disclosures(order)?.disclosures {
+    ///     println!("{}: {} keys, executed by {}", disclosure.id, disclosure.items, disclosure.executor);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn disclosures(&self, authorisation: AuthorisationId) -> Result<Disclosures, ClientError> {
         self.call(&Call::get(format!(
             "/v1/authorisations/{authorisation}/disclosures"
@@ -142,6 +208,15 @@ impl Session {
     }
 
     /// What an authorisation keeps from destruction. For those who have a role in cases, and auditors.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, order: strongroom_wire::id::AuthorisationId) -> Result<(), strongroom_client::ClientError> {
+    /// for kept in session.hold(order)?.kept {
+    ///     println!("{} of {} is kept", kept.key, kept.owner);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn hold(&self, authorisation: AuthorisationId) -> Result<Hold, ClientError> {
         self.call(&Call::get(format!(
             "/v1/authorisations/{authorisation}/hold"
@@ -149,11 +224,30 @@ impl Session {
     }
 
     /// A disclosure. For those who have a role in cases, and auditors.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, id: strongroom_wire::id::DisclosureId) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_wire::disclosure::DisclosureState;
+    ///
+    /// if session.disclosure(id)?.state == DisclosureState::Released {
+    ///     println!("it can be delivered");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn disclosure(&self, disclosure: DisclosureId) -> Result<Disclosure, ClientError> {
         self.call(&Call::get(format!("/v1/disclosures/{disclosure}")))
     }
 
     /// Releases a disclosure that another person has executed. For releasers.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, id: strongroom_wire::id::DisclosureId) -> Result<(), strongroom_client::ClientError> {
+    /// let released = session.release_disclosure(id)?;
+    /// println!("released, as leaf {} says", released.leaf);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn release_disclosure(
         &self,
         disclosure: DisclosureId,
@@ -162,6 +256,13 @@ impl Session {
     }
 
     /// The package of a released disclosure, as it goes to the agency; held against its own manifest. For releasers.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, id: strongroom_wire::id::DisclosureId) -> Result<(), Box<dyn std::error::Error>> {
+    /// std::fs::write("delivery.tar", session.delivery(id)?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn delivery(&self, disclosure: DisclosureId) -> Result<Vec<u8>, ClientError> {
         let call = Call::post(format!("/v1/disclosures/{disclosure}/delivery")).repeatable();
         let package = self.bytes(&call)?;
@@ -175,6 +276,15 @@ impl Session {
     }
 
     /// What was disclosed of the caller's, as far as its delay is over, the newest first.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// for told in session.notifications()?.notifications {
+    ///     println!("{}: {} keys were disclosed to {}", told.released, told.items.len(), told.issuing_authority);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn notifications(&self) -> Result<Notifications, ClientError> {
         self.call(&Call::get("/v1/notifications"))
     }

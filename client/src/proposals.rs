@@ -61,6 +61,18 @@ impl Session {
 
     /// What is signed to decide on a proposal as it is shown here. It is made from the request that is shown, so that what one reads is what one signs.
     ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, id: strongroom_wire::id::ProposalId, until: strongroom_wire::encoding::Timestamp) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::approvals::Decision;
+    ///
+    /// let shown = session.proposal(id)?;
+    /// println!("it is to {}", shown.request.act().as_str());
+    /// let statement = session.proposal_statement(&shown, Decision::Approve, until)?;
+    /// assert_eq!(statement.subject, id.to_string());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ClientError::UnexpectedAnswer`] when what is shown is not what the appliance names by its SHA-256, or says things that this version does not know.
     pub fn proposal_statement(
@@ -122,6 +134,17 @@ impl Session {
 }
 
 /// What somebody signs, beside the appliance, who approves that a backup is restored.
+///
+/// ```no_run
+/// # fn run(until: strongroom_wire::encoding::Timestamp) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::proposals::restore_statement;
+///
+/// let request = serde_json::from_slice(&std::fs::read("restore.json")?)?;
+/// let statement = restore_statement(&request, until)?;
+/// std::fs::write("restore.statement", statement.to_bytes())?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`ClientError::Setup`] when it is no request to restore one.

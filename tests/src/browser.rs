@@ -1,4 +1,4 @@
-//! A real browser: Debian's Chromium, driven by its own chromedriver over W3C WebDriver, which is JSON over HTTP.
+//! A real browser: Debian's Chromium, driven by its own chromedriver over W3C `WebDriver`, which is JSON over HTTP.
 //!
 //! Every browser has a profile of its own in a temporary folder and believes one certificate authority. It asks nobody but the appliance: its
 //! resolver knows the appliance's name alone.
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-/// The key under which WebDriver names elements (W3C WebDriver section 12).
+/// The key under which `WebDriver` names elements (W3C `WebDriver` section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// How long a page or an element may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ pub struct Browser {
     driver: Child,
     url: String,
     agent: ureq::Agent,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 /// An element of the page that is shown.
@@ -95,7 +95,7 @@ impl Browser {
             driver,
             url: String::new(),
             agent,
-            _profile: profile,
+            profile,
         };
         let port = browser.port(&port_file);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -114,7 +114,7 @@ impl Browser {
             "--lang=en-GB".to_owned(),
             format!(
                 "--user-data-dir={}",
-                browser._profile.path().join("profile").display()
+                browser.profile.path().join("profile").display()
             ),
             format!(
                 "--host-resolver-rules=MAP {name} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
@@ -126,7 +126,7 @@ impl Browser {
             arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
         }
         let mut preferences = json!({
-            "download.default_directory": browser._profile.path().join("downloads"),
+            "download.default_directory": browser.profile.path().join("downloads"),
             "credentials_enable_service": false,
         });
         if !settings.javascript {

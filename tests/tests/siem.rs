@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sha2::Digest as _;
 use strongroom_tests::{Appliance, Syslog};
 
 /// How long something in the background may take on a busy machine.
@@ -89,7 +90,6 @@ fn every_leaf_arrives_whoever_is_away_meanwhile() {
             |row| row.get(0),
         )
         .unwrap();
-    use sha2::Digest as _;
     let expected = sha2::Sha256::new()
         .chain_update([0])
         .chain_update(&envelope)

@@ -1,7 +1,7 @@
 //! The web interfaces in a real Chromium: each role's stories, the same without scripts, what is refused to whom, what people write, and
 //! whether everybody can read it.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "web/apart.rs"]
 mod apart;

@@ -14,7 +14,7 @@ use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 use strongroom_wire::problem::Code;
 
 /// How long something in the background may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An appliance that does not serve yet, and two witnesses of its log that do not run yet.
 fn scene() -> (Appliance, [Witness; 2]) {

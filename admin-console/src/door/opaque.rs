@@ -29,16 +29,15 @@ static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// A place among those that are stretched at once.
 pub(super) async fn place() -> Result<SemaphorePermit<'static>, Problem> {
-    match tokio::time::timeout(PATIENCE, PLACES.acquire()).await {
-        Ok(Ok(place)) => Ok(place),
-        _ => {
-            let mut problem = Problem::new(
-                Code::Unavailable,
-                "Many people are signing in at this moment; nothing was done. Try again in a minute.",
-            );
-            problem.retry_after = Some(60);
-            Err(problem)
-        }
+    if let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, PLACES.acquire()).await {
+        Ok(place)
+    } else {
+        let mut problem = Problem::new(
+            Code::Unavailable,
+            "Many people are signing in at this moment; nothing was done. Try again in a minute.",
+        );
+        problem.retry_after = Some(60);
+        Err(problem)
     }
 }
 

@@ -369,7 +369,13 @@ async fn account_of(reader: &Reader, id: AccountId) -> Result<(Account, Option<R
 async fn show(reader: Reader, path: web::Path<AccountId>, query: Fields) -> Answer {
     let id = path.into_inner();
     let (account, recovery) = account_of(&reader, id).await?;
-    account_page(&reader, &account, recovery.as_ref(), done(&query), None)
+    Ok(account_page(
+        &reader,
+        &account,
+        recovery.as_ref(),
+        done(&query),
+        None,
+    ))
 }
 
 fn account_page(
@@ -378,7 +384,7 @@ fn account_page(
     recovery: Option<&Recovery>,
     note: Option<Html>,
     refused: Option<&Problem>,
-) -> Answer {
+) -> HttpResponse {
     let at = |what: &str| format!("/accounts/{}/{what}", account.id);
     let mut acts = Vec::new();
     match account.state {
@@ -428,7 +434,7 @@ fn account_page(
                 .html(),
         );
     }
-    Ok(page.answer_with(status(refused)))
+    page.answer_with(status(refused))
 }
 
 fn recovery_note(recovery: &Recovery) -> Html {
@@ -618,7 +624,13 @@ async fn code(reader: Reader, path: web::Path<AccountId>, _sent: Sent) -> Answer
         ))),
         Err(problem) => {
             let (account, recovery) = account_of(&reader, id).await?;
-            account_page(&reader, &account, recovery.as_ref(), None, Some(&problem))
+            Ok(account_page(
+                &reader,
+                &account,
+                recovery.as_ref(),
+                None,
+                Some(&problem),
+            ))
         }
     }
 }

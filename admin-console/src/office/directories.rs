@@ -44,7 +44,7 @@ pub(super) fn routes(services: &mut ServiceConfig) {
 
 async fn list(reader: Reader, query: Fields) -> Answer {
     let found = reader
-        .ask(|keystore, caller| keystore.directories(caller))
+        .ask(strongroom_keystore::Keystore::directories)
         .await?
         .directories;
     let mut page = Page::new(&reader.frame, "Directories")
@@ -104,7 +104,7 @@ async fn list(reader: Reader, query: Fields) -> Answer {
 
 async fn show_new(reader: Reader) -> Answer {
     reader
-        .ask(|keystore, caller| keystore.directories(caller))
+        .ask(strongroom_keystore::Keystore::directories)
         .await?;
     reader.require_policy_recent()?;
     Ok(new_page(&reader, None, None))
@@ -211,7 +211,7 @@ fn token_page(reader: &Reader, made: &DirectoryWithToken, title: &str) -> HttpRe
 
 async fn name_of(reader: &Reader, id: DirectoryId) -> Result<String, Stop> {
     let found = reader
-        .ask(|keystore, caller| keystore.directories(caller))
+        .ask(strongroom_keystore::Keystore::directories)
         .await?
         .directories;
     let found = found.into_iter().find(|directory| directory.id == id);

@@ -49,7 +49,7 @@ async fn asked<T: Send + 'static>(
         ));
     };
     reader
-        .ask(|keystore, caller| keystore.may_see_machine(caller))
+        .ask(strongroom_keystore::Keystore::may_see_machine)
         .await?;
     let answer = wait(move || Ok(ask(&*appliance))).await;
     answer.map_err(|problem| Stop::problem(&reader.frame, problem))
@@ -213,7 +213,7 @@ async fn make_backup(reader: Reader, _sent: Sent) -> Answer {
         return Err(Stop::not_found(&reader.frame));
     };
     reader
-        .ask(|keystore, caller| keystore.may_see_machine(caller))
+        .ask(strongroom_keystore::Keystore::may_see_machine)
         .await?;
     let made = wait(move || Ok(appliance.make_backup()))
         .await

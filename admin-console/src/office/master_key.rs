@@ -71,7 +71,7 @@ const fn state_of(state: MasterKekState) -> (Tone, &'static str, &'static str) {
 
 async fn status_of(reader: &Reader) -> Result<RotationStatus, Stop> {
     reader
-        .ask(|keystore, caller| keystore.rotation_status(caller))
+        .ask(strongroom_keystore::Keystore::rotation_status)
         .await
 }
 
@@ -234,7 +234,7 @@ fn rotate_page(
 async fn rotate(reader: Reader, _sent: Sent) -> Answer {
     reader.require_recent_then("/master-key/rotate")?;
     match reader
-        .attempt(|keystore, caller| keystore.rotate_master_kek(caller))
+        .attempt(strongroom_keystore::Keystore::rotate_master_kek)
         .await?
     {
         Ok(changed) => Ok(show::go(&format!(

@@ -284,11 +284,10 @@ fn tiles(figures: &Figures, machine: Option<&Machine>) -> Html {
     Tiles(tiles).html()
 }
 
-fn chart<'a>(
-    figures: &Figures,
-    about: &'a str,
-    series: Vec<(&'a str, fn(&HourCounts) -> u64)>,
-) -> Html {
+/// Which number of an hour a line of a chart shows.
+type Counted = fn(&HourCounts) -> u64;
+
+fn chart<'a>(figures: &Figures, about: &'a str, series: Vec<(&'a str, Counted)>) -> Html {
     Chart {
         about,
         moments: figures.hours.iter().map(|(hour, _)| *hour).collect(),

@@ -27,7 +27,7 @@ const fn membership(membership: Membership) -> &'static str {
 
 pub(super) async fn list(reader: Reader) -> Answer {
     let groups = reader
-        .ask(|keystore, caller| keystore.own_groups(caller))
+        .ask(strongroom_keystore::Keystore::own_groups)
         .await?;
     let page = Page::new(&reader.frame, "Groups")
         .intro("What is shared with a group, all of its members can open. Managers add and remove members.");

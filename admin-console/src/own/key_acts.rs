@@ -133,10 +133,10 @@ fn status(refused: Option<&Problem>) -> actix_web::http::StatusCode {
 
 pub(super) async fn show_rotate(reader: Reader, path: web::Path<KeyId>) -> Answer {
     let key = key_of(&reader, path.into_inner()).await?;
-    rotate_page(&reader, &key, None).await
+    Ok(rotate_page(&reader, &key, None))
 }
 
-async fn rotate_page(reader: &Reader, key: &Key, refused: Option<&Problem>) -> Answer {
+fn rotate_page(reader: &Reader, key: &Key, refused: Option<&Problem>) -> HttpResponse {
     let to = format!("/keys/{}/rotate", key.id);
     let back = format!("/keys/{}", key.id);
     let what = list([
@@ -152,15 +152,7 @@ async fn rotate_page(reader: &Reader, key: &Key, refused: Option<&Problem>) -> A
         "Everybody who has a grant gets the new version at once.".into(),
     ]);
     let form = Form::new(&to, &reader.frame.form_token, "Rotate the key").back(&back);
-    Ok(confirm(
-        reader,
-        key,
-        "Rotate",
-        what,
-        &form.html(),
-        false,
-        refused,
-    ))
+    confirm(reader, key, "Rotate", what, &form.html(), false, refused)
 }
 
 pub(super) async fn rotate(reader: Reader, path: web::Path<KeyId>, _sent: Sent) -> Answer {
@@ -175,7 +167,7 @@ pub(super) async fn rotate(reader: Reader, path: web::Path<KeyId>, _sent: Sent) 
         ))),
         Err(problem) => {
             let key = key_of(&reader, id).await?;
-            rotate_page(&reader, &key, Some(&problem)).await
+            Ok(rotate_page(&reader, &key, Some(&problem)))
         }
     }
 }

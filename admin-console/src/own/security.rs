@@ -1,5 +1,7 @@
 //! How the reader signs in: password, passkeys, authenticator app, recovery codes, identities at OpenID providers.
 
+use std::fmt::Write as _;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, ServiceConfig};
@@ -245,7 +247,7 @@ fn passkey_page(reader: &Reader, refused: Option<&Problem>) -> HttpResponse {
 
 async fn start_passkey(reader: Reader, _sent: Sent) -> Answer {
     let registration = reader
-        .ask(|keystore, caller| keystore.start_passkey_registration(caller))
+        .ask(strongroom_keystore::Keystore::start_passkey_registration)
         .await?;
     let mut response = HttpResponse::Ok();
     show::headers(&mut response);
@@ -313,7 +315,7 @@ fn codes_page(reader: &Reader, title: &str, codes: &[String]) -> HttpResponse {
 async fn show_totp(reader: Reader) -> Answer {
     reader.require_policy_recent()?;
     let started = reader
-        .ask(|keystore, caller| keystore.start_totp(caller))
+        .ask(strongroom_keystore::Keystore::start_totp)
         .await?;
     Ok(totp_page(&reader, &started, None))
 }
@@ -356,7 +358,7 @@ fn qr(text: &str) -> Html {
     let mut path = String::new();
     for (at, color) in code.to_colors().into_iter().enumerate() {
         if color == Color::Dark {
-            path.push_str(&format!("M{} {}h1v1h-1z", at % width + 4, at / width + 4));
+            let _ = write!(path, "M{} {}h1v1h-1z", at % width + 4, at / width + 4);
         }
     }
     let size = width + 8;
@@ -379,7 +381,7 @@ async fn confirm_totp(reader: Reader, sent: Sent) -> Answer {
         Err(problem) => {
             // A new secret, as the old one is not shown twice.
             let started = reader
-                .ask(|keystore, caller| keystore.start_totp(caller))
+                .ask(strongroom_keystore::Keystore::start_totp)
                 .await?;
             Ok(totp_page(&reader, &started, Some(&problem)))
         }
@@ -420,7 +422,7 @@ fn new_codes_page(reader: &Reader, refused: Option<&Problem>) -> HttpResponse {
 
 async fn make_codes(reader: Reader, _sent: Sent) -> Answer {
     match reader
-        .attempt(|keystore, caller| keystore.make_recovery_codes(caller))
+        .attempt(strongroom_keystore::Keystore::make_recovery_codes)
         .await?
     {
         Ok(made) => Ok(codes_page(&reader, "Your new recovery codes", &made.codes)),
@@ -435,7 +437,7 @@ async fn show_remove(reader: Reader, query: Fields) -> Answer {
 
 async fn remove_page(reader: &Reader, which: &str, refused: Option<&Problem>) -> Answer {
     let credentials = reader
-        .ask(|keystore, caller| keystore.credentials(caller))
+        .ask(strongroom_keystore::Keystore::credentials)
         .await?
         .credentials;
     let found = credentials

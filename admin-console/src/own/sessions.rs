@@ -16,7 +16,7 @@ type Answer = Result<HttpResponse, Stop>;
 
 pub(super) async fn list(reader: Reader, query: Fields) -> Answer {
     let sessions = reader
-        .ask(|keystore, caller| keystore.sessions(caller))
+        .ask(strongroom_keystore::Keystore::sessions)
         .await?
         .sessions;
     let mut page = Page::new(&reader.frame, "Sessions").intro(

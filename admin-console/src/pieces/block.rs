@@ -104,10 +104,18 @@ impl Table {
         Html::of(self)
     }
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the template hands over references"
+    )]
     fn label(&self, column: &usize) -> &str {
         self.columns.get(*column).map_or("", |(name, _)| name)
     }
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the template hands over references"
+    )]
     fn is_number(&self, column: &usize) -> bool {
         self.columns.get(*column).is_some_and(|(_, number)| *number)
     }

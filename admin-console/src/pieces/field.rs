@@ -151,7 +151,7 @@ impl Field {
 
     /// What is wrong with what was sent.
     pub(crate) fn wrong(mut self, wrong: Option<&str>) -> Self {
-        self.wrong = wrong.unwrap_or_default().to_owned();
+        wrong.unwrap_or_default().clone_into(&mut self.wrong);
         self
     }
 

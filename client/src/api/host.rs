@@ -21,6 +21,23 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Error, Timeout};
 
 /// Is told `true` when a thread begins to wait, for the network or between two attempts, and `false` when it goes on.
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use strongroom_client::api::Waits;
+///
+/// static WAITING: AtomicUsize = AtomicUsize::new(0);
+///
+/// let count: Waits = |waits| {
+///     if waits {
+///         WAITING.fetch_add(1, Ordering::Relaxed);
+///     } else {
+///         WAITING.fetch_sub(1, Ordering::Relaxed);
+///     }
+/// };
+/// count(true);
+/// assert_eq!(WAITING.load(Ordering::Relaxed), 1);
+/// ```
 pub type Waits = fn(waits: bool);
 
 /// How long what was sent may lie about without the peer's having taken it.

@@ -11,6 +11,17 @@ use crate::api::Call;
 use crate::session::Session;
 
 /// What came of a bundle.
+///
+/// ```
+/// use strongroom_audit::{LogKey, bundle::Trust};
+/// use strongroom_client::audit::bundle::verify;
+///
+/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
+/// let verified = verify(&b"no bundle\n"[..], trust, |_, _| {})?;
+/// assert_eq!(verified.bytes, 10);
+/// assert!(verified.report.checkpoint.is_none());
+/// # Ok::<(), strongroom_client::ClientError>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Verified {

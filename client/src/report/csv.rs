@@ -7,6 +7,12 @@ use strongroom_audit::bundle::Seen;
 use strongroom_wire::id::AccountId;
 
 /// The columns.
+///
+/// ```
+/// use strongroom_client::report::csv::COLUMNS;
+///
+/// assert_eq!(COLUMNS[..3], ["index", "time", "act"]);
+/// ```
 pub const COLUMNS: [&str; 17] = [
     "index",
     "time",
@@ -48,6 +54,14 @@ pub struct Csv<W: Write> {
 impl<W: Write> Csv<W> {
     /// Writes the heading.
     ///
+    /// ```
+    /// use strongroom_client::report::csv::{COLUMNS, Csv};
+    ///
+    /// let heading = Csv::new(Vec::new())?.finish()?;
+    /// assert_eq!(heading, format!("{}\r\n", COLUMNS.join(",")).as_bytes());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When it cannot be written.
     pub fn new(out: W) -> io::Result<Self> {
@@ -62,6 +76,16 @@ impl<W: Write> Csv<W> {
     }
 
     /// Writes the row of a leaf; remembers a name; passes everything else over.
+    ///
+    /// ```
+    /// use strongroom_audit::bundle::Seen;
+    /// use strongroom_client::report::csv::Csv;
+    ///
+    /// let mut csv = Csv::new(Vec::new())?;
+    /// csv.take(&Seen::End)?; // no leaf, so no row
+    /// assert_eq!(csv.finish()?.split(|&byte| byte == b'\n').count(), 2); // the heading, and nothing after it
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When it cannot be written.
@@ -120,6 +144,14 @@ impl<W: Write> Csv<W> {
     }
 
     /// Writes what is left, and gives back what was written to.
+    ///
+    /// ```
+    /// use strongroom_client::report::csv::Csv;
+    ///
+    /// let rows = Csv::new(Vec::new())?.finish()?;
+    /// assert!(rows.ends_with(b",note\r\n"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When it cannot be written.

@@ -33,6 +33,17 @@ pub(super) struct Listed {
 
 /// What a report says, gathered from what the lines of a bundle say. Records are kept up to a limit; of all that are shown in full, counts by act, by account and by
 /// day are.
+///
+/// ```
+/// use strongroom_audit::{LogKey, bundle::Trust};
+/// use strongroom_client::audit::bundle::verify;
+/// use strongroom_client::report::Gathered;
+///
+/// let mut gathered = Gathered::new(1000);
+/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
+/// verify(&b"no bundle\n"[..], trust, |seen, _| gathered.take(seen))?;
+/// # Ok::<(), strongroom_client::ClientError>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Gathered {
     limit: usize,
@@ -55,6 +66,12 @@ pub struct Gathered {
 
 impl Gathered {
     /// Nothing yet; so many records will be kept.
+    ///
+    /// ```
+    /// use strongroom_client::report::Gathered;
+    ///
+    /// let pictures_alone = Gathered::new(0);
+    /// ```
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
@@ -64,6 +81,14 @@ impl Gathered {
     }
 
     /// Takes what a line of the bundle says.
+    ///
+    /// ```
+    /// use strongroom_audit::bundle::Seen;
+    /// use strongroom_client::report::Gathered;
+    ///
+    /// let mut gathered = Gathered::new(1000);
+    /// gathered.take(&Seen::Nothing); // each line of a bundle in turn
+    /// ```
     pub fn take(&mut self, seen: &Seen) {
         match seen {
             Seen::Header(header) => self.header = Some(header.clone()),

@@ -52,6 +52,7 @@ struct Arguments {
     all: bool,
 }
 
+#[expect(clippy::too_many_lines, reason = "one picture after the other")]
 fn main() {
     let arguments = Arguments::parse();
     fs::create_dir_all(&arguments.folder).unwrap();
@@ -76,10 +77,10 @@ fn main() {
             return;
         }
         let browser = Browser::start(NAME, &certificate, settings);
-        if !name.is_empty() {
-            sign_in(&browser, side, name, &appliance.password_of(name));
-        } else {
+        if name.is_empty() {
             browser.go(&format!("{side}/sign-in"));
+        } else {
+            sign_in(&browser, side, name, &appliance.password_of(name));
         }
         if settings.dark {
             browser.run("localStorage.setItem('theme', 'dark')", &[]);
@@ -194,6 +195,7 @@ fn picture(browser: &Browser, folder: &Path, name: &str, settings: Settings) {
 }
 
 /// An appliance in use: its people, keys, devices, refusals and backups; and a key with its release for the pages about one.
+#[expect(clippy::too_many_lines, reason = "one thing after the other, in order")]
 fn furnish() -> (Appliance, KeyId, u64) {
     let mut appliance = Appliance::new();
     fs::create_dir(appliance.data().join("backups")).unwrap();

@@ -32,6 +32,7 @@ pub(crate) struct World {
 }
 
 impl World {
+    #[expect(clippy::too_many_lines, reason = "one thing after the other, in order")]
     pub(crate) fn new(
         appliance: &Appliance,
         mut admin: Session,

@@ -118,7 +118,7 @@ fn life_of_a_key(visit: &Visit, password: &str) {
     visit.leave(|| {
         visit
             .find(&format!("a[href^='{key}/grants/'][href$='/revoke']"))
-            .click()
+            .click();
     });
     visit.expect("loses the key at once");
     visit.press("Revoke the grant");
@@ -178,7 +178,7 @@ fn records_are_proved_in_the_browser() {
     visit.leave(|| {
         visit
             .find("a[href^='/history/'].x, td a[href^='/history/']")
-            .click()
+            .click();
     });
     visit.expect("Key released");
     let checked = (0..100).find_map(|_| {

@@ -110,7 +110,7 @@ fn codes_are_asked_for_once_they_are_set_up() {
     let codes: Vec<String> = visit
         .all(".codes li")
         .iter()
-        .map(|code| code.text())
+        .map(strongroom_tests::browser::Element::text)
         .collect();
     assert!(codes.len() >= 8, "{codes:?}");
     visit.press("Sign out");

@@ -1,6 +1,8 @@
 //! What a restore leaves beside the database for the appliance that first serves it: signed in the HSM, so that only whoever can use
 //! the HSM can have an older database accepted.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use strongroom_hsm::Hsm;
@@ -104,11 +106,11 @@ impl Restored {
         let Self {
             created, leaves, ..
         } = self;
-        let approved: String = self
-            .approvals
-            .iter()
-            .map(|evidence| format!(" evidence {}", seal::hex(&seal::sha256(&evidence.0))))
-            .collect();
+        let mut approved = String::new();
+        for evidence in &self.approvals {
+            let hash = seal::hex(&seal::sha256(&evidence.0));
+            let _ = write!(approved, " evidence {hash}");
+        }
         format!("backup of {created} with {leaves} leaves{approved}{accepted}")
     }
 }

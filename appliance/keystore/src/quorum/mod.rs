@@ -221,8 +221,6 @@ impl Scope<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use strongroom_wire::account::Role;
 
     use super::*;

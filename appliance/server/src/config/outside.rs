@@ -208,7 +208,7 @@ mod tests {
         let mut with_query = witness("a.example", 1);
         with_query.url.push_str("/?x");
         let mut log_key = witness("a.example", 1);
-        log_key.verifier_key = log_key.verifier_key.replace("+", "-");
+        log_key.verifier_key = log_key.verifier_key.replace('+', "-");
         for (witnesses, complaint) in [
             (vec![with_query], "must be like https://"),
             (vec![log_key], "cannot be used"),

@@ -237,6 +237,10 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
 }
 
 /// The settings, table by table, without anything secret: files with secrets are named, what is in them is not.
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list of settings, one after the other"
+)]
 fn settings(config: &Config) -> Vec<(String, Vec<(String, String)>)> {
     let path = |path: &Path| path.display().to_string();
     let table = |name: &str, settings: Vec<(&str, String)>| {

@@ -1,5 +1,7 @@
 //! `approval-keys`.
 
+use std::fmt::Write as _;
+
 use clap::{Args, Subcommand};
 use strongroom_wire::approval::{ApprovalCredentials, ApprovalKey};
 
@@ -115,7 +117,8 @@ fn describe_all(credentials: &ApprovalCredentials) -> String {
         .collect();
     let mut text = table(["KEY", "SIGNS BY", "SINCE", "IDENTIFIER"], &rows);
     if !credentials.passkeys.is_empty() {
-        text += &format!(
+        let _ = write!(
+            text,
             "\nAnd {} passkeys: strongroom passkeys list.",
             credentials.passkeys.len()
         );

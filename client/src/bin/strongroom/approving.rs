@@ -82,10 +82,13 @@ pub(crate) struct KeyArguments {
     pin_file: Option<PathBuf>,
 }
 
+/// Makes a signature.
+type Sign = Box<dyn Fn(&[u8]) -> Result<Vec<u8>, Failure>>;
+
 /// A key that signs here.
 pub(crate) struct Signer {
     pub(crate) public: PublicKey,
-    sign: Box<dyn Fn(&[u8]) -> Result<Vec<u8>, Failure>>,
+    sign: Sign,
 }
 
 /// What `--to-sign` writes beside what is signed itself, so that the second step needs nothing else.

@@ -22,6 +22,12 @@ use crate::audit::bundle::Verified;
 const ACTORS: usize = 40;
 
 /// Why there is no report.
+///
+/// ```
+/// use strongroom_client::report::pdf::PdfError;
+///
+/// assert_eq!(PdfError::NotWhole.to_string(), "the bundle is not whole: there is no report of it");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PdfError {

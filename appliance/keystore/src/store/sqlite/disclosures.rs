@@ -373,7 +373,7 @@ fn notification(row: &Row<'_>) -> Result<NotificationRecord, StoreError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use rusqlite::Connection;
+    use rusqlite::{Connection, params_from_iter};
 
     use super::*;
     use crate::store::sqlite::schema;
@@ -393,10 +393,12 @@ mod tests {
             ScopeFilter::To(account),
             ScopeFilter::Between(account, account),
         ] {
-            let plan: Vec<String> = connection
+            let mut statement = connection
                 .prepare(&format!("EXPLAIN QUERY PLAN {}", scope(filter)))
-                .unwrap()
-                .query_map([], |row| row.get(3))
+                .unwrap();
+            let nothing = vec![0; statement.parameter_count()];
+            let plan: Vec<String> = statement
+                .query_map(params_from_iter(nothing), |row| row.get(3))
                 .unwrap()
                 .map(Result::unwrap)
                 .collect();

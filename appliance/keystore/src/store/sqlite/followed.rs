@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use strongroom_wire::id::AccountId;
 
 use super::rows::Rows;
+use crate::seal;
 use crate::store::{FollowedRow, RowKey, StoreError};
 
 /// A table whose rows follow from the log.
@@ -445,13 +446,12 @@ pub(super) fn values_of(mut bytes: &[u8]) -> Option<Vec<Value>> {
 
 /// The parts of a key, for people: numbers and texts as they are, 16 bytes as an identifier, other bytes in hexadecimal.
 pub(crate) fn key_parts(key: &RowKey) -> Option<Vec<String>> {
-    let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let part = |value| match value {
         Value::Integer(number) => number.to_string(),
         Value::Text(text) => text,
         Value::Blob(bytes) => match <[u8; 16]>::try_from(bytes.as_slice()) {
             Ok(id) => AccountId::from_bytes(id).to_string(),
-            Err(_) => hexadecimal(&bytes),
+            Err(_) => seal::hex(&bytes),
         },
         Value::Null | Value::Real(_) => "-".to_owned(),
     };

@@ -33,6 +33,7 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
     ),
 ];
 
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn a_case_from_order_to_notification() {
     let mut case = Case::new("disclosing");
     let bob = case.office.house.person("bob@example.com");
@@ -187,6 +188,10 @@ fn no_kek_is_in(case: &Case, package: &Package) {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one scope after the other, in one case"
+)]
 fn scopes_reach_what_they_say_and_nothing_else() {
     let case = Case::new("scopes");
     let house = &case.office.house;
@@ -304,7 +309,7 @@ fn scopes_reach_what_they_say_and_nothing_else() {
         task(messages(Direction::From, None, all)),
         task(Scope::Item { item: to_bob }),
     ];
-    order.tasks[1].reference = "LD2".to_owned();
+    "LD2".clone_into(&mut order.tasks[1].reference);
     let found = case.disclosed(&case.approved(order));
     assert_eq!(found.iter().filter(|key| **key == to_bob).count(), 1);
 }

@@ -147,8 +147,7 @@ impl Case {
     pub(crate) fn later(&mut self, seconds: u64) {
         let house = &mut self.office.house;
         house.clock.advance(seconds);
-        let again = |name: &str| sign_in(&house.keystore, name, PASSWORD).unwrap();
-        house.admin = again(&house.admin.name);
+        house.admin = sign_in(&house.keystore, &house.admin.name, PASSWORD).unwrap();
         for person in [
             &mut self.office.target,
             &mut self.office.officer,

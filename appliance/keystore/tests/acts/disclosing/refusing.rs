@@ -311,7 +311,7 @@ fn an_emergency_that_is_not_ratified_lets_nothing_more_out() {
 }
 
 fn edited_rows_of_disclosures_are_refused() {
-    let mut case = Case::new("edited");
+    let mut case = Case::new("edited-case");
     let bob = case.office.house.person("bob@example.com");
     let (key, _) = case.send(&case.office.target, &[&bob]);
     let (gone, _) = case.send(&case.office.target, &[&bob]);

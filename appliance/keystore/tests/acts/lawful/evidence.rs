@@ -177,6 +177,7 @@ fn an_approval_key_is_its_holders() {
 }
 
 /// Whoever edits the database gains nothing: what was edited is refused, and the log says so.
+#[expect(clippy::too_many_lines, reason = "one edit after the other")]
 fn edited_authorisations_are_refused() {
     let office = Office::new("lawful-edits");
     let waiting = office.enter(office.order(30));
