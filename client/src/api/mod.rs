@@ -285,6 +285,13 @@ impl Client {
     }
 
     /// Waits between two attempts.
+    #[cfg_attr(
+        not(feature = "pkcs11"),
+        expect(
+            clippy::unused_self,
+            reason = "only the PKCS #11 module is told of each wait"
+        )
+    )]
     fn pause(&self, pause: Duration) {
         #[cfg(feature = "pkcs11")]
         let _waiting = self.waits.map(host::Waiting::begin);
