@@ -6,6 +6,7 @@ use actix_web::App;
 use strongroom_wire::audit::Act;
 use strongroom_wire::operation::Mechanism;
 use strongroom_wire::problem::{Code, MEDIA_TYPE, Problem};
+use strongroom_wire::proposal::GuardedAct;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -127,6 +128,10 @@ fn whole() -> OpenApi {
         (
             Act::name(),
             Act::ALL.iter().map(|act| act.as_str()).collect(),
+        ),
+        (
+            GuardedAct::name(),
+            GuardedAct::ALL.iter().map(|act| act.as_str()).collect(),
         ),
         (
             Mechanism::name(),
@@ -294,7 +299,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 127);
+        assert_eq!(identifiers.len(), 128);
         let expected = [
             "get /metrics",
             "get /v1/health",
