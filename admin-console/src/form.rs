@@ -3,12 +3,15 @@
 //! A form counts only when the browser says that it comes from this very site (`Sec-Fetch-Site`, or `Origin`), and when it holds the token
 //! that was made for the reader's session, or, before sign-in, for the browser's visit.
 
+mod upload;
+
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,6 +25,8 @@ use crate::cookie;
 use crate::host::Side;
 use crate::reader::Frame;
 use crate::stop::Stop;
+
+pub(crate) use upload::{File, Uploaded};
 
 /// The largest usual form, in bytes.
 const USUAL: usize = 64 * 1024;
@@ -74,6 +79,14 @@ impl Fields {
                 .map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned())))
                 .collect(),
         )
+    }
+
+    /// These.
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(String, String)]) -> Self {
+        let mut encoded = url::form_urlencoded::Serializer::new(String::new());
+        encoded.extend_pairs(pairs);
+        Self::parse(encoded.finish().as_bytes())
     }
 
     /// A field without the spaces around it; empty where there is none.
@@ -139,47 +152,65 @@ impl<const LARGEST: usize> FromRequest for Sent<LARGEST> {
         let request = request.clone();
         Box::pin(async move {
             let frame = Frame::outside(Side::of(&request));
-            let malformed = |sentence: &str| Stop::new(&frame, Code::Malformed, sentence);
-            if !is_from_here(request.headers()) {
-                return Err(Stop::new(
-                    &frame,
-                    Code::NotPermitted,
-                    "The form does not come from this site, so it was not looked at.",
-                ));
-            }
-            let content_type = request.headers().get(CONTENT_TYPE);
-            if content_type.is_none_or(|value| {
-                !value
-                    .as_bytes()
-                    .starts_with(b"application/x-www-form-urlencoded")
-            }) {
-                return Err(malformed("What was sent is no form."));
-            }
-            let body = body
-                .await
-                .map_err(|_| malformed("The form did not arrive."))?;
-            let body = match body.to_bytes_limited(LARGEST).await {
-                Ok(Ok(body)) => body,
-                Ok(Err(_)) => return Err(malformed("The form did not arrive whole.")),
-                Err(_) => {
-                    return Err(Stop::new(
-                        &frame,
-                        Code::TooLarge,
-                        format!("The form is larger than {LARGEST} bytes."),
-                    ));
-                }
-            };
+            let body = arrived(
+                &request,
+                &frame,
+                body,
+                "application/x-www-form-urlencoded",
+                LARGEST,
+            )
+            .await?;
             let sent = Self(Fields::parse(&body));
-            if !has_token(&request, sent.raw(TOKEN)) {
-                return Err(Stop::new(
-                    &frame,
-                    Code::NotPermitted,
-                    "The form is too old: you have signed in or out since it was shown, or the appliance was restarted. Go back, load the page again and send it once more.",
-                ));
-            }
+            require_token(&request, &frame, sent.raw(TOKEN))?;
             Ok(sent)
         })
     }
+}
+
+/// The body of a form of this kind that comes from this very site.
+async fn arrived(
+    request: &HttpRequest,
+    frame: &Frame,
+    body: <web::Payload as FromRequest>::Future,
+    kind: &str,
+    largest: usize,
+) -> Result<Bytes, Stop> {
+    let malformed = |sentence: &str| Stop::new(frame, Code::Malformed, sentence);
+    if !is_from_here(request.headers()) {
+        return Err(Stop::new(
+            frame,
+            Code::NotPermitted,
+            "The form does not come from this site, so it was not looked at.",
+        ));
+    }
+    let content_type = request.headers().get(CONTENT_TYPE);
+    if content_type.is_none_or(|value| !value.as_bytes().starts_with(kind.as_bytes())) {
+        return Err(malformed("What was sent is no form."));
+    }
+    let body = body
+        .await
+        .map_err(|_| malformed("The form did not arrive."))?;
+    match body.to_bytes_limited(largest).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(malformed("The form did not arrive whole.")),
+        Err(_) => Err(Stop::new(
+            frame,
+            Code::TooLarge,
+            format!("The form is larger than {largest} bytes."),
+        )),
+    }
+}
+
+/// Refuses a form without the token of its reader.
+fn require_token(request: &HttpRequest, frame: &Frame, token: &str) -> Result<(), Stop> {
+    if has_token(request, token) {
+        return Ok(());
+    }
+    Err(Stop::new(
+        frame,
+        Code::NotPermitted,
+        "The form is too old: you have signed in or out since it was shown, or the appliance was restarted. Go back, load the page again and send it once more.",
+    ))
 }
 
 fn has_token(request: &HttpRequest, token: &str) -> bool {

@@ -13,6 +13,9 @@
 //! | `door/` | sign-in, second factor, passkeys, enrolment, recovery, step-up, sign-out |
 //! | `own/` | what everybody has: keys, sharing, policies, groups, devices, sessions, credentials, history |
 //! | `office/` | what administrators, security officers and auditors have |
+//! | `cases/` | lawful access: cases, and for everybody what was disclosed of theirs |
+//! | `proposals`, `approval_keys`, `signing` | acts that several people approve, what they approve with, and signing on a page |
+//! | `export` | bundles of the audit log |
 //! | `chart` | charts as SVG, with a table behind each |
 //!
 //! Pages are server-rendered and work without JavaScript, but for passkeys. They call the keystore's own functions as the session's holder:
@@ -31,17 +34,22 @@
     reason = "whoever is refused is shown the problem document whole; each is made once a page"
 )]
 
+mod approval_keys;
 mod assets;
+mod cases;
 mod chart;
 mod cookie;
 mod door;
+mod export;
 mod form;
 pub mod host;
 mod office;
 mod own;
 mod pieces;
+mod proposals;
 mod reader;
 mod show;
+mod signing;
 mod stop;
 mod words;
 
@@ -59,8 +67,15 @@ pub fn routes(side: Side, services: &mut ServiceConfig) {
     assets::routes(services);
     door::routes(services);
     own::routes(side, services);
-    if side == Side::Administration {
-        office::routes(services);
+    approval_keys::routes(services);
+    proposals::routes(services);
+    export::routes(services);
+    match side {
+        Side::Owners => cases::own_routes(services),
+        Side::Administration => {
+            office::routes(services);
+            cases::routes(services);
+        }
     }
 }
 

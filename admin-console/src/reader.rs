@@ -115,6 +115,8 @@ impl Frame {
                         link("/keys", "My keys", "key"),
                         link("/groups", "Groups", "people"),
                         link("/history", "History", "clock"),
+                        link("/disclosures", "Disclosures", "list"),
+                        link("/proposals", "Proposals", "badge"),
                     ],
                 ),
                 (you.0, {
@@ -138,6 +140,15 @@ impl Frame {
                         ],
                     ));
                 }
+                let mut approvals = Vec::new();
+                if crate::cases::are_for(self) {
+                    approvals.push(link("/cases", "Cases", "folder"));
+                }
+                approvals.push(link("/proposals", "Proposals", "list"));
+                if !audits {
+                    approvals.push(link("/approval-keys", "Approval keys", "key"));
+                }
+                groups.push(("Cases and approvals", approvals));
                 let mut rules = vec![link("/roles", "Roles", "badge")];
                 if keeps {
                     rules.push(link("/policy", "Domain policy", "shield"));
@@ -150,6 +161,7 @@ impl Frame {
                         vec![
                             link("/log", "Audit log", "clock"),
                             link("/checkpoints", "Checkpoints", "badge"),
+                            link("/export", "Export", "device"),
                         ],
                     ));
                 }

@@ -21,6 +21,13 @@ pub(crate) fn advice(problem: &Problem) -> Option<&'static str> {
         Code::IntegrityFailure => {
             "Tell your security officer: somebody may have changed the database."
         }
+        Code::TooManyItems => {
+            "Nothing went out. A case officer can narrow the order's scope or raise its cap, which has to be approved anew."
+        }
+        Code::AuthorisationNotInEffect => "Nothing is disclosed while that is so.",
+        Code::AuthorisationNotFound | Code::DisclosureNotFound | Code::ProposalNotFound => {
+            "It may be over, or for others alone."
+        }
         Code::TooManyAttempts => "Wrong tries of anybody at this name or this address count.",
         _ => return None,
     })
@@ -420,6 +427,30 @@ pub(crate) fn act(act: Act) -> String {
         Act::RecoveryCancel => "Account recovery cancelled",
         Act::RecoveryFinish => "Account recovered",
         Act::MailSend => "Mail sent",
+        Act::AuthorisationEnter => "Case entered",
+        Act::AuthorisationChange => "Case changed",
+        Act::AuthorisationApprove => "Case approved",
+        Act::AuthorisationReject => "Case rejected",
+        Act::AuthorisationSuspend => "Case suspended",
+        Act::AuthorisationResume => "Case resumed",
+        Act::AuthorisationCancel => "Case cancelled",
+        Act::AuthorisationEnd => "Case ended",
+        Act::AuthorisationDocument => "Warrant uploaded",
+        Act::AuthorisationRead => "Case looked at",
+        Act::ProposalMake => "Proposal made",
+        Act::ProposalApprove => "Proposal approved",
+        Act::ProposalReject => "Proposal rejected",
+        Act::ProposalWithdraw => "Proposal withdrawn",
+        Act::ProposalUse => "Proposal carried out",
+        Act::DisclosurePreview => "Disclosure previewed",
+        Act::DisclosureExecute => "Disclosure executed",
+        Act::DisclosureItem => "Item disclosed",
+        Act::DisclosureRelease => "Disclosure released",
+        Act::DisclosureDeliver => "Delivery handed out",
+        Act::HoldReview => "Holds reviewed",
+        Act::HoldEnd => "Held keys deleted",
+        Act::NotificationSend => "Disclosure notified",
+        Act::AuditExport => "Log exported",
         other => return in_words(other.as_str()),
     }
     .to_owned()

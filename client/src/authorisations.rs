@@ -4,7 +4,7 @@ use strongroom_approval::{Decision, Of, Statement, canonical, sha256};
 use strongroom_wire::approval::Decide;
 use strongroom_wire::authorisation::{
     Authorisation, AuthorisationOrder, AuthorisationPage, AuthorisationQuery, ChangeAuthorisation,
-    ChangedAuthorisation, Document, DocumentPut, MoveAuthorisation, PutDocument,
+    ChangedAuthorisation, Document, DocumentPut, Generations, MoveAuthorisation, PutDocument,
 };
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AuthorisationId;
@@ -42,6 +42,20 @@ impl Session {
         order: &AuthorisationOrder,
     ) -> Result<ChangedAuthorisation, ClientError> {
         self.call(&Call::post("/v1/authorisations").with(order)?)
+    }
+
+    /// Every generation of an authorisation, the newest first, with what was decided on it.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, id: strongroom_wire::id::AuthorisationId) -> Result<(), strongroom_client::ClientError> {
+    /// for generation in session.generations(id)?.generations {
+    ///     println!("{}: {} decisions", generation.record.generation, generation.approvals.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn generations(&self, id: AuthorisationId) -> Result<Generations, ClientError> {
+        self.call(&Call::get(format!("/v1/authorisations/{id}/generations")))
     }
 
     /// Gives an authorisation another generation in place of the one that was seen, which voids its approvals. For case officers.

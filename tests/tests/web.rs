@@ -5,6 +5,12 @@
 
 #[path = "web/apart.rs"]
 mod apart;
+#[path = "web/bench.rs"]
+mod bench;
+#[path = "web/case_pages.rs"]
+mod case_pages;
+#[path = "web/cases.rs"]
+mod cases;
 #[path = "web/office.rs"]
 mod office;
 #[path = "web/owner.rs"]

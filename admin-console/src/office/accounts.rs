@@ -583,7 +583,16 @@ fn roles_page(
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, &to).html());
     }
-    page.block(Card::new("").body(form.html()).html())
+    let offer = crate::proposals::offer(
+        &reader.frame.form_token,
+        refused,
+        &strongroom_wire::proposal::ProposedRequest::AccountUpdate {
+            account: account.id,
+            roles: chosen.to_vec(),
+        },
+    );
+    page.block(offer)
+        .block(Card::new("").body(form.html()).html())
         .answer_with(status(refused))
 }
 

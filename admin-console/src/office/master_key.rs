@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 use strongroom_wire::problem::Problem;
+use strongroom_wire::proposal::ProposedRequest;
 use strongroom_wire::rotation::{MasterKek, MasterKekState, RotationStatus};
 
 use super::status;
@@ -13,6 +14,7 @@ use crate::pieces::{
     Card, Empty, Field, Form, Html, Table, Tone, badge, button, count, list as bullets, plural,
     slim_button, soft, with_sub,
 };
+use crate::proposals::offer;
 use crate::reader::{Page, Reader};
 use crate::show;
 use crate::stop::{Stop, problem_note};
@@ -228,6 +230,7 @@ fn rotate_page(
         &form.html(),
         false,
         refused,
+        &ProposedRequest::MasterKekRotate {},
     )
 }
 
@@ -280,6 +283,9 @@ fn retire_page(reader: &Reader, kek: &MasterKek, refused: Option<&Problem>) -> H
         &form.html(),
         false,
         refused,
+        &ProposedRequest::MasterKekRetire {
+            version: kek.version,
+        },
     )
 }
 
@@ -329,6 +335,9 @@ fn destroy_page(reader: &Reader, kek: &MasterKek, refused: Option<&Problem>) -> 
         &form.html(),
         true,
         refused,
+        &ProposedRequest::MasterKekDestroy {
+            version: kek.version,
+        },
     )
 }
 
@@ -364,11 +373,13 @@ fn confirm(
     form: &Html,
     danger: bool,
     refused: Option<&Problem>,
+    request: &ProposedRequest,
 ) -> HttpResponse {
     let mut page = Page::new(&reader.frame, heading).under("/master-key", "Master key");
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, &reader.here).html());
     }
+    page = page.block(offer(&reader.frame.form_token, refused, request));
     let body = Html::all([
         bullets(what),
         Html::fixed(format!("<div class=\"after\">{form}</div>")),

@@ -44,6 +44,12 @@ pub(super) async fn show(reader: Reader, query: Fields) -> Answer {
         .await?;
     let figures = match figures {
         Ok(figures) => figures,
+        // Those for whom there are cases have those in place of the dashboard.
+        Err(problem)
+            if problem.code == Code::NotPermitted && crate::cases::are_for(&reader.frame) =>
+        {
+            return Ok(crate::show::go("/cases"));
+        }
         Err(problem) if problem.code == Code::NotPermitted => return Ok(elsewhere(&reader)),
         Err(problem) => return Err(Stop::problem(&reader.frame, problem)),
     };

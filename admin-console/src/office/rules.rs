@@ -201,7 +201,7 @@ fn change_page(
     reader: &Reader,
     usage: &[Field],
     said: &Said,
-    refused: Option<&Problem>,
+    refused: Option<(&Problem, Option<DomainPolicy>)>,
 ) -> HttpResponse {
     let mut form =
         Form::new("/policy/change", &reader.frame.form_token, "Set the policy").back("/policy");
@@ -258,11 +258,20 @@ fn change_page(
         .under("/policy", "Domain policy")
         .intro("It holds at once, for every key and every account. Where it is stricter than an owner's policy, it wins. \
              Approvals of cases, acts that take several people, and witnesses are set at the command line and stay as they are.");
-    if let Some(problem) = refused {
+    let mut answer = None;
+    if let Some((problem, wanted)) = refused {
         page = page.block(problem_note(problem, "/policy/change").html());
+        if let Some(policy) = wanted {
+            let request = strongroom_wire::proposal::ProposedRequest::DomainPolicy {
+                policy: Box::new(policy),
+            };
+            let token = &reader.frame.form_token;
+            page = page.block(crate::proposals::offer(token, Some(problem), &request));
+        }
+        answer = Some(problem);
     }
     page.block(Card::new("").body(form.html()).html())
-        .answer_with(status(refused))
+        .answer_with(status(answer))
 }
 
 /// The policy that the form asks for. What it has no field for stays as it is.
@@ -298,8 +307,10 @@ fn read(sent: &Sent, present: DomainPolicy) -> Result<DomainPolicy, Problem> {
 
 async fn change(reader: Reader, sent: Sent) -> Answer {
     reader.require_recent_then("/policy/change")?;
+    let mut wanted = None;
     let answer = match read(&sent, policy_of(&reader).await?) {
         Ok(request) => {
+            wanted = Some(request.clone());
             reader
                 .attempt(move |keystore, caller| keystore.set_domain_policy(caller, request))
                 .await?
@@ -326,7 +337,7 @@ async fn change(reader: Reader, sent: Sent) -> Answer {
                 &reader,
                 &policy::sent_fields(&sent),
                 &said,
-                Some(&problem),
+                Some((&problem, wanted)),
             ))
         }
     }

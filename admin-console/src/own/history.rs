@@ -188,11 +188,16 @@ async fn list(reader: Reader, query: Fields) -> Answer {
             "Every act and every refused attempt in this domain. Each record has a proof that it stands in the signed log.",
         ),
     };
-    let downloads = Html::all([button(
+    let mut ways = vec![button(
         &format!("{}/download", at(side)),
         "Download all",
         "",
-    )]);
+    )];
+    ways.push(button("/export", "Export with proofs", ""));
+    if side == Side::Owners {
+        ways.push(button("/disclosures", "Disclosures", ""));
+    }
+    let downloads = Html::all(ways);
     let mut shown = Page::new(&reader.frame, title)
         .intro(intro)
         .acts(downloads)

@@ -97,10 +97,13 @@ pub(super) async fn show(reader: Reader, path: web::Path<KeyId>, query: Fields) 
             &history::Labels::default(),
             false,
         ))
-        .foot(link(
-            &format!("/history?key={id}"),
-            "Everything that was done with this key",
-        ))
+        .foot(Html::all([
+            link(
+                &format!("/history?key={id}"),
+                "Everything that was done with this key",
+            ),
+            link("/disclosures", "What was disclosed by lawful order"),
+        ]))
     };
     Ok(page.block(card.html()).answer())
 }

@@ -322,6 +322,11 @@ async fn destroy_page(reader: &Reader, key: &Key, refused: Option<&Problem>) -> 
     what.push("Old backups hold sealed copies until the version of the master KEK that sealed them is destroyed; your administrators see on the page Master key when that is.".into());
     let to = format!("/keys/{id}/destroy");
     let back = format!("/keys/{id}");
+    let offer = crate::proposals::offer(
+        &reader.frame.form_token,
+        refused,
+        &strongroom_wire::proposal::ProposedRequest::KeyDestroy { key: id },
+    );
     let form = Form::new(&to, &reader.frame.form_token, "Destroy the key for good")
         .field(
             Field::text("confirm", "Type the word destroy to confirm")
@@ -338,7 +343,7 @@ async fn destroy_page(reader: &Reader, key: &Key, refused: Option<&Problem>) -> 
         reader,
         key,
         "Destroy",
-        list(what),
+        Html::all([offer, list(what)]),
         &form.html(),
         true,
         refused,

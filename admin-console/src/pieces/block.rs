@@ -47,6 +47,13 @@ impl Card {
         self
     }
 
+    /// With several things, of which a table reaches to the card's edges.
+    pub(crate) fn flush(mut self, body: Html) -> Self {
+        self.flush = true;
+        self.body = body;
+        self
+    }
+
     pub(crate) fn foot(mut self, foot: Html) -> Self {
         self.foot = foot;
         self

@@ -1,5 +1,7 @@
 //! The fields of forms, and forms.
 
+use std::borrow::Cow;
+
 use askama::Template;
 
 use super::Html;
@@ -9,7 +11,7 @@ use super::Html;
 #[template(path = "field.html")]
 pub(crate) struct Field {
     kind: Kind,
-    name: &'static str,
+    name: Cow<'static, str>,
     label: &'static str,
     hint: String,
     value: String,
@@ -36,6 +38,7 @@ enum Kind {
     Radios,
     Hidden,
     File,
+    Upload,
 }
 
 /// One of several.
@@ -67,7 +70,7 @@ impl Field {
     const fn of(kind: Kind, name: &'static str, label: &'static str) -> Self {
         Self {
             kind,
-            name,
+            name: Cow::Borrowed(name),
             label,
             hint: String::new(),
             value: String::new(),
@@ -107,6 +110,17 @@ impl Field {
         let mut field = Self::of(Kind::File, name, label);
         field.fills = fills;
         field
+    }
+
+    /// A file that goes up with the form, which has to be [`Form::with_files`].
+    pub(crate) const fn upload(name: &'static str, label: &'static str) -> Self {
+        Self::of(Kind::Upload, name, label)
+    }
+
+    /// The same field of one of several, such as the second task: `name-2`.
+    pub(crate) fn numbered(mut self, number: usize) -> Self {
+        self.name = Cow::Owned(format!("{}-{number}", self.name));
+        self
     }
 
     /// A password: `current-password` or `new-password` in `autocomplete`.
@@ -186,9 +200,13 @@ impl Field {
             Kind::Search => Some("search"),
             Kind::Number => Some("number"),
             Kind::Moment => Some("datetime-local"),
-            Kind::Area | Kind::Select | Kind::Checks | Kind::Radios | Kind::Hidden | Kind::File => {
-                None
-            }
+            Kind::Area
+            | Kind::Select
+            | Kind::Checks
+            | Kind::Radios
+            | Kind::Hidden
+            | Kind::File
+            | Kind::Upload => None,
         }
     }
 
@@ -218,6 +236,7 @@ impl Field {
                 | ("select", Kind::Select)
                 | ("hidden", Kind::Hidden)
                 | ("file", Kind::File)
+                | ("upload", Kind::Upload)
         )
     }
 }
@@ -235,6 +254,10 @@ pub(crate) struct Form<'a> {
     pub(crate) back: Option<&'a str>,
     /// Attributes for scripts.
     pub(crate) data: &'a [(&'a str, &'a str)],
+    /// Whether files go up with it.
+    pub(crate) files: bool,
+    /// Other ways to send it, beside the main one: a field's name and value, and what the button says.
+    pub(crate) also: Vec<(&'a str, String, String)>,
 }
 
 impl<'a> Form<'a> {
@@ -247,6 +270,8 @@ impl<'a> Form<'a> {
             submit_class: "main",
             back: None,
             data: &[],
+            files: false,
+            also: Vec::new(),
         }
     }
 
@@ -278,6 +303,23 @@ impl<'a> Form<'a> {
 
     pub(crate) fn data(mut self, data: &'a [(&'a str, &'a str)]) -> Self {
         self.data = data;
+        self
+    }
+
+    /// Sent as `multipart/form-data`, with files.
+    pub(crate) fn with_files(mut self) -> Self {
+        self.files = true;
+        self
+    }
+
+    /// Another button, which sends the form with this field besides, whatever is missing in it.
+    pub(crate) fn also(
+        mut self,
+        name: &'a str,
+        value: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
+        self.also.push((name, value.into(), text.into()));
         self
     }
 

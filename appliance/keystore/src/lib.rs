@@ -97,6 +97,7 @@ pub use hierarchy::checkpoint_key_label;
 pub use kept::{Held, hold_against};
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
 pub use lawful::deliver::Delivery;
+pub use lawful::may::CaseAct;
 pub use mail::{Mail, MailContent};
 pub use scrub::{Finding, Progress, ScrubReport, Wrong, scrub};
 pub use sessions::Presence;

@@ -400,6 +400,24 @@ pub struct ChangedAuthorisation {
     pub leaf: u64,
 }
 
+/// One generation of an authorisation, with what was decided on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Generation {
+    /// SHA-256 of the canonical JSON of `record`, in hexadecimal.
+    pub record_sha256: String,
+    /// The generation.
+    pub record: AuthorisationRecord,
+    /// What was decided on it, the oldest first. On all but the present generation it is void.
+    pub approvals: Vec<GivenApproval>,
+}
+
+/// `GET /v1/authorisations/{authorisation}/generations`: every generation of an authorisation, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Generations {
+    /// The generations.
+    pub generations: Vec<Generation>,
+}
+
 /// `GET /v1/authorisations`: which.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use serde_json::{Value, json};
 use strongroom_session::FactoryKey;
 use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::browser::{Browser, Settings};
@@ -26,7 +27,9 @@ use strongroom_wire::key::{CreateKeys, KeyState, ShareKey};
 use strongroom_wire::policy::UsagePolicy;
 
 /// The pictures that stand in the README and in `docs/`.
-const DOCUMENTED: [&str; 6] = [
+const DOCUMENTED: [&str; 8] = [
+    "case",
+    "approval",
     "keys",
     "key",
     "key-phone",
@@ -41,6 +44,8 @@ const MARC: &str = "marc.dubois@example.com";
 const SARA: &str = "sara.rossi@example.com";
 const AUDITOR: &str = "audit@example.com";
 const BOARD: &str = "board@example.com";
+const OFFICER: &str = "case.officer@example.com";
+const APPROVERS: [&str; 2] = ["legal.one@example.com", "legal.two@example.com"];
 
 /// What it takes.
 #[derive(Parser)]
@@ -90,6 +95,7 @@ fn main() {
             picture(&browser, &arguments.folder, file, settings);
         }
     };
+    cases(&appliance, &office, &certificate, &arguments.folder);
     let wide = Settings::default();
     let dark = Settings { dark: true, ..wide };
     let phone = Settings {
@@ -175,6 +181,59 @@ fn main() {
     );
 }
 
+/// A case that one of two legal approvers has approved with a passkey, as the other one finds it, and what that one signs.
+fn cases(appliance: &Appliance, office: &str, certificate: &Path, folder: &Path) {
+    let mut officer = appliance.sign_in(OFFICER);
+    let put = json!({ "content": Base64(b"In the name of the law".to_vec()) });
+    let put: Value = officer
+        .ask("POST", "/v1/authorisations/documents", &put)
+        .unwrap();
+    let agency = rcgen::generate_simple_self_signed(vec!["agency.example".to_owned()]).unwrap();
+    let window = json!({ "start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z" });
+    let order = json!({
+        "reference": "GS 17/2026",
+        "legal_type": "Disclosure of stored content",
+        "legal_basis": "StPO 269",
+        "jurisdiction": "ZH",
+        "type_of_case": "Breach of trade secrets",
+        "country_code": "CH",
+        "issuing_authority": "Staatsanwaltschaft I des Kantons Zürich",
+        "validating_authority": "Zwangsmassnahmengericht",
+        "priority": "high",
+        "timespan": { "start": "2026-11-01T00:00:00Z", "end": "2090-01-01T00:00:00Z" },
+        "warrant": { "name": "order-17-2026.pdf", "media_type": "application/pdf", "sha256": put["sha256"] },
+        "necessity": "The offer reached the competitor by mail. Nothing milder shows who sent it.",
+        "proportionality": "A month of mail with one person, and no other.",
+        "notification_delay": 7_776_000,
+        "notification_delay_basis": "StPO 279",
+        "agency_key": { "certificate": Base64(agency.cert.der().to_vec()) },
+        "max_items": 200,
+        "tasks": [{ "reference": "1", "scope": { "messages": { "person": MARC, "direction": "to-or-from", "counterparts": [SARA], "window": window } } }],
+    });
+    let entered: Value = officer.ask("POST", "/v1/authorisations", &order).unwrap();
+    let case = entered["authorisation"]["id"].as_str().unwrap();
+    for (approver, last) in APPROVERS.into_iter().zip([false, true]) {
+        let settings = Settings::default();
+        let browser = Browser::start(NAME, certificate, settings);
+        let _authenticator = browser.plug_authenticator();
+        sign_in(&browser, office, approver, &appliance.password_of(approver));
+        browser.go(&format!("{office}/security/passkey"));
+        browser.fill("name", "security key");
+        browser.leave(|| browser.find("form[data-passkey] button").click());
+        if last {
+            browser.go(&format!("{office}/cases/{case}"));
+            picture(&browser, folder, "case", settings);
+        }
+        browser.go(&format!("{office}/cases/{case}/decide"));
+        let _checked = browser.find("#to-sign[data-checked=yes]");
+        if last {
+            picture(&browser, folder, "approval", settings);
+        } else {
+            browser.press("Approve the case");
+        }
+    }
+}
+
 fn sign_in(browser: &Browser, side: &str, name: &str, password: &str) {
     browser.go(&format!("{side}/sign-in"));
     browser.fill("account", name);
@@ -201,6 +260,13 @@ fn furnish() -> (Appliance, KeyId, u64) {
     fs::create_dir(appliance.data().join("backups")).unwrap();
     appliance.configure("[backup]\nfolder = \"backups\"");
     appliance.serve();
+    // Passkeys work at the pages' very addresses.
+    let origins = [appliance.client_url(), appliance.admin_url()].map(|url| {
+        let port = url.rsplit(':').next().unwrap().trim_matches('/').to_owned();
+        format!("https://{NAME}:{port}")
+    });
+    appliance.configure(&format!("[passkeys]\norigins = {origins:?}"));
+    appliance.restart();
     let mut administrator = appliance.administrator();
     let mut anna = appliance.person(&mut administrator, ANNA);
     let mut marc = appliance.person(&mut administrator, MARC);
@@ -208,6 +274,9 @@ fn furnish() -> (Appliance, KeyId, u64) {
     for (name, roles) in [
         (AUDITOR, [Role::Auditor]),
         ("security@example.com", [Role::SecurityOfficer]),
+        (OFFICER, [Role::CaseOfficer]),
+        (APPROVERS[0], [Role::LegalApprover]),
+        (APPROVERS[1], [Role::LegalApprover]),
     ] {
         let created = administrator
             .create_account(name, AccountKind::Person, &roles, None)

@@ -8,9 +8,10 @@ use strongroom_wire::key::CreateKeys;
 use super::site::{ALICE, BOB, Site, Visit};
 
 /// What somebody may write who wants to have others' browsers do something.
-const EVIL: &str = "<img/src=x/onerror=window.evil=1>\"'><script>window.evil=1</script>{{7*7}}";
+pub(crate) const EVIL: &str =
+    "<img/src=x/onerror=window.evil=1>\"'><script>window.evil=1</script>{{7*7}}";
 /// The same as an account's name: printable ASCII without spaces.
-const EVIL_NAME: &str = "<img/src=x/onerror=window.evil=1>\"'";
+pub(crate) const EVIL_NAME: &str = "<img/src=x/onerror=window.evil=1>\"'";
 
 /// Keys, groups, grants and policies, so that there is something on every page.
 fn furnish(site: &mut Site) -> (Vec<String>, Vec<String>) {
@@ -92,7 +93,7 @@ fn furnish(site: &mut Site) -> (Vec<String>, Vec<String>) {
     (own.into(), office.into())
 }
 
-fn read_all(visit: &Visit, pages: &[String], wrong: &mut Vec<String>) {
+pub(crate) fn read_all(visit: &Visit, pages: &[String], wrong: &mut Vec<String>) {
     for page in pages {
         visit.open(page);
         for found in visit.accessibility() {

@@ -3,6 +3,8 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `authorisations` | entering and changing them, seeing them |
+//! | [`may`] | whether somebody's roles allow what they are about to do, before they are asked how |
+//! | `generations` | every generation of one, for those who ask what was changed |
 //! | `record` | what an order may say, and the record of a generation, which is what is approved |
 //! | `states` | how far they are: what time does to them, suspending, resuming, cancelling |
 //! | `approvals` | approving and rejecting; who has approved what, by their evidence |
@@ -25,7 +27,9 @@ mod authorisations;
 pub(crate) mod deliver;
 mod disclose;
 mod documents;
+mod generations;
 pub(crate) mod hold;
+pub(crate) mod may;
 mod notify;
 mod order;
 mod preview;

@@ -5,7 +5,7 @@ use actix_web::{get, post, put, web};
 use strongroom_wire::approval::Decide;
 use strongroom_wire::authorisation::{
     Authorisation, AuthorisationOrder, AuthorisationPage, AuthorisationQuery, ChangeAuthorisation,
-    ChangedAuthorisation, Document, DocumentPut, MoveAuthorisation, PutDocument,
+    ChangedAuthorisation, Document, DocumentPut, Generations, MoveAuthorisation, PutDocument,
 };
 use strongroom_wire::id::AuthorisationId;
 
@@ -100,6 +100,26 @@ pub(super) async fn show(
     })
     .await?;
     Ok(shown(&authorisation))
+}
+
+/// List the generations of an authorisation.
+///
+/// What was ordered before it was changed, and what was decided on that, the newest first; for those who see the authorisation.
+#[utoipa::path(
+    tag = "authorisations",
+    operation_id = "list_generations",
+    params(("authorisation" = AuthorisationId, Path, description = "The authorisation.")),
+    responses((status = 200, description = "Its generations.", body = Generations)),
+)]
+#[get("/v1/authorisations/{authorisation}/generations")]
+pub(super) async fn generations(
+    caller: Caller,
+    authorisation: web::Path<AuthorisationId>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let id = authorisation.into_inner();
+    let generations = ask(keystore, move |keystore| keystore.generations(&caller, id)).await?;
+    Ok(shown(&generations))
 }
 
 /// Change an authorisation.

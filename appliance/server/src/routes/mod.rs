@@ -210,6 +210,7 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(authorisations::list)
         .service(authorisations::put_document)
         .service(authorisations::show)
+        .service(authorisations::generations)
         .service(authorisations::change)
         .service(authorisations::decide)
         .service(authorisations::move_to)

@@ -27,9 +27,9 @@ const BOTTOM: f32 = HEIGHT - 60.0;
 const LEADING: f32 = 1.4;
 
 static FILES: [&[u8]; 3] = [
-    include_bytes!("../../../assets/fonts/DejaVuSans.ttf"),
-    include_bytes!("../../../assets/fonts/DejaVuSans-Bold.ttf"),
-    include_bytes!("../../../assets/fonts/DejaVuSansMono.ttf"),
+    include_bytes!("../../assets/fonts/DejaVuSans.ttf"),
+    include_bytes!("../../assets/fonts/DejaVuSans-Bold.ttf"),
+    include_bytes!("../../assets/fonts/DejaVuSansMono.ttf"),
 ];
 
 /// A colour, in red, green and blue.

@@ -9,7 +9,7 @@ use strongroom_wire::id::AccountId;
 /// The columns.
 ///
 /// ```
-/// use strongroom_client::report::csv::COLUMNS;
+/// use strongroom_report::csv::COLUMNS;
 ///
 /// assert_eq!(COLUMNS[..3], ["index", "time", "act"]);
 /// ```
@@ -37,7 +37,7 @@ pub const COLUMNS: [&str; 17] = [
 ///
 /// ```
 /// use strongroom_audit::bundle::Seen;
-/// use strongroom_client::report::csv::Csv;
+/// use strongroom_report::csv::Csv;
 ///
 /// let mut rows = Vec::new();
 /// let mut csv = Csv::new(&mut rows)?;
@@ -55,7 +55,7 @@ impl<W: Write> Csv<W> {
     /// Writes the heading.
     ///
     /// ```
-    /// use strongroom_client::report::csv::{COLUMNS, Csv};
+    /// use strongroom_report::csv::{COLUMNS, Csv};
     ///
     /// let heading = Csv::new(Vec::new())?.finish()?;
     /// assert_eq!(heading, format!("{}\r\n", COLUMNS.join(",")).as_bytes());
@@ -79,7 +79,7 @@ impl<W: Write> Csv<W> {
     ///
     /// ```
     /// use strongroom_audit::bundle::Seen;
-    /// use strongroom_client::report::csv::Csv;
+    /// use strongroom_report::csv::Csv;
     ///
     /// let mut csv = Csv::new(Vec::new())?;
     /// csv.take(&Seen::End)?; // no leaf, so no row
@@ -146,7 +146,7 @@ impl<W: Write> Csv<W> {
     /// Writes what is left, and gives back what was written to.
     ///
     /// ```
-    /// use strongroom_client::report::csv::Csv;
+    /// use strongroom_report::csv::Csv;
     ///
     /// let rows = Csv::new(Vec::new())?.finish()?;
     /// assert!(rows.ends_with(b",note\r\n"));

@@ -7,7 +7,7 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 
 use super::paper::{Colour, DONE, FAINT, GREY, INSIDE, MARGIN, PALE, Paper, REFUSED, SMALL};
-use crate::report::gather::{Count, DAY, Gathered, monday};
+use crate::gather::{Count, DAY, Gathered, monday};
 
 /// Room for the numbers of an axis.
 const AXIS: f32 = 40.0;

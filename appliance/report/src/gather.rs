@@ -35,14 +35,15 @@ pub(super) struct Listed {
 /// day are.
 ///
 /// ```
-/// use strongroom_audit::{LogKey, bundle::Trust};
-/// use strongroom_client::audit::bundle::verify;
-/// use strongroom_client::report::Gathered;
+/// use strongroom_audit::LogKey;
+/// use strongroom_audit::bundle::{BundleVerifier, Trust};
+/// use strongroom_report::Gathered;
 ///
 /// let mut gathered = Gathered::new(1000);
 /// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
-/// verify(&b"no bundle\n"[..], trust, |seen, _| gathered.take(seen))?;
-/// # Ok::<(), strongroom_client::ClientError>(())
+/// let mut verifier = BundleVerifier::new(trust);
+/// gathered.take(&verifier.line(b"no bundle\n"));
+/// assert!(!verifier.finish().passed());
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Gathered {
@@ -68,7 +69,7 @@ impl Gathered {
     /// Nothing yet; so many records will be kept.
     ///
     /// ```
-    /// use strongroom_client::report::Gathered;
+    /// use strongroom_report::Gathered;
     ///
     /// let pictures_alone = Gathered::new(0);
     /// ```
@@ -84,7 +85,7 @@ impl Gathered {
     ///
     /// ```
     /// use strongroom_audit::bundle::Seen;
-    /// use strongroom_client::report::Gathered;
+    /// use strongroom_report::Gathered;
     ///
     /// let mut gathered = Gathered::new(1000);
     /// gathered.take(&Seen::Nothing); // each line of a bundle in turn

@@ -16,7 +16,6 @@ use strongroom_audit::bundle::BundleReport;
 use self::paper::{BODY, CODE, FAINT, INSIDE, MARGIN, Paper, REFUSED, SMALL, STRONG, Style, WIDTH};
 use super::csv::shown;
 use super::gather::{Count, Gathered};
-use crate::audit::bundle::Verified;
 
 /// So many accounts are listed.
 const ACTORS: usize = 40;
@@ -24,7 +23,7 @@ const ACTORS: usize = 40;
 /// Why there is no report.
 ///
 /// ```
-/// use strongroom_client::report::pdf::PdfError;
+/// use strongroom_report::pdf::PdfError;
 ///
 /// assert_eq!(PdfError::NotWhole.to_string(), "the bundle is not whole: there is no report of it");
 /// ```
@@ -45,24 +44,28 @@ pub enum PdfError {
     Document(String),
 }
 
-/// The report of a bundle, of which `gathered` was told each line, and which was then found whole.
+/// The report of a bundle with this SHA-256 and so many bytes, of which `gathered` was told each line, and which was then found whole.
 ///
 /// ```
-/// use strongroom_audit::{LogKey, bundle::Trust};
-/// use strongroom_client::audit::bundle::verify;
-/// use strongroom_client::report::{Gathered, pdf};
+/// use strongroom_audit::LogKey;
+/// use strongroom_audit::bundle::{BundleVerifier, Trust};
+/// use strongroom_report::{Gathered, pdf};
 ///
 /// let mut gathered = Gathered::new(1000);
 /// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
-/// let verified = verify(&b"no bundle\n"[..], trust, |seen, _| gathered.take(seen))?;
-/// assert!(pdf::write(&gathered, &verified).is_err());
-/// # Ok::<(), strongroom_client::ClientError>(())
+/// let mut verifier = BundleVerifier::new(trust);
+/// gathered.take(&verifier.line(b"no bundle\n"));
+/// assert!(pdf::write(&gathered, &verifier.finish(), &[0; 32], 10).is_err());
 /// ```
 ///
 /// # Errors
 /// [`PdfError::NotWhole`] when it was not; the others are not known to happen.
-pub fn write(gathered: &Gathered, verified: &Verified) -> Result<Vec<u8>, PdfError> {
-    let report = &verified.report;
+pub fn write(
+    gathered: &Gathered,
+    report: &BundleReport,
+    sha256: &[u8; 32],
+    bytes: u64,
+) -> Result<Vec<u8>, PdfError> {
     let Some(header) = gathered.header.as_ref().filter(|_| report.passed()) else {
         return Err(PdfError::NotWhole);
     };
@@ -77,14 +80,14 @@ pub fn write(gathered: &Gathered, verified: &Verified) -> Result<Vec<u8>, PdfErr
     paper.skip(8.0);
     paper.rule();
     asked(&mut paper, gathered, report);
-    proved(&mut paper, gathered, verified);
+    proved(&mut paper, gathered, report, (sha256, bytes));
     paper.turn();
     pictures::counts(&mut paper, gathered);
     pictures::timeline(&mut paper, gathered);
     tables(&mut paper, gathered);
     records(&mut paper, gathered);
     documents(&mut paper, gathered);
-    let foot = format!("bundle SHA-256 {}", hex::encode(verified.sha256));
+    let foot = format!("bundle SHA-256 {}", hex::encode(sha256));
     paper.finish("Audit report", &foot, header.made)
 }
 
@@ -161,8 +164,12 @@ fn asked(paper: &mut Paper, gathered: &Gathered, report: &BundleReport) {
 }
 
 /// What was verified, and how to do it again.
-fn proved(paper: &mut Paper, gathered: &Gathered, verified: &Verified) {
-    let report = &verified.report;
+fn proved(
+    paper: &mut Paper,
+    gathered: &Gathered,
+    report: &BundleReport,
+    (sha256, bytes): (&[u8; 32], u64),
+) {
     let Some(checkpoint) = &gathered.checkpoint else {
         return;
     };
@@ -209,8 +216,8 @@ fn proved(paper: &mut Paper, gathered: &Gathered, verified: &Verified) {
             ),
         );
     }
-    paper.fact("Bundle", BODY, &format!("{} bytes", verified.bytes));
-    paper.fact("Bundle (SHA-256)", CODE, &hex::encode(verified.sha256));
+    paper.fact("Bundle", BODY, &format!("{bytes} bytes"));
+    paper.fact("Bundle (SHA-256)", CODE, &hex::encode(sha256));
     paper.heading("How to verify it yourself");
     paper.paragraph(
         BODY,

@@ -1,0 +1,722 @@
+//! An order as the fields of a form, and back. What it may say is the keystore's to check; here values only get their types.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use strongroom_disclosure::{SealedForm, SealingKey};
+use strongroom_wire::authorisation::{
+    AgencyKey, AuthorisationFlags, AuthorisationOrder, Direction, LdTask, MOST_TASKS, Scope,
+    Timespan, WarrantDocument,
+};
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::problem::{Code, Problem};
+
+use super::describe;
+use crate::form::Fields;
+use crate::own::policy::moment;
+use crate::pieces::{Choice, Field, Form, Html, mono, with_sub};
+
+/// Seconds of the units in which a delay is typed.
+const UNITS: [(&str, &str, u32); 3] = [
+    ("days", "days", 86_400),
+    ("hours", "hours", 3600),
+    ("seconds", "seconds", 1),
+];
+const DIRECTIONS: [(Direction, &str); 3] = [
+    (Direction::ToOrFrom, "to or from the person"),
+    (Direction::To, "to the person"),
+    (Direction::From, "from the person"),
+];
+const SCOPES: [(&str, &str); 3] = [
+    ("messages", "Messages of a person in a window"),
+    ("label", "All items of a person with a label"),
+    ("item", "One data item"),
+];
+
+/// What the form holds, by field.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Draft {
+    said: BTreeMap<String, String>,
+    pub(super) tasks: usize,
+    pub(super) warrant: Option<WarrantDocument>,
+}
+
+/// The fields of a task, without their number.
+const OF_TASK: [&str; 9] = [
+    "task",
+    "scope",
+    "person",
+    "direction",
+    "counterparts",
+    "label",
+    "item",
+    "from",
+    "until",
+];
+const LINES: [&str; 18] = [
+    "reference",
+    "legal_type",
+    "legal_basis",
+    "jurisdiction",
+    "type_of_case",
+    "country_code",
+    "issuing_authority",
+    "validating_authority",
+    "priority",
+    "start",
+    "end",
+    "served",
+    "necessity",
+    "proportionality",
+    "delay",
+    "delay_unit",
+    "delay_basis",
+    "max_items",
+];
+const FLAGS: [&str; 3] = ["emergency", "consensual", "test"];
+
+impl Draft {
+    /// An empty one.
+    pub(super) fn new() -> Self {
+        let mut draft = Self {
+            tasks: 1,
+            ..Self::default()
+        };
+        draft.say("task-1", "1");
+        draft.say("delay_unit", "days");
+        draft
+    }
+
+    fn say(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.said.insert(name.into(), value.into());
+    }
+
+    fn said(&self, name: &str) -> &str {
+        self.said.get(name).map_or("", String::as_str)
+    }
+
+    fn line(&self, name: &str) -> String {
+        self.said(name).trim().to_owned()
+    }
+
+    fn optional(&self, name: &str) -> Option<String> {
+        Some(self.line(name)).filter(|line| !line.is_empty())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.said(name) == "yes"
+    }
+
+    /// What was sent.
+    pub(super) fn sent(fields: &Fields) -> Self {
+        let mut draft = Self::default();
+        for name in LINES {
+            draft.say(name, fields.raw(name));
+        }
+        draft.say("agency", fields.raw("agency"));
+        for flag in FLAGS {
+            if fields.has("flags", flag) {
+                draft.say(flag, "yes");
+            }
+        }
+        let tasks = fields.one("tasks").parse().unwrap_or(1);
+        draft.tasks = MOST_TASKS.min(tasks).max(1);
+        for number in 1..=draft.tasks {
+            for name in OF_TASK {
+                let name = format!("{name}-{number}");
+                let value = fields.raw(&name).to_owned();
+                draft.say(name, value);
+            }
+        }
+        draft.warrant = fields.some("warrant_sha256").map(|sha256| WarrantDocument {
+            name: fields.one("warrant_name").to_owned(),
+            media_type: fields.one("warrant_type").to_owned(),
+            sha256: sha256.to_owned(),
+        });
+        draft
+    }
+
+    /// What an order says.
+    pub(super) fn of(order: &AuthorisationOrder) -> Self {
+        let mut draft = Self {
+            tasks: order.tasks.len(),
+            warrant: order.warrant.clone(),
+            ..Self::default()
+        };
+        let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+        let delay = order.notification_delay;
+        let unit = UNITS
+            .iter()
+            .find(|(_, _, seconds)| delay.is_multiple_of(*seconds));
+        let (unit, _, seconds) = unit.copied().unwrap_or(UNITS[2]);
+        for (name, value) in [
+            ("reference", order.reference.clone()),
+            ("legal_type", order.legal_type.clone()),
+            ("legal_basis", order.legal_basis.clone()),
+            ("jurisdiction", order.jurisdiction.clone()),
+            ("type_of_case", optional(&order.type_of_case)),
+            ("country_code", order.country_code.clone()),
+            ("issuing_authority", order.issuing_authority.clone()),
+            (
+                "validating_authority",
+                optional(&order.validating_authority),
+            ),
+            ("priority", describe::priority(order.priority).0.to_owned()),
+            ("start", input(order.timespan.start)),
+            ("end", input(order.timespan.end)),
+            ("served", order.served.map(input).unwrap_or_default()),
+            ("necessity", order.necessity.clone()),
+            ("proportionality", order.proportionality.clone()),
+            ("delay", (delay / seconds).to_string()),
+            ("delay_unit", unit.to_owned()),
+            ("delay_basis", optional(&order.notification_delay_basis)),
+            ("max_items", order.max_items.to_string()),
+            ("agency", agency_text(&order.agency_key)),
+        ] {
+            draft.say(name, value);
+        }
+        let flags = order.flags;
+        for (name, set) in FLAGS
+            .into_iter()
+            .zip([flags.emergency, flags.consensual, flags.test])
+        {
+            if set {
+                draft.say(name, "yes");
+            }
+        }
+        for (at, task) in order.tasks.iter().enumerate() {
+            draft.say_task(at + 1, task);
+        }
+        draft
+    }
+
+    fn say_task(&mut self, number: usize, task: &LdTask) {
+        let mut say = |name: &str, value: String| self.say(format!("{name}-{number}"), value);
+        say("task", task.reference.clone());
+        let window = match &task.scope {
+            Scope::Item { item } => {
+                say("scope", "item".to_owned());
+                say("item", item.to_string());
+                None
+            }
+            Scope::Label {
+                owner,
+                label,
+                window,
+            } => {
+                say("scope", "label".to_owned());
+                say("person", owner.clone());
+                say("label", label.clone());
+                *window
+            }
+            Scope::Messages {
+                person,
+                direction,
+                counterparts,
+                window,
+            } => {
+                say("scope", "messages".to_owned());
+                say("person", person.clone());
+                say("direction", direction.as_str().to_owned());
+                let counterparts = counterparts.clone().unwrap_or_default();
+                say("counterparts", counterparts.join("\n"));
+                Some(*window)
+            }
+        };
+        if let Some(window) = window {
+            say("from", input(window.start));
+            say("until", input(window.end));
+        }
+    }
+
+    /// Puts the agency's certificate or key, which came as a file, where it can be seen.
+    pub(super) fn set_agency(&mut self, bytes: &[u8]) {
+        let text = SealingKey::parse(bytes).map_or_else(
+            |_| String::from_utf8_lossy(bytes).into_owned(),
+            |sealing| agency_text(&to_wire(&sealing)),
+        );
+        self.say("agency", text);
+    }
+
+    /// One task more.
+    pub(super) fn add_task(&mut self) {
+        if self.tasks < MOST_TASKS {
+            self.tasks += 1;
+            let number = self.tasks;
+            self.say(format!("task-{number}"), number.to_string());
+        }
+    }
+
+    /// The order that it says.
+    pub(super) fn order(&self) -> Result<AuthorisationOrder, Problem> {
+        let time = |name: &str, what: &str| {
+            moment(self.said(name))
+                .ok_or_else(|| invalid(format!("“{what}” is no moment, such as 2027-01-15T08:00.")))
+        };
+        let priority = describe::PRIORITIES
+            .into_iter()
+            .find(|priority| describe::priority(*priority).0 == self.said("priority"));
+        let tasks = (1..=self.tasks)
+            .filter(|number| self.tasks == 1 || !self.is_blank(*number))
+            .map(|number| self.task(number))
+            .collect::<Result<Vec<_>, Problem>>()?;
+        Ok(AuthorisationOrder {
+            reference: self.line("reference"),
+            legal_type: self.line("legal_type"),
+            legal_basis: self.line("legal_basis"),
+            jurisdiction: self.line("jurisdiction"),
+            type_of_case: self.optional("type_of_case"),
+            country_code: self.line("country_code").to_ascii_uppercase(),
+            issuing_authority: self.line("issuing_authority"),
+            validating_authority: self.optional("validating_authority"),
+            priority: priority.unwrap_or_default(),
+            flags: AuthorisationFlags {
+                emergency: self.has("emergency"),
+                consensual: self.has("consensual"),
+                test: self.has("test"),
+            },
+            timespan: Timespan {
+                start: time("start", "Disclosures from")?,
+                end: time("end", "Disclosures until")?,
+            },
+            served: match self.optional("served") {
+                Some(_) => Some(time("served", "Served")?),
+                None => None,
+            },
+            warrant: self.warrant.clone(),
+            necessity: self.said("necessity").trim().replace("\r\n", "\n"),
+            proportionality: self.said("proportionality").trim().replace("\r\n", "\n"),
+            notification_delay: self.delay()?,
+            notification_delay_basis: self.optional("delay_basis"),
+            agency_key: self.agency()?,
+            max_items: self.line("max_items").parse().map_err(|_| {
+                invalid(
+                    "“At most so many items” is no number, or none that is possible.".to_owned(),
+                )
+            })?,
+            tasks,
+        })
+    }
+
+    fn delay(&self) -> Result<u32, Problem> {
+        let unit = UNITS
+            .iter()
+            .find(|(unit, ..)| *unit == self.said("delay_unit"));
+        let seconds = unit.map_or(1, |(_, _, seconds)| *seconds);
+        let number = match self.optional("delay") {
+            None => Some(0),
+            Some(number) => number.parse::<u32>().ok(),
+        };
+        number
+            .and_then(|number| number.checked_mul(seconds))
+            .ok_or_else(|| {
+                invalid(
+                    "“Owners are told after” is no number, or none that is possible.".to_owned(),
+                )
+            })
+    }
+
+    /// The agency's certificate or key, however it was pasted.
+    fn agency(&self) -> Result<AgencyKey, Problem> {
+        let text = self.line("agency");
+        let unreadable = |error: &dyn std::fmt::Display| {
+            invalid(format!(
+                "Nothing can be sealed to the agency's certificate or key: {error}."
+            ))
+        };
+        if text.is_empty() {
+            return Err(unreadable(&"there is none"));
+        }
+        let parsed = SealingKey::parse(text.as_bytes());
+        let parsed = parsed.or_else(|error| {
+            // DER in base64, of either alphabet and with or without padding.
+            let compact: String = text
+                .chars()
+                .filter(|letter| !letter.is_whitespace() && *letter != '=')
+                .map(|letter| match letter {
+                    '+' => '-',
+                    '/' => '_',
+                    letter => letter,
+                })
+                .collect();
+            match URL_SAFE_NO_PAD.decode(compact) {
+                Ok(bytes) => SealingKey::parse(&bytes)
+                    .or_else(|error| SealingKey::from_public_key(&bytes).map_err(|_| error)),
+                Err(_) => Err(error),
+            }
+        });
+        parsed
+            .map(|sealing| to_wire(&sealing))
+            .map_err(|error| unreadable(&error))
+    }
+
+    /// Whether a task was left empty.
+    fn is_blank(&self, number: usize) -> bool {
+        ["person", "counterparts", "label", "item", "from", "until"]
+            .iter()
+            .all(|name| self.line(&format!("{name}-{number}")).is_empty())
+    }
+
+    fn task(&self, number: usize) -> Result<LdTask, Problem> {
+        let line = |name: &str| self.line(&format!("{name}-{number}"));
+        let raw = |name: &str| self.said(&format!("{name}-{number}"));
+        let of_task = |sentence: &str| invalid(format!("Task {number}: {sentence}"));
+        let window = || {
+            let (start, end) = (moment(raw("from")), moment(raw("until")));
+            match (start, end) {
+                (Some(start), Some(end)) => Ok(Timespan { start, end }),
+                _ => Err(of_task("say from when until when its items were made.")),
+            }
+        };
+        let scope = match raw("scope") {
+            "item" => Scope::Item {
+                item: line("item")
+                    .parse()
+                    .map_err(|_| of_task("the item's identifier is none of a key."))?,
+            },
+            "label" => Scope::Label {
+                owner: line("person"),
+                label: raw("label").to_owned(),
+                window: match (line("from").is_empty(), line("until").is_empty()) {
+                    (true, true) => None,
+                    _ => Some(window()?),
+                },
+            },
+            "messages" => {
+                let direction = DIRECTIONS
+                    .iter()
+                    .find(|(direction, _)| direction.as_str() == raw("direction"));
+                let counterparts: Vec<String> = raw("counterparts")
+                    .split_whitespace()
+                    .map(|name| name.trim_matches([',', ';']).to_owned())
+                    .filter(|name| !name.is_empty())
+                    .collect();
+                Scope::Messages {
+                    person: line("person"),
+                    direction: direction
+                        .map(|(direction, _)| *direction)
+                        .ok_or_else(|| of_task("choose which way the messages go."))?,
+                    counterparts: (!counterparts.is_empty()).then_some(counterparts),
+                    window: window()?,
+                }
+            }
+            _ => return Err(of_task("choose what it reaches.")),
+        };
+        Ok(LdTask {
+            reference: line("task"),
+            scope,
+        })
+    }
+
+    /// Its fields, in a form.
+    pub(super) fn fields<'a>(&self, form: Form<'a>) -> Form<'a> {
+        let form = self.authority(form);
+        let form = self.law(form);
+        let mut form = form.piece(heading("What it may reach"));
+        for number in 1..=self.tasks {
+            form = form.piece(self.task_fields(number));
+        }
+        form.field(Field::hidden("tasks", self.tasks.to_string()))
+            .field(
+                Field::number("max_items", "At most so many items")
+                    .hint("Over it, nothing goes out at all.")
+                    .value(self.said("max_items"))
+                    .required(),
+            )
+            .with_files()
+            .also("more", "task", "Add another task")
+    }
+
+    fn authority<'a>(&self, form: Form<'a>) -> Form<'a> {
+        let text = |name, label| Field::text(name, label).value(self.said(name));
+        let chosen = self.said("priority");
+        let priorities = describe::PRIORITIES.map(|priority| {
+            let (value, text) = describe::priority(priority);
+            Choice::new(value, text, chosen == value)
+        });
+        let flags = [
+            (
+                "emergency",
+                "Emergency",
+                "One legal approver puts it into effect; it lapses unless the others ratify it in time.",
+            ),
+            ("consensual", "Consensual", "The person concerned consents."),
+            ("test", "Test", "It is for a test."),
+        ]
+        .map(|(name, text, hint)| Choice::new(name, text, self.has(name)).hint(hint));
+        form.piece(heading("The order"))
+            .field(
+                text("reference", "Reference")
+                    .hint("The issuing authority's own.")
+                    .required(),
+            )
+            .field(text("issuing_authority", "Issued by").required())
+            .field(
+                text("validating_authority", "Validated by")
+                    .hint("Such as a court, where that is another authority."),
+            )
+            .field(text("jurisdiction", "Jurisdiction").required())
+            .field(
+                text("country_code", "Country")
+                    .hint("The two letters of ISO 3166-1, such as CH.")
+                    .required(),
+            )
+            .field(text("legal_type", "Legal type").required())
+            .field(
+                text("legal_basis", "Legal basis")
+                    .hint("The provision that it rests on.")
+                    .required(),
+            )
+            .field(text("type_of_case", "Type of case"))
+            .field(Field::select("priority", "Priority", priorities.into()))
+            .field(Field::checks("flags", "What holds besides", flags.into()))
+    }
+
+    fn law<'a>(&self, form: Form<'a>) -> Form<'a> {
+        let units = UNITS
+            .map(|(value, text, _)| Choice::new(value, text, self.said("delay_unit") == value));
+        let when = |name, label| Field::moment(name, label).value(self.said(name));
+        let mut form = form
+            .piece(heading("When"))
+            .field(when("start", "Disclosures from (UTC)").required())
+            .field(when("end", "Disclosures until (UTC)").required())
+            .field(when("served", "Served (UTC)"))
+            .piece(heading("Why"))
+            .field(
+                Field::area("necessity", "Necessity")
+                    .hint("Why nothing milder leads there.")
+                    .value(self.said("necessity"))
+                    .required(),
+            )
+            .field(
+                Field::area("proportionality", "Proportionality")
+                    .hint("Why this much.")
+                    .value(self.said("proportionality"))
+                    .required(),
+            );
+        if let Some(warrant) = &self.warrant {
+            form = form
+                .piece(Html::fixed(format!(
+                    "<div><strong>Warrant</strong><div>{}</div></div>",
+                    with_sub(
+                        warrant.name.as_str(),
+                        Html::join(" ", ["SHA-256".into(), mono(&warrant.sha256)])
+                    )
+                )))
+                .field(Field::hidden("warrant_name", warrant.name.as_str()))
+                .field(Field::hidden("warrant_type", warrant.media_type.as_str()))
+                .field(Field::hidden("warrant_sha256", warrant.sha256.as_str()));
+        }
+        let warrant = if self.warrant.is_some() {
+            Field::upload("warrant", "Another warrant in its place")
+        } else {
+            Field::upload("warrant", "Warrant")
+        };
+        form.field(warrant.hint("3,000,000 bytes at most. Only an emergency may be without."))
+            .piece(heading("Who is told, and who gets it"))
+            .field(
+                Field::number("delay", "Owners are told after")
+                    .hint("From each release; 0: at once.")
+                    .value(self.said("delay")),
+            )
+            .field(Field::select("delay_unit", "Counted in", units.into()))
+            .field(
+                Field::text("delay_basis", "Basis of the delay")
+                    .hint("The provision that it rests on; required where there is one.")
+                    .value(self.said("delay_basis")),
+            )
+            .field(
+                Field::upload("agency_file", "Agency's certificate or key, as a file")
+                    .hint("An X.509 certificate in PEM or DER, or the public key that strongroom disclosure agency-key makes."),
+            )
+            .field(
+                Field::area("agency", "Or pasted")
+                    .hint("Disclosed keys are sealed to it.")
+                    .value(self.said("agency")),
+            )
+    }
+
+    fn task_fields(&self, number: usize) -> Html {
+        let said = |name: &str| self.said(&format!("{name}-{number}"));
+        let scopes = SCOPES.map(|(value, text)| Choice::new(value, text, said("scope") == value));
+        let directions = DIRECTIONS.map(|(direction, text)| {
+            Choice::new(
+                direction.as_str(),
+                text,
+                said("direction") == direction.as_str(),
+            )
+        });
+        let fields = [
+            Field::text("task", "Its reference")
+                .hint("Unique in the order.")
+                .value(said("task")),
+            Field::select("scope", "Reaches", scopes.into()),
+            Field::text("person", "Person")
+                .hint("The name of the account; of one data item: none.")
+                .value(said("person")),
+            Field::select("direction", "Of messages: which way", directions.into()),
+            Field::area("counterparts", "Of messages: with whom alone")
+                .hint("Names of accounts, one a line; empty: with anybody.")
+                .value(said("counterparts")),
+            Field::text("label", "By label: the label").value(said("label")),
+            Field::text("item", "Of one data item: its key's identifier").value(said("item")),
+            Field::moment("from", "Made from (UTC)")
+                .hint("By label it may be left out.")
+                .value(said("from")),
+            Field::moment("until", "Made until (UTC)").value(said("until")),
+        ]
+        .map(|field| field.numbered(number).html());
+        Html::fixed(format!(
+            "<fieldset class=\"part-of-form\"><legend>Task {number}</legend><div class=\"stack\">{}</div></fieldset>",
+            Html::all(fields)
+        ))
+    }
+}
+
+/// A moment as a field holds it: as short as it can be said.
+fn input(moment: Timestamp) -> String {
+    let text = moment.to_string();
+    let text = text.trim_end_matches('Z');
+    let text = text.strip_suffix(".000").unwrap_or(text);
+    text.strip_suffix(":00").unwrap_or(text).to_owned()
+}
+
+fn heading(text: &'static str) -> Html {
+    Html::fixed(format!("<h2>{text}</h2>"))
+}
+
+fn to_wire(sealing: &SealingKey) -> AgencyKey {
+    match sealing {
+        SealingKey::Certificate(certificate) => AgencyKey::Certificate(certificate.as_der().into()),
+        SealingKey::Hpke(key) => AgencyKey::Hpke(key.to_bytes().into()),
+    }
+}
+
+/// The agency's certificate in PEM, or the line of its public key: what can be pasted.
+fn agency_text(key: &AgencyKey) -> String {
+    let sealing = match key {
+        AgencyKey::Certificate(der) => SealingKey::parse(&der.0),
+        AgencyKey::Hpke(bytes) => SealingKey::from_public_key(&bytes.0),
+    };
+    let Ok(sealing) = sealing else {
+        return String::new();
+    };
+    let bytes = sealing.to_bytes();
+    match sealing.form() {
+        SealedForm::Hpke => String::from_utf8(bytes).unwrap_or_default(),
+        SealedForm::Cms => {
+            let encoded = STANDARD.encode(bytes);
+            let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+            for line in encoded.as_bytes().chunks(64) {
+                pem.push_str(&String::from_utf8_lossy(line));
+                pem.push('\n');
+            }
+            pem.push_str("-----END CERTIFICATE-----\n");
+            pem
+        }
+    }
+}
+
+fn invalid(sentence: String) -> Problem {
+    Problem::new(Code::Invalid, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use super::*;
+
+    const CERTIFICATE: &str = "MIIBwzCCAWmgAwIBAgIUCCWI5v2TODJue2lvVTEPDAhNuSIwCgYIKoZIzj0EAwIwNzELMAkGA1UEBhMCREUxFzAVBgNVBAoMDlBydTAwZmNmc3RlbGxlMQ8wDQYDVQQDDAZBZ2VuY3kwHhcNMjYxMTMwMDgwNjM4WhcNMjYxMjMwMDgwNjM4WjA3MQswCQYDVQQGEwJERTEXMBUGA1UECgwOUHJ1MDBmY2ZzdGVsbGUxDzANBgNVBAMMBkFnZW5jeTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABINAxqdv-ICedLgSMU-G8iz-O4KxvGVndPYdl8eXHzfYULc8czjhhxuzzkom-T2ppETlC0DL3E2LtqWxROYUHDSjUzBRMB0GA1UdDgQWBBQp1zOsoC0IPZ9dd03FvmelszE_yDAfBgNVHSMEGDAWgBQp1zOsoC0IPZ9dd03FvmelszE_yDAPBgNVHRMBAf8EBTADAQH_MAoGCCqGSM49BAMCA0gAMEUCIQDj6eg7rHGtlB_uktzl_hyFaeULmxVsKCAeRYiItKgROgIgNvWReqjVPWwnbVbm4T2WdQNl2CKGSaYIgPoPpi4EghA";
+
+    fn order() -> AuthorisationOrder {
+        serde_json::from_value(serde_json::json!({
+            "reference": "GS 17/2027", "legal_type": "disclosure of stored content", "legal_basis": "StPO 269", "jurisdiction": "ZH",
+            "type_of_case": "fraud", "country_code": "CH", "issuing_authority": "Staatsanwaltschaft", "validating_authority": "Gericht",
+            "priority": "urgent", "flags": { "emergency": true, "test": true },
+            "timespan": { "start": "2027-01-01T00:00:00Z", "end": "2027-02-01T12:34:56.789Z" }, "served": "2027-01-02T00:00:00Z",
+            "warrant": { "name": "w.pdf", "media_type": "application/pdf", "sha256": "ab".repeat(32) },
+            "necessity": "why\nindeed", "proportionality": "why so much", "notification_delay": 7200, "notification_delay_basis": "StPO 279",
+            "agency_key": { "certificate": CERTIFICATE }, "max_items": 10,
+            "tasks": [
+                { "reference": "1", "scope": { "messages": { "person": "eve@example.com", "direction": "from", "counterparts": ["m@example.com"],
+                    "window": { "start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z" } } } },
+                { "reference": "2", "scope": { "label": { "owner": "eve@example.com", "label": "plans" } } },
+                { "reference": "3", "scope": { "item": { "item": "01939c2f-1a00-7a11-8111-111111111111" } } },
+            ],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_order_survives_its_form() {
+        let order = order();
+        let draft = Draft::of(&order);
+        assert_eq!(draft.order().unwrap(), order);
+        // As a browser sends it.
+        let mut pairs: Vec<(String, String)> = draft
+            .said
+            .iter()
+            .filter(|(name, _)| !FLAGS.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.replace('\n', "\r\n")))
+            .collect();
+        for (name, value) in [
+            ("tasks", "3"),
+            ("flags", "emergency"),
+            ("flags", "test"),
+            ("warrant_name", "w.pdf"),
+            ("warrant_type", "application/pdf"),
+            ("warrant_sha256", &"ab".repeat(32)),
+        ] {
+            pairs.push((name.to_owned(), value.to_owned()));
+        }
+        let sent = Draft::sent(&Fields::of(&pairs));
+        assert_eq!(sent.order().unwrap(), order);
+        // A task that was added and left empty is none.
+        let mut more = sent.clone();
+        more.add_task();
+        assert_eq!(more.order().unwrap(), order);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let with = |name: &str, value: &str| {
+            let mut draft = Draft::of(&order());
+            draft.say(name, value);
+            draft.order().unwrap_err().detail
+        };
+        for (name, value, said) in [
+            ("start", "soon", "Disclosures from"),
+            ("max_items", "many", "no number"),
+            ("delay", "-1", "Owners are told after"),
+            ("delay", "4294967295", "Owners are told after"),
+            ("agency", "", "there is none"),
+            ("agency", "nonsense!", "Nothing can be sealed"),
+            ("direction-1", "sideways", "Task 1: choose which way"),
+            ("until-1", "", "Task 1: say from when"),
+            ("item-3", "x", "Task 3: the item"),
+            ("scope-2", "", "Task 2: choose what"),
+        ] {
+            let detail = with(name, value);
+            assert!(detail.contains(said), "{name} {value}: {detail}");
+        }
+    }
+
+    #[test]
+    fn certificates_are_taken_as_they_come() {
+        let mut draft = Draft::of(&order());
+        let pem = draft.said("agency").to_owned();
+        assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\nMIIB"));
+        let expected = order().agency_key;
+        for text in [CERTIFICATE.to_owned(), pem.replace('\n', "\r\n")] {
+            draft.say("agency", text);
+            assert_eq!(draft.order().unwrap().agency_key, expected);
+        }
+        let AgencyKey::Certificate(der) = &expected else {
+            panic!("a certificate");
+        };
+        draft.set_agency(&der.0);
+        assert_eq!(draft.said("agency"), pem);
+    }
+}
