@@ -32,8 +32,9 @@ fn evil(certificate: &[u8]) -> Value {
     }
     order["notification_delay"] = json!(0);
     order["tasks"][0]["reference"] = json!(EVIL);
-    order["tasks"][1] =
+    let by_label =
         json!({ "reference": "2", "scope": { "label": { "owner": EVIL_NAME, "label": EVIL } } });
+    order["tasks"].as_array_mut().unwrap().push(by_label);
     order
 }
 

@@ -291,7 +291,7 @@ fn execute(bench: &Bench, visit: &Visit, case: AuthorisationId) -> String {
     visit.expect("Nothing has gone out");
     assert!(!visit.says("Release it"));
     visit.open(&format!("{link}/release"));
-    visit.expect("This needs the role releaser");
+    visit.expect("it needs the role releaser");
     visit.open(&format!("/cases/{case}"));
     link
 }
