@@ -88,7 +88,7 @@ fn move_page(
             ],
         ),
         Move::Cancel => (
-            "Cancel",
+            "Cancel the case",
             "Cancel the case for good",
             vec![
                 "It ends for good: nothing is executed, released or handed out under it any more, and no change brings it back.".into(),

@@ -145,7 +145,7 @@ fn acts(reader: &Reader, case: &Authorisation) -> Html {
             acts.push(button(&state("suspend"), "Suspend", ""));
         }
         if !case.state.has_ended() {
-            acts.push(button(&state("cancel"), "Cancel", "danger"));
+            acts.push(button(&state("cancel"), "Cancel the case", "danger"));
         }
     }
     if has(Role::Auditor) {

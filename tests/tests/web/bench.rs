@@ -19,6 +19,7 @@ use strongroom_wire::encoding::{Base64, Timestamp};
 use strongroom_wire::id::AuthorisationId;
 use tempfile::TempDir;
 
+use super::reading::EVIL_NAME;
 use super::site::Site;
 
 pub(crate) const CARL: &str = "carl@example.com";
@@ -191,7 +192,7 @@ fn approval_key(session: &mut Session) -> (Pair, Value) {
         valid_until: now().plus_seconds(3600),
     };
     let add = json!({
-        "name": "mine",
+        "name": EVIL_NAME,
         "public_key": Base64(spki),
         "statement": Base64(statement.to_bytes()),
         "jws": pair.sign(&statement),

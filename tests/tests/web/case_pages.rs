@@ -238,6 +238,7 @@ fn pages_of_cases_are_for_their_roles_and_can_be_read_by_everybody() {
                     case.clone(),
                     format!("/cases/{waiting}/decide"),
                     format!("/cases/{waiting}/decide?decision=reject"),
+                    "/approval-keys".to_owned(),
                 ],
             ),
             (
@@ -254,10 +255,10 @@ fn pages_of_cases_are_for_their_roles_and_can_be_read_by_everybody() {
             (
                 AUDREY,
                 vec![
-                    "/cases?words=nothing".to_owned(),
+                    "/cases?words=%22%3E%3Cimg%2Fsrc%3Dx%3E&state=%3Cb%3E".to_owned(),
                     case.clone(),
                     format!("{case}/hold"),
-                    "/export".to_owned(),
+                    "/export?case=%22%3E%3Cimg%2Fsrc%3Dx%3E&as=%22".to_owned(),
                 ],
             ),
             (SAM, of(&own[1..])),

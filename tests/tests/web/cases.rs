@@ -352,7 +352,7 @@ fn audit(bench: &mut Bench, visit: &Visit, case: AuthorisationId, other: &str) {
         "Approve",
         "Reject",
         "Suspend",
-        "Cancel",
+        "Cancel the case",
         "Resume",
         "Preview",
         "Change the order",
@@ -547,7 +547,7 @@ fn what_is_refused_is_said_in_plain_words() {
 impl Visit {
     fn change_cancel(&self, bench: &mut Bench, case: AuthorisationId) {
         self.open(&format!("/cases/{case}"));
-        self.press("Cancel");
+        self.press("Cancel the case");
         self.expect("This cannot be undone");
         self.expect("no change brings it back");
         self.fill("reason", "withdrawn by the authority");
