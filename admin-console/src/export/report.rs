@@ -69,7 +69,7 @@ impl Write for Rows {
 }
 
 enum Kind {
-    Csv(Csv<Rows>, Rows),
+    Csv(Box<Csv<Rows>>, Rows),
     Pdf(Box<Gathered>),
 }
 
@@ -92,7 +92,7 @@ impl Report {
             Form::Csv => {
                 let rows = Rows::default();
                 let csv = Csv::new(rows.clone()).map_err(|_| Broken::Failed)?;
-                Kind::Csv(csv, rows)
+                Kind::Csv(Box::new(csv), rows)
             }
             Form::Pdf => Kind::Pdf(Box::new(Gathered::new(RECORDS))),
         };

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::browser::Settings;
 use strongroom_tests::witness::Witness;
 use strongroom_wire::authorisation::Authorisation;
@@ -90,7 +91,7 @@ fn a_case_goes_from_its_order_to_the_agency_by_five_people() {
     approve_with_a_file(&bench, case);
     let disclosure = execute(&bench, &visit, case);
     release(&mut bench, &visit, case, &disclosure, &key.to_string());
-    audit(&mut bench, &visit, case, &other.to_string());
+    audit(&bench, &visit, case, &other.to_string());
 
     // The delay of a second is over.
     let told = (0..200).any(|_| {
@@ -334,7 +335,7 @@ fn release(bench: &mut Bench, visit: &Visit, case: AuthorisationId, link: &str, 
 }
 
 /// The auditor sees all of it, changes nothing, and exports it with progress or without.
-fn audit(bench: &mut Bench, visit: &Visit, case: AuthorisationId, other: &str) {
+fn audit(bench: &Bench, visit: &Visit, case: AuthorisationId, other: &str) {
     visit.change_to(bench, AUDREY);
     visit.open(&format!("/cases/{case}"));
     for said in [
@@ -482,12 +483,19 @@ fn what_is_refused_is_said_in_plain_words() {
     visit.expect("The case is resumed");
 
     // Released, and nothing is handed out until the witnesses have seen it.
-    let policy = json!({ "witnesses": 1 });
+    let mut policy = json!({ "witnesses": 1, "step_up_within": 5 });
     let admin = &mut bench.site.administrator;
     let _set: Value = admin.ask("PUT", "/v1/domain/policy", &policy).unwrap();
     visit.change_to(&bench, RICK);
     visit.open(&link);
+    // Whoever signed in too long ago does so again.
+    thread::sleep(Duration::from_millis(5100));
     visit.press("Release it");
+    assert_eq!(visit.heading(), "Is it still you?");
+    policy["step_up_within"] = json!(0);
+    let mut fresh = bench.site.appliance.sign_in(ADMINISTRATOR);
+    let _set: Value = fresh.ask("PUT", "/v1/domain/policy", &policy).unwrap();
+    visit.step_up(&bench.site.appliance.password_of(RICK));
     visit.press("Release the disclosure");
     visit.expect("The disclosure is released");
     visit.press("Fetch the package");
@@ -536,7 +544,7 @@ fn what_is_refused_is_said_in_plain_words() {
     visit.expect("No case matches");
 
     // Cancelling ends it, after a fresh sign-in where the last one is old.
-    visit.change_cancel(&mut bench, emergency);
+    visit.cancel(&bench, emergency);
     let last: Authorisation = bench
         .session(AUDREY)
         .get(&format!("/v1/authorisations/{emergency}"))
@@ -545,7 +553,7 @@ fn what_is_refused_is_said_in_plain_words() {
 }
 
 impl Visit {
-    fn change_cancel(&self, bench: &mut Bench, case: AuthorisationId) {
+    fn cancel(&self, bench: &Bench, case: AuthorisationId) {
         self.open(&format!("/cases/{case}"));
         self.press("Cancel the case");
         self.expect("This cannot be undone");
