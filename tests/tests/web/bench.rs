@@ -57,9 +57,13 @@ impl Bench {
         }
     }
 
+    /// Somebody's session, over a new connection: stories take longer than connections are kept.
     pub(crate) fn session(&mut self, name: &str) -> &mut Session {
         let found = self.sessions.iter_mut().find(|(other, _)| *other == name);
-        &mut found.unwrap().1
+        let session = &mut found.unwrap().1;
+        let anew = session.at(session.api());
+        *session = anew;
+        session
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

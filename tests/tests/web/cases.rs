@@ -484,8 +484,8 @@ fn what_is_refused_is_said_in_plain_words() {
 
     // Released, and nothing is handed out until the witnesses have seen it.
     let mut policy = json!({ "witnesses": 1, "step_up_within": 5 });
-    let admin = &mut bench.site.administrator;
-    let _set: Value = admin.ask("PUT", "/v1/domain/policy", &policy).unwrap();
+    let mut fresh = bench.site.appliance.sign_in(ADMINISTRATOR);
+    let _set: Value = fresh.ask("PUT", "/v1/domain/policy", &policy).unwrap();
     visit.change_to(&bench, RICK);
     visit.open(&link);
     // Whoever signed in too long ago does so again.
