@@ -3,7 +3,7 @@
 
 It shares no code with Strongroom and needs Python 3.9 and the package `cryptography`. It reads a bundle line by line, so that its memory does not grow with the log.
 
-    verify_bundle.py BUNDLE --verifier-key VKEY[@FROM-[TO]] [--previous FILE] [--json]
+    verify_bundle.py BUNDLE --verifier-key VKEY[@FROM-[TO]] [--previous FILE] [--witness-key VKEY|FILE]... [--witnesses NUMBER] [--json]
 
 Exit status: 0 the bundle is whole, 1 it is not, 2 it was called wrongly or a file cannot be read.
 """
@@ -156,6 +156,52 @@ class Key:
         if not good:
             raise Bad("the key has not signed it")
         return text
+
+
+class Witness:
+    """A witness's key (C2SP tlog-cosignature)."""
+
+    def __init__(self, text):
+        try:
+            self.name, key_id, key = text.split("+", 2)
+            typed = standard_base64(key)
+        except ValueError:
+            raise Bad("no verifier key of a witness")
+        if len(typed) != 33 or typed[0] != 4 or not self.name:
+            raise Bad("no verifier key of a witness")
+        self.vkey, self.raw = text, typed[1:]
+        self.id = sha256(self.name.encode() + b"\n" + typed)[:4]
+        if self.id.hex() != key_id:
+            raise Bad("the witness's key id is not that of its key")
+        self.public = Ed25519PublicKey.from_public_bytes(self.raw)
+
+    def has_cosigned(self, note):
+        """Whether a note has a cosignature of this witness; one that says it is and does not hold is an error."""
+        split = note.rfind("\n\n")
+        text, found = note[: split + 1], False
+        for line in note[split + 2 :].split("\n")[:-1]:
+            fields = line.split(" ")
+            signature = standard_base64(fields[2])
+            if fields[1] != self.name or signature[:4] != self.id:
+                continue
+            seconds = int.from_bytes(signature[4:12], "big")
+            try:
+                if len(signature) != 76 or seconds >= 1 << 63:
+                    raise InvalidSignature
+                self.public.verify(signature[12:], f"cosignature/v1\ntime {seconds}\n{text}".encode())
+            except InvalidSignature:
+                raise Bad(f"the cosignature of the witness {self.name} is wrong")
+            found = True
+        return found
+
+
+def witness(text):
+    """A witness's key, or that in a file."""
+    try:
+        return Witness(text)
+    except Bad:
+        with open(text, encoding="utf-8") as file:
+            return Witness(file.read(LONGEST_LINE).strip())
 
 
 def signer(note, keys):
@@ -707,8 +753,28 @@ class Approvals:
         except Bad as error:
             raise Bad(f"the approval in leaf {index} does not hold: {error}")
         self.verified += 1
-        if state == "approved":
-            self.judge(subject, generation, leaf)
+        if state in ("approved", "emergency-approval"):
+            self.judge(subject, generation, leaf, state == "emergency-approval")
+
+    def record(self, content, index, case, generation):
+        """Takes the record of a generation that the leaf before has entered: how many have to approve it."""
+        self.entered = None
+        record = canonical(content, lambda value: isinstance(value, dict))
+        order = record.get("order")
+        flags = order.get("flags", {}) if isinstance(order, dict) else None
+        emergency = flags.get("emergency", False) if isinstance(flags, dict) else None
+        said = (record.get("format"), record.get("authorisation"), record.get("domain_origin"), record.get("approvers"))
+        if (
+            said != ("strongroom-authorisation/1", case, self.header["origin"], "legal-approver")
+            or not is_generation(record.get("generation"))
+            or record["generation"] != generation
+            or not is_generation(record.get("approvals_needed"))
+            or not isinstance(emergency, bool)
+        ):
+            raise Bad(f"what leaf {index} entered is no record of that generation of that case")
+        matter = self.matters[("case", case), generation]
+        if matter["leaf"] == index:
+            matter["count"], matter["emergency"] = max(2, record["approvals_needed"]), emergency
 
     def verify(self, index, leaf, subject, generation, content):
         evidence = canonical(content, *EVIDENCE)
@@ -786,7 +852,7 @@ class Approvals:
 class Verifier:
     """Verifies a bundle line by line, and goes on after a problem, to find them all."""
 
-    def __init__(self, keys, known):
+    def __init__(self, keys, known, witnesses=(), demanded=0):
         self.keys, self.known = keys, known
         self.stage = "header"
         self.hash, self.lines = hashlib.sha256(), 0
@@ -799,6 +865,7 @@ class Verifier:
         self.problems, self.unlisted = [], 0
         if known:
             self.awaited[known.size] = [known.root]
+        self.witnesses, self.demanded, self.cosigned = witnesses, demanded, {}
 
     def problem(self, text):
         if len(self.problems) < LISTED:
@@ -855,7 +922,14 @@ class Verifier:
         self.checkpoint = Checkpoint(line["note"], self.keys)
         self.signed.add((self.checkpoint.key.vkey, self.checkpoint.size))
         if (self.checkpoint.origin, self.checkpoint.size) != (self.header["origin"], self.header["size"]):
-            raise Bad("header and checkpoint are not of one log and size")
+            self.problem("header and checkpoint are not of one log and size")
+        self.take_cosignatures(self.checkpoint.size, line["note"])
+
+    def take_cosignatures(self, size, note):
+        """Which witnesses have cosigned a checkpoint that a key of the log has signed. One with two names is one."""
+        for witness in self.witnesses:
+            if witness.has_cosigned(note):
+                self.cosigned.setdefault(size, set()).add(witness.raw)
 
     def take_earlier(self, line):
         earlier = Checkpoint(line["note"], self.keys)
@@ -877,6 +951,7 @@ class Verifier:
     def meet(self):
         if self.tree is None:
             return
+        self.take_cosignatures(earlier.size, line["note"])
         for root in self.awaited.pop(self.next, ()):
             if root != self.tree.root():
                 self.problem(f"the log is forked: there are two histories of its first {self.next} leaves")
@@ -1015,6 +1090,7 @@ class Verifier:
                 self.problem(f"by the bundle the key {vkey} may not sign a tree of {size} leaves")
 
     def hold_known(self):
+        self.hold_witnesses()
         known = self.known
         if known is None:
             return
@@ -1038,7 +1114,16 @@ class Verifier:
             **self.counts,
             "approvals": self.approvals.verified if self.approvals else 0,
             "quorums": self.approvals.quorums if self.approvals else 0,
+    def hold_witnesses(self):
+        if not self.demanded:
+            return
+        sizes = [size for size, by in self.cosigned.items() if len(by) >= self.demanded]
+        if not sizes or max(sizes) < self.header["end"]:
+            upto = f"over those before {max(sizes)} alone" if sizes else "of no checkpoint"
+            self.problem(f"{self.demanded} cosignatures are demanded over all leaves before {self.header['end']}, and there are as many {upto}")
+
             "quorums_unjudged": self.approvals.unjudged if self.approvals else 0,
+        order = [witness.raw for witness in self.witnesses]
             "earlier": [earlier.size for earlier in self.earlier],
             "problems": self.problems,
             "unlisted_problems": self.unlisted,
@@ -1051,13 +1136,17 @@ def known_checkpoint(path, keys):
         first = file.readline(LONGEST_LINE + 1)
         if first.startswith(b'{"type":"header"'):
             note = read_line(file.readline(LONGEST_LINE + 1))["note"]
+            "cosigned": [
+                {"size": size, "witnesses": [self.witnesses[place].vkey for place in sorted(map(order.index, by))]}
+                for size, by in sorted(self.cosigned.items())
+            ],
         else:
             note = (first + file.read(LONGEST_LINE)).decode("utf-8")
     return Checkpoint(note, keys)
 
 
-def verify(path, keys, known=None):
-    verifier = Verifier(keys, known)
+def verify(path, keys, known=None, witnesses=(), demanded=0):
+    verifier = Verifier(keys, known, witnesses, demanded)
     with open(path, "rb") as file:
         while True:
             line = file.readline(LONGEST_LINE + 1)
@@ -1080,12 +1169,17 @@ def main():
     try:
         keys = [Key(text) for text in arguments.verifier_key]
         known = known_checkpoint(arguments.previous, keys) if arguments.previous else None
-        report = verify(arguments.bundle, keys, known)
+        witnesses = [witness(text) for text in arguments.witness_key]
+        if not 0 <= arguments.witnesses <= len({known.raw for known in witnesses}):
+            raise Bad("more witnesses are demanded than keys of them were given")
+        report = verify(arguments.bundle, keys, known, witnesses, arguments.witnesses)
     except (Bad, OSError, UnicodeDecodeError) as error:
         print(f"verify_bundle.py: {error}", file=sys.stderr)
         return 2
     if arguments.json:
         print(json.dumps(report))
+    parser.add_argument("--witness-key", action="append", default=[], metavar="VKEY|FILE", help="a witness's key: its cosignatures are verified")
+    parser.add_argument("--witnesses", type=int, default=0, metavar="NUMBER", help="how many witnesses have to have cosigned all of the range")
     else:
         for name, value in report.items():
             if name not in ("problems", "verified"):

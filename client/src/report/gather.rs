@@ -40,7 +40,7 @@ pub(super) struct Listed {
 /// use strongroom_client::report::Gathered;
 ///
 /// let mut gathered = Gathered::new(1000);
-/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
+/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], ..Trust::default() };
 /// verify(&b"no bundle\n"[..], trust, |seen, _| gathered.take(seen))?;
 /// # Ok::<(), strongroom_client::ClientError>(())
 /// ```

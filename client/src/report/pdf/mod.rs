@@ -53,7 +53,7 @@ pub enum PdfError {
 /// use strongroom_client::report::{Gathered, pdf};
 ///
 /// let mut gathered = Gathered::new(1000);
-/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
+/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], ..Trust::default() };
 /// let verified = verify(&b"no bundle\n"[..], trust, |seen, _| gathered.take(seen))?;
 /// assert!(pdf::write(&gathered, &verified).is_err());
 /// # Ok::<(), strongroom_client::ClientError>(())
@@ -189,6 +189,18 @@ fn proved(paper: &mut Paper, gathered: &Gathered, verified: &Verified) {
             &format!(
                 "the log of {} leaves of an earlier export: nothing of it was changed since",
                 earlier.size
+            ),
+        );
+    }
+    for cosigned in &report.cosigned {
+        let count = cosigned.witnesses.len();
+        let who = if count == 1 { "witness" } else { "witnesses" };
+        paper.fact(
+            "Cosigned",
+            BODY,
+            &format!(
+                "the log of {} leaves, by {count} {who} of other organisations whose keys were given",
+                cosigned.size
             ),
         );
     }
