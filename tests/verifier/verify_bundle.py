@@ -695,12 +695,12 @@ class Approvals:
         self.header = header
         self.keys, self.lost, self.roles = {}, {}, {}
         self.matters, self.excluded = {}, {}
-        self.pending = None
+        self.pending = self.entered = None
         self.verified = self.quorums = self.unjudged = 0
 
     def leaf(self, index, leaf):
         """Takes a leaf in full, in the range or proved by itself."""
-        self.pending = None
+        self.pending = self.entered = None
         if not leaf.done:
             return
         act, words = ACTS[leaf.act], leaf.note.split(" ")
@@ -719,8 +719,9 @@ class Approvals:
             match = re.match(r"case (\S+) generation ([0-9]+) record (\S+)", leaf.note)
             if match:
                 case, generation, digest = match.groups()
-                matter = {"leaf": index, "sha256": digest, "count": 2, "role": "legal-approver", "act": None, "approvals": []}
+                matter = {"leaf": index, "sha256": digest, "count": None, "role": "legal-approver", "act": None, "emergency": None, "approvals": []}
                 self.make(("case", case), int(generation), matter, actor)
+                self.entered = (index, case, int(generation))
         elif act == "proposal.make":
             match = re.match(r"proposal (\S+) act (\S+) request (\S+) quorum ([0-9]+) of (\S+)", leaf.note)
             if match:
@@ -742,6 +743,8 @@ class Approvals:
 
     def document(self, kind, content):
         """Takes a document that the leaf before names."""
+        if kind == "record" and self.entered is not None:
+            self.record(content, *self.entered)
         if kind != "evidence" or self.pending is None:
             return
         index, leaf, subject, generation, state = self.pending
@@ -832,14 +835,22 @@ class Approvals:
                 raise Bad("the person, or the key, has approved it already")
         matter["approvals"].append((actor, digest, statement["valid_until"]))
 
-    def judge(self, subject, generation, leaf):
+    def judge(self, subject, generation, leaf, at_first=False):
         """Whether the leaf of what needs a quorum comes when there is one."""
         matter = self.matters.get((subject, generation))
         if matter is None:
             self.unjudged += 1
             return
         people = {actor for actor, _, valid_until in matter["approvals"] if leaf.time < valid_until}
-        if len(people - self.excluded.get(subject, set())) >= matter["count"]:
+        count = 1 if at_first else matter["count"] or 2
+        met = len(people - self.excluded.get(subject, set())) >= count
+        if at_first and matter["emergency"] is False:
+            raise Bad("one approval was enough, and it is no emergency")
+        if met and matter["count"] is None:
+            # How many it takes stands in a record that the bundle does not show.
+            self.unjudged += 1
+            return
+        if met:
             self.quorums += 1
             return
         rules, first = self.header["filter"], self.header["first"]
@@ -854,6 +865,7 @@ class Verifier:
 
     def __init__(self, keys, known, witnesses=(), demanded=0):
         self.keys, self.known = keys, known
+        self.witnesses, self.demanded, self.cosigned = witnesses, demanded, {}
         self.stage = "header"
         self.hash, self.lines = hashlib.sha256(), 0
         self.header = self.checkpoint = self.approvals = None
@@ -865,7 +877,6 @@ class Verifier:
         self.problems, self.unlisted = [], 0
         if known:
             self.awaited[known.size] = [known.root]
-        self.witnesses, self.demanded, self.cosigned = witnesses, demanded, {}
 
     def problem(self, text):
         if len(self.problems) < LISTED:
@@ -940,6 +951,7 @@ class Verifier:
         check_consistency(earlier.size, self.checkpoint.size, earlier.root, self.checkpoint.root, proof)
         self.awaited.setdefault(earlier.size, []).append(earlier.root)
         self.earlier.append(earlier)
+        self.take_cosignatures(earlier.size, line["note"])
 
     def arrive(self, index):
         if index < self.next:
@@ -951,7 +963,6 @@ class Verifier:
     def meet(self):
         if self.tree is None:
             return
-        self.take_cosignatures(earlier.size, line["note"])
         for root in self.awaited.pop(self.next, ()):
             if root != self.tree.root():
                 self.problem(f"the log is forked: there are two histories of its first {self.next} leaves")
@@ -1079,6 +1090,7 @@ class Verifier:
         elif self.tree is not None and self.tree.root() != self.checkpoint.root:
             self.problem("the leaves do not have the root that the checkpoint is signed over")
         self.hold_known()
+        self.hold_witnesses()
         for vkey, size in sorted(self.signed):
             listed = any(
                 key["verifier_key"] == vkey and key["from"] <= size and size <= key.get("to", size) for key in self.header["keys"]
@@ -1090,7 +1102,6 @@ class Verifier:
                 self.problem(f"by the bundle the key {vkey} may not sign a tree of {size} leaves")
 
     def hold_known(self):
-        self.hold_witnesses()
         known = self.known
         if known is None:
             return
@@ -1103,7 +1114,16 @@ class Verifier:
         elif same[0].root != known.root:
             self.problem(f"the log is forked: there are two signed histories of its first {known.size} leaves")
 
+    def hold_witnesses(self):
+        if not self.demanded:
+            return
+        sizes = [size for size, by in self.cosigned.items() if len(by) >= self.demanded]
+        if not sizes or max(sizes) < self.header["end"]:
+            upto = f"over those before {max(sizes)} alone" if sizes else "of no checkpoint"
+            self.problem(f"{self.demanded} cosignatures are demanded over all leaves before {self.header['end']}, and there are as many {upto}")
+
     def report(self):
+        order = [witness.raw for witness in self.witnesses]
         checkpoint = self.checkpoint
         return {
             "verified": not self.problems,
@@ -1114,17 +1134,12 @@ class Verifier:
             **self.counts,
             "approvals": self.approvals.verified if self.approvals else 0,
             "quorums": self.approvals.quorums if self.approvals else 0,
-    def hold_witnesses(self):
-        if not self.demanded:
-            return
-        sizes = [size for size, by in self.cosigned.items() if len(by) >= self.demanded]
-        if not sizes or max(sizes) < self.header["end"]:
-            upto = f"over those before {max(sizes)} alone" if sizes else "of no checkpoint"
-            self.problem(f"{self.demanded} cosignatures are demanded over all leaves before {self.header['end']}, and there are as many {upto}")
-
             "quorums_unjudged": self.approvals.unjudged if self.approvals else 0,
-        order = [witness.raw for witness in self.witnesses]
             "earlier": [earlier.size for earlier in self.earlier],
+            "cosigned": [
+                {"size": size, "witnesses": [self.witnesses[place].vkey for place in sorted(map(order.index, by))]}
+                for size, by in sorted(self.cosigned.items())
+            ],
             "problems": self.problems,
             "unlisted_problems": self.unlisted,
         }
@@ -1136,10 +1151,6 @@ def known_checkpoint(path, keys):
         first = file.readline(LONGEST_LINE + 1)
         if first.startswith(b'{"type":"header"'):
             note = read_line(file.readline(LONGEST_LINE + 1))["note"]
-            "cosigned": [
-                {"size": size, "witnesses": [self.witnesses[place].vkey for place in sorted(map(order.index, by))]}
-                for size, by in sorted(self.cosigned.items())
-            ],
         else:
             note = (first + file.read(LONGEST_LINE)).decode("utf-8")
     return Checkpoint(note, keys)
@@ -1164,6 +1175,8 @@ def main():
     parser.add_argument("bundle")
     parser.add_argument("--verifier-key", action="append", required=True, metavar="VKEY[@FROM-[TO]]")
     parser.add_argument("--previous", metavar="FILE", help="an earlier bundle or checkpoint of the log")
+    parser.add_argument("--witness-key", action="append", default=[], metavar="VKEY|FILE", help="a witness's key: its cosignatures are verified")
+    parser.add_argument("--witnesses", type=int, default=0, metavar="NUMBER", help="how many witnesses have to have cosigned all of the range")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     try:
@@ -1178,8 +1191,6 @@ def main():
         return 2
     if arguments.json:
         print(json.dumps(report))
-    parser.add_argument("--witness-key", action="append", default=[], metavar="VKEY|FILE", help="a witness's key: its cosignatures are verified")
-    parser.add_argument("--witnesses", type=int, default=0, metavar="NUMBER", help="how many witnesses have to have cosigned all of the range")
     else:
         for name, value in report.items():
             if name not in ("problems", "verified"):
