@@ -18,6 +18,7 @@ use super::{InEffect, case_generation};
 use crate::act::{Caller, Scope, View};
 use crate::error::Error;
 use crate::keys::access::{self, Standing};
+use crate::objects;
 use crate::seal::{self, hex};
 use crate::store::{
     DisclosureItemRecord, DisclosureRecord, DocumentKind, NotificationRecord, ReleasedRecord,
@@ -238,7 +239,7 @@ fn describe(
                 .map(|person| names.of(view, person))
                 .transpose()?,
         },
-        ciphertext_sha256: None,
+        ciphertext_sha256: objects::told_ciphertext(view, key)?,
         sealing_key_sha256: manifest.sealing_key_sha256.clone(),
         sealed_sha256: String::new(),
         executor: owner.clone(),
