@@ -10,6 +10,7 @@
 //! | `order` | authorisations as disclosures need them |
 //! | `scope` | what a scope reaches |
 //! | `disclose`, `preview`, `release`, [`deliver`] | previewing, executing and releasing a disclosure; handing it out |
+//! | `prepared` | what is sealed to the agency before the releasing transaction |
 //! | `hold` | keeping keys in scope from destruction |
 //! | `notify` | telling people what was disclosed of theirs, when the delay is over |
 //! | `documents` | documents that leaves name by SHA-256: records, evidence, warrants |
@@ -28,6 +29,7 @@ mod documents;
 pub(crate) mod hold;
 mod notify;
 mod order;
+mod prepared;
 mod preview;
 mod record;
 mod release;

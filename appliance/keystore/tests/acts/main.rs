@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         devices::TRIALS,
         disclosing::delivering::TRIALS,
         disclosing::keeping::TRIALS,
+        disclosing::many::TRIALS,
         disclosing::refusing::TRIALS,
         directories::groups::TRIALS,
         directories::limits::TRIALS,

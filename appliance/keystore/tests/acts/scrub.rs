@@ -47,7 +47,7 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
 ];
 
 /// Holds the house's database against its log.
-fn scrubbed(house: &House) -> ScrubReport {
+pub(crate) fn scrubbed(house: &House) -> ScrubReport {
     let folder = house.database().parent().unwrap().to_owned();
     let report = scrub(&*house.store, "default", &folder, &mut |_| {
         ControlFlow::Continue(())
@@ -71,7 +71,7 @@ fn clean(house: &House, when: &str) {
 }
 
 /// A connection of somebody who can write to the file.
-fn attacker(house: &House) -> Connection {
+pub(crate) fn attacker(house: &House) -> Connection {
     let rows = Connection::open(house.database()).unwrap();
     rows.busy_timeout(std::time::Duration::from_secs(30))
         .unwrap();
@@ -80,14 +80,14 @@ fn attacker(house: &House) -> Connection {
 }
 
 /// What there is now, for the attacker to put back later.
-fn remember(house: &House, to: &Path) {
+pub(crate) fn remember(house: &House, to: &Path) {
     attacker(house)
         .execute("VACUUM INTO ?1", [to.to_str().unwrap()])
         .unwrap();
 }
 
 /// Replaces the rows of a table by those of an older database, where the condition holds.
-fn put_back(house: &House, old: &Path, table: &str, condition: &str) {
+pub(crate) fn put_back(house: &House, old: &Path, table: &str, condition: &str) {
     let rows = attacker(house);
     rows.execute("ATTACH ?1 AS old", [old.to_str().unwrap()])
         .unwrap();

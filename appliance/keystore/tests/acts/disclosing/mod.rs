@@ -2,6 +2,7 @@
 
 pub(crate) mod delivering;
 pub(crate) mod keeping;
+pub(crate) mod many;
 pub(crate) mod refusing;
 
 use strongroom_disclosure::hpke::HpkePrivateKey;
