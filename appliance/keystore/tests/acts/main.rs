@@ -73,6 +73,7 @@ fn main() -> ExitCode {
         disclosing::keeping::TRIALS,
         disclosing::many::TRIALS,
         disclosing::refusing::TRIALS,
+        disclosing::telling::TRIALS,
         directories::groups::TRIALS,
         directories::limits::TRIALS,
         directories::users::TRIALS,
