@@ -98,6 +98,7 @@ fn main() -> ExitCode {
         rotation::TRIALS,
         rotation_replay::TRIALS,
         scrub::TRIALS,
+        scrub::built::TRIALS,
         searches::TRIALS,
         second_factor::TRIALS,
         sessions::TRIALS,
