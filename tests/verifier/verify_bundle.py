@@ -39,7 +39,7 @@ ACTS = {
     40: "master-kek.rotate", 41: "master-kek.rewrapped", 42: "master-kek.retire", 43: "master-kek.destroy", 44: "account-kek.rotate",
     45: "account-kek.resealed",
     50: "domain.restore", 51: "domain.seal", 52: "hsm.device-log", 53: "domain.ceremony", 54: "domain.recover", 55: "domain.checkpoint-key",
-    56: "domain.replicate",
+    56: "domain.replicate", 57: "domain.backup",
     60: "domain.policy", 61: "key.policy", 62: "grant.policy", 63: "session.step-up", 64: "session.use",
     70: "request.admit", 71: "device.import", 72: "account.secret", 73: "device.update", 74: "device.revoke", 75: "device.pair",
     76: "certificate.register", 77: "certificate.remove",

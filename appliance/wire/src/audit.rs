@@ -109,6 +109,8 @@ acts! {
     DomainCheckpointKey = 55, "domain.checkpoint-key";
     /// Custodians gave a second HSM the domain's master KEK.
     DomainReplicate = 56, "domain.replicate";
+    /// A backup was made, or begun.
+    DomainBackup = 57, "domain.backup";
     /// The domain's policy was changed.
     DomainPolicy = 60, "domain.policy";
     /// A key's usage policy was changed.
