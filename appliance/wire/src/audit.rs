@@ -223,7 +223,7 @@ acts! {
     AuthorisationEnd = 137, "authorisation.end";
     /// A document for an authorisation was uploaded: the note has its SHA-256.
     AuthorisationDocument = 138, "authorisation.document";
-    /// Somebody who may not tried to look at authorisations.
+    /// Somebody who may not tried to look at authorisations, or at a proposal.
     AuthorisationRead = 139, "authorisation.read";
     /// An act that takes several people was proposed: the note has the proposal's identifier, here and below.
     ProposalMake = 140, "proposal.make";
