@@ -99,6 +99,7 @@ fn main() -> ExitCode {
         rotation_replay::TRIALS,
         scrub::TRIALS,
         scrub::built::TRIALS,
+        scrub::large::TRIALS,
         searches::TRIALS,
         second_factor::TRIALS,
         sessions::TRIALS,

@@ -18,6 +18,7 @@ use crate::rotation::{finish, group, id_of, share_with};
 use crate::second_factor::set_up;
 
 pub(crate) mod built;
+pub(crate) mod large;
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
     (
