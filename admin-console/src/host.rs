@@ -147,7 +147,7 @@ pub trait Appliance: Send + Sync {
     fn certificates(&self) -> Vec<CertificateView>;
     /// Scheduled backups.
     fn backups(&self) -> BackupsView;
-    /// Makes a backup now, in the folder of the schedule, and reads its header back. It may take minutes.
+    /// Makes a backup now, in the folder of the schedule, and reads its header back. It may take minutes. That somebody asked for it is recorded before.
     ///
     /// # Errors
     /// One sentence.

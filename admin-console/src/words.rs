@@ -412,6 +412,7 @@ pub(crate) fn act(act: Act) -> String {
         Act::AccountKekRotate => "Account KEK rotated",
         Act::AccountKekResealed => "Account KEK's rotation done",
         Act::DomainRestore => "Restored from a backup",
+        Act::DomainBackup => "Backup made",
         Act::DomainSeal => "Appliance sealed",
         Act::DomainPolicy => "Domain policy changed",
         Act::DomainCheckpointKey => "Checkpoint key changed",

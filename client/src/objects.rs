@@ -7,8 +7,8 @@ use strongroom_wire::key::{
     ChangedKey, CreatedKey, Material, NewKey, ReleaseKey, TightenKey, UsagePolicy,
 };
 use strongroom_wire::object::{
-    ChangedObject, ObjectDescription, ObjectPage, ObjectPart, ObjectQuery, PartQuery,
-    RemovedObject, ShownObject,
+    CIPHERTEXT_HASH, ChangedObject, ObjectDescription, ObjectPage, ObjectPart, ObjectQuery,
+    PartQuery, RemovedObject, ShownObject,
 };
 use strongroom_wire::operation::{
     AllowedMechanisms, Mechanism, Operate as OperateRequest, OperateQuery, Operation, Performed,
@@ -127,6 +127,32 @@ pub trait Objects: Operate {
     ) -> Result<ChangedObject, ClientError> {
         let call = address(object, part).by_put().with(description)?;
         Ok(self.request(&call.repeatable())?.0)
+    }
+
+    /// Tells the appliance the SHA-256 of what a key of one's own protects, as it is stored. The appliance holds no data, and would not know it: a delivery under an
+    /// authorisation can then say which ciphertext a disclosed key opens.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, key: strongroom_wire::id::KeyId, sha256: [u8; 32]) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::objects::Objects as _;
+    ///
+    /// session.tell_ciphertext(key, &sha256)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reason.
+    fn tell_ciphertext(&self, key: KeyId, sha256: &[u8; 32]) -> Result<ChangedObject, ClientError> {
+        let description = ObjectDescription {
+            class: 0, // CKO_DATA
+            kind: None,
+            label: CIPHERTEXT_HASH.as_bytes().into(),
+            id: sha256.as_slice().into(),
+            attributes: Vec::new().into(),
+        };
+        let object = ObjectId::from_bytes(*key.as_bytes());
+        self.put_object(object, ObjectPart::Object, &description)
     }
 
     /// Removes an object: of a secret key, or the private half of a pair, the key is destroyed.

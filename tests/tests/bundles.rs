@@ -6,8 +6,14 @@
 mod cases;
 #[path = "bundles/forge.rs"]
 mod forge;
+#[path = "bundles/passkeys.rs"]
+mod passkeys;
 #[path = "bundles/people.rs"]
 mod people;
+#[path = "bundles/quorums.rs"]
+mod quorums;
+#[path = "bundles/witnessed.rs"]
+mod witnessed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -64,20 +70,27 @@ impl Verifiers {
             fs::write(&file, previous).unwrap();
             arguments.extend(["--previous".to_owned(), file.display().to_string()]);
         }
-        let ours = Command::new(programs::strongroom())
-            .args(["audit", "verify"])
-            .args(&arguments)
-            .env_clear()
-            .env("STRONGROOM_HOME", self.folder.path().join("home"))
-            .output()
-            .unwrap();
-        let theirs = Command::new(&self.python)
-            .arg("-I")
-            .arg(&self.script)
-            .args(&arguments)
-            .output()
-            .unwrap();
+        for witness in &case.witnesses {
+            arguments.extend(["--witness-key".to_owned(), witness.clone()]);
+        }
+        if case.demanded > 0 {
+            arguments.extend(["--witnesses".to_owned(), case.demanded.to_string()]);
+        }
+        let [ours, theirs] = self
+            .programs()
+            .map(|mut program| program.args(&arguments).output().unwrap());
         [answer(case, &ours), answer(case, &theirs)]
+    }
+
+    /// Ours, and the one in Python.
+    fn programs(&self) -> [Command; 2] {
+        let mut ours = Command::new(programs::strongroom());
+        ours.args(["audit", "verify"])
+            .env_clear()
+            .env("STRONGROOM_HOME", self.folder.path().join("home"));
+        let mut theirs = Command::new(&self.python);
+        theirs.arg("-I").arg(&self.script);
+        [ours, theirs]
     }
 }
 
@@ -88,12 +101,7 @@ fn answer(case: &Case, output: &Output) -> (i32, Value) {
 }
 
 fn sound(what: &'static str, lines: &[Line]) -> Case {
-    Case {
-        what,
-        file: written(lines, 1).concat(),
-        key: vkey(1),
-        previous: None,
-    }
+    cases::case(what, written(lines, 1))
 }
 
 #[test]
@@ -203,7 +211,8 @@ fn the_verifier_in_python_knows_every_act() {
 #[test]
 fn both_verifiers_find_the_same_approvals() {
     let verifiers = Verifiers::new();
-    for (case, [approvals, quorums, unjudged]) in people::sound() {
+    let cases = people::sound().into_iter().chain(quorums::sound());
+    for (case, [approvals, quorums, unjudged]) in cases {
         for (who, (status, report)) in ["ours", "theirs"].iter().zip(verifiers.both(&case)) {
             let what = format!("{who}: {}: {report}", case.what);
             assert_eq!(status, 0, "{what}");
@@ -215,15 +224,46 @@ fn both_verifiers_find_the_same_approvals() {
 }
 
 #[test]
+fn both_verifiers_find_the_same_cosignatures() {
+    let verifiers = Verifiers::new();
+    for (case, cosigned) in witnessed::sound() {
+        for (who, (status, report)) in ["ours", "theirs"].iter().zip(verifiers.both(&case)) {
+            let what = format!("{who}: {}: {report}", case.what);
+            assert_eq!(status, 0, "{what}");
+            assert_eq!(report["cosigned"], cosigned, "{what}");
+        }
+    }
+}
+
+#[test]
+fn more_witnesses_than_are_known_cannot_be_demanded() {
+    let verifiers = Verifiers::new();
+    let one = witnessed::vkey("w1", 1);
+    let bundle = verifiers.folder.path().join("no.bundle");
+    fs::write(&bundle, "no bundle\n").unwrap();
+    for witnesses in [&[][..], &["--witness-key", &one]] {
+        for mut program in verifiers.programs() {
+            program.arg(&bundle);
+            program.args(["--verifier-key", &vkey(1), "--witnesses", "2"]);
+            let output = program.args(witnesses).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+        }
+    }
+}
+
+#[test]
 fn both_verifiers_refuse_every_tampered_bundle() {
     let verifiers = Verifiers::new();
     let mut cases = cases::by_anyone();
     cases.extend(cases::by_the_log());
     cases.extend(cases::against_what_is_known());
     cases.extend(people::by_the_wrong_people());
+    cases.extend(quorums::that_were_not());
+    cases.extend(passkeys::that_do_not_hold());
+    cases.extend(witnessed::by_other_witnesses());
     let names: BTreeSet<&str> = cases.iter().map(|case| case.what).collect();
     assert_eq!(names.len(), cases.len(), "two cases have one name");
-    assert!(cases.len() >= 50, "only {} cases", cases.len());
+    assert!(cases.len() >= 100, "only {} cases", cases.len());
     // Most of the time is that of starting Python.
     let workers = 4;
     thread::scope(|scope| {

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use strongroom_tests::{Appliance, Person, Session};
 use strongroom_wire::encoding::{Base64, Timestamp};
 
@@ -136,7 +137,13 @@ fn a_case_from_the_order_to_one_mail_that_opens_and_one_that_stays_shut() {
     seal(LETTER, "late.eml");
     fs::write(eve.file("plan.txt"), "a map").unwrap();
     let _ = eve
-        .run(&["protect", "plan.txt", "--to", "bob@example.com"])
+        .run(&[
+            "protect",
+            "plan.txt",
+            "--to",
+            "bob@example.com",
+            "--tell-hash",
+        ])
         .success();
     fs::copy(eve.file("plan.txt.sealed"), agency.file("plan.txt.sealed")).unwrap();
     fs::write(eve.file("diary.txt"), "dear diary").unwrap();
@@ -239,6 +246,14 @@ fn a_case_from_the_order_to_one_mail_that_opens_and_one_that_stays_shut() {
     assert_eq!(record["reference"], "GS 17/2026");
     assert_eq!(record["executor"]["name"], "erin@example.com");
     assert_eq!(record["releaser"]["name"], "rick@example.com");
+    // Which ciphertext it opens is said where its owner has told it.
+    assert_eq!(record.get("ciphertext_sha256"), None);
+    let told = read_json(&folder.join("00002.record.json"));
+    let sealed = fs::read(agency.file("plan.txt.sealed")).unwrap();
+    assert_eq!(
+        told["ciphertext_sha256"],
+        hex::encode(Sha256::digest(sealed))
+    );
 
     // With our command line.
     let shown = agency.json(&["disclosure", "show", "delivery.tar"]);

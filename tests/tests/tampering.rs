@@ -8,6 +8,7 @@
 
 mod tampering {
     pub(crate) mod cases;
+    pub(crate) mod law;
     pub(crate) mod world;
 }
 
@@ -19,6 +20,7 @@ use strongroom_tests::Appliance;
 use strongroom_wire::problem::Code;
 
 use tampering::cases::{Attempt, CASES, Case, Outcome};
+use tampering::law;
 use tampering::world::World;
 
 /// How many appliances run at once.
@@ -29,10 +31,11 @@ fn an_edited_database_grants_nothing() {
     let world = World::prepare();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
+    let all: Vec<&Case> = CASES.iter().chain(law::CASES).collect();
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(case) = CASES.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(case) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(failure) = run(&world, case) {
                         failures
                             .lock()
@@ -48,7 +51,7 @@ fn an_edited_database_grants_nothing() {
         failures.is_empty(),
         "{} of {} cases failed:\n{}",
         failures.len(),
-        CASES.len(),
+        all.len(),
         failures.join("\n")
     );
 }
@@ -75,17 +78,27 @@ fn run(world: &World, case: &Case) -> Result<(), String> {
         .first()
         .map_or(world.newest_leaf, |record| record.index);
 
-    let Err(problem) = world.attempt(&appliance, &case.attempt) else {
+    let attempted = world.attempt(&appliance, &case.attempt);
+    if matches!(case.outcome, Outcome::Scrubbed) {
+        return scrubbed(&appliance);
+    }
+    let Err(problem) = attempted else {
         return Err("the attempt succeeds".to_owned());
     };
     let records = auditor
         .records_after(Some(before))
         .map_err(|failed| format!("the log cannot be read any more: {failed}"))?;
-    let refused = |note: &str| {
+    // Of a case the code is followed by which case it is. Where the answer names a leaf, it is that one.
+    let refused = |code: &str| {
         let of = |record: &&strongroom_wire::audit::Record| {
-            !record.done && record.note.as_deref() == Some(note)
+            let note = record.note.as_deref().unwrap_or_default();
+            !record.done && note.split(' ').next() == Some(code)
         };
-        records.iter().find(of).map(|record| record.index)
+        let mut all = records.iter().filter(of).map(|record| record.index);
+        let named = problem
+            .leaf
+            .filter(|leaf| all.clone().any(|index| index == *leaf));
+        named.or_else(|| all.next())
     };
     match case.outcome {
         Outcome::Refused(code) => {
@@ -115,7 +128,7 @@ fn run(world: &World, case: &Case) -> Result<(), String> {
         Outcome::LeftOut => {
             refused(Code::IntegrityFailure.as_str()).ok_or("no leaf says that it was left out")?;
         }
-        Outcome::NothingMore | Outcome::DoesNotServe => {}
+        Outcome::NothingMore | Outcome::DoesNotServe | Outcome::Scrubbed => {}
     }
     // The refusals themselves are in good order.
     appliance.stop();
@@ -124,6 +137,20 @@ fn run(world: &World, case: &Case) -> Result<(), String> {
         return Err(format!("the audit log is damaged: {report}"));
     }
     Ok(())
+}
+
+/// The scrub finds what was edited.
+fn scrubbed(appliance: &Appliance) -> Result<(), String> {
+    let mut command = appliance.strongroomd();
+    let output = command.args(["audit", "scrub", "--json"]).output();
+    let output = output.map_err(|error| error.to_string())?;
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("{error}: {output:?}"))?;
+    if report["count"].as_u64().is_some_and(|count| count > 0) {
+        Ok(())
+    } else {
+        Err(format!("the scrub finds nothing: {report}"))
+    }
 }
 
 /// Makes the case's edit; each of its statements must change something.
@@ -147,6 +174,12 @@ fn without_an_edit_the_attempts_come_out_as_they_should() {
     let world = World::prepare();
     let mut appliance = world.appliance.copy();
     appliance.serve();
+    // Before it is approved by a second person, as it is below.
+    for attempt in law::FORBIDDEN {
+        let refused = world.attempt(&appliance, &Attempt::Law(*attempt));
+        let code = refused.map_err(|problem| problem.code);
+        assert_eq!(code, Err(Code::AuthorisationNotInEffect), "{attempt:?}");
+    }
     // What is permitted.
     for attempt in [
         Attempt::Release(Alice, "shared"),
@@ -170,6 +203,11 @@ fn without_an_edit_the_attempts_come_out_as_they_should() {
         Attempt::Enrol("carol@example.com", "carol@example.com"),
     ] {
         if let Err(problem) = world.attempt(&appliance, &attempt) {
+            panic!("{attempt:?}: {}: {}", problem.code, problem.detail);
+        }
+    }
+    for attempt in law::PERMITTED {
+        if let Err(problem) = world.attempt(&appliance, &Attempt::Law(*attempt)) {
             panic!("{attempt:?}: {}: {}", problem.code, problem.detail);
         }
     }

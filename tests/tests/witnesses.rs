@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::env;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use strongroom_tests::accounts::ADMINISTRATOR;
-use strongroom_tests::{Appliance, Session, Witness};
+use strongroom_tests::{Appliance, Session, Witness, programs};
 use strongroom_wire::audit::CheckpointNote;
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 use strongroom_wire::problem::Code;
@@ -55,6 +58,36 @@ fn names(note: &CheckpointNote) -> Vec<&str> {
         .iter()
         .map(|witness| witness.name.as_str())
         .collect()
+}
+
+/// Whether a new export is whole by both verifiers, where so many witnesses are demanded, and what ours says of it.
+fn verified(session: &mut Session, witnesses: [&Witness; 2], demanded: u32) -> (bool, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.bundle");
+    let bundle = session.send("GET", "/v1/audit/export", None).unwrap();
+    fs::write(&path, &bundle.body).unwrap();
+    let python = env::var_os("STRONGROOM_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let mut theirs = Command::new(python);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("verifier/verify_bundle.py");
+    theirs.arg("-I").arg(script);
+    let mut ours = Command::new(programs::strongroom());
+    ours.args(["audit", "verify"])
+        .env("STRONGROOM_HOME", folder.path());
+    let key = checkpoint(session).verifier_key;
+    let [ours, theirs] = [ours, theirs].map(|mut program| {
+        program.arg(&path).args(["--json", "--verifier-key"]);
+        program.arg(&key);
+        program.args(["--witnesses", &demanded.to_string()]);
+        for witness in witnesses {
+            program.args(["--witness-key", witness.key()]);
+        }
+        let output = program.output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.success(), report)
+    });
+    assert_eq!(ours.0, theirs.0, "{ours:?} {theirs:?}");
+    assert_eq!(ours.1["cosigned"], theirs.1["cosigned"]);
+    ours
 }
 
 /// What `status` says of a witness that fails; none where it works.
@@ -144,6 +177,23 @@ fn witnesses_cosign_and_one_that_is_away_holds_nobody_up() {
     let status = second.program().arg("status").output().unwrap();
     let status = String::from_utf8(status.stdout).unwrap();
     assert!(status.contains("/default"), "{status}");
+    // An export waits for both, as far as it waits; both verifiers find their cosignatures.
+    let both = [&first, &second];
+    wait_until("both cosign an export", &appliance, || {
+        verified(&mut admin, both, 2).0
+    });
+    // Without the second, the newest checkpoint that it has cosigned is in the bundle, too.
+    second.kill();
+    alice.release(key).unwrap();
+    wait_until("the first cosigns an export", &appliance, || {
+        let (whole, report) = verified(&mut admin, [&first, &second], 1);
+        let cosigned = report["cosigned"].as_array().unwrap();
+        let counts = cosigned
+            .iter()
+            .map(|cosigned| cosigned["witnesses"].as_array().unwrap().len());
+        whole && counts.eq([2, 1])
+    });
+    assert!(!verified(&mut admin, [&first, &second], 2).0);
     // A verifier that knows nothing of witnesses reads the note all the same.
     appliance.stop();
     assert_eq!(appliance.verify_audit()["verified"], true);
@@ -217,9 +267,7 @@ fn a_forked_and_a_rolled_back_log_are_refused() {
 
 #[test]
 fn the_command_line_leads_to_the_witness() {
-    use std::process::Command;
-
-    let program = strongroom_tests::programs::strongroom();
+    let program = programs::strongroom();
     let shown = Command::new(program)
         .args(["witness", "--help"])
         .output()

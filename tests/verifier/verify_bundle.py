@@ -3,7 +3,7 @@
 
 It shares no code with Strongroom and needs Python 3.9 and the package `cryptography`. It reads a bundle line by line, so that its memory does not grow with the log.
 
-    verify_bundle.py BUNDLE --verifier-key VKEY[@FROM-[TO]] [--previous FILE] [--json]
+    verify_bundle.py BUNDLE --verifier-key VKEY[@FROM-[TO]] [--previous FILE] [--witness-key VKEY|FILE]... [--witnesses NUMBER] [--json]
 
 Exit status: 0 the bundle is whole, 1 it is not, 2 it was called wrongly or a file cannot be read.
 """
@@ -39,7 +39,7 @@ ACTS = {
     40: "master-kek.rotate", 41: "master-kek.rewrapped", 42: "master-kek.retire", 43: "master-kek.destroy", 44: "account-kek.rotate",
     45: "account-kek.resealed",
     50: "domain.restore", 51: "domain.seal", 52: "hsm.device-log", 53: "domain.ceremony", 54: "domain.recover", 55: "domain.checkpoint-key",
-    56: "domain.replicate",
+    56: "domain.replicate", 57: "domain.backup",
     60: "domain.policy", 61: "key.policy", 62: "grant.policy", 63: "session.step-up", 64: "session.use",
     70: "request.admit", 71: "device.import", 72: "account.secret", 73: "device.update", 74: "device.revoke", 75: "device.pair",
     76: "certificate.register", 77: "certificate.remove",
@@ -156,6 +156,52 @@ class Key:
         if not good:
             raise Bad("the key has not signed it")
         return text
+
+
+class Witness:
+    """A witness's key (C2SP tlog-cosignature)."""
+
+    def __init__(self, text):
+        try:
+            self.name, key_id, key = text.split("+", 2)
+            typed = standard_base64(key)
+        except ValueError:
+            raise Bad("no verifier key of a witness")
+        if len(typed) != 33 or typed[0] != 4 or not self.name:
+            raise Bad("no verifier key of a witness")
+        self.vkey, self.raw = text, typed[1:]
+        self.id = sha256(self.name.encode() + b"\n" + typed)[:4]
+        if self.id.hex() != key_id:
+            raise Bad("the witness's key id is not that of its key")
+        self.public = Ed25519PublicKey.from_public_bytes(self.raw)
+
+    def has_cosigned(self, note):
+        """Whether a note has a cosignature of this witness; one that says it is and does not hold is an error."""
+        split = note.rfind("\n\n")
+        text, found = note[: split + 1], False
+        for line in note[split + 2 :].split("\n")[:-1]:
+            fields = line.split(" ")
+            signature = standard_base64(fields[2])
+            if fields[1] != self.name or signature[:4] != self.id:
+                continue
+            seconds = int.from_bytes(signature[4:12], "big")
+            try:
+                if len(signature) != 76 or seconds >= 1 << 63:
+                    raise InvalidSignature
+                self.public.verify(signature[12:], f"cosignature/v1\ntime {seconds}\n{text}".encode())
+            except InvalidSignature:
+                raise Bad(f"the cosignature of the witness {self.name} is wrong")
+            found = True
+        return found
+
+
+def witness(text):
+    """A witness's key, or that in a file."""
+    try:
+        return Witness(text)
+    except Bad:
+        with open(text, encoding="utf-8") as file:
+            return Witness(file.read(LONGEST_LINE).strip())
 
 
 def signer(note, keys):
@@ -649,12 +695,12 @@ class Approvals:
         self.header = header
         self.keys, self.lost, self.roles = {}, {}, {}
         self.matters, self.excluded = {}, {}
-        self.pending = None
+        self.pending = self.entered = None
         self.verified = self.quorums = self.unjudged = 0
 
     def leaf(self, index, leaf):
         """Takes a leaf in full, in the range or proved by itself."""
-        self.pending = None
+        self.pending = self.entered = None
         if not leaf.done:
             return
         act, words = ACTS[leaf.act], leaf.note.split(" ")
@@ -673,8 +719,9 @@ class Approvals:
             match = re.match(r"case (\S+) generation ([0-9]+) record (\S+)", leaf.note)
             if match:
                 case, generation, digest = match.groups()
-                matter = {"leaf": index, "sha256": digest, "count": 2, "role": "legal-approver", "act": None, "approvals": []}
+                matter = {"leaf": index, "sha256": digest, "count": None, "role": "legal-approver", "act": None, "emergency": None, "approvals": []}
                 self.make(("case", case), int(generation), matter, actor)
+                self.entered = (index, case, int(generation))
         elif act == "proposal.make":
             match = re.match(r"proposal (\S+) act (\S+) request (\S+) quorum ([0-9]+) of (\S+)", leaf.note)
             if match:
@@ -696,6 +743,8 @@ class Approvals:
 
     def document(self, kind, content):
         """Takes a document that the leaf before names."""
+        if kind == "record" and self.entered is not None:
+            self.record(content, *self.entered)
         if kind != "evidence" or self.pending is None:
             return
         index, leaf, subject, generation, state = self.pending
@@ -707,8 +756,28 @@ class Approvals:
         except Bad as error:
             raise Bad(f"the approval in leaf {index} does not hold: {error}")
         self.verified += 1
-        if state == "approved":
-            self.judge(subject, generation, leaf)
+        if state in ("approved", "emergency-approval"):
+            self.judge(subject, generation, leaf, state == "emergency-approval")
+
+    def record(self, content, index, case, generation):
+        """Takes the record of a generation that the leaf before has entered: how many have to approve it."""
+        self.entered = None
+        record = canonical(content, lambda value: isinstance(value, dict))
+        order = record.get("order")
+        flags = order.get("flags", {}) if isinstance(order, dict) else None
+        emergency = flags.get("emergency", False) if isinstance(flags, dict) else None
+        said = (record.get("format"), record.get("authorisation"), record.get("domain_origin"), record.get("approvers"))
+        if (
+            said != ("strongroom-authorisation/1", case, self.header["origin"], "legal-approver")
+            or not is_generation(record.get("generation"))
+            or record["generation"] != generation
+            or not is_generation(record.get("approvals_needed"))
+            or not isinstance(emergency, bool)
+        ):
+            raise Bad(f"what leaf {index} entered is no record of that generation of that case")
+        matter = self.matters[("case", case), generation]
+        if matter["leaf"] == index:
+            matter["count"], matter["emergency"] = max(2, record["approvals_needed"]), emergency
 
     def verify(self, index, leaf, subject, generation, content):
         evidence = canonical(content, *EVIDENCE)
@@ -766,14 +835,22 @@ class Approvals:
                 raise Bad("the person, or the key, has approved it already")
         matter["approvals"].append((actor, digest, statement["valid_until"]))
 
-    def judge(self, subject, generation, leaf):
+    def judge(self, subject, generation, leaf, at_first=False):
         """Whether the leaf of what needs a quorum comes when there is one."""
         matter = self.matters.get((subject, generation))
         if matter is None:
             self.unjudged += 1
             return
         people = {actor for actor, _, valid_until in matter["approvals"] if leaf.time < valid_until}
-        if len(people - self.excluded.get(subject, set())) >= matter["count"]:
+        count = 1 if at_first else matter["count"] or 2
+        met = len(people - self.excluded.get(subject, set())) >= count
+        if at_first and matter["emergency"] is False:
+            raise Bad("one approval was enough, and it is no emergency")
+        if met and matter["count"] is None:
+            # How many it takes stands in a record that the bundle does not show.
+            self.unjudged += 1
+            return
+        if met:
             self.quorums += 1
             return
         rules, first = self.header["filter"], self.header["first"]
@@ -786,8 +863,9 @@ class Approvals:
 class Verifier:
     """Verifies a bundle line by line, and goes on after a problem, to find them all."""
 
-    def __init__(self, keys, known):
+    def __init__(self, keys, known, witnesses=(), demanded=0):
         self.keys, self.known = keys, known
+        self.witnesses, self.demanded, self.cosigned = witnesses, demanded, {}
         self.stage = "header"
         self.hash, self.lines = hashlib.sha256(), 0
         self.header = self.checkpoint = self.approvals = None
@@ -855,7 +933,14 @@ class Verifier:
         self.checkpoint = Checkpoint(line["note"], self.keys)
         self.signed.add((self.checkpoint.key.vkey, self.checkpoint.size))
         if (self.checkpoint.origin, self.checkpoint.size) != (self.header["origin"], self.header["size"]):
-            raise Bad("header and checkpoint are not of one log and size")
+            self.problem("header and checkpoint are not of one log and size")
+        self.take_cosignatures(self.checkpoint.size, line["note"])
+
+    def take_cosignatures(self, size, note):
+        """Which witnesses have cosigned a checkpoint that a key of the log has signed. One with two names is one."""
+        for witness in self.witnesses:
+            if witness.has_cosigned(note):
+                self.cosigned.setdefault(size, set()).add(witness.raw)
 
     def take_earlier(self, line):
         earlier = Checkpoint(line["note"], self.keys)
@@ -866,6 +951,7 @@ class Verifier:
         check_consistency(earlier.size, self.checkpoint.size, earlier.root, self.checkpoint.root, proof)
         self.awaited.setdefault(earlier.size, []).append(earlier.root)
         self.earlier.append(earlier)
+        self.take_cosignatures(earlier.size, line["note"])
 
     def arrive(self, index):
         if index < self.next:
@@ -1004,6 +1090,7 @@ class Verifier:
         elif self.tree is not None and self.tree.root() != self.checkpoint.root:
             self.problem("the leaves do not have the root that the checkpoint is signed over")
         self.hold_known()
+        self.hold_witnesses()
         for vkey, size in sorted(self.signed):
             listed = any(
                 key["verifier_key"] == vkey and key["from"] <= size and size <= key.get("to", size) for key in self.header["keys"]
@@ -1027,7 +1114,16 @@ class Verifier:
         elif same[0].root != known.root:
             self.problem(f"the log is forked: there are two signed histories of its first {known.size} leaves")
 
+    def hold_witnesses(self):
+        if not self.demanded:
+            return
+        sizes = [size for size, by in self.cosigned.items() if len(by) >= self.demanded]
+        if not sizes or max(sizes) < self.header["end"]:
+            upto = f"over those before {max(sizes)} alone" if sizes else "of no checkpoint"
+            self.problem(f"{self.demanded} cosignatures are demanded over all leaves before {self.header['end']}, and there are as many {upto}")
+
     def report(self):
+        order = [witness.raw for witness in self.witnesses]
         checkpoint = self.checkpoint
         return {
             "verified": not self.problems,
@@ -1040,6 +1136,10 @@ class Verifier:
             "quorums": self.approvals.quorums if self.approvals else 0,
             "quorums_unjudged": self.approvals.unjudged if self.approvals else 0,
             "earlier": [earlier.size for earlier in self.earlier],
+            "cosigned": [
+                {"size": size, "witnesses": [self.witnesses[place].vkey for place in sorted(map(order.index, by))]}
+                for size, by in sorted(self.cosigned.items())
+            ],
             "problems": self.problems,
             "unlisted_problems": self.unlisted,
         }
@@ -1056,8 +1156,8 @@ def known_checkpoint(path, keys):
     return Checkpoint(note, keys)
 
 
-def verify(path, keys, known=None):
-    verifier = Verifier(keys, known)
+def verify(path, keys, known=None, witnesses=(), demanded=0):
+    verifier = Verifier(keys, known, witnesses, demanded)
     with open(path, "rb") as file:
         while True:
             line = file.readline(LONGEST_LINE + 1)
@@ -1075,12 +1175,17 @@ def main():
     parser.add_argument("bundle")
     parser.add_argument("--verifier-key", action="append", required=True, metavar="VKEY[@FROM-[TO]]")
     parser.add_argument("--previous", metavar="FILE", help="an earlier bundle or checkpoint of the log")
+    parser.add_argument("--witness-key", action="append", default=[], metavar="VKEY|FILE", help="a witness's key: its cosignatures are verified")
+    parser.add_argument("--witnesses", type=int, default=0, metavar="NUMBER", help="how many witnesses have to have cosigned all of the range")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     try:
         keys = [Key(text) for text in arguments.verifier_key]
         known = known_checkpoint(arguments.previous, keys) if arguments.previous else None
-        report = verify(arguments.bundle, keys, known)
+        witnesses = [witness(text) for text in arguments.witness_key]
+        if not 0 <= arguments.witnesses <= len({known.raw for known in witnesses}):
+            raise Bad("more witnesses are demanded than keys of them were given")
+        report = verify(arguments.bundle, keys, known, witnesses, arguments.witnesses)
     except (Bad, OSError, UnicodeDecodeError) as error:
         print(f"verify_bundle.py: {error}", file=sys.stderr)
         return 2

@@ -213,7 +213,7 @@ async fn make_backup(reader: Reader, _sent: Sent) -> Answer {
         return Err(Stop::not_found(&reader.frame));
     };
     reader
-        .ask(strongroom_keystore::Keystore::may_see_machine)
+        .ask(strongroom_keystore::Keystore::begin_backup)
         .await?;
     let made = wait(move || Ok(appliance.make_backup()))
         .await

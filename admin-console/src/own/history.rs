@@ -116,6 +116,7 @@ const KINDS: [(&str, &str, &[Act]); 6] = [
             Act::DomainPolicy,
             Act::DomainSeal,
             Act::DomainRestore,
+            Act::DomainBackup,
             Act::DomainCeremony,
             Act::DomainRecover,
             Act::DomainCheckpointKey,

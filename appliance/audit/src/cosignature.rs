@@ -30,6 +30,14 @@ pub struct WitnessKey {
 )]
 pub struct MalformedWitnessKey;
 
+/// A signature line that says it is of a witness's key, and is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the cosignature of the witness {0} is wrong")]
+pub struct WrongCosignature(
+    /// The witness's name.
+    pub String,
+);
+
 /// A cosignature that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cosignature {
@@ -141,25 +149,52 @@ pub fn line(key: &WitnessKey, time: u64, signature: &[u8; 64]) -> String {
 /// ones. Where there are several, the newest.
 #[must_use]
 pub fn find(text: &str, lines: &str, key: &WitnessKey) -> Option<Cosignature> {
-    let verifier = VerifyingKey::from_bytes(&key.public_key).ok()?;
-    let found = lines.split_terminator('\n').filter_map(|line| {
+    let found = judged(text, lines, key).filter_map(Result::ok);
+    found.max_by_key(|cosignature| cosignature.time)
+}
+
+/// The same for whoever was given the note with its lines and trusts the key: a line that says it is of this key and does not hold spoils all (C2SP
+/// `signed-note`, "Verifying signatures").
+///
+/// # Errors
+///
+/// [`WrongCosignature`] when there is such a line.
+pub fn check(
+    text: &str,
+    lines: &str,
+    key: &WitnessKey,
+) -> Result<Option<Cosignature>, WrongCosignature> {
+    let found: Vec<_> = judged(text, lines, key).collect::<Result<_, _>>()?;
+    Ok(found.into_iter().max_by_key(|cosignature| cosignature.time))
+}
+
+/// The lines that say they are of this key.
+fn judged<'a>(
+    text: &'a str,
+    lines: &'a str,
+    key: &'a WitnessKey,
+) -> impl Iterator<Item = Result<Cosignature, WrongCosignature>> + 'a {
+    lines.split_terminator('\n').filter_map(move |line| {
         let signed = Line::from_bytes(line.as_bytes()).ok()?;
         if signed.name() != key.name || signed.id() != key.id() {
             return None;
         }
-        let (time, signature) = signed.signature().split_first_chunk::<8>()?;
-        let time = u64::from_be_bytes(*time);
-        let signature = Signature::from_bytes(signature.try_into().ok()?);
-        let holds = time <= LATEST
-            && verifier
-                .verify_strict(&message(time, text), &signature)
-                .is_ok();
-        holds.then(|| Cosignature {
+        let found = verified(text, signed.signature(), key).map(|time| Cosignature {
             time,
             line: format!("{line}\n"),
-        })
-    });
-    found.max_by_key(|cosignature| cosignature.time)
+        });
+        Some(found.ok_or_else(|| WrongCosignature(key.name.clone())))
+    })
+}
+
+/// The time of a cosignature that holds.
+fn verified(text: &str, signed: &[u8], key: &WitnessKey) -> Option<u64> {
+    let verifier = VerifyingKey::from_bytes(&key.public_key).ok()?;
+    let (time, signature) = signed.split_first_chunk::<8>()?;
+    let time = u64::from_be_bytes(*time);
+    let signature = Signature::from_bytes(signature.try_into().ok()?);
+    let message = message(time, text);
+    (time <= LATEST && verifier.verify_strict(&message, &signature).is_ok()).then_some(time)
 }
 
 #[cfg(test)]
@@ -195,6 +230,8 @@ mod tests {
         ];
         let found = find(TEXT, &lines.concat(), &key).unwrap();
         assert_eq!((found.time, &found.line), (9, &lines[2]));
+        assert_eq!(check(TEXT, &lines.concat(), &key), Ok(Some(found)));
+        assert_eq!(check(TEXT, &lines[0], &key), Ok(None));
         assert_eq!(find(TEXT, &lines[0], &key), None);
         assert_eq!(find(&TEXT.replace('2', "3"), &lines.concat(), &key), None);
     }
@@ -218,6 +255,13 @@ mod tests {
         let (_, key) = signer(1);
         let good = cosigned(1, 1_795_802_400, TEXT);
         assert!(find(TEXT, &good, &key).is_some());
+        let other = TEXT.replace('2', "3");
+        let wrong = Err(WrongCosignature("witness.example/w1".to_owned()));
+        assert_eq!(check(&other, &good, &key), wrong);
+        // A right one beside it does not make up for it.
+        let both = cosigned(1, 1, TEXT) + &cosigned(1, 2, &other);
+        assert_eq!(check(TEXT, &both, &key), wrong);
+        assert_eq!(find(TEXT, &both, &key).map(|found| found.time), Some(1));
         let bytes = good.trim_end().as_bytes();
         for at in 0..bytes.len() {
             let mut altered = bytes.to_vec();

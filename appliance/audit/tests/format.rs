@@ -6,6 +6,7 @@ use std::convert::Infallible;
 
 use ed25519_dalek::{Signer, SigningKey};
 use strongroom_audit::bundle::{BundleVerifier, Line, Trust, Writer};
+use strongroom_audit::cosignature::{self, WitnessKey};
 use strongroom_audit::{
     Detail, Event, Hash, Leaf, LogKey, RightEdge, Verifier, checkpoint, note, tree,
 };
@@ -121,13 +122,28 @@ fn the_example_checkpoint_is_what_this_crate_signs_and_verifies() {
 }
 
 #[test]
+fn the_example_cosignature_is_what_this_crate_makes_and_verifies() {
+    let key = SigningKey::from_bytes(&[2; 32]);
+    let witness = WitnessKey::new("witness.example/w1", key.verifying_key().to_bytes()).unwrap();
+    assert_eq!(block("text witness-key"), format!("{witness}\n"));
+    let (text, _) = cosignature::split(block("text checkpoint")).unwrap();
+    let message = cosignature::message(1_795_802_401, text);
+    assert_eq!(block("text cosignature-message").as_bytes(), message);
+    let signature = key.sign(&message).to_bytes();
+    let line = cosignature::line(&witness, 1_795_802_401, &signature);
+    assert_eq!(block("text cosignature"), line);
+    let found = cosignature::check(text, &line, &witness).unwrap().unwrap();
+    assert_eq!(found.time, 1_795_802_401);
+}
+
+#[test]
 fn the_example_bundle_is_what_this_crate_writes_and_verifies() {
     let key = SigningKey::from_bytes(&[1; 32]);
     let public = key.verifying_key().to_bytes();
     let verifier_key = checkpoint::verifier_key(ORIGIN, &public);
     let trust = Trust {
         keys: vec![LogKey::only(&verifier_key)],
-        previous: None,
+        ..Trust::default()
     };
     let mut verifier = BundleVerifier::new(trust);
     let mut writer = Writer::new();

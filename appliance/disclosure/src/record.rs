@@ -56,7 +56,7 @@ pub struct DeliveryRecord {
     pub recipients: Vec<Named>,
     /// What of the scope it matched.
     pub matched: Matched,
-    /// The hash of what the key protects, where the authorisation names it.
+    /// The hash of what the key protects, where the item's owner has told the appliance, which holds no ciphertext and cannot check it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ciphertext_sha256: Option<String>,
     /// The fingerprint of the certificate or key to which the key was sealed.

@@ -312,6 +312,36 @@ impl Core {
         Err(Error::Internal("a look asked for account KEKs without end").into())
     }
 
+    /// Runs what prepares an act, on a snapshot beside the writer. Nothing it finds counts, and nothing it meets leaves a leaf: the act looks at all of it again.
+    /// None where there is nothing to be prepared.
+    pub(crate) fn foresee<T>(
+        &self,
+        presented: &Presented,
+        run: impl Fn(&View<'_>, &Caller) -> Result<T, Error>,
+    ) -> Option<T> {
+        let mut fetched = Fetched::default();
+        for _ in 0..MOST_RUNS {
+            let result = {
+                let snapshot = self.store.snapshot().ok()?;
+                let keks = Keks::new(&self.domain, &fetched);
+                let view = View {
+                    snapshot: &*snapshot,
+                    domain: &self.domain,
+                    keks: &keks,
+                    now: self.clock.now(),
+                };
+                let caller = view.authenticate(presented);
+                caller.and_then(|caller| run(&view, &caller))
+            };
+            match result {
+                Ok(value) => return Some(value),
+                Err(Error::NeedKeks(names)) => self.fetch(&names, &mut fetched).ok()?,
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
     /// Reads on nobody's behalf: what sign-in needs to know of an account.
     pub(crate) fn glance<T>(
         &self,

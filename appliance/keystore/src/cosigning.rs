@@ -221,6 +221,53 @@ pub(crate) fn show(
     Ok(())
 }
 
+/// How many of the configured witnesses have not cosigned the checkpoint of this size yet.
+pub(crate) fn awaited(view: &View<'_>, size: u64) -> Result<usize, Error> {
+    let domain = view.domain;
+    if domain.witnesses.is_empty() {
+        return Ok(0);
+    }
+    let found = cosigners(domain, view.snapshot, size)?;
+    Ok(domain.witnesses.len().saturating_sub(found.len()))
+}
+
+/// For an export of the tree of `size` leaves: the cosignatures of its checkpoint, and for each number of witnesses of whom it has fewer, the newest
+/// checkpoint that as many have cosigned, with its size and cosignatures, from the largest.
+pub(crate) fn for_export(
+    view: &View<'_>,
+    size: u64,
+) -> Result<(String, Vec<(u64, String)>), Error> {
+    let (domain, snapshot) = (view.domain, view.snapshot);
+    let found = cosigners(domain, snapshot, size)?;
+    let mut most = found.len();
+    let mut others = Vec::new();
+    while most < domain.witnesses.len() {
+        let wanted = u32::try_from(most + 1).unwrap_or(u32::MAX);
+        let mut better = None;
+        for other in snapshot.cosigned_sizes(domain.number, 0, wanted, MOST_LOOKED_AT)? {
+            let found = cosigners(domain, snapshot, other)?;
+            if other < size && found.len() > most {
+                better = Some((other, found));
+                break;
+            }
+        }
+        let Some((other, found)) = better else { break };
+        let Some(note) = snapshot.checkpoint_of(domain.number, other)? else {
+            break;
+        };
+        most = found.len();
+        others.push((other, note + &lines(&found)));
+    }
+    Ok((lines(&found), others))
+}
+
+fn lines(found: &[(WitnessKey, cosignature::Cosignature)]) -> String {
+    let lines = found
+        .iter()
+        .map(|(_, cosignature)| cosignature.line.as_str());
+    lines.collect()
+}
+
 fn by((witness, cosignature): &(WitnessKey, cosignature::Cosignature)) -> WitnessedBy {
     WitnessedBy {
         name: witness.name().to_owned(),

@@ -94,6 +94,20 @@ impl Keystore {
             .look(caller, |_, caller, _| caller.require(May::RotateKeks))
     }
 
+    /// Records that whoever looks after the machine has a backup made, which is then in it; refused to everybody else.
+    ///
+    /// # Errors
+    /// [`Error::NotPermitted`] for who does not look after the machine.
+    pub fn begin_backup(&self, caller: &Presented) -> Answer<u64> {
+        let presented = caller.clone();
+        self.core
+            .act(Act::DomainBackup, caller.source, move |scope| {
+                let caller = scope.authenticate(&presented)?;
+                caller.require(May::RotateKeks)?;
+                scope.record(Act::DomainBackup)
+            })
+    }
+
     /// Holds two checkpoints of this log against each other; auditors only.
     ///
     /// # Errors

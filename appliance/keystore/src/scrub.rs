@@ -7,8 +7,14 @@
 //! It needs no HSM and no key. It reads page by page, each page in a snapshot of its own in which it has first taken in the leaves that came
 //! meanwhile: so it holds nothing up, and its memory does not grow with the database.
 //!
-//! What it cannot find: what was put back and then changed by an act before the scrub came by (that act's leaf tells what came of it), and what was
-//! put back before an appliance of an older version began to commit to rows.
+//! An act may have built on a row that was put back before the scrub came by. Each leaf says of the rows that its act changed what they were before as well:
+//! where that is not what the leaves before it say, the scrub says so.
+//!
+//! What it cannot find: what was put back before an appliance of an older version began to commit to rows; and what was put back, used without being changed, and
+//! taken away again.
+
+mod lists;
+mod report;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,6 +23,9 @@ use sha2::{Digest as _, Sha256};
 use strongroom_audit::{Detail, verify};
 use strongroom_wire::audit::Act;
 
+pub use self::report::{Finding, Progress, ScrubReport, Wrong};
+
+use self::lists::{Entry, entries, recorded_up_to};
 use crate::checkpoint_keys;
 use crate::error::Error;
 use crate::keystore::{Keystore, LOCALHOST};
@@ -25,125 +34,8 @@ use crate::store::{DomainNumber, FollowedTable, LeafRecord, RowKey, Snapshot, St
 
 /// How many leaves or rows are read at once.
 const PAGE: u32 = 1024;
-/// How many findings are told one by one. All are counted.
-const MOST_TOLD: usize = 100;
-/// How many findings a leaf names.
-const MOST_NAMED: usize = 8;
-
-/// How far a scrub has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// How many leaves it has taken in.
-    pub leaves: u64,
-    /// Of how many, as far as is known.
-    pub of: u64,
-    /// How many rows it has held against them.
-    pub rows: u64,
-}
-
-/// A row, or a leaf, that is not as it has to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What it is, such as `grant`, or `log`.
-    pub what: &'static str,
-    /// Which one: the parts of its key, identifiers and numbers as they are usually written.
-    pub row: String,
-    /// What is wrong.
-    pub wrong: Wrong,
-}
-
-/// What is wrong with a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wrong {
-    /// The leaf with this index says that it is something else.
-    Differs(u64),
-    /// The leaf with this index says that it is gone.
-    Gone(u64),
-    /// The leaf with this index says that it is there, and it is not.
-    Missing(u64),
-    /// No leaf says that it was ever made.
-    Untold,
-    /// Of the log itself: one sentence.
-    Log(String),
-}
-
-/// What a scrub found.
-#[derive(Debug, Clone, Default)]
-pub struct ScrubReport {
-    /// How many leaves there were.
-    pub leaves: u64,
-    /// How many rows were held against them.
-    pub rows: u64,
-    /// The first of what was found.
-    pub findings: Vec<Finding>,
-    /// How many there are.
-    pub count: u64,
-    /// From which leaf on the log commits to rows; none where it does not yet.
-    pub from: Option<u64>,
-    /// It was asked to stop, and did not come to its end.
-    pub stopped: bool,
-}
-
-impl ScrubReport {
-    /// What a leaf says of the findings.
-    #[must_use]
-    pub fn note(&self) -> String {
-        let named: Vec<String> = self
-            .findings
-            .iter()
-            .take(MOST_NAMED)
-            .map(ToString::to_string)
-            .collect();
-        let rows = if self.count == 1 {
-            "row does"
-        } else {
-            "rows do"
-        };
-        format!(
-            "{} {rows} not follow from the log: {}",
-            self.count,
-            named.join("; ")
-        )
-    }
-
-    /// Adds what was found of the log by other means: one sentence.
-    pub fn add_log_problem(&mut self, sentence: String) {
-        self.found(Finding {
-            what: "log",
-            row: String::new(),
-            wrong: Wrong::Log(sentence),
-        });
-    }
-
-    fn found(&mut self, finding: Finding) {
-        self.count += 1;
-        if self.findings.len() < MOST_TOLD {
-            self.findings.push(finding);
-        }
-    }
-}
-
-impl std::fmt::Display for Finding {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { what, row, wrong } = self;
-        match wrong {
-            Wrong::Differs(leaf) => write!(f, "{what} {row} is not what leaf {leaf} says"),
-            Wrong::Gone(leaf) => write!(
-                f,
-                "{what} {row} is there, and leaf {leaf} says that it is gone"
-            ),
-            Wrong::Missing(leaf) => write!(
-                f,
-                "{what} {row} is gone, and leaf {leaf} says that it is there"
-            ),
-            Wrong::Untold => write!(
-                f,
-                "{what} {row} is there, and no leaf says that it was made"
-            ),
-            Wrong::Log(sentence) => write!(f, "{sentence}"),
-        }
-    }
-}
+/// How many acts that were built on what somebody had put back are kept to be told.
+const MOST_BEFORE: usize = 10_000;
 
 /// Holds a domain's database against its log. What it has to remember is in a file in the folder `scratch`, of some 100 bytes a row, which goes
 /// with the process. `progress` is told how far it has come, after each page, and may wait, or stop it.
@@ -183,6 +75,7 @@ pub fn scrub(
         next: 0,
         report: ScrubReport::default(),
         tables,
+        before: Vec::new(),
         progress,
     };
     if pass.run()?.is_break() {
@@ -191,6 +84,9 @@ pub fn scrub(
         let log = pass.verifier.clone().finish();
         for problem in &log.problems {
             pass.report.add_log_problem(problem.to_string());
+        }
+        for (_, finding) in std::mem::take(&mut pass.before) {
+            pass.report.found(finding);
         }
     }
     pass.report.leaves = pass.next;
@@ -206,6 +102,8 @@ struct Pass<'a> {
     next: u64,
     report: ScrubReport,
     tables: Vec<FollowedTable>,
+    /// Acts that were built on what somebody had put back, and of which no scrub's leaf tells yet: by their leaves.
+    before: Vec<(u64, Finding)>,
     progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
 }
 
@@ -266,6 +164,9 @@ impl Pass<'_> {
                 // One that does not open has been reported by the verifier.
                 if let Ok(event) = leaf.open() {
                     self.take_list(*index, event.detail.rows, list.as_deref())?;
+                    if event.act == Act::AuditScrub && event.done {
+                        self.take_scrub(event.detail.note.as_deref());
+                    }
                 }
             }
             self.scratch.end_batch()?;
@@ -301,10 +202,57 @@ impl Pass<'_> {
             self.wrong_list(leaf, "cannot be read");
             return Ok(());
         };
-        for (table, key, hash) in entries {
+        for Entry {
+            table,
+            key,
+            hash,
+            was,
+        } in entries
+        {
+            if let Some(was) = was {
+                self.hold_before(table, &key, was, leaf)?;
+            }
             self.scratch.tell(table, &key, Told { leaf, hash })?;
         }
         Ok(())
+    }
+
+    /// What a row was before an act changed it has to be what the leaves before say.
+    fn hold_before(
+        &mut self,
+        table: u8,
+        key: &RowKey,
+        was: Option<[u8; 32]>,
+        leaf: u64,
+    ) -> Result<(), Error> {
+        let told = self.scratch.told(table, key)?.and_then(|told| told.hash);
+        if told == was {
+            return Ok(());
+        }
+        let lapsed = was.is_none() && self.store.snapshot()?.may_be_gone(table, key);
+        let followed = self.tables.iter().find(|other| other.number == table);
+        if let Some(followed) = followed.filter(|_| !lapsed) {
+            let finding = Finding {
+                what: followed.what,
+                row: show_key(key),
+                wrong: Wrong::Before(leaf),
+            };
+            // No more are told; whether there are more than can be kept is told by those that are.
+            if self.before.len() < MOST_BEFORE {
+                self.before.push((leaf, finding));
+            }
+        }
+        Ok(())
+    }
+
+    /// The leaf of an earlier scrub: what was built on before it came by is told there.
+    fn take_scrub(&mut self, note: Option<&str>) {
+        let Some(leaves) = note.and_then(recorded_up_to) else {
+            return;
+        };
+        let count = self.before.len();
+        self.before.retain(|(leaf, _)| *leaf >= leaves);
+        self.report.recorded += (count - self.before.len()) as u64;
     }
 
     fn wrong_list(&mut self, leaf: u64, what: &str) {
@@ -378,29 +326,6 @@ impl Pass<'_> {
             }
         }
     }
-}
-
-type Entry = (u8, RowKey, Option<[u8; 32]>);
-
-/// The entries of a list; none where it is not spelled as lists are.
-fn entries(mut list: &[u8]) -> Option<Vec<Entry>> {
-    let mut entries = Vec::new();
-    while let Some((&table, rest)) = list.split_first() {
-        let (length, rest) = rest.split_first_chunk::<2>()?;
-        let (key, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-        let (&there, rest) = rest.split_first()?;
-        let (hash, rest) = match there {
-            0 => (None, rest),
-            1 => {
-                let (hash, rest) = rest.split_first_chunk::<32>()?;
-                (Some(*hash), rest)
-            }
-            _ => return None,
-        };
-        entries.push((table, RowKey(key.to_vec()), hash));
-        list = rest;
-    }
-    Some(entries)
 }
 
 /// A key for people: numbers and texts as they are, 16 bytes as an identifier, other bytes in hexadecimal.
@@ -481,27 +406,5 @@ impl Keystore {
                 Ok(leaves)
             })
             .map_err(|refusal| refusal.error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_is_read_as_it_was_written_and_in_no_other_spelling() {
-        let list = [&[24, 0, 2, 7, 7, 1][..], &[9; 32], &[21, 0, 1, 5, 0]].concat();
-        let expected = vec![
-            (24, RowKey(vec![7, 7]), Some([9; 32])),
-            (21, RowKey(vec![5]), None),
-        ];
-        assert_eq!(entries(&list), Some(expected));
-        assert_eq!(entries(&[]), Some(Vec::new()));
-        for cut in 1..list.len() {
-            if cut != 38 {
-                assert_eq!(entries(&list[..cut]), None, "cut at {cut}");
-            }
-        }
-        assert_eq!(entries(&[24, 0, 1, 7, 2]), None);
     }
 }

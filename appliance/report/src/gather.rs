@@ -40,7 +40,7 @@ pub(super) struct Listed {
 /// use strongroom_report::Gathered;
 ///
 /// let mut gathered = Gathered::new(1000);
-/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
+/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], ..Trust::default() };
 /// let mut verifier = BundleVerifier::new(trust);
 /// gathered.take(&verifier.line(b"no bundle\n"));
 /// assert!(!verifier.finish().passed());

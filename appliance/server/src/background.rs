@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use strongroom_hsm::supervised::Supervised;
 use strongroom_keystore::Keystore;
+use strongroom_wire::audit::Act;
 
 use crate::auth::limits::SignInLimits;
 use crate::backups::Schedule;
@@ -100,6 +101,7 @@ impl Background {
         })?;
         let rotating = Arc::clone(&keystore);
         let posting = Arc::clone(&keystore);
+        let backed_up = Arc::clone(&keystore);
         let (step, records) = rotation_step(config.keystore.rotation_rate);
         let mut pause = None;
         let mut trouble = Trouble::new(
@@ -143,7 +145,12 @@ impl Background {
             })?;
         }
         if let Some(schedule) = Schedule::new(config, hsm, Arc::clone(&self.stopping)) {
-            threads.every("backups", BACKUP_CHECK_EVERY, move || schedule.run())?;
+            threads.every("backups", BACKUP_CHECK_EVERY, move || {
+                schedule.run(&|note| {
+                    backed_up.record_operation(Act::DomainBackup, note)?;
+                    Ok(())
+                });
+            })?;
         }
         Ok(())
     }

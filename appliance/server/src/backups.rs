@@ -183,6 +183,16 @@ impl Drop for WorkFolder {
     }
 }
 
+/// Records in the domain's log that a backup is made, in a leaf with this note.
+pub(crate) type Record<'a> = &'a dyn Fn(String) -> anyhow::Result<()>;
+
+/// What the leaf of a backup says that nobody asked for in a session.
+pub(crate) fn leaf_note(by: &str, to: &Path) -> String {
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    // No file's name is longer than 255 bytes.
+    format!("by {by} file {name}")
+}
+
 /// Backups at intervals, of which so many are kept.
 pub(crate) struct Schedule {
     config: Config,
@@ -203,8 +213,8 @@ impl Schedule {
     }
 
     /// As [`run`](Self::run), for one of many domains: between two looks into its folder some time passes.
-    pub(crate) fn run_one_of_many(&self) {
-        self.run();
+    pub(crate) fn run_one_of_many(&self, record: Record<'_>) {
+        self.run(record);
         let mut not_before = self
             .not_before
             .lock()
@@ -214,8 +224,8 @@ impl Schedule {
         }
     }
 
-    /// Makes a backup if one is due, and deletes those that are not to be kept.
-    pub(crate) fn run(&self) {
+    /// Makes a backup if one is due, which is recorded first, and deletes those that are not to be kept.
+    pub(crate) fn run(&self, record: Record<'_>) {
         let mut not_before = self
             .not_before
             .lock()
@@ -223,7 +233,7 @@ impl Schedule {
         if not_before.is_some_and(|moment| Instant::now() < moment) {
             return;
         }
-        match self.run_if_due(SystemClock.now()) {
+        match self.run_if_due(SystemClock.now(), record) {
             Ok(()) => *not_before = None,
             Err(error) => {
                 *not_before = Instant::now().checked_add(TRY_AGAIN);
@@ -235,7 +245,7 @@ impl Schedule {
         }
     }
 
-    fn run_if_due(&self, now: Timestamp) -> anyhow::Result<()> {
+    fn run_if_due(&self, now: Timestamp, record: Record<'_>) -> anyhow::Result<()> {
         let settings = &self.config.backup;
         let before = self.backups()?;
         let interval = u64::from(settings.every_hours.get()) * 3_600_000;
@@ -245,6 +255,7 @@ impl Schedule {
             return Ok(());
         }
         let to = settings.folder.join(name(&self.config.domain, now));
+        record(leaf_note("the schedule", &to))?;
         let hsm = Arc::clone(&self.hsm);
         let made = make(&self.config, hsm, now, &to, &mut |_, _, _| {
             if self.stop.load(Ordering::Relaxed) {

@@ -56,6 +56,14 @@ pub(crate) enum Request {
         #[serde(default)]
         domain: Option<String>,
     },
+    /// Record that an operator makes a backup of a domain.
+    Backup {
+        /// The domain; the first one unless it is said.
+        #[serde(default)]
+        domain: Option<String>,
+        /// What the leaf says.
+        note: String,
+    },
     /// Something with its domains.
     Domain {
         /// What.

@@ -109,6 +109,8 @@ acts! {
     DomainCheckpointKey = 55, "domain.checkpoint-key";
     /// Custodians gave a second HSM the domain's master KEK.
     DomainReplicate = 56, "domain.replicate";
+    /// A backup was made, or begun.
+    DomainBackup = 57, "domain.backup";
     /// The domain's policy was changed.
     DomainPolicy = 60, "domain.policy";
     /// A key's usage policy was changed.
@@ -221,7 +223,7 @@ acts! {
     AuthorisationEnd = 137, "authorisation.end";
     /// A document for an authorisation was uploaded: the note has its SHA-256.
     AuthorisationDocument = 138, "authorisation.document";
-    /// Somebody who may not tried to look at authorisations.
+    /// Somebody who may not tried to look at authorisations, or at a proposal.
     AuthorisationRead = 139, "authorisation.read";
     /// An act that takes several people was proposed: the note has the proposal's identifier, here and below.
     ProposalMake = 140, "proposal.make";

@@ -15,6 +15,10 @@ pub const LONGEST_NAME: usize = 1024;
 /// The longest attributes of one object together, in bytes.
 pub const LONGEST_ATTRIBUTES: usize = 256 * 1024;
 
+/// The label of an object by which the owner of a key tells the SHA-256 of what it protects: of the class 0 (`CKO_DATA`), with the key's identifier, the
+/// 32 bytes as its `CKA_ID`, and no attributes. Delivery records of lawful access carry it.
+pub const CIPHERTEXT_HASH: &str = "strongroom/ciphertext-sha256";
+
 /// Which part of what has the identifier.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,

@@ -16,7 +16,7 @@ use crate::session::Session;
 /// use strongroom_audit::{LogKey, bundle::Trust};
 /// use strongroom_client::audit::bundle::verify;
 ///
-/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
+/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], ..Trust::default() };
 /// let verified = verify(&b"no bundle\n"[..], trust, |_, _| {})?;
 /// assert_eq!(verified.bytes, 10);
 /// assert!(verified.report.checkpoint.is_none());
@@ -43,7 +43,7 @@ impl Session {
     /// use strongroom_client::file::NewFile;
     /// use strongroom_wire::audit::ExportQuery;
     ///
-    /// let trust = Trust { keys: vec![LogKey::only(verifier_key)], previous: None };
+    /// let trust = Trust { keys: vec![LogKey::only(verifier_key)], ..Trust::default() };
     /// let mut file = NewFile::private("november.bundle".as_ref(), false)?;
     /// let verified = session.export(&ExportQuery::default(), trust, &mut file, |_, _| {})?;
     /// assert!(verified.report.passed());
@@ -76,7 +76,7 @@ impl Session {
 /// use strongroom_audit::{LogKey, bundle::Trust};
 /// use strongroom_client::audit::bundle::verify;
 ///
-/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
+/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], ..Trust::default() };
 /// let verified = verify(&b"no bundle\n"[..], trust, |_, _| {})?;
 /// assert!(!verified.report.passed());
 /// # Ok::<(), strongroom_client::ClientError>(())

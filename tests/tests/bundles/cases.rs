@@ -18,6 +18,10 @@ pub(crate) struct Case {
     pub(crate) key: String,
     /// A checkpoint that is known.
     pub(crate) previous: Option<String>,
+    /// The keys of witnesses that are trusted.
+    pub(crate) witnesses: Vec<String>,
+    /// How many of them have to have cosigned.
+    pub(crate) demanded: u32,
 }
 
 pub(crate) fn case(what: &'static str, file: Vec<Vec<u8>>) -> Case {
@@ -26,6 +30,8 @@ pub(crate) fn case(what: &'static str, file: Vec<Vec<u8>>) -> Case {
         file: file.concat(),
         key: vkey(1),
         previous: None,
+        witnesses: Vec::new(),
+        demanded: 0,
     }
 }
 

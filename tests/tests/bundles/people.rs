@@ -13,38 +13,46 @@ use strongroom_wire::id::AccountId;
 
 use super::cases::{Case, case};
 use super::forge::{Log, ORIGIN, key, public, time, written};
+use super::passkeys::{self, Ceremony};
 
 pub(crate) const CASE: &str = "01939c2f-2a00-7a11-8111-111111111111";
-const RECORD: &[u8] = br#"{"reference":"LEA-1"}"#;
+const RECORD: &[u8] = br#"{"approvals_needed":2,"approvers":"legal-approver","authorisation":"01939c2f-2a00-7a11-8111-111111111111","domain_origin":"strongroom.example/default","format":"strongroom-authorisation/1","generation":1,"order":{"reference":"LEA-1"}}"#;
 /// The approvers, and the officer who enters the authorisation.
-const RUTH: u8 = 21;
-const THURGOOD: u8 = 22;
-const OFFICER: u8 = 23;
+pub(crate) const RUTH: u8 = 21;
+pub(crate) const THURGOOD: u8 = 22;
+pub(crate) const OFFICER: u8 = 23;
 /// When approvals are out of date: the time of this leaf.
 const VALID: u64 = 500;
 
 /// Acts, each with the documents that its leaf names.
 #[derive(Clone)]
-struct Story(Vec<(Event, Vec<Document>)>);
+pub(crate) struct Story(Vec<(Event, Vec<Document>)>);
 
 /// An approval that is to be given.
 #[derive(Clone)]
-struct Given {
-    person: u8,
+pub(crate) struct Given {
+    pub(crate) person: u8,
     /// Whose leaf it is.
-    actor: u8,
-    role: Role,
-    generation: u32,
-    record: [u8; 32],
-    decision: Decision,
-    valid_until: u64,
+    pub(crate) actor: u8,
+    pub(crate) role: Role,
+    /// The identifier of what is decided on.
+    pub(crate) subject: &'static str,
+    /// Of a proposal, its act.
+    pub(crate) act: Option<&'static str>,
+    pub(crate) generation: u32,
+    /// The SHA-256 of the record or of the request.
+    pub(crate) record: [u8; 32],
+    pub(crate) decision: Decision,
+    pub(crate) valid_until: u64,
     /// The leaf whose time the evidence has.
-    time: u64,
-    state: Option<&'static str>,
-    damaged: bool,
+    pub(crate) time: u64,
+    pub(crate) state: Option<&'static str>,
+    pub(crate) damaged: bool,
+    /// Signed with a passkey, by the browser and authenticator as they are.
+    pub(crate) passkey: Option<Ceremony>,
 }
 
-fn account(person: u8) -> AccountId {
+pub(crate) fn account(person: u8) -> AccountId {
     AccountId::from_bytes([person; 16])
 }
 
@@ -54,15 +62,17 @@ fn spki(person: u8) -> Vec<u8> {
     der
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-fn approved(person: u8, at: u64) -> Given {
+pub(crate) fn approved(person: u8, at: u64) -> Given {
     Given {
         person,
         actor: person,
         role: Role::LegalApprover,
+        subject: CASE,
+        act: None,
         generation: 1,
         record: sha256(RECORD),
         decision: Decision::Approve,
@@ -70,6 +80,7 @@ fn approved(person: u8, at: u64) -> Given {
         time: at,
         state: None,
         damaged: false,
+        passkey: None,
     }
 }
 
@@ -77,14 +88,35 @@ impl Given {
     fn evidence(&self) -> Vec<u8> {
         let statement = Statement {
             domain_origin: ORIGIN.to_owned(),
-            subject: CASE.to_owned(),
-            of: Of::Authorisation {
-                generation: self.generation,
-                record_sha256: self.record,
+            subject: self.subject.to_owned(),
+            of: match self.act {
+                None => Of::Authorisation {
+                    generation: self.generation,
+                    record_sha256: self.record,
+                },
+                Some(act) => Of::Request {
+                    act: act.to_owned(),
+                    request_sha256: self.record,
+                },
             },
             decision: self.decision,
             valid_until: time(self.valid_until),
         };
+        let who = (
+            account(self.person),
+            format!("person-{}@example.com", self.person),
+            self.role,
+        );
+        if let Some(ceremony) = &self.passkey {
+            let credential = Credential {
+                id: format!("01939c2f-3b00-7a11-8111-1111111111{}", self.person),
+                kind: CredentialKind::Passkey,
+                public_key: passkeys::public_key(self.person).into(),
+            };
+            let signed = ceremony.sign(self.person, &statement.to_bytes(), self.damaged);
+            let time = time(self.time);
+            return Evidence::new(&statement, who, credential, signed, time).to_bytes();
+        }
         let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"EdDSA"}"#);
         let payload = URL_SAFE_NO_PAD.encode(statement.to_bytes());
         let signed = key(self.person).sign(format!("{header}.{payload}").as_bytes());
@@ -96,11 +128,6 @@ impl Given {
             kind: CredentialKind::ApprovalKey,
             public_key: spki(self.person).into(),
         };
-        let who = (
-            account(self.person),
-            format!("person-{}@example.com", self.person),
-            self.role,
-        );
         Evidence::new(
             &statement,
             who,
@@ -113,7 +140,7 @@ impl Given {
 }
 
 impl Story {
-    fn act(&mut self, act: Act, actor: u8, subject: Option<u8>, note: String) {
+    pub(crate) fn act(&mut self, act: Act, actor: u8, subject: Option<u8>, note: String) {
         let index = self.0.len() as u64;
         let event = Event {
             time: time(index),
@@ -129,14 +156,20 @@ impl Story {
         self.0.push((event, Vec::new()));
     }
 
-    fn document(&mut self, kind: DocumentKind, content: Vec<u8>) {
+    pub(crate) fn document(&mut self, kind: DocumentKind, content: Vec<u8>) {
         let (_, documents) = self.0.last_mut().unwrap();
         documents.push(Document::new(kind, content));
     }
 
-    fn person(&mut self, person: u8, roles: &str) {
+    /// A person with an approval key and a passkey.
+    pub(crate) fn person(&mut self, person: u8, roles: &str) {
         let note = format!("state active, roles [{roles}]");
         self.act(Act::AccountCreate, 99, Some(person), note);
+        let note = format!(
+            "passkey 01939c2f-3b00-7a11-8111-1111111111{person} key {}",
+            hex::encode(sha256(&passkeys::public_key(person)))
+        );
+        self.act(Act::CredentialAdd, person, None, note);
         let note = format!(
             "approval-key 01939c2f-3a00-7a11-8111-1111111111{person} key {}",
             hex::encode(sha256(&spki(person)))
@@ -144,29 +177,35 @@ impl Story {
         self.act(Act::CredentialAdd, person, None, note);
     }
 
-    fn enter(&mut self) {
-        let sha256 = hex::encode(sha256(RECORD));
+    pub(crate) fn enter(&mut self, record: &[u8]) {
+        let sha256 = hex::encode(sha256(record));
         let note = format!("case {CASE} generation 1 record {sha256}");
         self.act(Act::AuthorisationEnter, OFFICER, None, note);
-        self.document(DocumentKind::Record, RECORD.to_vec());
+        self.document(DocumentKind::Record, record.to_vec());
     }
 
     /// Where the next leaf goes.
-    fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.0.len() as u64
     }
 
-    fn give(&mut self, given: &Given) {
+    pub(crate) fn give(&mut self, given: &Given) {
         let evidence = given.evidence();
         let state = given.state.map(|state| format!(" state {state}"));
+        let subject = match given.act {
+            None => format!("case {CASE} generation 1"),
+            Some(_) => format!("proposal {}", given.subject),
+        };
         let note = format!(
-            "case {CASE} generation 1 evidence {}{}",
+            "{subject} evidence {}{}",
             hex::encode(sha256(&evidence)),
             state.unwrap_or_default()
         );
-        let act = match given.decision {
-            Decision::Approve => Act::AuthorisationApprove,
-            Decision::Reject => Act::AuthorisationReject,
+        let act = match (given.decision, given.act) {
+            (Decision::Approve, None) => Act::AuthorisationApprove,
+            (Decision::Reject, None) => Act::AuthorisationReject,
+            (Decision::Approve, Some(_)) => Act::ProposalApprove,
+            (Decision::Reject, Some(_)) => Act::ProposalReject,
         };
         self.act(act, given.actor, None, note);
         self.document(DocumentKind::Evidence, evidence);
@@ -174,12 +213,16 @@ impl Story {
 
     /// The people, with their keys and roles, and the authorisation that is entered.
     fn begun() -> Self {
-        let mut story = Self(Vec::new());
+        let mut story = Self::new();
         story.person(RUTH, "legal-approver");
         story.person(THURGOOD, "auditor, legal-approver");
         story.person(OFFICER, "case-officer");
-        story.enter();
+        story.enter(RECORD);
         story
+    }
+
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
     }
 
     fn log(&self) -> Log {
@@ -211,10 +254,15 @@ impl Story {
         lines
     }
 
-    fn bundle(&self, what: &'static str) -> Case {
+    pub(crate) fn bundle(&self, what: &'static str) -> Case {
         let lines = self.lines(&self.log(), 0, &Filter::default());
         case(what, written(&lines, 1))
     }
+}
+
+/// The people, with their keys and roles, and an authorisation that takes two of them.
+pub(crate) fn begun() -> Story {
+    Story::begun()
 }
 
 /// The honest case.
@@ -243,7 +291,7 @@ pub(crate) fn sound() -> Vec<(Case, [u64; 3])> {
             .iter()
             .position(|line| matches!(line, Line::Leaf(_)))
             .unwrap();
-        for leaf in [0, 1, 2, 3] {
+        for leaf in 0..6 {
             lines.insert(at, log.proven(leaf, leaf));
         }
         lines
@@ -274,7 +322,7 @@ pub(crate) fn sound() -> Vec<(Case, [u64; 3])> {
         (
             case(
                 "the end of a case",
-                written(&beside(7, &Filter::default()), 1),
+                written(&beside(10, &Filter::default()), 1),
             ),
             [2, 0, 1],
         ),
@@ -342,7 +390,7 @@ pub(crate) fn by_the_wrong_people() -> Vec<Case> {
         DocumentKind::Evidence,
         Given {
             decision: Decision::Reject,
-            ..approved(THURGOOD, 8)
+            ..approved(THURGOOD, 11)
         }
         .evidence(),
     );
@@ -361,7 +409,7 @@ pub(crate) fn by_the_wrong_people() -> Vec<Case> {
     cases.push(alone.bundle("one approval was enough"));
 
     let mut without_key = whole();
-    without_key.0[3].0.act = Act::SessionOpen;
+    without_key.0[5].0.act = Act::SessionOpen;
     cases.push(without_key.bundle("no leaf says whose key it is"));
 
     let mut lost = Story::begun();

@@ -4,6 +4,8 @@
 
 use strongroom_wire::problem::Code;
 
+use super::law::Lawful;
+
 use super::world::Who::{self, Alice, Bob, Mallory, Suspended};
 
 /// What is attempted. Keys are called by their names in [`super::world`].
@@ -36,6 +38,8 @@ pub(crate) enum Attempt {
     SignIn(&'static str, &'static str),
     /// As this account, with that one's code.
     Enrol(&'static str, &'static str),
+    /// Something of a case of lawful access, or of a proposal.
+    Law(Lawful),
     Nothing,
 }
 
@@ -50,6 +54,8 @@ pub(crate) enum Outcome {
     LeftOut,
     /// Refused or left out as before; there is nothing to tell.
     NothingMore,
+    /// Nothing is gained by what there is now, and the scrub finds that the database does not follow from the log.
+    Scrubbed,
     /// The appliance does not start, and says why.
     DoesNotServe,
 }
@@ -63,7 +69,12 @@ pub(crate) struct Case {
     pub(crate) outcome: Outcome,
 }
 
-const fn case(name: &'static str, edit: &'static str, attempt: Attempt, outcome: Outcome) -> Case {
+pub(crate) const fn case(
+    name: &'static str,
+    edit: &'static str,
+    attempt: Attempt,
+    outcome: Outcome,
+) -> Case {
     Case {
         name,
         edit,
@@ -80,7 +91,7 @@ use Attempt::{
 use Outcome::{DoesNotServe, LeftOut, NothingMore, SignInRefused};
 
 /// The record that was edited is met and found not to match its seal.
-const FOUND: Outcome = Outcome::Refused(Code::IntegrityFailure);
+pub(crate) const FOUND: Outcome = Outcome::Refused(Code::IntegrityFailure);
 
 /// Every case.
 #[rustfmt::skip]

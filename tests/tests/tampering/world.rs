@@ -26,6 +26,7 @@ use strongroom_wire::problem::{Code, Problem};
 use strongroom_wire::session::Sessions;
 
 use super::cases::Attempt;
+use super::law::Law;
 
 /// Who has not enrolled yet.
 const CAROL: &str = "carol@example.com";
@@ -60,6 +61,7 @@ pub(crate) struct World {
     codes: BTreeMap<&'static str, String>,
     /// What stands for `{name}` in an edit.
     names: BTreeMap<String, String>,
+    law: Law,
 }
 
 impl World {
@@ -92,7 +94,9 @@ impl World {
         let path = format!("/v1/groups/{team}/members");
         let _: Done = alice.ask("PUT", &path, &add).unwrap();
 
+        let law = Law::prepare(&appliance, &mut admin, &mut alice);
         let mut world = Self {
+            law,
             auditor,
             newest_leaf: 0,
             admin,
@@ -110,14 +114,9 @@ impl World {
         world.make_keys();
         world.make_objects();
         // What a database that was edited would rather be without.
-        let policy = DomainPolicy {
-            usage: UsagePolicy {
-                keep_for: Some(24 * 3600),
-                ..UsagePolicy::default()
-            },
-            ..DomainPolicy::default()
-        };
         let path = "/v1/domain/policy";
+        let mut policy: DomainPolicy = world.admin.get(path).unwrap();
+        policy.usage.keep_for = Some(24 * 3600);
         let _: ChangedDomainPolicy = world.admin.ask("PUT", path, &policy).unwrap();
         let quota = ["quota", "default", "--accounts", "1000000"];
         world.appliance.domain(&quota).unwrap();
@@ -282,6 +281,9 @@ impl World {
         learn("object.hidden".to_owned(), self.keys["hidden"].as_bytes());
         learn("team".to_owned(), self.group.as_bytes());
         learn("gang".to_owned(), gang.as_bytes());
+        for (name, bytes) in self.law.names() {
+            learn(name, &bytes);
+        }
         learn("new".to_owned(), GrantId::generate().as_bytes());
         let keys: Vec<_> = self.keys.iter().map(|(name, key)| (*name, *key)).collect();
         for (name, key) in keys {
@@ -382,6 +384,7 @@ impl World {
             Attempt::Enrol(account, code_of) => api
                 .enrol(account, &self.codes[code_of], "mallory knows it")
                 .map(drop),
+            Attempt::Law(attempt) => self.law.attempt(appliance, attempt, at),
             Attempt::Nothing => Ok(()),
         };
         outcome.map_err(|failed| Box::new(failed.problem()))
@@ -445,7 +448,12 @@ fn audit(session: &mut Session, leaf: u64) -> Result<(), Failed> {
     Err(Failed::Refused(Box::new(problem)))
 }
 
-fn enrolled(appliance: &Appliance, admin: &mut Session, name: &str, roles: &[Role]) -> Session {
+pub(crate) fn enrolled(
+    appliance: &Appliance,
+    admin: &mut Session,
+    name: &str,
+    roles: &[Role],
+) -> Session {
     let created = admin.create_account(name, AccountKind::Person, roles, None);
     let code = created.unwrap().enrolment_code.unwrap();
     let password = appliance.password_of(name);
@@ -459,7 +467,7 @@ fn code_for(admin: &mut Session, name: &str) -> String {
     created.unwrap().enrolment_code.unwrap()
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     u64::try_from(now.as_millis()).unwrap()
 }

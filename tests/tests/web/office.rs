@@ -2,6 +2,7 @@
 
 use strongroom_tests::browser::Settings;
 use strongroom_wire::account::Role;
+use strongroom_wire::audit::Act;
 
 use super::site::{ALICE, BOB, Site};
 
@@ -141,6 +142,19 @@ fn the_machine_is_seen() {
     visit.press("Make a backup now");
     visit.expect("The backup is made");
     assert!(std::fs::read_dir(&folder).unwrap().count() >= 1);
+    // Who had it made stands in the log. The schedule, whose folder is the same, may have made one as well.
+    let records = site
+        .administrator
+        .at(&site.appliance.api())
+        .records_after(None)
+        .unwrap();
+    let by = Some(site.administrator.account.id);
+    assert!(
+        records
+            .iter()
+            .any(|record| record.act == Act::DomainBackup && record.done && record.actor == by),
+        "{records:?}"
+    );
     visit.open("/certificates");
     visit.expect("strongroom.local");
     visit.expect("more");

@@ -2,18 +2,18 @@
 //!
 //! What is held in memory grows with the people who approve and with the cases, not with the log.
 
+mod terms;
+
 use std::collections::{HashMap, HashSet};
 
 use strongroom_approval::{Approval, Decision, Discount, Evidence, Of, Quorum, Statement};
 use strongroom_wire::account::Role;
 use strongroom_wire::id::AccountId;
 
+use self::terms::{LEAST, Terms};
 use super::line::hex;
 use super::{Document, DocumentKind, Filter};
 use crate::event::Event;
-
-/// The least number of legal approvers by whom an authorisation is approved.
-const LEAST: u32 = 2;
 
 /// Why an approval counts for nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,9 @@ pub enum ApprovalProblem {
     /// The record or request that was signed is not that of the generation or proposal.
     #[error("what was signed is of another record or request than the one that was entered")]
     Record,
+    /// What was entered is no record of the case and generation that the leaf says.
+    #[error("what was entered is no record of that generation of that case")]
+    Terms,
     /// The evidence is of another moment than the leaf.
     #[error("the evidence is of another moment than the leaf")]
     Time,
@@ -73,8 +76,10 @@ struct Matter {
     /// The SHA-256 of its record or request, in hexadecimal.
     sha256: String,
     quorum: Quorum,
-    /// The proposed act.
+    /// The proposed act; none of an authorisation.
     act: Option<String>,
+    /// Of an authorisation: what its record says, where the bundle shows it.
+    terms: Option<Terms>,
     approvals: Vec<Approval>,
 }
 
@@ -101,6 +106,8 @@ pub(super) struct Approvals {
     /// Who entered, changed or proposed.
     excluded: HashMap<Subject, HashSet<AccountId>>,
     pending: Option<Pending>,
+    /// The leaf that entered a generation of a case, until its record comes.
+    entered: Option<(u64, Subject, u32)>,
     /// How many approvals hold.
     pub(super) verified: u64,
     /// How many quorums were there as their leaves say.
@@ -118,6 +125,7 @@ impl Approvals {
         shown: Shown<'_>,
     ) -> Option<ApprovalProblem> {
         self.pending = None;
+        self.entered = None;
         if !event.done {
             return None;
         }
@@ -156,7 +164,7 @@ impl Approvals {
             }
             ("proposal.use", ["proposal", id, ..]) => {
                 let subject = Subject::Proposal((*id).to_owned());
-                return self.judge(&(subject, 0), event, shown);
+                return self.judge(&(subject, 0), event, shown, false);
             }
             (act, words) => {
                 self.person(index, act, words, event);
@@ -241,6 +249,9 @@ impl Approvals {
         };
         let excluded = self.excluded.entry(subject.clone()).or_default();
         excluded.extend(event.detail.actor);
+        if matter.act.is_none() {
+            self.entered = Some((index, subject.clone(), generation));
+        }
         self.matters.entry((subject, generation)).or_insert(matter);
         Some(())
     }
@@ -252,8 +263,10 @@ impl Approvals {
         origin: &str,
         shown: Shown<'_>,
     ) -> Option<(u64, ApprovalProblem)> {
-        if document.kind != DocumentKind::Evidence {
-            return None;
+        match document.kind {
+            DocumentKind::Record => return self.record(&document.content.0, origin),
+            DocumentKind::Evidence => {}
+            _ => return None,
         }
         let pending = self.pending.take()?;
         let index = pending.index;
@@ -261,12 +274,31 @@ impl Approvals {
             return Some((index, problem));
         }
         self.verified += 1;
-        if pending.state.as_deref() != Some("approved") {
-            return None;
-        }
+        let at_first = match pending.state.as_deref() {
+            Some("approved") => false,
+            Some("emergency-approval") => true,
+            _ => return None,
+        };
         let matter = (pending.subject, pending.generation);
-        let judged = self.judge(&matter, &pending.event, shown);
+        let judged = self.judge(&matter, &pending.event, shown, at_first);
         judged.map(|problem| (index, problem))
+    }
+
+    /// Takes the record of the generation that the leaf before has entered.
+    fn record(&mut self, bytes: &[u8], origin: &str) -> Option<(u64, ApprovalProblem)> {
+        let (index, subject, generation) = self.entered.take()?;
+        let Subject::Case(case) = &subject else {
+            return None;
+        };
+        let Some(terms) = Terms::read(bytes, origin, case, generation) else {
+            return Some((index, ApprovalProblem::Terms));
+        };
+        if let Some(matter) = self.matters.get_mut(&(subject, generation))
+            && matter.leaf == index
+        {
+            matter.terms = Some(terms);
+        }
+        None
     }
 
     /// Verifies an approval, and counts it among those of what it decides on.
@@ -364,12 +396,13 @@ impl Approvals {
         Err(problem)
     }
 
-    /// Whether the leaf of what needs a quorum comes when there is one.
+    /// Whether the leaf of what needs a quorum comes when there is one; `at_first` of an emergency, which one person puts into effect.
     fn judge(
         &mut self,
         matter: &(Subject, u32),
         event: &Event,
         shown: Shown<'_>,
+        at_first: bool,
     ) -> Option<ApprovalProblem> {
         let subject = matter.0.clone();
         let excluded = self.excluded(&subject);
@@ -377,15 +410,32 @@ impl Approvals {
             self.unjudged += 1;
             return None;
         };
+        let quorum = Quorum {
+            count: match (at_first, matter.terms) {
+                (true, _) => 1,
+                (false, Some(terms)) => terms.count,
+                (false, None) => matter.quorum.count,
+            },
+            ..matter.quorum
+        };
         let met = matter.approvals.last().is_some_and(|last| {
             let act: &Statement = &last.statement;
-            matter
-                .quorum
-                .met(act, &matter.approvals, &excluded, event.time)
+            quorum.met(act, &matter.approvals, &excluded, event.time)
         });
-        if met {
-            self.quorums += 1;
-            return None;
+        match (&matter.act, matter.terms) {
+            // How many it takes stands in a record that the bundle does not show.
+            (None, None) if met => {
+                self.unjudged += 1;
+                return None;
+            }
+            (_, Some(terms)) if at_first && !terms.emergency => {
+                return Some(ApprovalProblem::Quorum);
+            }
+            _ if met => {
+                self.quorums += 1;
+                return None;
+            }
+            _ => {}
         }
         if shown.is_all_of(&subject, matter) {
             return Some(ApprovalProblem::Quorum);
@@ -424,6 +474,7 @@ impl Matter {
             sha256: sha256.to_owned(),
             quorum,
             act: act.map(str::to_owned),
+            terms: None,
             approvals: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `line` | [`Line`]: what a line says, and how it is read |
 //! | [`filter`] | which leaves are shown in full, and what an envelope alone tells of that |
+//! | `cosigned` | [`Witnesses`]: what they say of the checkpoints |
 //! | `approvals` | the approvals in a bundle, and the quorums that they make |
 //! | `write` | [`Writer`]: lines, their hash, and the footer |
 //! | `verify` | [`BundleVerifier`] |
@@ -14,6 +15,7 @@
 //! | `report` | [`BundleReport`] and [`BundleProblem`] |
 
 mod approvals;
+mod cosigned;
 pub mod filter;
 mod line;
 mod report;
@@ -22,6 +24,7 @@ mod verify;
 mod write;
 
 pub use approvals::ApprovalProblem;
+pub use cosigned::{Cosigned, Witnesses};
 pub use filter::Filter;
 pub use line::{
     Document, DocumentKind, Earlier, Footer, Header, HeaderKey, Hidden, LeafLine, Line, LineError,

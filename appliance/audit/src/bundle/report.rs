@@ -4,8 +4,9 @@ use serde::Serialize;
 use strongroom_wire::encoding::Timestamp;
 
 use super::line::LineError;
-use super::{ApprovalProblem, DocumentKind};
+use super::{ApprovalProblem, Cosigned, DocumentKind};
 use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::cosignature::WrongCosignature;
 use crate::leaf::LeafError;
 
 /// So many problems are listed; further ones are counted, so that a ruined bundle cannot fill the memory.
@@ -43,6 +44,8 @@ pub struct BundleReport {
     pub proven: u64,
     /// The sizes of the earlier checkpoints of which the log is proved to be a continuation.
     pub earlier: Vec<u64>,
+    /// The checkpoints that trusted witnesses have cosigned, from the smallest.
+    pub cosigned: Vec<Cosigned>,
     /// The earliest and the latest time of a leaf that is shown in full.
     pub times: Option<(Timestamp, Timestamp)>,
     /// How many leaves have an earlier time than the leaf before. That is no problem in itself: clocks are set.
@@ -103,6 +106,28 @@ pub enum BundleProblem {
     /// The checkpoint is not of the size, or not of the log, that the header says.
     #[error("the header and the checkpoint are not of one log and size")]
     HeaderCheckpoint,
+    /// A line under a checkpoint says it is a trusted witness's cosignature, and is not.
+    #[error("line {line}: {error}")]
+    Cosignature {
+        /// Its number.
+        line: u64,
+        /// Whose.
+        #[source]
+        error: WrongCosignature,
+    },
+    /// Fewer witnesses than are demanded have cosigned a checkpoint over all of the range.
+    #[error(
+        "{demanded} cosignatures of witnesses are demanded over all leaves before {end}, and there are as many {}",
+        .up_to.map_or_else(|| "of no checkpoint".to_owned(), |size| format!("over those before {size} alone"))
+    )]
+    NotCosigned {
+        /// How many are demanded.
+        demanded: u32,
+        /// Where the range ends.
+        end: u64,
+        /// The size of the largest checkpoint that has as many.
+        up_to: Option<u64>,
+    },
     /// The header does not have the key that signed, or says that it may not sign such a tree.
     #[error(
         "the checkpoint of {size} leaves is signed by the key {key}, which by the bundle may not sign trees of that size"

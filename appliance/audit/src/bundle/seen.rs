@@ -3,18 +3,21 @@
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 
+use super::Witnesses;
 use super::line::{Document, Header, NameLine};
 use crate::checkpoint::Checkpoint;
 use crate::event::Event;
 use crate::keys::LogKey;
 
 /// What a bundle is held against.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Trust {
     /// The log's keys, obtained on a way that does not lead through the appliance.
     pub keys: Vec<LogKey>,
     /// A checkpoint of the log that is known already, such as that of the export before, once it was verified.
     pub previous: Option<Checkpoint>,
+    /// Whose cosignatures count, and how many there have to be.
+    pub witnesses: Witnesses,
 }
 
 /// What a line said.

@@ -343,7 +343,7 @@ fn keys_that_are_not_trusted_or_not_in_force_sign_nothing() {
     let file = written(&lines, 1);
     let with = |key: LogKey| Trust {
         keys: vec![key],
-        previous: None,
+        ..Trust::default()
     };
     let wrong = verify(&file, with(LogKey::only(&vkey(7)))).problems;
     assert!(matches!(

@@ -9,6 +9,7 @@ use strongroom_wire::encoding::Timestamp;
 use tlog_tiles::Hash;
 
 use super::approvals::{ApprovalProblem, Approvals, Shown};
+use super::cosigned::Tally;
 use super::line::{
     Document, DocumentKind, Earlier, Header, Hidden, LeafLine, Line, LineError, Proven, bytes32,
     hashes, named_documents,
@@ -44,6 +45,8 @@ pub struct BundleVerifier {
     awaited: BTreeMap<u64, Vec<Hash>>,
     /// Earlier checkpoints that are proved.
     proved: Vec<Checkpoint>,
+    /// What witnesses say of the checkpoints.
+    cosigned: Tally,
     /// The documents that have to come next, and the leaf that names them.
     documents: VecDeque<(u64, DocumentKind, String)>,
     approvals: Approvals,
@@ -84,6 +87,7 @@ impl BundleVerifier {
             edge: Some(RightEdge::empty()),
             awaited,
             proved: Vec::new(),
+            cosigned: Tally::default(),
             documents: VecDeque::new(),
             approvals: Approvals::default(),
             signed: Vec::new(),
@@ -127,6 +131,7 @@ impl BundleVerifier {
         self.report.approvals = self.approvals.verified;
         self.report.quorums = self.approvals.quorums;
         self.report.quorums_unjudged = self.approvals.unjudged;
+        self.report.cosigned = self.cosigned.cosigned(&self.trust.witnesses);
         if self.stage == Stage::Lost {
             return self.report;
         }
@@ -136,6 +141,7 @@ impl BundleVerifier {
         if let (Some(checkpoint), Some(header)) = (self.checkpoint.take(), self.header.take()) {
             self.hold_root(&checkpoint);
             self.hold_previous(&checkpoint);
+            self.hold_witnesses(&header);
             self.hold_keys(&header);
         }
         self.report
@@ -198,6 +204,7 @@ impl BundleVerifier {
         if !agrees {
             self.problem(BundleProblem::HeaderCheckpoint);
         }
+        self.take_cosignatures(checkpoint.size, note);
         self.report.verifier_key = Some(key);
         self.report.checkpoint = Some(checkpoint.clone());
         self.checkpoint = Some(checkpoint.clone());
@@ -224,6 +231,7 @@ impl BundleVerifier {
             self.problem(BundleProblem::Consistency { size });
             return Seen::Nothing;
         }
+        self.take_cosignatures(size, &earlier.note);
         let roots = self.awaited.entry(size).or_default();
         roots.push(checkpoint.root);
         self.report.earlier.push(size);

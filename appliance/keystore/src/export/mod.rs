@@ -17,15 +17,17 @@ use std::ops::Range;
 use strongroom_audit::bundle::{
     Earlier, FORMAT, Filter, Header, HeaderKey, Hidden, LeafLine, Line, NameLine, Writer,
 };
+use strongroom_audit::keys::verify_by;
 use strongroom_audit::{Event, tree};
 use strongroom_wire::audit::{Act, ConsistencyProof, ConsistencyQuery, ExportQuery};
 use strongroom_wire::id::AccountId;
 
 use self::context::documents;
-use self::range::{earlier, period};
+use self::range::{continued, earlier, period};
 use crate::act::{Presented, View};
 use crate::audit::{WHAT, hides_rule, is_auditor, newest};
 use crate::checkpoint_keys;
+use crate::cosigning;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
 use crate::roles::May;
@@ -41,9 +43,9 @@ pub struct Export {
     /// The leaf that records it.
     leaf: u64,
     header: Header,
-    /// The checkpoint.
+    /// The checkpoint, as the log's key has signed it.
     note: String,
-    earlier: Option<Earlier>,
+    earlier: Option<(u64, Earlier)>,
     writer: Writer,
     /// The account that it is for, unless that is an auditor.
     own: Option<AccountId>,
@@ -124,6 +126,18 @@ impl Export {
         self.leaf
     }
 
+    /// Whether some of the configured witnesses have not cosigned the bundle's checkpoint yet. Whoever sends it gives them a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the storage fails, [`Error::Integrity`] when the tree is damaged.
+    pub fn awaits_witnesses(&self, keystore: &Keystore) -> Result<bool, Error> {
+        let size = self.header.size;
+        keystore
+            .core
+            .glance(|view| Ok(cosigning::awaited(view, size)? > 0))
+    }
+
     /// The next lines of the bundle; none at its end.
     ///
     /// # Errors
@@ -160,9 +174,18 @@ impl Export {
 
     fn write_beginning(&mut self, view: &View<'_>, piece: &mut Vec<u8>) -> Result<(), Error> {
         self.write(&Line::Header(self.header.clone()), piece);
-        let note = std::mem::take(&mut self.note);
+        let size = self.header.size;
+        let (lines, mut cosigned) = cosigning::for_export(view, size)?;
+        let note = std::mem::take(&mut self.note) + &lines;
         self.write(&Line::Checkpoint { note }, piece);
-        if let Some(earlier) = self.earlier.take() {
+        if let Some((old, mut earlier)) = self.earlier.take() {
+            if let Some(place) = cosigned.iter().position(|(size, _)| *size == old) {
+                earlier.note = cosigned.remove(place).1;
+            }
+            self.write(&Line::Earlier(earlier), piece);
+        }
+        for (old, note) in cosigned {
+            let earlier = continued(view, old, note, size)?;
             self.write(&Line::Earlier(earlier), piece);
         }
         let first = self.header.first;
@@ -348,11 +371,15 @@ fn begin(
     leaf: u64,
 ) -> Result<Export, Error> {
     let number = view.domain.number;
-    let (size, checkpoint) = newest(view)?;
+    let (size, checkpoint) = view
+        .snapshot
+        .newest_checkpoint(number)?
+        .ok_or(Error::Internal("no checkpoint has been signed yet"))?;
     let keys = checkpoint_keys::log_keys(view.snapshot, &view.domain.domain_key(view.snapshot)?.0)?;
+    verify_by(&checkpoint, &keys).map_err(|_| Error::Integrity(WHAT))?;
     let earlier = query
         .previous
-        .map(|previous| earlier(view, previous, size, &keys))
+        .map(|previous| Ok::<_, Error>((previous, earlier(view, previous, size, &keys)?)))
         .transpose()?;
     let range = match (query.first, own) {
         (Some(first), _) => first.min(size)..size,
@@ -387,7 +414,7 @@ fn begin(
     Ok(Export {
         leaf,
         header,
-        note: checkpoint.note,
+        note: checkpoint,
         earlier,
         writer: Writer::new(),
         own,

@@ -35,6 +35,17 @@ pub(super) fn earlier(
         .filter(|_| old <= size)
         .ok_or_else(unknown)?;
     verify_by(&note, keys).map_err(|_| Error::Integrity(WHAT))?;
+    continued(view, old, note, size)
+}
+
+/// A checkpoint of this log of `old` leaves, and the proof that the tree of `size` leaves continues it.
+pub(super) fn continued(
+    view: &View<'_>,
+    old: u64,
+    note: String,
+    size: u64,
+) -> Result<Earlier, Error> {
+    let number = view.domain.number;
     let hashes = tree::prove_consistency(old, size, &*view.snapshot.nodes(number))
         .map_err(|_| Error::Integrity(WHAT))?;
     Ok(Earlier {

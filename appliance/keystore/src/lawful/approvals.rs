@@ -16,7 +16,7 @@ use strongroom_wire::id::{AccountId, AuthorisationId};
 
 use super::authorisations::to_wire;
 use super::states::{end, keep, stands};
-use super::{case, case_generation, record, require_sight};
+use super::{case, case_generation, notify, record, require_sight};
 use crate::act::{Caller, Presented, Scope, View};
 use crate::credentials::passkeys::use_passkey;
 use crate::error::{Answer, Error};
@@ -88,6 +88,9 @@ impl Keystore {
             );
             if row.state != before {
                 keep(scope, &mut row)?;
+                if row.state == AuthorisationState::Approved {
+                    notify::prolong(scope, &row, record.order.notification_delay)?;
+                }
                 note = format!("{note} state {}", row.state);
             }
             scope.detail.note = Some(note);

@@ -13,13 +13,14 @@ use strongroom_wire::disclosure::{
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AuthorisationId, DisclosureId};
 
+use super::prepared::Prepared;
 use super::preview::preview;
 use super::release::{deliver, materials};
 use super::scope::{self, Item, Reached};
 use super::{InEffect, case, case_generation, order, require_sight};
 use crate::act::{Caller, Presented, View};
 use crate::error::{Answer, Error};
-use crate::keystore::Keystore;
+use crate::keystore::{Core, Keystore};
 use crate::roles::May;
 use crate::seal::{self, hex};
 use crate::store::DisclosureRecord;
@@ -95,13 +96,15 @@ impl Keystore {
             })
     }
 
-    /// Releases a disclosure that somebody else has executed: seals each key in scope to the agency, with a record and a leaf an item.
+    /// Releases a disclosure that somebody else has executed: seals each key in scope to the agency, with a record and a leaf an item. The sealing, which takes
+    /// longest, is done beforehand beside the writer, so that a large release holds nobody up; what goes out is decided in the releasing transaction.
     pub fn release_disclosure(
         &self,
         caller: &Presented,
         id: DisclosureId,
     ) -> Answer<ChangedDisclosure> {
         let presented = caller.clone();
+        let prepared = prepare(&self.core, caller, id);
         self.core
             .act(Act::DisclosureRelease, caller.source, move |scope| {
                 scope.about = Some(format!("disclosure {id}"));
@@ -113,14 +116,15 @@ impl Keystore {
                 let view = scope.view();
                 let order = view.in_effect(disclosure.authorisation)?;
                 let reached = allow_release(&view, &caller, &order, &disclosure)?;
-                let materials = materials(&view, &reached.items)?;
+                let sealing = sealing_key(&order, scope.now)?;
+                let sealed = prepared.complete(&view, &sealing, &order, id, &reached.items)?;
                 let (disclosure, leaf) = deliver(
                     scope,
                     &caller,
                     &order,
+                    &sealing,
                     disclosure,
-                    &reached.items,
-                    &materials,
+                    reached.items.iter().zip(sealed),
                 )?;
                 let disclosure = to_wire(&scope.view(), &disclosure)?;
                 Ok(ChangedDisclosure { disclosure, leaf })
@@ -154,6 +158,23 @@ impl Keystore {
                 to_wire(view, &disclosure)
             })
     }
+}
+
+/// Seals what a release would let out now. Where it would be refused there is nothing: the act refuses it, with its leaf.
+fn prepare(core: &Core, caller: &Presented, id: DisclosureId) -> Prepared {
+    let opened = core.foresee(caller, |view, caller| {
+        caller.require(May::ReleaseDisclosures)?;
+        let disclosure = find(view, id)?;
+        let order = view.in_effect(disclosure.authorisation)?;
+        let sealing = sealing_key(&order, view.now)?;
+        let reached = allow_release(view, caller, &order, &disclosure)?;
+        let materials = materials(view, &reached.items)?;
+        Ok((sealing, order, reached.items, materials))
+    });
+    // No snapshot is held meanwhile.
+    opened.map_or_else(Prepared::default, |(sealing, order, items, materials)| {
+        Prepared::seal(&sealing, &order, id, &items, &materials)
+    })
 }
 
 /// What leaves say first of a disclosure.

@@ -12,6 +12,7 @@
 //! | `order` | authorisations as disclosures need them |
 //! | `scope` | what a scope reaches |
 //! | `disclose`, `preview`, `release`, [`deliver`] | previewing, executing and releasing a disclosure; handing it out |
+//! | `prepared` | what is sealed to the agency before the releasing transaction |
 //! | `hold` | keeping keys in scope from destruction |
 //! | `notify` | telling people what was disclosed of theirs, when the delay is over |
 //! | `documents` | documents that leaves name by SHA-256: records, evidence, warrants |
@@ -32,6 +33,7 @@ pub(crate) mod hold;
 pub(crate) mod may;
 mod notify;
 mod order;
+mod prepared;
 mod preview;
 mod record;
 mod release;

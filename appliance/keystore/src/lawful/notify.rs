@@ -12,7 +12,7 @@ use crate::act::{Presented, Scope, View};
 use crate::error::{Answer, Error};
 use crate::keystore::{Keystore, LOCALHOST};
 use crate::mail::{self, MailContent};
-use crate::store::NotificationRecord;
+use crate::store::{AuthorisationRow, NotificationRecord};
 
 const WHAT: &str = "delivery";
 /// How many notifications are sent in one act.
@@ -65,6 +65,35 @@ impl Keystore {
         })
         .map_err(|refusal| refusal.error)
     }
+}
+
+/// Prolongs the delays of notifications that have not gone out, where the generation of their authorisation that was approved now has a longer one. A
+/// shorter one changes nothing of what was disclosed before.
+pub(super) fn prolong(
+    scope: &mut Scope<'_>,
+    row: &AuthorisationRow,
+    delay: u32,
+) -> Result<(), Error> {
+    let number = scope.domain.number;
+    for disclosure in scope.tx.disclosures_of(row.id)? {
+        let disclosure = scope.domain.check_disclosure(disclosure)?;
+        let Some(release) = &disclosure.release else {
+            continue;
+        };
+        let due = release.released.plus_seconds(delay.into());
+        for record in scope
+            .tx
+            .notifications_not_due(number, disclosure.id, scope.now)?
+        {
+            let mut record = scope.domain.check_notification(record)?;
+            if record.due < due {
+                record.due = due;
+                scope.domain.authenticate_notification(&mut record);
+                scope.tx.put_notification(&record)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn tell(scope: &mut Scope<'_>, mut record: NotificationRecord) -> Result<(), Error> {

@@ -3,27 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_disclosure::{
-    DeliveryRecord, DisclosedKey, DisclosedVersion, Manifest, ManifestItem, Matched, Named,
-    SealingKey, key, package, record,
+    DeliveryRecord, Manifest, ManifestItem, Matched, Named, SealingKey, package, record,
 };
 use strongroom_wire::audit::Act;
-use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::key::KeyState;
 use zeroize::Zeroizing;
 
-use super::disclose::{number, sealing_key};
+use super::prepared::Sealed;
 use super::scope::Item;
 use super::{InEffect, case_generation};
 use crate::act::{Caller, Scope, View};
 use crate::error::Error;
 use crate::keys::access::{self, Standing};
+use crate::objects;
 use crate::seal::{self, hex};
 use crate::store::{
     DisclosureItemRecord, DisclosureRecord, DocumentKind, NotificationRecord, ReleasedRecord,
 };
 
-const CANNOT_BE_WRITTEN: Error = Error::Internal("a delivery's document cannot be written");
+pub(super) const CANNOT_BE_WRITTEN: Error =
+    Error::Internal("a delivery's document cannot be written");
 
 /// The material of each version of each item's key, in order.
 pub(super) type Materials = Vec<Vec<Zeroizing<Vec<u8>>>>;
@@ -65,16 +65,16 @@ fn material(view: &View<'_>, item: &Item) -> Result<Vec<Zeroizing<Vec<u8>>>, Err
         .collect()
 }
 
-/// Seals the items, writes their records and leaves, the manifest and whom to tell of it.
-pub(super) fn deliver(
+/// Writes the records and leaves of sealed items, the manifest and whom to tell of it.
+pub(super) fn deliver<'a>(
     scope: &mut Scope<'_>,
     caller: &Caller,
     order: &InEffect,
+    sealing: &SealingKey,
     mut disclosure: DisclosureRecord,
-    items: &[Item],
-    materials: &Materials,
+    items: impl ExactSizeIterator<Item = (&'a Item, Sealed)>,
 ) -> Result<(DisclosureRecord, u64), Error> {
-    let sealing = sealing_key(order, scope.now)?;
+    let last_sequence = u32::try_from(items.len()).unwrap_or(u32::MAX);
     let mut manifest = Manifest {
         format: package::FORMAT.to_owned(),
         domain_origin: scope.domain.origin.clone(),
@@ -89,16 +89,14 @@ pub(super) fn deliver(
         items: Vec::with_capacity(items.len()),
     };
     let mut names = Names::default();
-    let last_sequence = number(items);
     let mut concerned = BTreeSet::new();
-    for ((item, versions), sequence) in items.iter().zip(materials).zip(1_u32..) {
-        let sealed = seal_item(&sealing, &manifest, item, versions, sequence)?;
+    for ((item, sealed), sequence) in items.zip(1_u32..) {
         let leaf = scope.tx.tree_size(scope.domain.number)?;
         let mut about = describe(&scope.view(), &mut names, &manifest, item)?;
         about.sequence = sequence;
         about.last_sequence = last_sequence;
-        about.versions = number(versions);
-        about.sealed_sha256 = hex(&seal::sha256(&sealed));
+        about.versions = sealed.versions;
+        about.sealed_sha256 = hex(&seal::sha256(&sealed.bytes));
         about.executor = names.of(&scope.view(), disclosure.executor)?;
         about.executed = disclosure.executed;
         about.releaser = names.of(&scope.view(), caller.account.id)?;
@@ -126,7 +124,7 @@ pub(super) fn deliver(
             key: item.key.id,
             version: item.key.version,
             record,
-            sealed,
+            sealed: sealed.bytes,
             mac: [0; 32],
         };
         scope.domain.authenticate_disclosure_item(&mut row);
@@ -166,36 +164,6 @@ pub(super) fn deliver(
         scope.tx.put_notification(&notification)?;
     }
     Ok((disclosure, leaf))
-}
-
-/// The item's key with all its versions, sealed to the agency.
-fn seal_item(
-    sealing: &SealingKey,
-    manifest: &Manifest,
-    item: &Item,
-    versions: &[Zeroizing<Vec<u8>>],
-    sequence: u32,
-) -> Result<Vec<u8>, Error> {
-    let disclosed = DisclosedKey {
-        format: key::FORMAT.to_owned(),
-        reference: manifest.reference.clone(),
-        delivery: manifest.delivery,
-        sequence,
-        key: item.key.id,
-        algorithm: item.key.algorithm,
-        versions: versions
-            .iter()
-            .zip(1..)
-            .map(|(material, version)| DisclosedVersion {
-                version,
-                material: Base64(material.to_vec()),
-            })
-            .collect(),
-    };
-    let content = disclosed.to_bytes().map_err(|_| CANNOT_BE_WRITTEN)?;
-    sealing
-        .seal(&content)
-        .map_err(|_| Error::Internal("a key could not be sealed to the agency"))
 }
 
 /// The delivery record of an item, as far as it follows from the item.
@@ -238,7 +206,7 @@ fn describe(
                 .map(|person| names.of(view, person))
                 .transpose()?,
         },
-        ciphertext_sha256: None,
+        ciphertext_sha256: objects::told_ciphertext(view, key)?,
         sealing_key_sha256: manifest.sealing_key_sha256.clone(),
         sealed_sha256: String::new(),
         executor: owner.clone(),

@@ -14,8 +14,8 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::id::{AccountId, KeyId, ObjectId};
 use strongroom_wire::key::{Algorithm, Key, KeyState, Right};
 use strongroom_wire::object::{
-    AccountObject, ChangedObject, KeyObject, LONGEST_ATTRIBUTES, LONGEST_NAME, ObjectDescription,
-    ObjectPart, RemovedObject, ShownObject,
+    AccountObject, CIPHERTEXT_HASH, ChangedObject, KeyObject, LONGEST_ATTRIBUTES, LONGEST_NAME,
+    ObjectDescription, ObjectPart, RemovedObject, ShownObject,
 };
 use strongroom_wire::proposal::ProposedRequest;
 
@@ -28,6 +28,7 @@ use crate::keys::{public_key, to_wire};
 use crate::keystore::Keystore;
 use crate::lawful::hold;
 use crate::roles::May;
+use crate::seal;
 use crate::store::{KeyRecord, ObjectRecord};
 
 const CKO_PUBLIC_KEY: u32 = 2;
@@ -150,6 +151,18 @@ pub(crate) fn describe(
         put(scope, &mut record)?;
     }
     Ok(())
+}
+
+/// The SHA-256 of what a key protects, where its owner has told it.
+pub(crate) fn told_ciphertext(view: &View<'_>, key: &KeyRecord) -> Result<Option<String>, Error> {
+    let id = ObjectId::from_bytes(*key.id.as_bytes());
+    let told = view.snapshot.object(key.owner, id, ObjectPart::Object)?;
+    let Some(record) = told else { return Ok(None) };
+    let description = view.domain.check_object(record)?.description;
+    let tells = description.class == class_of(ObjectPart::Object)
+        && description.label.0 == CIPHERTEXT_HASH.as_bytes()
+        && description.id.0.len() == 32;
+    Ok(tells.then(|| seal::hex(&description.id.0)))
 }
 
 /// Whether these can be said of a new key's parts.

@@ -146,11 +146,13 @@ impl Keystore {
 
     /// A proposal, for whoever made it, people of the role that approves it, and auditors.
     pub fn proposal(&self, caller: &Presented, id: ProposalId) -> Answer<Proposal> {
-        self.core.look(caller, |view, caller, _| {
-            let row = view.proposal(id)?;
-            require_sight(caller, &row)?;
-            to_wire(view, &row)
-        })
+        let about = Some(format!("proposal {id}"));
+        self.core
+            .watched_look(caller, Act::AuthorisationRead, about, |view, caller, _| {
+                let row = view.proposal(id)?;
+                require_sight(caller, &row)?;
+                to_wire(view, &row)
+            })
     }
 
     /// Proposals that the caller has to do with, the newest first.

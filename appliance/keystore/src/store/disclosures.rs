@@ -241,6 +241,13 @@ pub trait ReadDisclosures {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<NotificationRecord>, StoreError>;
+    /// What is to be told of a disclosure later than at this moment.
+    fn notifications_not_due(
+        &self,
+        domain: DomainNumber,
+        disclosure: DisclosureId,
+        now: Timestamp,
+    ) -> Result<Vec<NotificationRecord>, StoreError>;
 }
 
 /// Changing disclosures, keys on hold and notifications.

@@ -36,7 +36,7 @@ fn export(house: &House, by: &Person, query: ExportQuery) -> (String, BundleRepo
     }
     let mut verifier = BundleVerifier::new(Trust {
         keys: house.keystore.verifier_keys().unwrap(),
-        previous: None,
+        ..Trust::default()
     });
     for line in bundle.split_inclusive(|byte| *byte == b'\n') {
         let _ = verifier.line(line);
@@ -108,7 +108,7 @@ fn an_export_is_written_in_pieces_while_the_log_goes_on() {
         .unwrap();
     let mut verifier = BundleVerifier::new(Trust {
         keys: house.keystore.verifier_keys().unwrap(),
-        previous: None,
+        ..Trust::default()
     });
     let mut pieces = 0;
     let mut bundle = Vec::new();

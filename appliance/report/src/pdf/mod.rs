@@ -52,7 +52,7 @@ pub enum PdfError {
 /// use strongroom_report::{Gathered, pdf};
 ///
 /// let mut gathered = Gathered::new(1000);
-/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
+/// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], ..Trust::default() };
 /// let mut verifier = BundleVerifier::new(trust);
 /// gathered.take(&verifier.line(b"no bundle\n"));
 /// assert!(pdf::write(&gathered, &verifier.finish(), &[0; 32], 10).is_err());
@@ -196,6 +196,18 @@ fn proved(
             &format!(
                 "the log of {} leaves of an earlier export: nothing of it was changed since",
                 earlier.size
+            ),
+        );
+    }
+    for cosigned in &report.cosigned {
+        let count = cosigned.witnesses.len();
+        let who = if count == 1 { "witness" } else { "witnesses" };
+        paper.fact(
+            "Cosigned",
+            BODY,
+            &format!(
+                "the log of {} leaves, by {count} {who} of other organisations whose keys were given",
+                cosigned.size
             ),
         );
     }

@@ -163,6 +163,21 @@ fn carry_out(request: Request, gate: &Arc<Gate>, peer: Uid) -> Answer {
                 Answer::Refused("the appliance does not serve".to_owned())
             }
         }
+        Request::Backup { domain, note } => {
+            tracing::info!(by, note, "a backup is made");
+            let recorded = gate
+                .domains()
+                .map_err(|failure| failure.to_string())
+                .and_then(|domains| {
+                    domains
+                        .record_backup(domain.as_deref(), note)
+                        .map_err(|error| format!("{error:#}"))
+                });
+            match recorded {
+                Ok(()) => done(gate, None),
+                Err(sentence) => Answer::Refused(sentence),
+            }
+        }
         Request::Seal => {
             tracing::warn!(by, "sealing");
             done(gate, Some(gate.seal(&by)))

@@ -280,7 +280,8 @@ impl Backups {
                 }
             }
             if let Some((_, schedule)) = self.schedules.get(&entry.number) {
-                schedule.run_one_of_many();
+                schedule
+                    .run_one_of_many(&|note| self.domains.record_backup(Some(&entry.name), note));
             }
         }
         if let Err(error) = self.keep_registry() {

@@ -254,6 +254,23 @@ impl Domains {
         self.show(name)
     }
 
+    /// Records that a backup of a domain is made: of the first one unless it is said.
+    pub(crate) fn record_backup(&self, name: Option<&str>, note: String) -> anyhow::Result<()> {
+        match name.filter(|name| *name != self.config.domain) {
+            None => self
+                .first
+                .keystore
+                .record_operation(Act::DomainBackup, note)?,
+            Some(name) => {
+                let domain = self.require(name)?;
+                let opened = self.opened(&domain)?;
+                opened.keystore.record_operation(Act::DomainBackup, note)?
+            }
+        };
+        self.make_room();
+        Ok(())
+    }
+
     /// Sets a domain's quotas.
     pub(crate) fn set_quotas(
         &self,

@@ -42,6 +42,8 @@ struct Report<'a> {
     from: Option<u64>,
     /// How many rows, or leaves, are not as they have to be.
     count: u64,
+    /// How many acts were built on rows that somebody had put back, and stand in leaves of earlier scrubs.
+    recorded: u64,
     /// The first of them.
     findings: Vec<Found<'a>>,
     /// Whether an appliance that serves was told.
@@ -106,6 +108,7 @@ fn as_json(report: &ScrubReport, told: bool) -> Report<'_> {
         rows: report.rows,
         from: report.from,
         count: report.count,
+        recorded: report.recorded,
         findings: findings.collect(),
         told,
     }
@@ -122,6 +125,13 @@ fn as_text(report: &ScrubReport, told: bool) -> String {
             );
         }
         None => text += "The log does not commit to rows yet: serve it once with this version.\n",
+    }
+    if report.recorded > 0 {
+        let _ = writeln!(
+            text,
+            "before:  {} acts were built on rows that had been put back, as leaves of earlier scrubs say",
+            report.recorded
+        );
     }
     for finding in &report.findings {
         let _ = writeln!(text, "FOUND:   {finding}");

@@ -1,19 +1,20 @@
 //! `message seal` and `message open`: what fits into memory, in one envelope.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use strongroom_client::file::NewFile;
 use strongroom_client::message::{MAX_PLAINTEXT_LEN, envelope};
+use strongroom_client::objects::Objects as _;
 use strongroom_client::{Metadata, Protect as _};
 use zeroize::Zeroizing;
 
 use crate::Context;
 use crate::failure::Failure;
 use crate::objects::{
-    Target, cannot_write, check_output, is_stream, open_input, shown, tell, with_ending,
+    Hashed, Target, cannot_write, check_output, is_stream, open_input, shown, tell, with_ending,
     without_ending,
 };
 use crate::output::{output_failure, size};
@@ -47,6 +48,9 @@ pub(crate) struct Seal {
     content_type: Option<String>,
     #[command(flatten)]
     policy: Policy,
+    /// Tell the appliance the SHA-256 of the envelope, so that a delivery under an order can say which one a disclosed key opens.
+    #[arg(long)]
+    tell_hash: bool,
     /// Replace the output where it exists.
     #[arg(long)]
     force: bool,
@@ -83,7 +87,7 @@ impl Seal {
         };
         check_output(context, &output)?;
         let plaintext = read(&self.file, MAX_PLAINTEXT_LEN)?;
-        let mut target = Target::new(&output, self.force, NewFile::shared)?;
+        let mut target = Hashed::new(Target::new(&output, self.force, NewFile::shared)?);
         let metadata = Metadata {
             label: self.label,
             content_type: self.content_type,
@@ -93,7 +97,11 @@ impl Seal {
         let session = context.session()?;
         let sealed = session.seal_message(&plaintext, &recipients, &metadata)?;
         write(&mut target, &sealed.bytes, &output)?;
+        let (target, sha256) = target.finish();
         target.complete(&output)?;
+        if self.tell_hash {
+            session.tell_ciphertext(sealed.key.id, &sha256)?;
+        }
 
         let key = &sealed.key;
         let answer = json!({
@@ -154,7 +162,11 @@ fn read(file: &std::path::Path, longest: usize) -> Result<Zeroizing<Vec<u8>>, Fa
     Ok(bytes)
 }
 
-fn write(target: &mut Target, bytes: &[u8], output: &std::path::Path) -> Result<(), Failure> {
+fn write(
+    target: &mut impl io::Write,
+    bytes: &[u8],
+    output: &std::path::Path,
+) -> Result<(), Failure> {
     target.write_all(bytes).map_err(|error| {
         if is_stream(output) {
             output_failure(&error)

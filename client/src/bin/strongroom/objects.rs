@@ -1,5 +1,6 @@
 //! `protect` and `open`.
 
+mod hash;
 mod part;
 
 use std::fs::File;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use strongroom_client::disclosure;
 use strongroom_client::file::NewFile;
 use strongroom_client::object::ObjectError;
+use strongroom_client::objects::Objects as _;
 use strongroom_client::{ClientError, Protect as _, Protection};
 
 use crate::disclosure::read_disclosed;
@@ -19,6 +21,8 @@ use crate::failure::Failure;
 use crate::output::{complain, output_failure, size};
 use crate::policy::Policy;
 use crate::{Context, interrupt};
+
+pub(crate) use hash::Hashed;
 
 /// The ending of a protected object's name.
 const ENDING: &str = ".sealed";
@@ -44,6 +48,9 @@ pub(crate) struct Protect {
     content_type: Option<String>,
     #[command(flatten)]
     policy: Policy,
+    /// Tell the appliance the SHA-256 of the protected object, so that a delivery under an order can say which one a disclosed key opens.
+    #[arg(long)]
+    tell_hash: bool,
     /// Replace the output where it exists.
     #[arg(long)]
     force: bool,
@@ -74,14 +81,18 @@ impl Protect {
 
         check_output(context, &output)?;
         let (input, length) = open_input(&self.file)?;
-        let mut target = Target::new(&output, self.force, NewFile::shared)?;
+        let mut target = Hashed::new(Target::new(&output, self.force, NewFile::shared)?);
         let session = context.session()?;
         let bar = progress(length);
         let mut input = bar.wrap_read(input);
         let protected = session.protect(&protection, &mut input, &mut target);
         bar.finish_and_clear();
         let protected = protected.map_err(of_stream(&output))?;
+        let (target, sha256) = target.finish();
         target.complete(&output)?;
+        if self.tell_hash {
+            session.tell_ciphertext(protected.key.id, &sha256)?;
+        }
 
         let answer = json!({
             "key_id": protected.key.id,

@@ -210,7 +210,7 @@ pub(super) fn written(lines: &[Line], seed: u8) -> Vec<Vec<u8>> {
 pub(super) fn trust() -> Trust {
     Trust {
         keys: vec![LogKey::only(&vkey(1))],
-        previous: None,
+        ..Trust::default()
     }
 }
 

@@ -110,6 +110,31 @@ impl BundleVerifier {
         }
     }
 
+    /// What witnesses say of a checkpoint that a key of the log has signed.
+    pub(super) fn take_cosignatures(&mut self, size: u64, note: &str) {
+        let taken = self.cosigned.take(&self.trust.witnesses, size, note);
+        if let Err(error) = taken {
+            let line = self.report.lines;
+            self.problem(BundleProblem::Cosignature { line, error });
+        }
+    }
+
+    /// As many witnesses as are demanded must have cosigned all of the range.
+    pub(super) fn hold_witnesses(&mut self, header: &Header) {
+        let (demanded, end) = (self.trust.witnesses.demanded, header.end);
+        if demanded == 0 {
+            return;
+        }
+        let up_to = self.cosigned.largest(demanded);
+        if up_to.is_none_or(|size| size < end) {
+            self.problem(BundleProblem::NotCosigned {
+                demanded,
+                end,
+                up_to,
+            });
+        }
+    }
+
     /// What is said of keys, by the header and by leaves, must let those sign that did.
     pub(super) fn hold_keys(&mut self, header: &Header) {
         let mut signed = std::mem::take(&mut self.signed);

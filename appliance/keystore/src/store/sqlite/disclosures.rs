@@ -193,6 +193,21 @@ impl ReadDisclosures for Rows<'_> {
             notification,
         )
     }
+
+    fn notifications_not_due(
+        &self,
+        domain: DomainNumber,
+        disclosure: DisclosureId,
+        now: Timestamp,
+    ) -> Result<Vec<NotificationRecord>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(&format!(
+                "{NOTIFICATION} WHERE domain = ?1 AND due > ?2 AND told IS NULL AND disclosure = ?3 ORDER BY account"
+            ))?,
+            params![domain, millis(now), disclosure.as_bytes()],
+            notification,
+        )
+    }
 }
 
 impl WriteDisclosures for Rows<'_> {

@@ -1,16 +1,20 @@
 //! Which rows have to follow from the log, and what a leaf says of them.
 //!
-//! While an act runs, triggers note which rows it touches. When it records a leaf, the rows touched so far go, with a hash of what they are now, into
-//! the list of that leaf, and the leaf's detail has the list's SHA-256: so the leaves and their lists say of every row what it has to be. An act
-//! that touches rows and records no leaf is undone.
+//! While an act runs, triggers note which rows it touches, and what they were before. When it records a leaf, the rows touched so far go, with hashes of what
+//! they were and of what they are now, into the list of that leaf, and the leaf's detail has the list's SHA-256: so the leaves and their lists say of every row
+//! what it has to be, and an act that was built on a row which somebody had put back gives that away. An act that touches rows and records no leaf is undone.
 //!
 //! The triggers are temporary ones of the writer's connection: they are in no file, and who edits the file meets none.
 
+mod touched;
+
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Row, params_from_iter};
 use sha2::{Digest, Sha256};
 use strongroom_wire::id::AccountId;
 
+pub(super) use self::touched::watch;
+pub(crate) use self::touched::{IS_THERE, WAS_THERE, WAS_TOLD};
 use super::rows::Rows;
 use crate::seal;
 use crate::store::{FollowedRow, RowKey, StoreError};
@@ -184,92 +188,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("feeds", "tells what a receiver was sent"),
 ];
 
-/// Prepares the writer's connection: from now on it notes which rows are touched.
-pub(super) fn watch(connection: &Connection) -> Result<(), StoreError> {
-    connection.execute_batch("CREATE TEMP TABLE touched (t INTEGER NOT NULL, k1, k2, k3)")?;
-    for followed in FOLLOWED {
-        let Followed { number, table, .. } = followed;
-        let values = |row: &str| {
-            let keys = (0..3).map(|at| match followed.key.get(at) {
-                Some(column) => format!("{row}.{column}"),
-                None => "NULL".to_owned(),
-            });
-            keys.collect::<Vec<_>>().join(", ")
-        };
-        let mut triggers = vec![("INSERT".to_owned(), "new"), ("DELETE".to_owned(), "old")];
-        if !followed.columns.is_empty() {
-            triggers.push((format!("UPDATE OF {}", followed.columns.join(", ")), "new"));
-        }
-        for (on, row) in triggers {
-            let name = format!("followed_{table}_{row}_{}", &on[..6]);
-            let when = followed
-                .but
-                .map(|(column, value)| format!("WHEN {row}.{column} <> {value}"))
-                .unwrap_or_default();
-            connection.execute_batch(&format!(
-                "CREATE TEMP TRIGGER {name} AFTER {on} ON main.{table} {when}
-                 BEGIN INSERT INTO touched VALUES ({number}, {}); END",
-                values(row)
-            ))?;
-        }
-    }
-    Ok(())
-}
-
 impl Rows<'_> {
-    /// The list of the rows that were touched since it was last asked: empty where there are none.
-    pub(super) fn take_touched(&mut self) -> Result<Vec<u8>, StoreError> {
-        let mut touched = self.touched()?;
-        if touched.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.untouch()?;
-        // In the order in which they were first touched.
-        let mut listed = std::collections::BTreeSet::new();
-        touched.retain(|(number, key)| listed.insert((*number, key_bytes(key))));
-        let mut list = Vec::with_capacity(touched.len() * 64);
-        for (number, key) in touched {
-            let followed = by_number(number)?;
-            let bytes = key_bytes(&key);
-            let hash = self.hash_of(followed, &key)?;
-            list.push(number);
-            let length = u16::try_from(bytes.len()).map_err(|_| StoreError::ActFailed)?;
-            list.extend(length.to_be_bytes());
-            list.extend(&bytes);
-            match hash {
-                None => list.push(0),
-                Some(hash) => {
-                    list.push(1);
-                    list.extend(hash);
-                }
-            }
-        }
-        Ok(list)
-    }
-
-    fn touched(&self) -> Result<Vec<(u8, Vec<Value>)>, StoreError> {
-        let mut statement = self
-            .connection()
-            .prepare_cached("SELECT t, k1, k2, k3 FROM temp.touched ORDER BY rowid")?;
-        let mut rows = statement.query([])?;
-        let mut touched = Vec::new();
-        while let Some(row) = rows.next()? {
-            let number: u8 = row.get(0)?;
-            let parts = by_number(number)?.key.len();
-            let key = (1..=parts).map(|at| row.get(at));
-            touched.push((number, key.collect::<Result<Vec<Value>, _>>()?));
-        }
-        Ok(touched)
-    }
-
-    /// What was touched since it was last asked is no change that the log tells of.
-    pub(super) fn untouch(&mut self) -> Result<(), StoreError> {
-        self.connection()
-            .prepare_cached("DELETE FROM temp.touched")?
-            .execute([])?;
-        Ok(())
-    }
-
     fn hash_of(&self, followed: &Followed, key: &[Value]) -> Result<Option<[u8; 32]>, StoreError> {
         let conditions: Vec<String> = (1..)
             .zip(followed.key)
@@ -353,8 +272,9 @@ impl Rows<'_> {
             let mut values = vec![Value::Integer(followed.number.into())];
             values.extend(values_of(&row.key.0).ok_or(StoreError::MalformedRow("row key"))?);
             values.resize(4, Value::Null);
+            // What they were before this there is nobody to say.
             self.connection()
-                .prepare_cached("INSERT INTO temp.touched VALUES (?1, ?2, ?3, ?4)")?
+                .prepare_cached("INSERT INTO temp.touched (t, k1, k2, k3) VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params_from_iter(values))?;
         }
         Ok(page.into_iter().last().map(|row| row.key))
@@ -380,9 +300,22 @@ fn selected(followed: &Followed) -> String {
 
 /// The hash of a row whose columns were selected as [`selected`] says.
 fn row_hash(followed: &Followed, row: &Row<'_>) -> Result<[u8; 32], StoreError> {
+    hash_at(
+        followed,
+        row,
+        0..followed.key.len() + followed.columns.len(),
+    )
+}
+
+/// The hash of a row whose key and followed columns stand at these places.
+fn hash_at(
+    followed: &Followed,
+    row: &Row<'_>,
+    places: impl Iterator<Item = usize>,
+) -> Result<[u8; 32], StoreError> {
     let mut hash = Sha256::new_with_prefix([followed.number]);
     let mut value = Vec::new();
-    for at in 0..followed.key.len() + followed.columns.len() {
+    for at in places {
         value.clear();
         write_value(&mut value, row.get_ref(at)?);
         hash.update(&value);

@@ -46,7 +46,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use self::copy::{check_database, copy_database};
 pub use self::counts::count_database;
-pub(crate) use self::followed::key_parts;
+pub(crate) use self::followed::{IS_THERE, WAS_THERE, WAS_TOLD, key_parts};
 use self::rows::Rows;
 use self::writer::Writer;
 use super::{Abort, Act, Snapshot, Store, StoreError};

@@ -2,7 +2,9 @@
 
 pub(crate) mod delivering;
 pub(crate) mod keeping;
+pub(crate) mod many;
 pub(crate) mod refusing;
+pub(crate) mod telling;
 
 use strongroom_disclosure::hpke::HpkePrivateKey;
 use strongroom_disclosure::{AgencyKey, DeliveryRecord, DisclosedKey, Package};

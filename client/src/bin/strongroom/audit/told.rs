@@ -43,6 +43,7 @@ fn to_json(verified: &Verified) -> Value {
         "quorums_unjudged": report.quorums_unjudged,
         "proven": report.proven,
         "earlier": report.earlier,
+        "cosigned": report.cosigned,
         "earliest": report.times.map(|(earliest, _)| earliest),
         "latest": report.times.map(|(_, latest)| latest),
         "clock_steps_back": report.clock_steps_back,
@@ -126,6 +127,18 @@ fn to_text(path: &Path, verified: &Verified) -> String {
                 .earlier
                 .iter()
                 .map(|size| format!("the log of {size} leaves"))
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
+        (
+            "cosigned",
+            report
+                .cosigned
+                .iter()
+                .map(|cosigned| {
+                    let count = cosigned.witnesses.len();
+                    format!("the log of {} leaves by {count}", cosigned.size)
+                })
                 .collect::<Vec<_>>()
                 .join(", "),
         ),

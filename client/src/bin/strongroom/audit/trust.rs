@@ -1,10 +1,12 @@
 //! Whom bundles, proofs and checkpoints are held against: keys of the log, and checkpoints that are kept in files.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
-use strongroom_audit::bundle::{LONGEST_LINE, Line};
+use strongroom_audit::bundle::{LONGEST_LINE, Line, Witnesses};
+use strongroom_audit::cosignature::WitnessKey;
 use strongroom_audit::keys::verify_by;
 use strongroom_audit::{Checkpoint, LogKey, checkpoint};
 
@@ -35,6 +37,38 @@ pub(super) fn log_key(text: &str) -> Result<LogKey, String> {
         }
     }
     Ok(key)
+}
+
+/// A witness's verifier key on the command line, or the file that has it.
+pub(super) fn witness_key(text: &str) -> Result<WitnessKey, String> {
+    if let Ok(key) = text.parse() {
+        return Ok(key);
+    }
+    let mut kept = String::new();
+    File::open(text)
+        .and_then(|file| file.take(LARGEST_NOTE).read_to_string(&mut kept))
+        .map_err(|error| {
+            format!("it is no verifier key of a witness and no file with one: {error}")
+        })?;
+    kept.trim()
+        .parse()
+        .map_err(|error| format!("the file has something else: {error}"))
+}
+
+/// The witnesses that were given, of whom so many are demanded.
+pub(super) fn witnesses(
+    keys: Vec<WitnessKey>,
+    demanded: Option<u32>,
+) -> Result<Witnesses, Failure> {
+    let distinct: BTreeSet<_> = keys.iter().map(WitnessKey::public_key).collect();
+    let demanded = demanded.unwrap_or(0);
+    if demanded as usize > distinct.len() {
+        return Err(Failure::Usage(format!(
+            "{demanded} witnesses are demanded, and the keys of {} were given",
+            distinct.len()
+        )));
+    }
+    Ok(Witnesses { keys, demanded })
 }
 
 /// The keys that were given, or else those that this device knows.
@@ -110,6 +144,34 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    /// The Ed25519 public key of RFC 8032 section 7.1, test 1.
+    const WITNESS: &[u8; 32] = &[
+        0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07,
+        0x3a, 0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07,
+        0x51, 0x1a,
+    ];
+
+    #[test]
+    fn witnesses_are_given_by_key_or_file_and_told_apart_by_their_keys() {
+        let key = WitnessKey::new("witness.example/w1", *WITNESS).unwrap();
+        let again = WitnessKey::new("witness.example/w2", *WITNESS).unwrap();
+        let text = key.to_string();
+        assert_eq!(witness_key(&text), Ok(key.clone()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("witness.pub");
+        let file = path.to_str().unwrap();
+        assert!(witness_key(file).is_err());
+        std::fs::write(&path, format!("{text}\n")).unwrap();
+        assert_eq!(witness_key(file), Ok(key.clone()));
+        std::fs::write(&path, &text[1..]).unwrap();
+        assert!(witness_key(file).is_err());
+        // One witness with two names is one.
+        let both = || vec![key.clone(), again.clone()];
+        assert_eq!(witnesses(both(), Some(1)).unwrap().demanded, 1);
+        assert_eq!(witnesses(both(), None).unwrap().demanded, 0);
+        assert!(matches!(witnesses(both(), Some(2)), Err(Failure::Usage(_))));
+    }
 
     #[test]
     fn keys_are_written_with_the_sizes_that_they_may_sign() {

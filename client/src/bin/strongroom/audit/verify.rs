@@ -9,7 +9,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use strongroom_audit::LogKey;
-use strongroom_audit::bundle::{Seen, Trust};
+use strongroom_audit::bundle::{Seen, Trust, Witnesses};
+use strongroom_audit::cosignature::WitnessKey;
 use strongroom_audit::proof::{TlogProof, Told};
 use strongroom_client::audit::bundle::{Verified, verify};
 use strongroom_client::file::NewFile;
@@ -98,6 +99,13 @@ struct Against {
     /// An earlier bundle or checkpoint of the log, of which this has to be the continuation.
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
+    /// A witness's key, from that witness and not from the appliance: NAME+KEYID+KEY, or a file that has it. Its cosignatures are verified and told. May be given several
+    /// times.
+    #[arg(long, value_name = "KEY", value_parser = trust::witness_key)]
+    witness_key: Vec<WitnessKey>,
+    /// How many of these witnesses have to have cosigned all leaves of the range.
+    #[arg(long, value_name = "NUMBER", requires = "witness_key", value_parser = clap::value_parser!(u32).range(1..))]
+    witnesses: Option<u32>,
 }
 
 /// Reports for people.
@@ -141,6 +149,7 @@ impl Export {
         let trust = Trust {
             keys,
             previous: previous.map(|kept| kept.checkpoint),
+            ..Trust::default()
         };
         let mut making = Making::new(&self.reports, self.force)?;
         let mut file = new_file(&self.bundle, self.force)?;
@@ -201,6 +210,7 @@ impl Against {
         Ok(Trust {
             previous: previous.map(|kept| kept.checkpoint),
             keys,
+            witnesses: trust::witnesses(self.witness_key, self.witnesses)?,
         })
     }
 }
@@ -286,12 +296,20 @@ fn verify_proof(
         .read_to_string(&mut text)
         .map_err(|error| unreadable(path, &error))?;
     let keys = trust::keys(context, against.verifier_key)?;
-    let proof = TlogProof::read(&text);
-    let proved = proof.and_then(|proof| Ok((proof.index, proof.verify(&keys)?)));
-    let (index, (told, checkpoint)) = match proved {
+    let witnesses = trust::witnesses(against.witness_key, against.witnesses)?;
+    let proved = TlogProof::read(&text)
+        .and_then(|proof| {
+            let (told, checkpoint) = proof.verify(&keys)?;
+            Ok((proof, told, checkpoint))
+        })
+        .map_err(|error| error.to_string())
+        .and_then(|(proof, told, checkpoint)| {
+            let cosigned = cosigned(&proof, &witnesses)?;
+            Ok((proof.index, told, checkpoint, cosigned))
+        });
+    let (index, told, checkpoint, cosigned) = match proved {
         Ok(proved) => proved,
-        Err(error) => {
-            let problem = error.to_string();
+        Err(problem) => {
             context
                 .output
                 .answer(&json!({ "verified": false, "problems": [problem] }), || {
@@ -314,6 +332,7 @@ fn verify_proof(
         "act": act,
         "done": done,
         "redacted": matches!(told, Told::Redacted { .. }),
+        "witnesses": cosigned,
         "problems": [],
     });
     context.output.answer(&answer, || {
@@ -335,8 +354,26 @@ fn verify_proof(
             "Proved to be in the log {} of {} leaves.",
             checkpoint.origin, checkpoint.size
         );
+        if !cosigned.is_empty() {
+            let _ = write!(text, "\nCosigned by {} witnesses.", cosigned.len());
+        }
         text
     })
+}
+
+/// The witnesses that have cosigned a proof's checkpoint; an error where a cosignature is wrong, or where there are too few.
+fn cosigned(proof: &TlogProof, witnesses: &Witnesses) -> Result<Vec<String>, String> {
+    let found = witnesses
+        .cosignatures(&proof.checkpoint)
+        .map_err(|error| error.to_string())?;
+    if found.len() < witnesses.demanded as usize {
+        return Err(format!(
+            "{} cosignatures of witnesses are demanded, and the checkpoint has {}",
+            witnesses.demanded,
+            found.len()
+        ));
+    }
+    Ok(found.iter().map(|(key, _)| key.to_string()).collect())
 }
 
 fn act(text: &str) -> Result<Act, String> {
