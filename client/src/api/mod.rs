@@ -71,6 +71,8 @@ pub struct Client {
     proposal: Option<ProposalId>,
     agent: Agent,
     retries: Retries,
+    /// How long the appliance has to begin an answer.
+    answers_within: Option<Duration>,
     /// Which address answered last.
     preferred: Arc<AtomicUsize>,
     #[cfg(feature = "pkcs11")]
@@ -149,6 +151,7 @@ impl Client {
             proposal: None,
             agent: config.build().into(),
             retries: Retries::default(),
+            answers_within: None,
             preferred: Arc::default(),
             #[cfg(feature = "pkcs11")]
             waits: None,
@@ -311,6 +314,26 @@ impl Client {
     #[must_use]
     pub fn retries(mut self, retries: Retries) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// How long the appliance has to begin its answer to a request: two minutes where nothing is said. Then the request is made again, elsewhere
+    /// first, where that does no harm. What is known to take its time, such as large exports, has two minutes all the same.
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use std::time::Duration;
+    /// use strongroom_client::Client;
+    ///
+    /// let client = Client::new("https://keys-1.example.com:8443", roots)?
+    ///     .or_at("https://keys-2.example.com:8443")?
+    ///     .answers_within(Duration::from_secs(20)); // one that hangs costs so long, once
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn answers_within(mut self, within: Duration) -> Self {
+        self.answers_within = Some(within);
         self
     }
 
