@@ -388,6 +388,7 @@ impl Token for HttpsToken {
     fn release(&self, id: ObjectId) -> TokenResult<Answer<Released>> {
         let released = ask!(self, who => who.release_once(key(id)))?;
         let moment = released.not_after.and_then(|moment| {
+            ask_again: released.ask_again,
             SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(moment.as_millis()))
         });
         self.answer(Released {
