@@ -30,11 +30,9 @@ impl Client {
         if known().contains(&name) {
             return true;
         }
-        let mut shown = self
-            .addresses
-            .iter()
-            .filter_map(|address| self.certificate_at(address));
-        let is_for = shown.next().is_some_and(|chain| self.is_for(&chain, &name));
+        let mut addresses = self.addresses.iter();
+        let shown = addresses.find_map(|address| self.certificate_at(address));
+        let is_for = shown.is_some_and(|chain| self.is_for(&chain, &name));
         if is_for {
             let mut names = known();
             if names.len() < MOST {

@@ -37,6 +37,9 @@ pub const LONGEST_ANSWERS_WITHIN: u64 = 120;
 /// ```
 pub const ANSWERS_WITHIN: u64 = 20;
 
+/// How much later than an answer is due another attempt may begin.
+const ANOTHER: Duration = Duration::from_secs(5);
+
 /// A token: what one service account sees.
 ///
 /// ```
@@ -172,9 +175,9 @@ impl TokenConfig {
         }
         let within = Duration::from_secs(self.answers_within);
         let retries = Retries::default();
-        // So that there is time for another attempt after one that was not answered.
+        // So that there is time to begin another attempt after one that was not answered.
         let client = client.answers_within(within).retries(Retries {
-            within: retries.within.saturating_add(within),
+            within: retries.within.max(within.saturating_add(ANOTHER)),
             ..retries
         });
         match &self.domain {
