@@ -19,6 +19,9 @@ use strongroom_wire::session::{
 };
 use tokio::sync::mpsc::Receiver;
 
+/// With what operators verify a backup: nothing of it is left behind. The folder must not be there, or be empty.
+pub const VERIFY_BACKUP: &str = "strongroomd restore FILE --data NEW-FOLDER --dry-run";
+
 /// Which of the two web interfaces it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {

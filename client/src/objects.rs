@@ -38,6 +38,8 @@ pub struct ReleasedOnce {
     pub not_after: Option<Timestamp>,
     /// It must be forgotten so many seconds after it came, if there is such a span.
     pub keep_for: Option<u32>,
+    /// Whether it is to be asked for anew before each further use: usage policies say how often the key is released, or from where.
+    pub ask_again: bool,
 }
 
 /// The objects of an account.
@@ -324,11 +326,13 @@ pub trait Objects: Operate {
         let call = Call::post(format!("/v1/keys/{key}/release")).with(&request)?;
         let (material, transport) = self.request::<Material>(&call)?;
         let (not_after, keep_for) = (material.not_after, material.keep_for);
+        let ask_again = material.ask_again;
         let mut released = keys::unwrap(&transport, material, key, None)?;
         Ok(ReleasedOnce {
             material: released.material()?,
             not_after,
             keep_for,
+            ask_again,
         })
     }
 }

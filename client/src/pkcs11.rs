@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use found::{Found, Place, SYSTEM, VARIABLE};
-pub use token::{LONGEST_LABEL, TokenConfig};
+pub use token::{ANSWERS_WITHIN, LONGEST_ANSWERS_WITHIN, LONGEST_LABEL, TokenConfig};
 
 use crate::ClientError;
 
@@ -269,6 +269,15 @@ impl Config {
         })?;
         if config.current_for > LONGEST_CURRENT {
             let why = format!("current-for is at most {LONGEST_CURRENT}");
+            return Err(wrong(None, why));
+        }
+        let answers = 1..=LONGEST_ANSWERS_WITHIN;
+        if config
+            .tokens
+            .iter()
+            .any(|token| !answers.contains(&token.answers_within))
+        {
+            let why = format!("answers-within is 1 to {LONGEST_ANSWERS_WITHIN}");
             return Err(wrong(None, why));
         }
         Ok(config)

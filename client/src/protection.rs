@@ -390,8 +390,8 @@ pub trait Protect: Requester + Sized {
     /// ```
     ///
     /// # Errors
-    /// [`ClientError::OtherServer`] when the header names an appliance this client was not set up with: it is not
-    /// authentic yet, and no request is made because of it. [`ClientError::Refused`] when the appliance does not release the key.
+    /// [`ClientError::OtherServer`] when the header names an appliance this client was not set up with, and its appliance has no certificate for that
+    /// name: the header is not authentic yet, and no request is made because of it. [`ClientError::Refused`] when the appliance does not release the key.
     fn obtain_for(&self, header: &Header) -> Result<Released, ClientError> {
         self.client().require_known(header.server())?;
         let wanted = KeyVersion {

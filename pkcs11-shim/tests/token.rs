@@ -78,6 +78,51 @@ fn released_keys_work_here_and_are_forgotten() {
 }
 
 #[test]
+fn what_the_appliance_judges_each_time_is_asked_for_each_time() {
+    let running = run();
+    let (api, session, token) = (running.api, running.session(), &running.token);
+    let template = aes(&[(CKA_TOKEN, V::Yes), (CKA_LABEL, V::B(RELEASABLE))]);
+    let key = api
+        .generate(session, How::plain(CKM_AES_KEY_GEN), &template)
+        .unwrap();
+    let how = || How::gcm(&[1; 12], b"aad", 128);
+    let releases = || token.releases.load(Ordering::SeqCst);
+    let sealed = api.encrypt(session, how(), key, b"hello").unwrap();
+    let opens = || api.decrypt(session, how(), key, &sealed);
+    assert_eq!(opens().unwrap(), b"hello");
+    assert_eq!(releases(), 1, "it is kept");
+    // A policy says now how often it is released: within a second that is heard of, and what was kept is gone.
+    token.asks_again.store(true, Ordering::SeqCst);
+    token.change_policy();
+    std::thread::sleep(Duration::from_millis(1050));
+    for released in 2..6 {
+        assert_eq!(opens().unwrap(), b"hello");
+        assert_eq!(releases(), released);
+    }
+    assert_eq!(token.operations.load(Ordering::SeqCst), 0);
+    // One operation is one use, in however many parts.
+    let parts: &[&[u8]] = &[&[1; 9], &[2; 30], &[3; 9]];
+    let cbc = How::bytes(CKM_AES_CBC, &[3; 16]);
+    api.encrypt_parts(session, cbc, key, parts).unwrap();
+    assert_eq!(releases(), 6);
+    // It is not used while the appliance is away, either.
+    token.broken.store(true, Ordering::SeqCst);
+    assert_eq!(opens(), Err(CKR_DEVICE_ERROR));
+    token.heal();
+    // When no more releases are allowed, the token does it.
+    token.keeps_all.store(true, Ordering::SeqCst);
+    assert_eq!(opens().unwrap(), b"hello");
+    assert_eq!(releases(), 6);
+    assert_eq!(token.operations.load(Ordering::SeqCst), 1);
+    token.keeps_all.store(false, Ordering::SeqCst);
+    token.asks_again.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(opens().unwrap(), b"hello");
+    }
+    assert_eq!(releases(), 7, "it is kept again");
+}
+
+#[test]
 fn what_another_client_changed_is_seen_within_a_second() {
     let running = run();
     let (api, session, token) = (running.api, running.session(), &running.token);

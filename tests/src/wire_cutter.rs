@@ -63,6 +63,11 @@ impl WireCutter {
         self.forgotten.store(self.connections(), Ordering::SeqCst);
     }
 
+    /// No connection passes anything on any more, those that are still to be made included.
+    pub fn fall_silent(&self) {
+        self.forgotten.store(usize::MAX, Ordering::SeqCst);
+    }
+
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)

@@ -13,7 +13,7 @@ use strongroom_client::operations::{Operate as _, Signing};
 use strongroom_client::{Client, ClientError, Device, Retries, Roots};
 use strongroom_pkcs11::mechanism::Mechanism;
 use strongroom_pkcs11::object::{Attributes, Value};
-use strongroom_pkcs11::token::{ObjectId, ObjectRecord, Query, RequestId, Token};
+use strongroom_pkcs11::token::{ObjectId, ObjectRecord, Query, RequestId, Token, TokenErrorKind};
 use strongroom_tests::{Appliance, Session, legacy};
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{Releasable, UsagePolicy};
@@ -173,11 +173,50 @@ fn what_is_extractable_no_more_never_is_again() {
 }
 
 #[test]
+fn what_the_appliance_judges_each_time_is_released_for_one_use() {
+    let mut house = House::new();
+    let id = house.aes();
+    let asks_again = |house: &House| {
+        let released = house.token.release(id).map(|answer| answer.value.ask_again);
+        released.map_err(|error| error.kind)
+    };
+    assert_eq!(asks_again(&house), Ok(false));
+    let change = house.token.change().unwrap();
+    let counted = UsagePolicy {
+        max_releases: Some(2),
+        ..UsagePolicy::default()
+    };
+    house.device.set_key_policy(key(id), &counted).unwrap();
+    // The module, which holds what was released before, hears that something is otherwise.
+    assert_ne!(house.token.change().unwrap(), change);
+    assert_eq!([(); 2].map(|()| asks_again(&house)), [Ok(true); 2]);
+    assert_eq!(asks_again(&house), Err(TokenErrorKind::PolicyRefused));
+    // The domain's policy says from where keys are used, and everybody hears of that.
+    let change = house.token.change().unwrap();
+    let here = UsagePolicy {
+        networks: Some(vec!["127.0.0.0/8".parse().unwrap()]),
+        ..UsagePolicy::default()
+    };
+    let policy = DomainPolicy {
+        usage: here,
+        ..DomainPolicy::default()
+    };
+    let _: ChangedDomainPolicy = house
+        .admin
+        .ask("PUT", "/v1/domain/policy", &policy)
+        .unwrap();
+    assert_ne!(house.token.change().unwrap(), change);
+    let nothing = UsagePolicy::default();
+    house.device.set_key_policy(key(id), &nothing).unwrap();
+    assert_eq!(asks_again(&house), Ok(true));
+}
+
+#[test]
 fn what_the_domain_forbids_is_not_in_the_mechanism_list() {
     let mut house = House::new();
     let forbids = |house: &House, kind| house.token.info().unwrap().value.forbidden.contains(&kind);
     assert!(!forbids(&house, CKM_AES_CBC));
-    assert!(forbids(&house, CKM_RSA_X_509), "there is none");
+    assert!(forbids(&house, CKM_RSA_X_509), "nobody allowed it");
     let mechanisms = Wire::ALL
         .iter()
         .copied()

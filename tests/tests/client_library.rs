@@ -261,6 +261,48 @@ fn a_create_whose_answer_is_lost_makes_one_key() {
 }
 
 #[test]
+fn what_was_sealed_at_another_address_of_the_appliance_opens() {
+    let Scene { appliance, bob, .. } = scene();
+    // The certificate is for localhost and for 127.0.0.1.
+    let elsewhere = appliance.client_url().replace("127.0.0.1", "localhost");
+    let there = Client::new(&elsewhere, &roots(&appliance)).unwrap();
+    let alice = sign_in(&appliance, &there, "alice@example.com");
+    let to_bob = ["bob@example.com"];
+    let message = alice
+        .seal_message(b"at noon", &to_bob, &Metadata::default())
+        .unwrap();
+    assert_eq!(
+        *bob.open_message(&message.bytes).unwrap().plaintext,
+        b"at noon"
+    );
+    let mut sealed = Vec::new();
+    let protection = Protection::default().to("bob@example.com");
+    let mut object = alice.writer(&protection, &mut sealed).unwrap();
+    object.write_all(b"a map").unwrap();
+    object.finish().unwrap();
+    let mut opened = bob.open(&sealed[..]).unwrap();
+    assert!(opened.header().server().contains("localhost"));
+    let mut plaintext = Vec::new();
+    let _ = opened.copy_to(&mut plaintext).unwrap();
+    assert_eq!(plaintext, b"a map");
+    // At another port it is the same host; a host that the certificate does not name is another appliance.
+    for (named, known) in [
+        ("https://localhost:1", true),
+        ("https://keys.example.net", false),
+    ] {
+        let header = strongroom_client::object::Header::new(
+            opened.header().key(),
+            opened.header().key_version(),
+            named,
+            None,
+        );
+        let obtained = kind(bob.obtain_for(&header.unwrap()));
+        let expected = (!known).then_some(ErrorKind::OtherAppliance);
+        assert_eq!(obtained, expected, "{named}");
+    }
+}
+
+#[test]
 fn another_address_takes_over() {
     let Scene { appliance, .. } = scene();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

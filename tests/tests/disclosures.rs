@@ -285,6 +285,23 @@ fn a_case_from_the_order_to_one_mail_that_opens_and_one_that_stays_shut() {
     let object = ["open", "plan.txt.sealed", "--disclosed", "keys/00002.key"];
     let _ = agency.run(&object).success();
     assert_eq!(fs::read(agency.file("plan.txt")).unwrap(), b"a map");
+    // A part, or what is at an address, it does not open, and does not try it with an account in its place.
+    for more in [
+        &["plan.txt.sealed", "--offset", "1"][..],
+        &["plan.txt.sealed", "--length", "1"],
+        &["https://storage.example.com/plan.txt.sealed"],
+        &["http://storage.example.com/plan.txt.sealed"],
+    ] {
+        let words = [
+            &["open", "--disclosed", "keys/00002.key", "-o", "part"],
+            more,
+        ]
+        .concat();
+        let refused = agency.run(&words).failure();
+        let said = "a disclosed key opens a whole file";
+        assert!(refused.stderr.contains(said), "{more:?}: {refused:?}");
+        assert!(!agency.file("part").exists());
+    }
 
     // The person sees what they saw before, and reads what they could read.
     let told = eve.json(&["notifications"]);

@@ -33,6 +33,8 @@ use strongroom_pkcs11::token::{
     Input, ObjectRecord, Outcome, RequestId, Token, TokenErrorKind, Use,
 };
 use strongroom_tests::{Appliance, legacy};
+use strongroom_wire::operation::Mechanism as Wire;
+use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -53,8 +55,18 @@ struct House {
 
 impl House {
     fn new() -> Self {
+        Self::with_legacy(&[])
+    }
+
+    /// Of a domain whose policy allows these legacy mechanisms.
+    fn with_legacy(mechanisms: &[Wire]) -> Self {
         let appliance = Appliance::start();
         let mut admin = appliance.administrator();
+        let policy = DomainPolicy {
+            legacy_mechanisms: mechanisms.to_vec(),
+            ..DomainPolicy::default()
+        };
+        let _: ChangedDomainPolicy = admin.ask("PUT", "/v1/domain/policy", &policy).unwrap();
         let service = legacy::service(&mut admin, "web");
         let (token, folder) = token::of(&appliance, &service);
         Self {

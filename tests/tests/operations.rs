@@ -18,6 +18,7 @@ use strongroom_wire::key::{Algorithm, KeyState, NewKey, Origin, Releasable};
 use strongroom_wire::operation::{
     KeyOperation, Mechanism, Operation, OperationResult, SignatureEncoding,
 };
+use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 use strongroom_wire::problem::Code;
 
 const GUIDE: &str = include_str!("../../docs/operations.md");
@@ -30,8 +31,11 @@ fn client(appliance: &Appliance) -> Client {
 }
 
 fn session(appliance: &Appliance, name: &str) -> Session {
-    let mut admin = appliance.administrator();
-    drop(appliance.person(&mut admin, name));
+    person(appliance, &mut appliance.administrator(), name)
+}
+
+fn person(appliance: &Appliance, admin: &mut strongroom_tests::Session, name: &str) -> Session {
+    drop(appliance.person(admin, name));
     let password = appliance.password_of(name);
     client(appliance)
         .sign_in(name, password.as_bytes())
@@ -75,6 +79,8 @@ fn verification(mechanism: Mechanism) -> Vec<&'static str> {
         return words.split(' ').collect();
     }
     let hash = match name.rsplit('-').next() {
+        Some("1") => "-sha1",
+        Some("224") => "-sha224",
         Some("256") => "-sha256",
         Some("384") => "-sha384",
         _ => "-sha512",
@@ -98,7 +104,13 @@ fn verification(mechanism: Mechanism) -> Vec<&'static str> {
 #[test]
 fn openssl_verifies_what_the_appliance_signs() {
     let appliance = Appliance::start();
-    let alice = session(&appliance, "alice@example.com");
+    let mut admin = appliance.administrator();
+    let alice = person(&appliance, &mut admin, "alice@example.com");
+    let policy = DomainPolicy {
+        legacy_mechanisms: Mechanism::LEGACY.to_vec(),
+        ..DomainPolicy::default()
+    };
+    let _: ChangedDomainPolicy = admin.ask("PUT", "/v1/domain/policy", &policy).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let report = b"The patient is well.\n".repeat(10_000);
@@ -145,7 +157,7 @@ fn openssl_verifies_what_the_appliance_signs() {
         }
         assert_eq!(code(alice.obtain(key, None)), Some(Code::PolicyRefused));
     }
-    assert_eq!(checked, 3 * 3 + 2 * 6 + 1);
+    assert_eq!(checked, 3 * 5 + 2 * 10 + 1);
     let _ = appliance.verify_audit();
 }
 

@@ -12,6 +12,8 @@ mod gnutls;
 mod host;
 #[path = "pkcs11/java.rs"]
 mod java;
+#[path = "pkcs11/legacy_mechanisms.rs"]
+mod legacy_mechanisms;
 #[path = "pkcs11/nss.rs"]
 mod nss;
 #[path = "pkcs11/opensc.rs"]

@@ -138,7 +138,7 @@ impl Report {
             });
             let trust = Trust {
                 keys: keys.collect(),
-                previous: None,
+                ..Trust::default()
             };
             self.verifier = Some(Box::new(BundleVerifier::new(trust)));
         }

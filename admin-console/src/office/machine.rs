@@ -9,7 +9,7 @@ use strongroom_wire::problem::{Code, Problem};
 
 use super::status;
 use crate::form::{Fields, Sent};
-use crate::host::{Appliance, BackupsView, CertificateView, HsmView};
+use crate::host::{Appliance, BackupsView, CertificateView, HsmView, VERIFY_BACKUP};
 use crate::page;
 use crate::pieces::{
     Card, Empty, Facts, Form, Html, Note, Table, Tone, badge, count, list as bullets, mono, plural,
@@ -156,7 +156,7 @@ fn backups_page(
             plural(view.every_hours.into(), "hour", "hours"),
         )
         .with("Kept", plural(view.keep.into(), "backup", "backups"))
-        .with("To verify one", mono("strongroomd restore --verify-only"));
+        .with("To verify one", mono(VERIFY_BACKUP));
     let form = Form::new("/backups", &reader.frame.form_token, "Make a backup now").class("");
     page = page.block(
         Card::new("Schedule")

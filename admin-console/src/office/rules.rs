@@ -114,6 +114,13 @@ async fn show(reader: Reader, query: Fields) -> Answer {
     } else {
         bullets(usage.into_iter().map(Html::from))
     };
+    let legacy = domain.legacy_mechanisms.iter();
+    let legacy: Vec<&str> = legacy.map(|mechanism| mechanism.as_str()).collect();
+    let legacy = if legacy.is_empty() {
+        soft("None: neither RSA without padding nor signatures with SHA-1 and SHA-224.")
+    } else {
+        bullets(legacy.into_iter().map(Html::from))
+    };
     let sessions = [
         if domain.bind_sessions_to_address {
             "A session is refused when it is used from another address than the one from which it was opened."
@@ -157,6 +164,11 @@ async fn show(reader: Reader, query: Fields) -> Answer {
     ];
     Ok(page
         .block(Card::new("Use of every key").body(usage).html())
+        .block(
+            Card::new("Legacy mechanisms that keys may be used by")
+                .body(legacy)
+                .html(),
+        )
         .block(
             Card::new("Sessions")
                 .body(bullets(sessions.into_iter().map(Html::from)))
@@ -257,7 +269,7 @@ fn change_page(
     let mut page = Page::new(&reader.frame, "Change the domain policy")
         .under("/policy", "Domain policy")
         .intro("It holds at once, for every key and every account. Where it is stricter than an owner's policy, it wins. \
-             Approvals of cases, acts that take several people, and witnesses are set at the command line and stay as they are.");
+             Approvals of cases, acts that take several people, legacy mechanisms and witnesses are set at the command line and stay as they are.");
     let mut answer = None;
     if let Some((problem, wanted)) = refused {
         page = page.block(problem_note(problem, "/policy/change").html());

@@ -118,6 +118,9 @@ fn append(
         act.number(),
         done,
     )?;
+    if done && act == Act::DomainPolicy {
+        tx.note_change(&[EVERYBODY], index + 1)?;
+    }
     if done && changes_what_is_seen(act) {
         let mut concerned: Vec<AccountId> = [detail.actor, detail.subject, detail.owner]
             .into_iter()
@@ -134,7 +137,10 @@ fn append(
     Ok(index)
 }
 
-/// Whether an act changes what accounts see of keys and objects.
+/// Stands for every account of the domain where a change is noted that all of them see. No account has this identifier: theirs have a version.
+pub(crate) const EVERYBODY: AccountId = AccountId::from_bytes([0; 16]);
+
+/// Whether an act changes what the accounts that it concerns see of keys and objects.
 const fn changes_what_is_seen(act: Act) -> bool {
     matches!(
         act,

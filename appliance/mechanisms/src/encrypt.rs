@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use subtle::ConstantTimeEq;
 
 use crate::refusal::{Refusal, unsuitable};
+use crate::rsa;
 use crate::wrap::{self, Wrapping};
 
 /// The length of a nonce of AES-GCM, in bytes.
@@ -71,6 +72,10 @@ pub fn encrypt(
         }
         key.encrypt(plaintext, &mut ciphertext)?;
         return Ok(without_iv(ciphertext));
+    }
+    if mechanism == Mechanism::RsaRaw {
+        let raised = rsa::encrypt(key, plaintext)?.ok_or(Refusal::MalformedKey(algorithm))?;
+        return Ok(without_iv(raised));
     }
     if mechanism == Mechanism::AesGcm {
         let iv = drawn::<GCM_NONCE>(iv)?;
@@ -153,6 +158,9 @@ pub fn decrypt(
             .len();
         plaintext.truncate(length);
         return Ok(plaintext);
+    }
+    if mechanism == Mechanism::RsaRaw {
+        return rsa::decrypt(material, ciphertext)?.ok_or(Refusal::MalformedKey(algorithm));
     }
     if wrap::is_key_wrap(mechanism) {
         return wrap::unwrap(algorithm, material, Wrapping::by(mechanism), ciphertext);

@@ -11,12 +11,11 @@
 //! | [`derive`] | key derivation functions: X9.63 and HKDF |
 //!
 //! Every function takes bytes and gives bytes, and knows nothing of accounts, rights or states: who may call it is decided elsewhere. The
-//! primitives are those of AWS-LC, and of `aes-kw` where that has none. What it does not offer is not here: raw RSA (X.509), RSA signatures
-//! with SHA-1 or SHA-224, nonces of AES-GCM that have not 12 bytes, and signatures of ML-DSA with a context.
+//! primitives are those of AWS-LC, and of `aes-kw` where that has none. What it does not offer is not here: nonces of AES-GCM that have not 12
+//! bytes, and signatures of ML-DSA with a context.
 //!
 //! What must never happen here: a primitive of our own; an error that says more of a ciphertext than that it was refused; private material
-//! that is not zeroised; `unsafe` outside of `sign/encoded.rs`
-//! (decision 18).
+//! that is not zeroised; `unsafe` outside of `rsa.rs` (decision 18).
 
 #![deny(unsafe_code)]
 
@@ -27,6 +26,7 @@ pub mod encrypt;
 pub mod mac;
 pub mod material;
 mod refusal;
+mod rsa;
 pub mod sign;
 pub mod wrap;
 

@@ -1,13 +1,11 @@
 //! Signatures.
 
-mod encoded;
-
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{self, Digest, SHA256, SHA384, SHA512};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa;
+use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING,
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING,
@@ -24,6 +22,7 @@ use strongroom_wire::operation::{Mechanism, SignatureEncoding};
 
 use crate::material::signing_algorithm;
 use crate::refusal::{Refusal, unsuitable};
+use crate::rsa::{self, Encoding, OldHash};
 
 /// What is signed.
 #[derive(Debug, Clone, Copy)]
@@ -69,15 +68,15 @@ pub fn sign(algorithm: Algorithm, material: &[u8], signed: Signed<'_>) -> Result
             signature.truncate(length);
             Ok(signature)
         }
-        Scheme::RsaEncoded => {
-            encoded::sign(material, signed.data)?.ok_or(Refusal::MalformedKey(algorithm))
+        Scheme::RsaItself(encoding, data) => {
+            rsa::sign(material, encoding, &data)?.ok_or(Refusal::MalformedKey(algorithm))
         }
         Scheme::Rsa {
             hash,
             encoding,
             verification: _,
         } => {
-            let pair = rsa::KeyPair::from_pkcs8(material).map_err(no_key)?;
+            let pair = KeyPair::from_pkcs8(material).map_err(no_key)?;
             let mut signature = vec![0; pair.public_modulus_len()];
             if signed.prehashed {
                 let digest = imported(hash, signed.data)?;
@@ -118,8 +117,8 @@ pub fn verify(
         Scheme::MlDsa65 => {
             parsed(algorithm, &ML_DSA_65, public_key)?.verify_sig(signed.data, signature)
         }
-        Scheme::RsaEncoded => {
-            let right = encoded::verify(public_key, signed.data, signature);
+        Scheme::RsaItself(encoding, data) => {
+            let right = rsa::verify(public_key, encoding, &data, signature)?;
             return right.ok_or(Refusal::MalformedKey(algorithm));
         }
         Scheme::Rsa {
@@ -136,11 +135,12 @@ pub fn verify(
     Ok(right.is_ok())
 }
 
-enum Scheme {
+enum Scheme<'a> {
     Ecdsa(Digest),
     Ed25519,
     MlDsa65,
-    RsaEncoded,
+    /// By AWS-LC itself, of this.
+    RsaItself(Encoding, Cow<'a, [u8]>),
     Rsa {
         hash: &'static digest::Algorithm,
         encoding: &'static dyn RsaEncoding,
@@ -148,13 +148,13 @@ enum Scheme {
     },
 }
 
-fn scheme(algorithm: Algorithm, signed: Signed<'_>) -> Result<Scheme, Refusal> {
+fn scheme(algorithm: Algorithm, signed: Signed<'_>) -> Result<Scheme<'_>, Refusal> {
     let mechanism = signed.mechanism;
     if !mechanism.suits(algorithm) {
         return Err(unsuitable(mechanism, algorithm));
     }
     if let Some(length) = signed.salt_length {
-        return salted(algorithm, mechanism, length);
+        return salted(algorithm, signed, length);
     }
     macro_rules! rsa {
         ($hash:ident, $encoding:ident, $verification:ident) => {
@@ -172,6 +172,12 @@ fn scheme(algorithm: Algorithm, signed: Signed<'_>) -> Result<Scheme, Refusal> {
             ));
         }
         Mechanism::Ecdsa => Scheme::Ecdsa(scalar(algorithm, signed.data)?),
+        Mechanism::EcdsaSha1 => {
+            Scheme::Ecdsa(hashed(algorithm, OldHash::Sha1.algorithm(), signed)?)
+        }
+        Mechanism::EcdsaSha224 => {
+            Scheme::Ecdsa(hashed(algorithm, OldHash::Sha224.algorithm(), signed)?)
+        }
         Mechanism::EcdsaSha256 => Scheme::Ecdsa(hashed(algorithm, &SHA256, signed)?),
         Mechanism::EcdsaSha384 => Scheme::Ecdsa(hashed(algorithm, &SHA384, signed)?),
         Mechanism::EcdsaSha512 => Scheme::Ecdsa(hashed(algorithm, &SHA512, signed)?),
@@ -187,7 +193,21 @@ fn scheme(algorithm: Algorithm, signed: Signed<'_>) -> Result<Scheme, Refusal> {
                 "RSA without a hash function signs what the caller has hashed and encoded: say that the data is prehashed.",
             ));
         }
-        Mechanism::RsaPkcs1 => Scheme::RsaEncoded,
+        Mechanism::RsaRaw if !signed.prehashed => {
+            return Err(Refusal::Length(
+                "RSA without an encoding signs what the caller has encoded: say that the data is prehashed.",
+            ));
+        }
+        Mechanism::RsaPkcs1 => Scheme::RsaItself(Encoding::Padded, Cow::Borrowed(signed.data)),
+        Mechanism::RsaRaw => Scheme::RsaItself(Encoding::Bare, Cow::Borrowed(signed.data)),
+        Mechanism::RsaPkcs1Sha1 => old(Encoding::Pkcs1(OldHash::Sha1), OldHash::Sha1, signed)?,
+        Mechanism::RsaPkcs1Sha224 => {
+            old(Encoding::Pkcs1(OldHash::Sha224), OldHash::Sha224, signed)?
+        }
+        Mechanism::RsaPssSha1 => old(Encoding::Pss(OldHash::Sha1, 20), OldHash::Sha1, signed)?,
+        Mechanism::RsaPssSha224 => {
+            old(Encoding::Pss(OldHash::Sha224, 28), OldHash::Sha224, signed)?
+        }
         Mechanism::RsaPkcs1Sha256 => rsa!(SHA256, RSA_PKCS1_SHA256, RSA_PKCS1_2048_8192_SHA256),
         Mechanism::RsaPkcs1Sha384 => rsa!(SHA384, RSA_PKCS1_SHA384, RSA_PKCS1_2048_8192_SHA384),
         Mechanism::RsaPkcs1Sha512 => rsa!(SHA512, RSA_PKCS1_SHA512, RSA_PKCS1_2048_8192_SHA512),
@@ -232,32 +252,67 @@ static SALTS: LazyLock<[Salts; 3]> = LazyLock::new(|| {
 });
 
 /// RSASSA-PSS with a salt of this length.
-fn salted(algorithm: Algorithm, mechanism: Mechanism, length: u16) -> Result<Scheme, Refusal> {
+fn salted(algorithm: Algorithm, signed: Signed<'_>, length: u16) -> Result<Scheme<'_>, Refusal> {
+    let old_hash = match signed.mechanism {
+        Mechanism::RsaPssSha1 => Some(OldHash::Sha1),
+        Mechanism::RsaPssSha224 => Some(OldHash::Sha224),
+        _ => None,
+    };
+    if let Some(hash) = old_hash {
+        check_salt(algorithm, hash.algorithm(), length)?;
+        return old(Encoding::Pss(hash, length), hash, signed);
+    }
     let [sha_256, sha_384, sha_512] = &*SALTS;
-    let salts = match mechanism {
+    let salts = match signed.mechanism {
         Mechanism::RsaPssSha256 => sha_256,
         Mechanism::RsaPssSha384 => sha_384,
         Mechanism::RsaPssSha512 => sha_512,
         _ => return Err(Refusal::Length("This mechanism has no salt.")),
     };
+    check_salt(algorithm, salts.hash, length)?;
+    let length = usize::from(length);
+    match (salts.signing.get(length), salts.verifying.get(length)) {
+        (Some(encoding), Some(verification)) => Ok(Scheme::Rsa {
+            hash: salts.hash,
+            encoding,
+            verification,
+        }),
+        _ => Err(TOO_LONG_A_SALT),
+    }
+}
+
+const TOO_LONG_A_SALT: Refusal = Refusal::Length("The modulus leaves no room for so long a salt.");
+
+/// RFC 8017 section 9.1.1: the encoded message has the salt, a digest and two bytes.
+fn check_salt(
+    algorithm: Algorithm,
+    hash: &'static digest::Algorithm,
+    length: u16,
+) -> Result<(), Refusal> {
     let modulus = match algorithm {
         Algorithm::Rsa2048 => 256,
         Algorithm::Rsa3072 => 384,
         _ => usize::from(LONGEST_MODULUS),
     };
-    let length = usize::from(length);
-    // RFC 8017 section 9.1.1: the encoded message has the salt, a digest and two bytes.
-    let fits = length + salts.hash.output_len() + 2 <= modulus;
-    match (salts.signing.get(length), salts.verifying.get(length)) {
-        (Some(encoding), Some(verification)) if fits => Ok(Scheme::Rsa {
-            hash: salts.hash,
-            encoding,
-            verification,
-        }),
-        _ => Err(Refusal::Length(
-            "The modulus leaves no room for so long a salt.",
-        )),
+    if usize::from(length) + hash.output_len() + 2 <= modulus {
+        Ok(())
+    } else {
+        Err(TOO_LONG_A_SALT)
     }
+}
+
+/// RSA with a hash function that aws-lc-rs does not sign with.
+fn old(encoding: Encoding, hash: OldHash, signed: Signed<'_>) -> Result<Scheme<'_>, Refusal> {
+    let hash = hash.algorithm();
+    let digest = if signed.prehashed {
+        imported(hash, signed.data)?
+    } else {
+        digest::digest(hash, signed.data)
+    };
+    Ok(Scheme::RsaItself(
+        encoding,
+        Cow::Owned(digest.as_ref().to_vec()),
+    ))
 }
 
 /// The digest of the message by this hash function, as ECDSA on this curve takes it.

@@ -32,8 +32,6 @@ use crate::domains::registry::{self, Entry, Registry};
 /// In the data folder: the database, and the kept checkpoint where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
 pub(crate) const CHECKPOINT: &str = "kept/checkpoint";
-/// Where older versions kept it; a file that is there stays.
-const CHECKPOINT_BEFORE: &str = "witness/checkpoint";
 
 /// What a budget of failures can be made of: their product has to be a time.
 const MOST_FAILURES: u32 = 100_000;
@@ -181,7 +179,6 @@ impl Default for Keystore {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Audit {
     /// Where the newest checkpoint is kept outside of the database; empty: `kept/checkpoint` in the data folder.
-    #[serde(alias = "witness_file")]
     pub(crate) checkpoint_file: PathBuf,
     /// Hours from one scrub to the next; 0: none runs by itself.
     pub(crate) scrub_every_hours: u32,
@@ -391,12 +388,7 @@ impl Config {
     /// Where the newest checkpoint is kept outside of the database.
     pub(crate) fn kept_checkpoint(&self) -> PathBuf {
         if self.audit.checkpoint_file.as_os_str().is_empty() {
-            let before = self.data.join(CHECKPOINT_BEFORE);
-            if before.exists() {
-                before
-            } else {
-                self.data.join(CHECKPOINT)
-            }
+            self.data.join(CHECKPOINT)
         } else {
             self.audit.checkpoint_file.clone()
         }

@@ -128,7 +128,7 @@ pub struct ObjectPage {
     /// Given to `after` it brings the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// The state of all that the account sees: another number after any change, whoever made it.
+    /// The state of all that the account sees, and of the domain's policy: another number after any change, whoever made it.
     pub change: u64,
 }
 

@@ -264,7 +264,7 @@ pub struct OperateQuery {
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-/// `GET /v1/mechanisms`: how the appliance may use keys for anybody, as the domain's usage policy stands now.
+/// `GET /v1/mechanisms`: how the appliance may use keys for anybody, as the domain's policy stands now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AllowedMechanisms {
     /// The mechanisms, sorted.

@@ -108,7 +108,7 @@ impl PolicyLevel {
     }
 }
 
-/// What a policy can be made of, each a member of [`UsagePolicy`].
+/// What a policy can be made of, each a member of [`UsagePolicy`] but for the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyRule {
@@ -132,13 +132,16 @@ pub enum PolicyRule {
     OperationsOnly,
     /// `mechanisms`.
     Mechanisms,
+    /// `legacy_mechanisms` of a [`DomainPolicy`].
+    LegacyMechanisms,
 }
 
 impl PolicyRule {
     /// Every rule, in the order in which they are held against an act.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Rights,
         Self::OperationsOnly,
+        Self::LegacyMechanisms,
         Self::Mechanisms,
         Self::Kinds,
         Self::MinSignIn,
@@ -163,6 +166,7 @@ impl PolicyRule {
             Self::Rights => "rights",
             Self::OperationsOnly => "operations-only",
             Self::Mechanisms => "mechanisms",
+            Self::LegacyMechanisms => "legacy-mechanisms",
         }
     }
 
@@ -173,7 +177,7 @@ impl PolicyRule {
             Self::NotBefore => Code::PolicyNotYetValid,
             Self::NotAfter => Code::PolicyExpired,
             Self::MaxReleases => Code::PolicyReleasesUsedUp,
-            Self::Mechanisms => Code::MechanismRefused,
+            Self::Mechanisms | Self::LegacyMechanisms => Code::MechanismRefused,
             Self::Networks
             | Self::Kinds
             | Self::MinSignIn
@@ -298,6 +302,10 @@ pub struct DomainPolicy {
     /// none has to.
     #[serde(default)]
     pub witnesses: u32,
+    /// Which of [`Mechanism::LEGACY`] keys may be used by, where `usage` and the policies of key and grant allow them, too; none where it is
+    /// absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legacy_mechanisms: Vec<Mechanism>,
 }
 
 /// The answer to a change of the domain's policy.

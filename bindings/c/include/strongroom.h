@@ -275,6 +275,41 @@
 #define SR_MECHANISM_HKDF 33
 
 /**
+ * Legacy, and refused unless the domain's policy allows it: RSA of a number, without an encoding (RFC 8017 sections 5.1 and 5.2).
+ */
+#define SR_MECHANISM_RSA_RAW 34
+
+/**
+ * Legacy likewise: RSASSA-PKCS1-v1_5 with SHA-1.
+ */
+#define SR_MECHANISM_RSA_PKCS1_SHA_1 35
+
+/**
+ * Legacy likewise: RSASSA-PKCS1-v1_5 with SHA-224.
+ */
+#define SR_MECHANISM_RSA_PKCS1_SHA_224 36
+
+/**
+ * Legacy likewise: RSASSA-PSS with SHA-1, MGF1 with the same, and a salt of 20 bytes.
+ */
+#define SR_MECHANISM_RSA_PSS_SHA_1 37
+
+/**
+ * Legacy likewise: RSASSA-PSS with SHA-224, MGF1 with the same, and a salt of 28 bytes.
+ */
+#define SR_MECHANISM_RSA_PSS_SHA_224 38
+
+/**
+ * Legacy likewise: ECDSA with SHA-1.
+ */
+#define SR_MECHANISM_ECDSA_SHA_1 39
+
+/**
+ * Legacy likewise: ECDSA with SHA-224.
+ */
+#define SR_MECHANISM_ECDSA_SHA_224 40
+
+/**
  * An ECDSA signature in DER (RFC 3279 section 2.2.3): what OpenSSL, X.509 and TLS take.
  */
 #define SR_ENCODING_DER 0

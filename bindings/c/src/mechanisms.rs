@@ -80,6 +80,20 @@ pub const SR_MECHANISM_HMAC_SHA_1: i32 = 31;
 pub const SR_MECHANISM_HMAC_SHA_224: i32 = 32;
 /// HKDF (RFC 5869) of a secret key.
 pub const SR_MECHANISM_HKDF: i32 = 33;
+/// Legacy, and refused unless the domain's policy allows it: RSA of a number, without an encoding (RFC 8017 sections 5.1 and 5.2).
+pub const SR_MECHANISM_RSA_RAW: i32 = 34;
+/// Legacy likewise: RSASSA-PKCS1-v1_5 with SHA-1.
+pub const SR_MECHANISM_RSA_PKCS1_SHA_1: i32 = 35;
+/// Legacy likewise: RSASSA-PKCS1-v1_5 with SHA-224.
+pub const SR_MECHANISM_RSA_PKCS1_SHA_224: i32 = 36;
+/// Legacy likewise: RSASSA-PSS with SHA-1, MGF1 with the same, and a salt of 20 bytes.
+pub const SR_MECHANISM_RSA_PSS_SHA_1: i32 = 37;
+/// Legacy likewise: RSASSA-PSS with SHA-224, MGF1 with the same, and a salt of 28 bytes.
+pub const SR_MECHANISM_RSA_PSS_SHA_224: i32 = 38;
+/// Legacy likewise: ECDSA with SHA-1.
+pub const SR_MECHANISM_ECDSA_SHA_1: i32 = 39;
+/// Legacy likewise: ECDSA with SHA-224.
+pub const SR_MECHANISM_ECDSA_SHA_224: i32 = 40;
 /// An ECDSA signature in DER (RFC 3279 section 2.2.3): what OpenSSL, X.509 and TLS take.
 pub const SR_ENCODING_DER: i32 = 0;
 /// An ECDSA signature as r and s, each as long as the curve's order, one after the other: what PKCS #11 and JWS (RFC 7518) take.
@@ -120,6 +134,13 @@ const MECHANISMS: &[(i32, Mechanism)] = &[
     (SR_MECHANISM_HMAC_SHA_1, Mechanism::HmacSha1),
     (SR_MECHANISM_HMAC_SHA_224, Mechanism::HmacSha224),
     (SR_MECHANISM_HKDF, Mechanism::Hkdf),
+    (SR_MECHANISM_RSA_RAW, Mechanism::RsaRaw),
+    (SR_MECHANISM_RSA_PKCS1_SHA_1, Mechanism::RsaPkcs1Sha1),
+    (SR_MECHANISM_RSA_PKCS1_SHA_224, Mechanism::RsaPkcs1Sha224),
+    (SR_MECHANISM_RSA_PSS_SHA_1, Mechanism::RsaPssSha1),
+    (SR_MECHANISM_RSA_PSS_SHA_224, Mechanism::RsaPssSha224),
+    (SR_MECHANISM_ECDSA_SHA_1, Mechanism::EcdsaSha1),
+    (SR_MECHANISM_ECDSA_SHA_224, Mechanism::EcdsaSha224),
 ];
 
 /// The mechanism with this number.

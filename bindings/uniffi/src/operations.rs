@@ -84,6 +84,20 @@ mirror! {
         HmacSha224,
         /// HKDF (RFC 5869) of a secret key.
         Hkdf,
+        /// Legacy, and refused unless the domain's policy allows it: RSA of a number, without an encoding (RFC 8017 sections 5.1 and 5.2).
+        RsaRaw,
+        /// Legacy likewise: RSASSA-PKCS1-v1_5 with SHA-1.
+        RsaPkcs1Sha1,
+        /// Legacy likewise: RSASSA-PKCS1-v1_5 with SHA-224.
+        RsaPkcs1Sha224,
+        /// Legacy likewise: RSASSA-PSS with SHA-1, MGF1 with the same, and a salt of 20 bytes.
+        RsaPssSha1,
+        /// Legacy likewise: RSASSA-PSS with SHA-224, MGF1 with the same, and a salt of 28 bytes.
+        RsaPssSha224,
+        /// Legacy likewise: ECDSA with SHA-1.
+        EcdsaSha1,
+        /// Legacy likewise: ECDSA with SHA-224.
+        EcdsaSha224,
     }
 }
 

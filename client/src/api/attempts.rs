@@ -32,7 +32,7 @@ pub struct Retries {
     pub rounds: u32,
     /// The pause after the first round; it doubles after each. A fifth of a second by default.
     pub first_pause: Duration,
-    /// After so long no further attempt is begun. Twenty seconds by default.
+    /// After so long no further attempt is begun, but for each address's first. Twenty seconds by default.
     pub within: Duration,
 }
 
@@ -133,7 +133,8 @@ impl Client {
                     }
                 }
                 last = answer;
-                if Instant::now() >= deadline {
+                // However long the first took to come to nothing, the others have their turn.
+                if round > 0 && Instant::now() >= deadline {
                     return last;
                 }
             }
@@ -248,6 +249,23 @@ mod tests {
             Err(refused(Code::Sealed, None)),
         ];
         assert_eq!(attempt(sealed).1, [A, B]);
+    }
+
+    #[test]
+    fn every_address_has_its_turn_however_long_the_first_took() {
+        let hurried = Retries {
+            within: Duration::ZERO,
+            ..Retries::default()
+        };
+        let client = session().client().clone().or_at(B).unwrap();
+        let client = client.retries(hurried);
+        let tried = Mutex::new(Vec::new());
+        let outcome = client.attempt(|address| {
+            tried.lock().unwrap().push(address.to_owned());
+            Err::<u32, _>(unreachable(true))
+        });
+        assert!(outcome.is_err());
+        assert_eq!(tried.into_inner().unwrap(), [A, B]);
     }
 
     #[test]

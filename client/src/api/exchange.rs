@@ -170,9 +170,16 @@ impl Client {
         if self.addresses.len() > 1 {
             request = request.timeout_connect(Some(CONNECT_TIMEOUT_OF_SEVERAL));
         }
+        let within = self.answers_within;
         #[cfg(feature = "pkcs11")]
-        if self.waits.is_some() && is_question {
-            request = request.timeout_recv_response(Some(super::host::ANSWER));
+        let within = if self.waits.is_some() && is_question {
+            let question = super::host::ANSWER;
+            Some(within.map_or(question, |within| within.min(question)))
+        } else {
+            within
+        };
+        if within.is_some() {
+            request = request.timeout_recv_response(within);
         }
         if long {
             request = request

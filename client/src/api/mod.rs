@@ -8,6 +8,7 @@
 //! | `exchange` | a request sent to one address, its answer, and what it means that none came |
 //! | `attempts` | several addresses, and requests that are made again |
 //! | `host` | connections for the PKCS #11 module, which is a guest in its process |
+//! | `names` | whether the appliance goes by another name, too |
 //! | `reach` | whether an appliance is reached, for those who look for a fault |
 
 mod attempts;
@@ -15,15 +16,17 @@ mod call;
 mod exchange;
 #[cfg(feature = "pkcs11")]
 mod host;
+mod names;
 mod reach;
 pub mod tls;
 mod token;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls_pki_types::ServerName;
 use strongroom_wire::health::Health;
 use strongroom_wire::id::ProposalId;
 use ureq::Agent;
@@ -70,7 +73,12 @@ pub struct Client {
     /// The proposal by whose approvals requests are made.
     proposal: Option<ProposalId>,
     agent: Agent,
+    roots: Roots,
+    /// By which other names the appliance was found to go.
+    names: Arc<Mutex<Vec<ServerName<'static>>>>,
     retries: Retries,
+    /// How long the appliance has to begin an answer.
+    answers_within: Option<Duration>,
     /// Which address answered last.
     preferred: Arc<AtomicUsize>,
     #[cfg(feature = "pkcs11")]
@@ -148,7 +156,10 @@ impl Client {
             domain: None,
             proposal: None,
             agent: config.build().into(),
+            roots: roots.clone(),
+            names: Arc::default(),
             retries: Retries::default(),
+            answers_within: None,
             preferred: Arc::default(),
             #[cfg(feature = "pkcs11")]
             waits: None,
@@ -314,6 +325,26 @@ impl Client {
         self
     }
 
+    /// How long the appliance has to begin its answer to a request: two minutes where nothing is said. Then the request is made again, elsewhere
+    /// first, where that does no harm. What is known to take its time, such as large exports, has two minutes all the same.
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use std::time::Duration;
+    /// use strongroom_client::Client;
+    ///
+    /// let client = Client::new("https://keys-1.example.com:8443", roots)?
+    ///     .or_at("https://keys-2.example.com:8443")?
+    ///     .answers_within(Duration::from_secs(20)); // one that hangs costs so long, once
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn answers_within(mut self, within: Duration) -> Self {
+        self.answers_within = Some(within);
+        self
+    }
+
     /// The appliance's origin (RFC 6454 section 6.2), such as `https://keys.example.com:8443`.
     ///
     /// ```no_run
@@ -327,7 +358,8 @@ impl Client {
         self.addresses.first().map_or("", String::as_str)
     }
 
-    /// Whether this is the origin of the appliance, or one it is also known as.
+    /// Whether this is the origin of the appliance, or one it is also known as. What names an appliance by another address than these opens here, too,
+    /// where the appliance's certificate is for that host as well; only the appliance itself can tell.
     ///
     /// ```no_run
     /// # fn run(client: &strongroom_client::Client, sealed: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
@@ -344,9 +376,10 @@ impl Client {
         known.any(|other| other == origin)
     }
 
-    /// Refuses an appliance that this client was not set up with: what names it is not authentic yet, and no request is made because of it.
+    /// Refuses an appliance that this client was not set up with, under this name or another: what names it is not authentic yet, and no request
+    /// is made because of it.
     pub(crate) fn require_known(&self, origin: &str) -> Result<(), ClientError> {
-        if self.is_known(origin) {
+        if self.is_known(origin) || self.goes_by(origin) {
             return Ok(());
         }
         Err(ClientError::OtherServer {

@@ -49,7 +49,8 @@ impl Server {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()])
+        let names: Vec<_> = name.split(',').map(str::to_owned).collect();
+        let certificate = CertificateParams::new(names)
             .unwrap()
             .signed_by(&key, &ca)
             .unwrap();
@@ -343,8 +344,47 @@ fn an_object_does_not_choose_the_server() {
         matches!(error, ClientError::OtherServer { .. }),
         "{error:?}"
     );
-    drop(TcpStream::connect(server.address.trim_start_matches("https://")).unwrap());
+    // Its own appliance showed its certificate, and was asked for nothing.
     assert!(server.thread.join().unwrap().is_empty());
+}
+
+#[test]
+fn an_appliance_is_known_by_what_else_its_certificate_names() {
+    let names = "127.0.0.1,keys.example.com";
+    let server = Server::start(names, &[], tls::provider());
+    let client = server.client();
+    let other = "https://keys.example.com:9443";
+    assert!(!client.is_known(other), "nobody has said so");
+    client.require_known(other).unwrap();
+    assert!(server.thread.join().unwrap().is_empty(), "no request");
+    // It is away by now, and what was found stays so, at any port.
+    client
+        .clone()
+        .require_known("https://Keys.Example.com")
+        .unwrap();
+    for foreign in [
+        "https://evil.example",
+        "http://keys.example.com",
+        "keys.example.com",
+    ] {
+        let refused = client.require_known(foreign);
+        assert!(
+            matches!(refused, Err(ClientError::OtherServer { .. })),
+            "{foreign}"
+        );
+    }
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_says_nothing_of_names() {
+    let names = "127.0.0.1,keys.example.com";
+    let server = Server::start(names, &[], tls::provider());
+    let (others, _) = serve(&[]);
+    let roots = Roots::from_pem(others.ca.as_bytes()).unwrap();
+    let client = Client::new(&server.address, &roots).unwrap();
+    let refused = client.require_known("https://keys.example.com");
+    assert!(matches!(refused, Err(ClientError::OtherServer { .. })));
+    drop(TcpStream::connect(others.address.trim_start_matches("https://")).unwrap());
 }
 
 #[test]

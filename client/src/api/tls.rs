@@ -53,6 +53,17 @@ impl Roots {
     }
 }
 
+impl Roots {
+    /// The same for rustls; none where it takes one of them no more than once it did.
+    pub(super) fn store(&self) -> Option<rustls::RootCertStore> {
+        let mut store = rustls::RootCertStore::empty();
+        for certificate in &*self.0 {
+            store.add(CertificateDer::from(certificate.der())).ok()?;
+        }
+        Some(store)
+    }
+}
+
 fn unusable() -> ClientError {
     ClientError::Setup(
         "a certificate in the file of the certificate authority cannot be read".to_owned(),

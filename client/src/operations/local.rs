@@ -1,6 +1,8 @@
 //! What is done here with public keys, and with messages before they are signed.
 
-use aws_lc_rs::digest::{Context, Digest, SHA256, SHA384, SHA512};
+use aws_lc_rs::digest::{
+    Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA224, SHA256, SHA384, SHA512,
+};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use strongroom_mechanisms::encrypt;
@@ -158,6 +160,12 @@ impl Hashing {
 
 const fn hash_of(mechanism: Mechanism) -> Option<&'static aws_lc_rs::digest::Algorithm> {
     match mechanism {
+        Mechanism::EcdsaSha1 | Mechanism::RsaPkcs1Sha1 | Mechanism::RsaPssSha1 => {
+            Some(&SHA1_FOR_LEGACY_USE_ONLY)
+        }
+        Mechanism::EcdsaSha224 | Mechanism::RsaPkcs1Sha224 | Mechanism::RsaPssSha224 => {
+            Some(&SHA224)
+        }
         Mechanism::EcdsaSha256 | Mechanism::RsaPkcs1Sha256 | Mechanism::RsaPssSha256 => {
             Some(&SHA256)
         }

@@ -20,9 +20,28 @@ pub(super) fn operate(
     operation: Operation,
 ) -> Result<Performed, ClientError> {
     let request = OperateRequest { operation, version };
-    let call = Call::post(format!("/v1/keys/{key}/operations")).with(&request)?;
+    let mut call = Call::post(format!("/v1/keys/{key}/operations")).with(&request)?;
+    if does_no_more_when_done_again(&request.operation) {
+        call = call.repeatable();
+    }
     let (performed, _) = requester.request::<Performed>(&call)?;
     Ok(performed)
+}
+
+/// Whether an operation leaves nothing behind but a leaf in the log: it makes no key, and is no release, which may be counted.
+const fn does_no_more_when_done_again(operation: &Operation) -> bool {
+    match operation {
+        Operation::Wrap { .. } => false,
+        Operation::Unwrap { new, .. } | Operation::Derive { new, .. } => new.is_none(),
+        Operation::Sign { .. }
+        | Operation::Verify { .. }
+        | Operation::Mac { .. }
+        | Operation::VerifyMac { .. }
+        | Operation::Encrypt { .. }
+        | Operation::Decrypt { .. }
+        | Operation::Encapsulate { .. }
+        | Operation::Decapsulate { .. } => true,
+    }
 }
 
 pub(super) fn operate_many(

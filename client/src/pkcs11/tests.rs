@@ -30,6 +30,7 @@ fn token() -> impl Strategy<Value = TokenConfig> {
         vec(text(), 0..4),
         option::of(text()),
         option::of(text()),
+        1..=LONGEST_ANSWERS_WITHIN,
     );
     (files, names).prop_map(|(files, names)| TokenConfig {
         label: names.0,
@@ -40,6 +41,7 @@ fn token() -> impl Strategy<Value = TokenConfig> {
         key: files.2,
         secret: files.3,
         domain: names.3,
+        answers_within: names.4,
     })
 }
 
@@ -89,6 +91,10 @@ fn what_is_wrong_is_said_with_its_line() {
         ("\n[log]\nlevel = \"loud\"\n", "line 3: unknown variant"),
         ("[[token]]\nlabel = \"a\"\n", "missing field"),
         ("current-for = 2000", "current-for is at most 1000"),
+        (
+            "[[token]]\nlabel = \"a\"\naddresses = []\nroots = \"/r\"\nanswers-within = 0\n",
+            "answers-within is 1 to 120",
+        ),
         ("{", "line 1: "),
     ] {
         std::fs::write(&file, text).unwrap();

@@ -1,13 +1,14 @@
 //! A token: the account, where it is reached, how it signs in.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use strongroom_wire::id::AccountId;
 use zeroize::Zeroizing;
 
 use crate::device::AccountSecret;
-use crate::{Client, ClientError, Identity, Roots};
+use crate::{Client, ClientError, Identity, Retries, Roots};
 
 /// The longest label of a token, in bytes (PKCS #11 3.0 section 3.2, `CK_TOKEN_INFO`).
 ///
@@ -17,6 +18,27 @@ use crate::{Client, ClientError, Identity, Roots};
 /// assert!("payroll".len() <= LONGEST_LABEL);
 /// ```
 pub const LONGEST_LABEL: usize = 32;
+
+/// The longest and the usual time that the appliance has to begin an answer, in seconds.
+///
+/// ```
+/// use strongroom_client::pkcs11::{ANSWERS_WITHIN, LONGEST_ANSWERS_WITHIN};
+///
+/// assert!(ANSWERS_WITHIN < LONGEST_ANSWERS_WITHIN);
+/// ```
+pub const LONGEST_ANSWERS_WITHIN: u64 = 120;
+/// The time that the appliance has to begin an answer where nothing is said, in seconds: several times what making the largest RSA key takes.
+///
+/// ```
+/// use strongroom_client::pkcs11::{ANSWERS_WITHIN, TokenConfig};
+///
+/// let token = TokenConfig::new("web", "https://keys.example.com:8443", "/etc/strongroom/ca.pem");
+/// assert_eq!(token.answers_within, ANSWERS_WITHIN);
+/// ```
+pub const ANSWERS_WITHIN: u64 = 20;
+
+/// How much later than an answer is due another attempt may begin.
+const ANOTHER: Duration = Duration::from_secs(5);
 
 /// A token: what one service account sees.
 ///
@@ -53,6 +75,19 @@ pub struct TokenConfig {
     /// The appliance's domain, where it has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
+    /// How long the appliance has to begin an answer, in seconds, before the next address is tried where that does no harm: 1 to
+    /// [`LONGEST_ANSWERS_WITHIN`], and [`ANSWERS_WITHIN`] where nothing is said.
+    #[serde(default = "answers_within", skip_serializing_if = "is_answers_within")]
+    pub answers_within: u64,
+}
+
+const fn answers_within() -> u64 {
+    ANSWERS_WITHIN
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_answers_within(seconds: &u64) -> bool {
+    *seconds == ANSWERS_WITHIN
 }
 
 impl TokenConfig {
@@ -81,6 +116,7 @@ impl TokenConfig {
             key: None,
             secret: None,
             domain: None,
+            answers_within: ANSWERS_WITHIN,
         }
     }
 
@@ -137,6 +173,13 @@ impl TokenConfig {
         for other in others {
             client = client.or_at(other.as_ref())?;
         }
+        let within = Duration::from_secs(self.answers_within);
+        let retries = Retries::default();
+        // So that there is time to begin another attempt after one that was not answered.
+        let client = client.answers_within(within).retries(Retries {
+            within: retries.within.max(within.saturating_add(ANOTHER)),
+            ..retries
+        });
         match &self.domain {
             Some(domain) => client.in_domain(domain),
             None => Ok(client),

@@ -24,7 +24,7 @@ pub mod pdf {
     /// use strongroom_client::report::{Gathered, pdf};
     ///
     /// let mut gathered = Gathered::new(1000);
-    /// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], previous: None };
+    /// let trust = Trust { keys: vec![LogKey::only("the verifier key that one was given")], ..Trust::default() };
     /// let verified = verify(&b"no bundle\n"[..], trust, |seen, _| gathered.take(seen))?;
     /// assert!(pdf::write(&gathered, &verified).is_err());
     /// # Ok::<(), strongroom_client::ClientError>(())

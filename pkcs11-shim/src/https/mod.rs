@@ -113,6 +113,7 @@ pub fn connect(config: &TokenConfig) -> TokenResult<Arc<dyn Token>> {
         by_itself,
         signed_in: RwLock::new(signed_in),
         heard: Mutex::new(None),
+        forbidden: Mutex::new(policy::usually_forbidden()),
     }))
 }
 
@@ -129,6 +130,8 @@ struct HttpsToken {
     by_itself: bool,
     signed_in: RwLock<Option<Arc<Who>>>,
     heard: Mutex<Option<(Change, Instant)>>,
+    /// The mechanisms that the domain forbids, as was last said.
+    forbidden: Mutex<Vec<CK_MECHANISM_TYPE>>,
 }
 
 /// Who makes the requests.
@@ -138,13 +141,25 @@ enum Who {
 }
 
 impl HttpsToken {
-    /// The mechanisms of PKCS #11 that the domain forbids, as far as anybody has signed in to be told.
-    fn forbidden(&self) -> TokenResult<Vec<CK_MECHANISM_TYPE>> {
-        if self.who().is_err() {
-            return Ok(Vec::new());
-        }
+    /// The mechanisms of PKCS #11 that the domain forbids. Only whoever has signed in is told.
+    fn ask_forbidden(&self) -> TokenResult<Vec<CK_MECHANISM_TYPE>> {
         let allowed = ask!(self, who => who.allowed_mechanisms())?;
-        Ok(policy::forbidden(&allowed))
+        let forbidden = policy::forbidden(&allowed);
+        let mut last = self
+            .forbidden
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last.clone_from(&forbidden);
+        Ok(forbidden)
+    }
+
+    /// The same as it was last said; before that, what is forbidden where nothing is said.
+    fn last_forbidden(&self) -> Vec<CK_MECHANISM_TYPE> {
+        let last = self
+            .forbidden
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last.clone()
     }
 
     fn who(&self) -> TokenResult<Arc<Who>> {

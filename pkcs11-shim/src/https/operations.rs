@@ -116,6 +116,7 @@ fn sign(mechanism: &Mechanism, input: Input<'_>) -> TokenResult<Operation> {
             Some((wire, digest)) => (wire, digest.to_vec(), true),
             None => (Wire::RsaPkcs1, data.to_vec(), true),
         },
+        (Family::RsaRaw, _) => (Wire::RsaRaw, data.to_vec(), true),
         (Family::RsaPkcs(Some(hash)), _) => {
             let wire = pkcs1(hash).map_or_else(not_served, Ok)?;
             (wire, digest(hash), true)
@@ -181,6 +182,8 @@ fn check_digest(fits: bool) -> TokenResult<()> {
 /// What a policy and the audit log know ECDSA with this hash by.
 pub(super) const fn ecdsa(hash: Hash) -> Wire {
     match hash {
+        Hash::Sha1 => Wire::EcdsaSha1,
+        Hash::Sha224 => Wire::EcdsaSha224,
         Hash::Sha256 => Wire::EcdsaSha256,
         Hash::Sha384 => Wire::EcdsaSha384,
         Hash::Sha512 => Wire::EcdsaSha512,
@@ -190,6 +193,8 @@ pub(super) const fn ecdsa(hash: Hash) -> Wire {
 
 pub(super) const fn pkcs1(hash: Hash) -> Option<Wire> {
     match hash {
+        Hash::Sha1 => Some(Wire::RsaPkcs1Sha1),
+        Hash::Sha224 => Some(Wire::RsaPkcs1Sha224),
         Hash::Sha256 => Some(Wire::RsaPkcs1Sha256),
         Hash::Sha384 => Some(Wire::RsaPkcs1Sha384),
         Hash::Sha512 => Some(Wire::RsaPkcs1Sha512),
@@ -199,6 +204,8 @@ pub(super) const fn pkcs1(hash: Hash) -> Option<Wire> {
 
 pub(super) const fn pss(hash: Hash) -> Option<Wire> {
     match hash {
+        Hash::Sha1 => Some(Wire::RsaPssSha1),
+        Hash::Sha224 => Some(Wire::RsaPssSha224),
         Hash::Sha256 => Some(Wire::RsaPssSha256),
         Hash::Sha384 => Some(Wire::RsaPssSha384),
         Hash::Sha512 => Some(Wire::RsaPssSha512),
@@ -302,6 +309,7 @@ fn cipher(mechanism: &Mechanism) -> TokenResult<Cipher> {
             }
         }
         (Family::RsaPkcs(None), Parameter::None) => Cipher::plain(Wire::RsaPkcs1),
+        (Family::RsaRaw, Parameter::None) => Cipher::plain(Wire::RsaRaw),
         (Family::RsaOaep, Parameter::Oaep { hash, mgf, label }) if hash == mgf => {
             let wire = match hash {
                 Hash::Sha1 => Wire::RsaOaepSha1,
@@ -333,6 +341,7 @@ fn cipher(mechanism: &Mechanism) -> TokenResult<Cipher> {
             | Family::AesCtr
             | Family::AesGcm
             | Family::RsaPkcs(None)
+            | Family::RsaRaw
             | Family::RsaOaep,
             _,
         ) => return parameter(),

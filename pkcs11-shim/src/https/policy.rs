@@ -25,7 +25,14 @@ pub(super) fn by_appliance(family: Family) -> Vec<Wire> {
             Wire::RsaPkcs1Sha512,
         ],
         Family::RsaPkcs(Some(hash)) => pkcs1(hash).into_iter().collect(),
-        Family::RsaPss(None) => vec![Wire::RsaPssSha256, Wire::RsaPssSha384, Wire::RsaPssSha512],
+        Family::RsaPss(None) => vec![
+            Wire::RsaPssSha1,
+            Wire::RsaPssSha224,
+            Wire::RsaPssSha256,
+            Wire::RsaPssSha384,
+            Wire::RsaPssSha512,
+        ],
+        Family::RsaRaw => vec![Wire::RsaRaw],
         Family::RsaPss(Some(hash)) => pss(hash).into_iter().collect(),
         Family::RsaOaep => vec![
             Wire::RsaOaepSha1,
@@ -42,11 +49,16 @@ pub(super) fn by_appliance(family: Family) -> Vec<Wire> {
         Family::Hkdf => vec![Wire::Hkdf],
         Family::Digest(_)
         | Family::AesEncryptData
-        | Family::RsaRaw
         | Family::Concatenate
         | Family::MakeKey(_)
         | Family::MakePair(_) => Vec::new(),
     }
+}
+
+/// What a domain forbids of which nothing is known but that no legacy mechanism was allowed.
+pub(super) fn usually_forbidden() -> Vec<CK_MECHANISM_TYPE> {
+    let usual = Wire::ALL.iter().filter(|wire| !wire.is_legacy());
+    forbidden(&usual.copied().collect::<Vec<_>>())
 }
 
 /// Mechanisms of PKCS #11 that the appliance would do, and that a domain which allows these alone forbids.
@@ -89,6 +101,20 @@ mod tests {
         assert_eq!(
             without(&[Wire::RsaPssSha256, Wire::RsaPssSha384]),
             [CKM_SHA256_RSA_PKCS_PSS, CKM_SHA384_RSA_PKCS_PSS]
+        );
+        let mut legacy = usually_forbidden();
+        legacy.sort_unstable();
+        assert_eq!(
+            legacy,
+            [
+                CKM_RSA_X_509,
+                CKM_SHA1_RSA_PKCS,
+                CKM_SHA1_RSA_PKCS_PSS,
+                CKM_SHA224_RSA_PKCS,
+                CKM_SHA224_RSA_PKCS_PSS,
+                CKM_ECDSA_SHA1,
+                CKM_ECDSA_SHA224,
+            ]
         );
         // What the appliance has no part in stays.
         let none = forbidden(&[]);

@@ -24,23 +24,15 @@ use crate::token::{
     User,
 };
 
-/// What the appliance does with no key: raw RSA, and signatures with SHA-1 and, by RSA, with SHA-224. It is done with no other key of the token either.
-const FORBIDDEN: [CK_MECHANISM_TYPE; 6] = [
-    CKM_RSA_X_509,
-    CKM_SHA1_RSA_PKCS,
-    CKM_SHA1_RSA_PKCS_PSS,
-    CKM_SHA224_RSA_PKCS,
-    CKM_SHA224_RSA_PKCS_PSS,
-    CKM_ECDSA_SHA1,
-];
-
 impl Token for HttpsToken {
     fn info(&self) -> TokenResult<Answer<TokenInfo>> {
         let serial = self.account.map(|account| account.to_string());
         let serial = serial.unwrap_or_default().replace('-', "");
-        let mut forbidden = FORBIDDEN.to_vec();
         // The token is there, whether or not the appliance can be asked; and it is the appliance that forbids.
-        forbidden.extend(self.forbidden().unwrap_or_default());
+        let forbidden = match self.ask_forbidden() {
+            Ok(forbidden) => forbidden,
+            Err(_) => self.last_forbidden(),
+        };
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Answer {
             value: TokenInfo {
@@ -396,6 +388,7 @@ impl Token for HttpsToken {
             keep_for: released
                 .keep_for
                 .map(|seconds| Duration::from_secs(seconds.into())),
+            ask_again: released.ask_again,
         })
     }
 

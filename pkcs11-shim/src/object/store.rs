@@ -126,11 +126,13 @@ impl Object {
             .seen
     }
 
-    /// Takes up what was said of it. Material that was released for another policy is not kept.
+    /// Takes up what was said of it. Material that was released in another state is not kept: the policies may have been others.
     pub(crate) fn learn(&self, record: Arc<Record>, seen: Change) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.record.attributes != record.attributes || known.record.place != record.place {
             known.record = record;
+        }
+        if known.seen != seen {
             self.forget();
         }
         known.seen = seen;
@@ -296,7 +298,8 @@ impl Module {
         Ok(handle)
     }
 
-    /// A key's material for use in this process: released, and kept as long as the key's policy allows. None where it does not.
+    /// A key's material for use in this process: released, and kept as long as the policies allow; for this use alone, where they say what the
+    /// appliance has to judge each time. None where they do not allow it.
     pub(crate) fn released(
         &self,
         slot: &Slot,
@@ -343,8 +346,8 @@ impl Module {
             Level::Info,
             format_args!("the key {} was released to this process", id.uuid),
         );
-        // What is not locked in memory is not kept.
-        if key.is_locked() && !held.is_over() {
+        // What is not locked in memory is not kept, nor what the appliance has to be asked for each time.
+        if key.is_locked() && !value.ask_again && !held.is_over() {
             let end = end_of(&held);
             *object.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
             if let Some(end) = end {

@@ -12,7 +12,7 @@ use super::{Module, Session, Slot};
 use crate::config::Level;
 use crate::error::{CkError, CkResult, fail};
 use crate::mechanism::soft::{KeyUse, Remote};
-use crate::mechanism::{Family, Mechanism};
+use crate::mechanism::{Family, Hash, Mechanism, Parameter};
 use crate::object::{Attributes, Home, Object, Record, rules};
 use crate::token::{Answer, Input, ObjectId, Place, Use};
 
@@ -125,7 +125,16 @@ impl Module {
         if !attributes.is(allows) {
             return fail(CKR_KEY_FUNCTION_NOT_PERMITTED, "the key is not for this");
         }
-        let listed = self.served(&*session.slot.info()?, mechanism.kind)?;
+        let info = session.slot.info_now(self.config.freshness())?;
+        let listed = self.served(&info, mechanism.kind)?;
+        if let Some(kind) = pss_by_name(mechanism)
+            && info.forbidden.contains(&kind)
+        {
+            return fail(
+                CKR_MECHANISM_PARAM_INVALID,
+                "policies forbid PSS with this hash",
+            );
+        }
         if listed.flags & flag == 0 {
             return fail(CKR_MECHANISM_INVALID, "the mechanism is not for this");
         }
@@ -226,6 +235,21 @@ impl Remote for There {
         })?;
         self.slot.hear(change);
         Ok(())
+    }
+}
+
+/// The mechanism that says by its name what `CKM_RSA_PKCS_PSS` says by its parameter, if there is one: what forbids one forbids the other.
+const fn pss_by_name(mechanism: &Mechanism) -> Option<CK_MECHANISM_TYPE> {
+    match (mechanism.family, &mechanism.parameter) {
+        (Family::RsaPss(None), Parameter::Pss { hash, .. }) => match hash {
+            Hash::Sha1 => Some(CKM_SHA1_RSA_PKCS_PSS),
+            Hash::Sha224 => Some(CKM_SHA224_RSA_PKCS_PSS),
+            Hash::Sha256 => Some(CKM_SHA256_RSA_PKCS_PSS),
+            Hash::Sha384 => Some(CKM_SHA384_RSA_PKCS_PSS),
+            Hash::Sha512 => Some(CKM_SHA512_RSA_PKCS_PSS),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Slot {
     pub(crate) id: usize,
     label: String,
     token: TokenResult<Arc<dyn Token>>,
-    info: Mutex<Option<(Arc<TokenInfo>, Instant)>>,
+    info: Mutex<Option<KnownInfo>>,
     signed_in: AtomicBool,
     /// The last heard state of the token's objects, and when that was, in milliseconds since the slot was made; 0 for never.
     change: AtomicU64,
@@ -32,6 +32,15 @@ pub(crate) struct Slot {
     made: Instant,
     /// The handles of the token's objects.
     handles: RwLock<HashMap<ObjectId, CK_OBJECT_HANDLE>>,
+}
+
+/// What a token is, as it was last told.
+#[derive(Clone)]
+struct KnownInfo {
+    info: Arc<TokenInfo>,
+    at: Instant,
+    /// The state of which that is, if one was heard of.
+    seen: Option<Change>,
 }
 
 impl Slot {
@@ -56,34 +65,71 @@ impl Slot {
             .map_err(|error| CkError::from(error.clone()))
     }
 
-    /// What the token is.
+    /// What the token is; what the domain forbids there, as it was a minute ago at most.
     pub(crate) fn info(&self) -> CkResult<Arc<TokenInfo>> {
-        let known = self
-            .info
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let known_before = match known {
-            Some((info, at)) if at.elapsed() < INFO_FOR => return Ok(info),
-            known => known.map(|(info, _)| info),
+        match self.known_info() {
+            Some(known) if known.at.elapsed() < INFO_FOR => Ok(known.info),
+            known => self.ask_info(known),
+        }
+    }
+
+    /// What the token is; what the domain forbids there, as it was so lately.
+    pub(crate) fn info_now(&self, lately: Duration) -> CkResult<Arc<TokenInfo>> {
+        let known = self.known_info();
+        let is_current = |known: &KnownInfo| {
+            let age = known.at.elapsed();
+            let state = || known.seen.is_some_and(|seen| self.is_still(seen, lately));
+            age < lately || age < INFO_FOR && state()
         };
-        let (value, change) = match (self.token()?.info(), known_before) {
-            (Ok(Answer { value, change }), _) => (value, change),
-            // What it was a minute ago, it still is where it cannot be asked.
-            (Err(error), Some(info))
+        match known {
+            Some(known) if is_current(&known) => Ok(known.info),
+            known => self.ask_info(known),
+        }
+    }
+
+    fn known_info(&self) -> Option<KnownInfo> {
+        let known = self.info.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
+    /// Whether the token's state is this one, which is asked for where it was not heard of lately. Where it cannot be asked for, it is.
+    fn is_still(&self, seen: Change, lately: Duration) -> bool {
+        if let Some(change) = self.heard(lately) {
+            return change == seen;
+        }
+        match self.token.as_ref().map(|token| token.change()) {
+            Ok(Ok(change)) => {
+                self.hear(change);
+                change == seen
+            }
+            _ => {
+                self.hear_nothing();
+                true
+            }
+        }
+    }
+
+    fn ask_info(&self, known_before: Option<KnownInfo>) -> CkResult<Arc<TokenInfo>> {
+        // What it is told may be of a later state: then it is asked once more than it need be.
+        let seen = self.heard(INFO_FOR);
+        let info = match (self.token()?.info(), known_before) {
+            (Ok(Answer { value, .. }), _) => Arc::new(value),
+            // What it was, it still is where it cannot be asked.
+            (Err(error), Some(known))
                 if matches!(
                     error.kind,
                     TokenErrorKind::Unreachable | TokenErrorKind::Unavailable
                 ) =>
             {
-                return Ok(info);
+                known.info
             }
             (Err(error), _) => return Err(error.into()),
         };
-        self.hear(change);
-        let info = Arc::new(value);
-        let known = (Arc::clone(&info), Instant::now());
-        *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(KnownInfo {
+            info: Arc::clone(&info),
+            at: Instant::now(),
+            seen,
+        });
         Ok(info)
     }
 
@@ -253,7 +299,7 @@ impl Module {
         room: Option<&mut [CK_MECHANISM_TYPE]>,
         count: &mut CK_ULONG,
     ) -> CkResult<()> {
-        let info = self.slot(slot)?.info()?;
+        let info = self.slot(slot)?.info_now(self.config.freshness())?;
         let served = list::ALL.iter().filter(|listed| self.serves(&info, listed));
         let served: Vec<_> = served.map(|listed| listed.kind).collect();
         list(&served, room, count)
@@ -265,7 +311,7 @@ impl Module {
         slot: CK_SLOT_ID,
         mechanism: CK_MECHANISM_TYPE,
     ) -> CkResult<CK_MECHANISM_INFO> {
-        let info = self.slot(slot)?.info()?;
+        let info = self.slot(slot)?.info_now(self.config.freshness())?;
         let listed = self.served(&info, mechanism)?;
         let rsa = matches!(
             listed.family,

@@ -192,6 +192,8 @@ pub struct Released {
     pub not_after: Option<SystemTime>,
     /// For how long it may be kept, by this process's own clock, if that is limited.
     pub keep_for: Option<Duration>,
+    /// Whether it is for one use: a policy says what the appliance alone can judge, how often the key is released or from where.
+    pub ask_again: bool,
 }
 
 impl fmt::Debug for Released {
@@ -199,6 +201,7 @@ impl fmt::Debug for Released {
         f.debug_struct("Released")
             .field("not_after", &self.not_after)
             .field("keep_for", &self.keep_for)
+            .field("ask_again", &self.ask_again)
             .finish_non_exhaustive()
     }
 }

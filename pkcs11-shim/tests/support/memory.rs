@@ -36,6 +36,8 @@ pub struct MemoryToken {
     pub delay: AtomicU64,
     /// For how many milliseconds released material may be kept; 0 for ever.
     pub keep_for: AtomicU64,
+    /// Whether what is released is for one use.
+    pub asks_again: AtomicBool,
     /// Whether nothing is released.
     pub keeps_all: AtomicBool,
     /// Whether no PIN is asked for.
@@ -66,6 +68,7 @@ impl MemoryToken {
         self.signed_in.store(false, Ordering::SeqCst);
         self.keep_for.store(0, Ordering::SeqCst);
         self.keeps_all.store(false, Ordering::SeqCst);
+        self.asks_again.store(false, Ordering::SeqCst);
         self.pin_less.store(false, Ordering::SeqCst);
         self.calls.store(0, Ordering::SeqCst);
         self.operations.store(0, Ordering::SeqCst);
@@ -100,6 +103,11 @@ impl MemoryToken {
         for entry in self.objects().values_mut() {
             entry.attributes.set_bytes(CKA_LABEL, label);
         }
+        self.bump();
+    }
+
+    /// Somebody changes what no attribute says, such as a policy.
+    pub fn change_policy(&self) {
         self.bump();
     }
 

@@ -15,7 +15,7 @@ use strongroom_wire::account::{AccountState, ChangedAccount, UpdateAccount};
 use crate::{free_port, machine};
 
 /// An application with a session, which does what it is told.
-struct Application {
+pub(crate) struct Application {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     _running: Running,
@@ -23,15 +23,16 @@ struct Application {
 
 impl Application {
     fn start(machine: &Machine) -> Self {
+        Self::of(machine, "application.py", include_str!("application.py"))
+    }
+
+    /// A program of Python that answers each line by one, which begins with the seconds that it took.
+    pub(crate) fn of(machine: &Machine, name: &str, program: &str) -> Self {
         let python = env::var("STRONGROOM_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        fs::write(
-            machine.file("application.py"),
-            include_str!("application.py"),
-        )
-        .unwrap();
+        fs::write(machine.file(name), program).unwrap();
         let mut command = machine.command(python);
         command
-            .arg("application.py")
+            .arg(name)
             .env("MODULE", module())
             .env("PIN", machine.pin())
             .stdin(Stdio::piped())
@@ -54,7 +55,7 @@ impl Application {
         (answer.to_owned(), took)
     }
 
-    fn does(&mut self, line: &str) -> String {
+    pub(crate) fn does(&mut self, line: &str) -> String {
         self.timed(line).0
     }
 }
@@ -168,6 +169,67 @@ fn the_next_address_is_tried_within_a_bounded_time() {
     assert!(took < Duration::from_secs(15), "{took:?}");
     // The one that answered is asked from now on.
     assert_eq!(application.does("make one"), "made");
+    let (answer, took) = application.timed("sign one");
+    assert_eq!(answer, "signed");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+/// Says how many seconds the appliance has to answer.
+fn answers_within(machine: &Machine, seconds: u32) {
+    let file = machine.file("pkcs11.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let said = text.replace("roots =", &format!("answers-within = {seconds}\nroots ="));
+    assert_ne!(said, text);
+    fs::write(file, said).unwrap();
+}
+
+/// What an appliance costs that has two seconds to answer, does not, and is asked elsewhere.
+const ONE_SILENCE: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_request_that_nobody_answers_is_made_again_over_another_connection() {
+    let (_appliance, wire, machine) = behind(WireCutter::to);
+    answers_within(&machine, 2);
+    let mut application = Application::start(&machine);
+    assert_eq!(application.does("login"), "signed in");
+    assert_eq!(application.does("make one"), "made");
+    for (line, answer) in [("sign one", "signed"), ("make two", "made")] {
+        let before = wire.connections();
+        wire.forget();
+        let (said, took) = application.timed(line);
+        assert_eq!(said, answer, "{}", machine.log());
+        assert!(took < ONE_SILENCE, "{line}: {took:?}");
+        assert_eq!(wire.connections(), before + 1);
+    }
+    assert_eq!(application.does("find two"), "2", "it was made once");
+    // What might be done twice is not repeated, and ends all the same.
+    wire.forget();
+    let (said, took) = application.timed("destroy two");
+    assert_eq!(said, "CKR_DEVICE_ERROR");
+    assert!(took < ONE_SILENCE, "{took:?}");
+}
+
+#[test]
+fn an_appliance_that_falls_silent_costs_its_time_once_where_there_is_another_address() {
+    let appliance = Appliance::start();
+    let mut admin = appliance.administrator();
+    let target = appliance.client_url();
+    let wire = WireCutter::to(target.trim_start_matches("https://").parse().unwrap());
+    let service = service(&mut admin, "web");
+    let machine = Machine::of(&[wire.url(), target], &appliance, service, SignsIn::ByPin);
+    answers_within(&machine, 2);
+    let mut application = Application::start(&machine);
+    assert_eq!(application.does("login"), "signed in");
+    assert_eq!(application.does("make one"), "made");
+    assert!(wire.connections() > 0);
+    wire.fall_silent();
+    let (answer, took) = application.timed("sign one");
+    assert_eq!(answer, "signed", "{}", machine.log());
+    assert!(
+        took > Duration::from_secs(1) && took < ONE_SILENCE,
+        "{took:?}"
+    );
+    // The one that answered is asked from now on.
     let (answer, took) = application.timed("sign one");
     assert_eq!(answer, "signed");
     assert!(took < Duration::from_secs(1), "{took:?}");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use strongroom_client::pkcs11::ANSWERS_WITHIN;
 use strongroom_pkcs11::config::TokenConfig;
 use strongroom_pkcs11::https::connect;
 use strongroom_pkcs11::token::Token;
@@ -24,6 +25,7 @@ pub(crate) fn of(appliance: &Appliance, service: &Device) -> (Arc<dyn Token>, Te
         key: None,
         secret: Some(file),
         domain: None,
+        answers_within: ANSWERS_WITHIN,
     });
     (token.unwrap(), folder)
 }

@@ -3,6 +3,8 @@
 use strongroom_tests::browser::Settings;
 use strongroom_wire::account::Role;
 use strongroom_wire::audit::Act;
+use strongroom_wire::operation::Mechanism;
+use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 
 use super::site::{ALICE, BOB, Site};
 
@@ -69,8 +71,15 @@ fn an_administrator_looks_after_accounts() {
 fn the_domains_policy_is_set() {
     let mut site = Site::start();
     drop(site.person(OFFICER, &[Role::SecurityOfficer]));
+    let policy = DomainPolicy {
+        legacy_mechanisms: vec![Mechanism::RsaPkcs1Sha1],
+        ..DomainPolicy::default()
+    };
+    let admin = &mut site.administrator;
+    let _: ChangedDomainPolicy = admin.ask("PUT", "/v1/domain/policy", &policy).unwrap();
     let visit = site.officer(OFFICER);
     visit.open("/policy");
+    visit.expect("rsa-pkcs1-sha-1");
     visit.expect("No limits: each key's owner decides.");
     visit.press("Change the policy");
     visit.choose("kinds", "person");
@@ -85,6 +94,9 @@ fn the_domains_policy_is_set() {
     visit.expect("Only for people.");
     visit.expect("A recovery takes effect after 2 hours.");
     visit.expect("Who may invite: *@example.com.");
+    // What the form has no field for stays as it was.
+    let kept: DomainPolicy = site.administrator.get("/v1/domain/policy").unwrap();
+    assert_eq!(kept.legacy_mechanisms, policy.legacy_mechanisms);
 }
 
 /// The master KEK is rotated, watched, and its old version retired and destroyed.
@@ -139,6 +151,7 @@ fn the_machine_is_seen() {
     visit.expect("Answers");
     visit.expect("libsofthsm2.so");
     visit.open("/backups");
+    visit.expect("--dry-run");
     visit.press("Make a backup now");
     visit.expect("The backup is made");
     assert!(std::fs::read_dir(&folder).unwrap().count() >= 1);

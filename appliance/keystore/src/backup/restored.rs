@@ -43,10 +43,8 @@ pub struct Accepted {
     /// Why, in the operator's words.
     pub reason: String,
     /// The checkpoint's note; no other is accepted to be missing.
-    #[serde(rename = "witness")]
     pub checkpoint: String,
     /// The number of leaves it is signed over.
-    #[serde(rename = "witnessed")]
     pub known: u64,
 }
 

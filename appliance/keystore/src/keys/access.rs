@@ -7,9 +7,9 @@ use strongroom_hsm::Aes256Key;
 use strongroom_wire::account::AccountState;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId};
-use strongroom_wire::key::{AUTHENTICATED_FOR, GrantState, KeyState, Right, UsagePolicy};
+use strongroom_wire::key::{AUTHENTICATED_FOR, GrantState, KeyState, Right};
 use strongroom_wire::operation::Operation;
-use strongroom_wire::policy::{PolicyLevel, PolicyRule, RuleName};
+use strongroom_wire::policy::{DomainPolicy, PolicyLevel, PolicyRule, RuleName};
 use zeroize::Zeroizing;
 
 use crate::act::{Caller, View};
@@ -78,7 +78,7 @@ impl Access {
     }
 
     fn allow_attempt(&self, caller: &Caller, attempt: &Attempt) -> Result<(), Error> {
-        decide(&self.policies(&caller.policy.usage), attempt).map_err(|rule| Error::PolicyRefused {
+        decide(&self.policies(&caller.policy), attempt).map_err(|rule| Error::PolicyRefused {
             rule,
             tell: caller.account.id == self.key.owner,
         })
@@ -107,11 +107,12 @@ impl Access {
     }
 
     /// The three policies that this access is under.
-    pub(crate) fn policies<'a>(&'a self, domain: &'a UsagePolicy) -> Policies<'a> {
+    pub(crate) fn policies<'a>(&'a self, domain: &'a DomainPolicy) -> Policies<'a> {
         Policies {
-            domain,
+            domain: &domain.usage,
             key: &self.key.policy,
             grant: &self.grant.policy,
+            legacy: &domain.legacy_mechanisms,
         }
     }
 

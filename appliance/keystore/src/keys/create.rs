@@ -113,6 +113,7 @@ pub(crate) fn allow(caller: &Caller, right: Right, now: Timestamp) -> Result<(),
         domain: &caller.policy.usage,
         key: &none,
         grant: &none,
+        legacy: &caller.policy.legacy_mechanisms,
     };
     let attempt = Attempt {
         right,

@@ -49,7 +49,7 @@ impl Keystore {
             };
             let found = match obstacle(view, &record, &account, right)? {
                 Ok(access) => {
-                    let policies = access.policies(&caller.policy.usage);
+                    let policies = access.policies(&caller.policy);
                     let attempt = attempt(&access);
                     let rules: Vec<_> = verdicts(&policies, &attempt).collect();
                     let first = |verdict| rules.iter().find(|(_, other)| *other == verdict);

@@ -19,7 +19,7 @@ use strongroom_wire::object::{
 };
 use strongroom_wire::proposal::ProposedRequest;
 
-use crate::act::{Caller, Presented, Scope, View};
+use crate::act::{Caller, EVERYBODY, Presented, Scope, View};
 use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::keys::access::{self, Standing};
@@ -183,7 +183,10 @@ pub(crate) fn check_of_key(algorithm: Algorithm, objects: &[KeyObject]) -> Resul
 }
 
 fn change(view: &View<'_>, caller: &Caller) -> Result<u64, Error> {
-    Ok(view.snapshot.change(&holders(view, caller)?)?)
+    let mut seen_by = holders(view, caller)?;
+    // What the domain's policy allows of the keys.
+    seen_by.push(EVERYBODY);
+    Ok(view.snapshot.change(&seen_by)?)
 }
 
 /// Whether the owner says something of the key with this identifier.

@@ -19,6 +19,8 @@ pub(crate) struct Policies<'a> {
     pub(crate) domain: &'a UsagePolicy,
     pub(crate) key: &'a UsagePolicy,
     pub(crate) grant: &'a UsagePolicy,
+    /// Which legacy mechanisms the domain allows.
+    pub(crate) legacy: &'a [Mechanism],
 }
 
 /// What is attempted, by whom and under which circumstances. Only a preview leaves something open.
@@ -62,7 +64,10 @@ pub(crate) fn verdicts<'a>(
                 PolicyLevel::Key => (policies.key, attempt.releases_of_key),
                 PolicyLevel::Grant => (policies.grant, attempt.releases_under_grant),
             };
-            let verdict = verdict(rule, policy, attempt, releases)?;
+            let verdict = match rule {
+                PolicyRule::LegacyMechanisms => legacy_verdict(level, policies.legacy, attempt)?,
+                rule => verdict(rule, policy, attempt, releases)?,
+            };
             Some((RuleName { level, rule }, verdict))
         })
     })
@@ -77,7 +82,7 @@ const fn binds(rule: PolicyRule, right: Right) -> bool {
             rule,
             PolicyRule::Rights | PolicyRule::Kinds | PolicyRule::MinSignIn | PolicyRule::Networks
         ),
-        Right::Release => !matches!(rule, PolicyRule::Mechanisms),
+        Right::Release => !matches!(rule, PolicyRule::Mechanisms | PolicyRule::LegacyMechanisms),
         Right::Encrypt
         | Right::Decrypt
         | Right::Sign
@@ -85,6 +90,22 @@ const fn binds(rule: PolicyRule, right: Right) -> bool {
         | Right::Wrap
         | Right::Unwrap
         | Right::Derive => !matches!(rule, PolicyRule::OperationsOnly | PolicyRule::MaxReleases),
+    }
+}
+
+/// What the domain says of a legacy mechanism; none of any other. Where no mechanism is named, none of these is meant.
+fn legacy_verdict(level: PolicyLevel, legacy: &[Mechanism], attempt: &Attempt) -> Option<Verdict> {
+    let mechanism = attempt
+        .mechanism
+        .filter(|mechanism| mechanism.is_legacy())?;
+    (level == PolicyLevel::Domain).then(|| verdict_of(legacy.contains(&mechanism)))
+}
+
+const fn verdict_of(allowed: bool) -> Verdict {
+    if allowed {
+        Verdict::Allowed
+    } else {
+        Verdict::Refused
     }
 }
 
@@ -133,12 +154,10 @@ fn verdict(
             };
             least <= strength
         }
+        // Said by the domain alone: `legacy_verdict`.
+        PolicyRule::LegacyMechanisms => return None,
     };
-    Some(if allowed {
-        Verdict::Allowed
-    } else {
-        Verdict::Refused
-    })
+    Some(verdict_of(allowed))
 }
 
 #[cfg(test)]
@@ -158,7 +177,7 @@ mod tests {
         ) {
             let decides = |policies: &[UsagePolicy; 3]| {
                 let [domain, key, grant] = policies;
-                decide(&Policies { domain, key, grant }, &attempt).is_ok()
+                decide(&Policies { domain, key, grant, legacy: &Mechanism::LEGACY }, &attempt).is_ok()
             };
             let none: [UsagePolicy; 3] = std::array::from_fn(|_| UsagePolicy::default());
             prop_assert!(decides(&none));
@@ -177,7 +196,7 @@ mod tests {
             let attempt = Attempt { releases_of_key: releases, releases_under_grant: releases, ..attempt };
             let none = UsagePolicy::default();
             let of = |domain, key, grant| {
-                decide(&Policies { domain, key, grant }, &attempt).map_err(|name| name.rule)
+                decide(&Policies { domain, key, grant, legacy: &Mechanism::LEGACY }, &attempt).map_err(|name| name.rule)
             };
             prop_assert_eq!(of(&policy, &none, &none), of(&none, &policy, &none));
             prop_assert_eq!(of(&none, &policy, &none), of(&none, &none, &policy));
@@ -188,7 +207,7 @@ mod tests {
             policy in any_policy(), attempt in any_attempt(), strength: bool, source: bool, mechanism: bool,
         ) {
             let none = UsagePolicy::default();
-            let policies = Policies { domain: &none, key: &policy, grant: &none };
+            let policies = Policies { domain: &none, key: &policy, grant: &none, legacy: &Mechanism::LEGACY };
             let vague = Attempt {
                 strength: attempt.strength.filter(|_| strength),
                 source: attempt.source.filter(|_| source),
@@ -207,7 +226,7 @@ mod tests {
         fn administering_is_never_refused(policies in prop::array::uniform3(any_policy()), attempt in any_attempt()) {
             let attempt = Attempt { right: Right::Administer, ..attempt };
             let [domain, key, grant] = &policies;
-            prop_assert_eq!(decide(&Policies { domain, key, grant }, &attempt), Ok(()));
+            prop_assert_eq!(decide(&Policies { domain, key, grant, legacy: &Mechanism::LEGACY }, &attempt), Ok(()));
         }
     }
 
@@ -333,6 +352,7 @@ mod tests {
                 domain: &none,
                 key: policy,
                 grant: &none,
+                legacy: &Mechanism::LEGACY,
             };
             for right in Right::ALL {
                 let decided = decide(&policies, &Attempt { right, ..attempt() });
@@ -369,6 +389,7 @@ mod tests {
                 domain: &policy,
                 key: &policy,
                 grant: &policy,
+                legacy: &Mechanism::LEGACY,
             };
             assert_eq!(decide(&policies, &attempt()), Ok(()), "{policy:?}");
         }
@@ -379,7 +400,16 @@ mod tests {
         let (near, far) = (networks(&["10.0.0.0/8"]), networks(&["192.0.2.0/24"]));
         let none = UsagePolicy::default();
         let named = |domain, key, grant| {
-            decide(&Policies { domain, key, grant }, &attempt()).map_err(|name| name.to_string())
+            decide(
+                &Policies {
+                    domain,
+                    key,
+                    grant,
+                    legacy: &Mechanism::LEGACY,
+                },
+                &attempt(),
+            )
+            .map_err(|name| name.to_string())
         };
         assert_eq!(named(&none, &near, &near), Ok(()));
         assert_eq!(
@@ -407,6 +437,7 @@ mod tests {
                 domain: &most(domain),
                 key: &most(key),
                 grant: &most(grant),
+                legacy: &Mechanism::LEGACY,
             };
             decide(&policies, &attempt()).map_err(|name| name.level)
         };
@@ -414,5 +445,42 @@ mod tests {
         assert_eq!(named(Some(2), None, None), Err(PolicyLevel::Domain));
         assert_eq!(named(None, Some(2), None), Err(PolicyLevel::Key));
         assert_eq!(named(None, None, Some(1)), Err(PolicyLevel::Grant));
+    }
+
+    #[test]
+    fn a_legacy_mechanism_is_for_the_domain_to_allow_and_for_everyone_to_forbid() {
+        let none = UsagePolicy::default();
+        let raw_alone = of(|policy| policy.mechanisms = Some(vec![Mechanism::RsaRaw]));
+        let decides = |legacy: &[Mechanism], key: &UsagePolicy, mechanism| {
+            let attempt = Attempt {
+                right: Right::Sign,
+                mechanism,
+                ..attempt()
+            };
+            let policies = Policies {
+                domain: &none,
+                key,
+                grant: &none,
+                legacy,
+            };
+            decide(&policies, &attempt).map_err(|name| name.to_string())
+        };
+        let refused = |rule: &str| Err(format!("policy:{rule}"));
+        for mechanism in Mechanism::LEGACY {
+            let by = Some(mechanism);
+            assert_eq!(decides(&[], &none, by), refused("domain:legacy-mechanisms"));
+            assert_eq!(decides(&[mechanism], &none, by), Ok(()));
+        }
+        // One does not stand for another, and a key's policy that names one allows nothing by that.
+        let (raw, sha_1) = (Some(Mechanism::RsaRaw), Some(Mechanism::RsaPkcs1Sha1));
+        let not_raw = refused("domain:legacy-mechanisms");
+        assert_eq!(decides(&[Mechanism::RsaPkcs1Sha1], &none, raw), not_raw);
+        assert_eq!(decides(&[], &raw_alone, raw), not_raw);
+        assert_eq!(decides(&Mechanism::LEGACY, &raw_alone, raw), Ok(()));
+        let others = refused("key:mechanisms");
+        assert_eq!(decides(&Mechanism::LEGACY, &raw_alone, sha_1), others);
+        // What is none, and what is not named, is not bound.
+        assert_eq!(decides(&[], &none, Some(Mechanism::RsaPkcs1)), Ok(()));
+        assert_eq!(decides(&[], &none, None), Ok(()));
     }
 }

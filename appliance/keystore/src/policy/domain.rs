@@ -27,13 +27,14 @@ impl Keystore {
         })
     }
 
-    /// By which mechanisms the domain's usage policy lets the appliance use keys; for everyone of the domain.
+    /// By which mechanisms the domain's policy lets the appliance use keys; for everyone of the domain.
     pub fn allowed_mechanisms(&self, caller: &Presented) -> Answer<AllowedMechanisms> {
         self.core.look(caller, |_, caller, _| {
             let mechanisms = caller.policy.usage.mechanisms.clone();
-            Ok(AllowedMechanisms {
-                mechanisms: mechanisms.unwrap_or_else(|| Mechanism::ALL.to_vec()),
-            })
+            let mut mechanisms = mechanisms.unwrap_or_else(|| Mechanism::ALL.to_vec());
+            let legacy = &caller.policy.legacy_mechanisms;
+            mechanisms.retain(|mechanism| !mechanism.is_legacy() || legacy.contains(mechanism));
+            Ok(AllowedMechanisms { mechanisms })
         })
     }
 
@@ -56,6 +57,7 @@ impl Keystore {
             accounts: checked_accounts(request.accounts)?,
             lawful: checked_lawful(request.lawful)?,
             quorums: quorum::checked(request.quorums)?,
+            legacy_mechanisms: checked_legacy(request.legacy_mechanisms)?,
             ..request
         };
         let presented = caller.clone();
@@ -82,6 +84,19 @@ impl Keystore {
                     leaf,
                 })
             })
+    }
+}
+
+/// Legacy mechanisms in their one form, if they are such.
+fn checked_legacy(mut mechanisms: Vec<Mechanism>) -> Result<Vec<Mechanism>, Error> {
+    mechanisms.sort_unstable();
+    mechanisms.dedup();
+    match mechanisms.iter().find(|mechanism| !mechanism.is_legacy()) {
+        None => Ok(mechanisms),
+        Some(other) => Err(Error::Invalid(format!(
+            "{other} is no legacy mechanism: those are {}.",
+            Mechanism::LEGACY.map(Mechanism::as_str).join(", ")
+        ))),
     }
 }
 

@@ -288,11 +288,11 @@ pub(crate) mod tests {
             let attempt = Attempt { releases_of_key: releases, releases_under_grant: releases, ..attempt };
             let none = UsagePolicy::default();
             let allows = |policy: &UsagePolicy| {
-                decide(&Policies { domain: &none, key: policy, grant: &none }, &attempt).is_ok()
+                decide(&Policies { domain: &none, key: policy, grant: &none, legacy: &Mechanism::LEGACY }, &attempt).is_ok()
             };
             prop_assert_eq!(allows(&strictest(&a, &b)), allows(&a) && allows(&b));
             // At whichever levels they stand.
-            let apart = decide(&Policies { domain: &a, key: &none, grant: &b }, &attempt).is_ok();
+            let apart = decide(&Policies { domain: &a, key: &none, grant: &b, legacy: &Mechanism::LEGACY }, &attempt).is_ok();
             prop_assert_eq!(apart, allows(&a) && allows(&b));
         }
 
@@ -302,7 +302,7 @@ pub(crate) mod tests {
                 prop_assert_eq!(checked(taken.clone()).ok(), Some(taken.clone()));
                 let none = UsagePolicy::default();
                 let says = |policy: &UsagePolicy| {
-                    decide(&Policies { domain: &none, key: policy, grant: &none }, &attempt)
+                    decide(&Policies { domain: &none, key: policy, grant: &none, legacy: &Mechanism::LEGACY }, &attempt)
                 };
                 prop_assert_eq!(says(&taken), says(&policy));
             }

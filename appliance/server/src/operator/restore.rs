@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(super) struct KnownCheckpoint {
     /// The newest checkpoint that is known; the one that the configuration names unless it is said.
-    #[arg(long, alias = "witness", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,
     /// Restore although the newest known checkpoint has leaves that the backup does not have: what was done since the backup is lost.
     #[arg(long, requires = "reason")]
@@ -349,6 +349,22 @@ mod tests {
         assert!(check_reason(Some(" ")).is_err());
         assert!(check_reason(Some(&"x".repeat(513))).is_err());
         assert!(check_reason(Some("the disk burnt")).is_ok());
+    }
+
+    #[test]
+    fn the_console_says_how_a_backup_is_verified() {
+        let said = strongroom_console::host::VERIFY_BACKUP;
+        let words = said.strip_prefix("strongroomd ").unwrap().split(' ');
+        let line = CommandLine::try_parse_from(words).unwrap();
+        assert!(line.arguments.dry_run);
+        assert!(said.starts_with("strongroomd restore "));
+    }
+
+    #[test]
+    fn the_kept_checkpoint_is_named_so_alone() {
+        let parse = |name| CommandLine::try_parse_from(["restore", "f", "--data", "d", name, "c"]);
+        assert!(parse("--checkpoint").is_ok());
+        assert!(parse("--witness").is_err());
     }
 
     #[test]

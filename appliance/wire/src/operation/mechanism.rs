@@ -100,6 +100,23 @@ mechanisms! {
     Hkdf = "hkdf";
     /// ML-KEM-768 (FIPS 203).
     MlKem768 = "ml-kem-768";
+    /// Legacy: RSA of a number, without an encoding (RFC 8017 sections 5.1 and 5.2; `CKM_RSA_X_509` of PKCS #11). What has fewer bytes than the
+    /// modulus gets zeros before it; what is encrypted, decrypted or signed comes out at the modulus's length. To sign is to decrypt here, and
+    /// whoever does not encode soundly can be forged: for applications that encode by themselves and have nothing else. To sign by it is always
+    /// `prehashed`.
+    RsaRaw = "rsa-raw";
+    /// Legacy: RSASSA-PKCS1-v1_5 with SHA-1, whose collisions are found in practice (NIST SP 800-131A disallows it for new signatures).
+    RsaPkcs1Sha1 = "rsa-pkcs1-sha-1";
+    /// Legacy: RSASSA-PKCS1-v1_5 with SHA-224.
+    RsaPkcs1Sha224 = "rsa-pkcs1-sha-224";
+    /// Legacy: RSASSA-PSS with SHA-1, MGF1 with the same, and a salt of 20 bytes where no other length is asked for.
+    RsaPssSha1 = "rsa-pss-sha-1";
+    /// Legacy: RSASSA-PSS with SHA-224, MGF1 with the same, and a salt of 28 bytes likewise.
+    RsaPssSha224 = "rsa-pss-sha-224";
+    /// Legacy: ECDSA with SHA-1.
+    EcdsaSha1 = "ecdsa-sha-1";
+    /// Legacy: ECDSA with SHA-224.
+    EcdsaSha224 = "ecdsa-sha-224";
 }
 
 impl fmt::Display for Mechanism {
@@ -109,12 +126,43 @@ impl fmt::Display for Mechanism {
 }
 
 impl Mechanism {
+    /// Those that the appliance does only where the domain's policy names them among its `legacy_mechanisms`.
+    pub const LEGACY: [Self; 7] = [
+        Self::RsaRaw,
+        Self::RsaPkcs1Sha1,
+        Self::RsaPkcs1Sha224,
+        Self::RsaPssSha1,
+        Self::RsaPssSha224,
+        Self::EcdsaSha1,
+        Self::EcdsaSha224,
+    ];
+
+    /// Whether it is one of [`LEGACY`](Self::LEGACY).
+    #[must_use]
+    pub const fn is_legacy(self) -> bool {
+        matches!(
+            self,
+            Self::RsaRaw
+                | Self::RsaPkcs1Sha1
+                | Self::RsaPkcs1Sha224
+                | Self::RsaPssSha1
+                | Self::RsaPssSha224
+                | Self::EcdsaSha1
+                | Self::EcdsaSha224
+        )
+    }
+
     /// Whether it works with keys for this.
     #[must_use]
     pub const fn suits(self, algorithm: Algorithm) -> bool {
         use Algorithm as Key;
         match self {
-            Self::Ecdsa | Self::EcdsaSha256 | Self::EcdsaSha384 | Self::EcdsaSha512 => {
+            Self::Ecdsa
+            | Self::EcdsaSha1
+            | Self::EcdsaSha224
+            | Self::EcdsaSha256
+            | Self::EcdsaSha384
+            | Self::EcdsaSha512 => {
                 matches!(algorithm, Key::EcP256 | Key::EcP384 | Key::EcP521)
             }
             Self::Ecdh => matches!(
@@ -122,9 +170,14 @@ impl Mechanism {
                 Key::EcP256 | Key::EcP384 | Key::EcP521 | Key::X25519
             ),
             Self::Ed25519 => matches!(algorithm, Key::Ed25519),
-            Self::RsaPkcs1Sha256
+            Self::RsaRaw
+            | Self::RsaPkcs1Sha1
+            | Self::RsaPkcs1Sha224
+            | Self::RsaPkcs1Sha256
             | Self::RsaPkcs1Sha384
             | Self::RsaPkcs1Sha512
+            | Self::RsaPssSha1
+            | Self::RsaPssSha224
             | Self::RsaPssSha256
             | Self::RsaPssSha384
             | Self::RsaPssSha512
@@ -166,5 +219,19 @@ impl Mechanism {
             Algorithm::MlDsa65 => Some(Self::MlDsa65),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_legacy_mechanisms_are_those_of_their_list() {
+        let legacy: Vec<_> = Mechanism::ALL
+            .iter()
+            .filter(|one| one.is_legacy())
+            .collect();
+        assert_eq!(legacy, Mechanism::LEGACY.iter().collect::<Vec<_>>());
     }
 }

@@ -4,11 +4,12 @@ use clap::{Args, Subcommand};
 use strongroom_client::ClientError;
 use strongroom_wire::authorisation::LawfulPolicy;
 use strongroom_wire::invitation::AccountPolicy;
+use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::DomainPolicy;
 use strongroom_wire::proposal::{GuardedAct, QuorumRule};
 
 use crate::failure::{Failure, elsewhere};
-use crate::output::{facts, plain, spelt};
+use crate::output::{facts, plain, spellings, spelt};
 use crate::policy::{self, Lift, Policy};
 use crate::step_up::with_recent_sign_in;
 use crate::{Context, moment};
@@ -73,10 +74,30 @@ pub(crate) struct Set {
     /// How many of the appliance's witnesses must have cosigned a checkpoint over a disclosure before it goes out.
     #[arg(long, value_name = "COUNT")]
     witnesses: Option<u32>,
+    /// Keys may be used by these legacy mechanisms, such as rsa-raw,rsa-pkcs1-sha-1, and by no others of them; with an empty value by none.
+    #[arg(long, value_name = "MECHANISMS", value_parser = legacy)]
+    legacy_mechanisms: Option<Legacy>,
     #[command(flatten)]
     lift: Lift,
     #[command(flatten)]
     policy: Policy,
+}
+
+/// Legacy mechanisms.
+type Legacy = std::sync::Arc<[Mechanism]>;
+
+fn legacy(text: &str) -> Result<Legacy, String> {
+    let names = text.split(',').filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            let known = Mechanism::LEGACY.into_iter();
+            let mut known = known.filter(|mechanism| mechanism.as_str() == name);
+            known.next().ok_or_else(|| {
+                let all = Mechanism::LEGACY.map(Mechanism::as_str);
+                format!("the legacy mechanisms are {}", all.join(", "))
+            })
+        })
+        .collect()
 }
 
 /// An act that may take several people, and of keys the label.
@@ -151,6 +172,7 @@ impl Set {
             && self.quorums.is_empty()
             && self.no_quorums.is_empty()
             && self.witnesses.is_none()
+            && self.legacy_mechanisms.is_none()
             && self.lift.is_empty()
             && self.policy.is_empty()
     }
@@ -198,6 +220,10 @@ impl Set {
                 quorums
             },
             witnesses: self.witnesses.unwrap_or(policy.witnesses),
+            legacy_mechanisms: match self.legacy_mechanisms {
+                Some(mechanisms) => mechanisms.to_vec(),
+                None => policy.legacy_mechanisms,
+            },
         }
     }
 }
@@ -220,6 +246,14 @@ fn describe(policy: &DomainPolicy) -> String {
     };
     facts(&[
         ("keys are used", usage),
+        (
+            "legacy mechanisms",
+            if policy.legacy_mechanisms.is_empty() {
+                "none".to_owned()
+            } else {
+                spellings(&policy.legacy_mechanisms)
+            },
+        ),
         ("sessions hold", bound.to_owned()),
         ("sign-in for grave acts", recent),
         (

@@ -126,7 +126,7 @@ pub(crate) struct Open {
     output: Option<PathBuf>,
     #[command(flatten)]
     part: part::Part,
-    /// Open it with a disclosed key, as `disclosure open` wrote it, in place of an account.
+    /// Open it with a disclosed key, as `disclosure open` wrote it, in place of an account: a whole file or standard input.
     #[arg(long, value_name = "FILE")]
     disclosed: Option<PathBuf>,
     /// Replace the output where it exists.
@@ -137,6 +137,12 @@ pub(crate) struct Open {
 impl Open {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
         let by_ranges = self.part.is_wanted() || part::is_address(&self.file);
+        if by_ranges && self.disclosed.is_some() {
+            return Err(Failure::Usage(
+                "a disclosed key opens a whole file: leave out --offset and --length, and fetch what is at an address first"
+                    .to_owned(),
+            ));
+        }
         let output = match self.output {
             Some(output) => output,
             None if is_stream(&self.file) || by_ranges => PathBuf::from("-"),

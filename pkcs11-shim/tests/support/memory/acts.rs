@@ -303,6 +303,7 @@ impl Token for MemoryToken {
             material: software::material(&entry.attributes).map_err(refused)?,
             not_after: None,
             keep_for: (keep_for > 0).then(|| Duration::from_millis(keep_for)),
+            ask_again: self.asks_again.load(Ordering::SeqCst),
         })
     }
 

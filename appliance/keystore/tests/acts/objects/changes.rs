@@ -8,6 +8,7 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, ObjectId};
 use strongroom_wire::key::{Algorithm, ChangeState, KeyState, ShareKey, UsagePolicy};
 use strongroom_wire::object::{ObjectDescription, ObjectPart, ObjectQuery};
+use strongroom_wire::operation::Mechanism;
 use strongroom_wire::problem::Code;
 
 use crate::rotation::{group, id_of, share_with};
@@ -173,6 +174,11 @@ const CHANGES: &[Change] = &[
             keystore.share(&w.alice.presented, w.key, share).unwrap();
         },
         // Whose grant was revoked is told of the key, too: it had it.
+        &["alice", "bob", "carol"],
+    ),
+    (
+        "the domain's policy is set",
+        |w| crate::policies::allow_legacy(&w.house, &[Mechanism::RsaRaw]),
         &["alice", "bob", "carol"],
     ),
     (

@@ -9,7 +9,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use strongroom_client::Roots;
-use strongroom_client::pkcs11::{self, Found, Hidden, LONGEST_LABEL, Level, Place, TokenConfig};
+use strongroom_client::pkcs11::{
+    self, ANSWERS_WITHIN, Found, Hidden, LONGEST_LABEL, Level, Place, TokenConfig,
+};
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
@@ -153,6 +155,7 @@ impl Configure {
             key: absolute(self.sign_in.key.as_deref())?,
             secret: absolute(self.sign_in.secret.as_deref())?,
             domain: self.domain(profile.as_ref()),
+            answers_within: ANSWERS_WITHIN,
             roots: match absolute(self.roots.as_deref())? {
                 Some(roots) => roots,
                 None if profile.is_some() => context.home.ca_file(),

@@ -5,10 +5,27 @@ use super::*;
 #[test]
 fn mechanisms_with_a_hash_send_the_digest() {
     for (mechanism, hash, wire) in [
-        (plain(CKM_ECDSA_SHA224), Hash::Sha224, Wire::Ecdsa),
+        (plain(CKM_ECDSA_SHA1), Hash::Sha1, Wire::EcdsaSha1),
+        (plain(CKM_ECDSA_SHA224), Hash::Sha224, Wire::EcdsaSha224),
         (plain(CKM_ECDSA_SHA256), Hash::Sha256, Wire::EcdsaSha256),
         (plain(CKM_ECDSA_SHA384), Hash::Sha384, Wire::EcdsaSha384),
         (plain(CKM_ECDSA_SHA512), Hash::Sha512, Wire::EcdsaSha512),
+        (plain(CKM_SHA1_RSA_PKCS), Hash::Sha1, Wire::RsaPkcs1Sha1),
+        (
+            plain(CKM_SHA224_RSA_PKCS),
+            Hash::Sha224,
+            Wire::RsaPkcs1Sha224,
+        ),
+        (
+            pss(CKM_SHA1_RSA_PKCS_PSS, Hash::Sha1, Hash::Sha1, 20),
+            Hash::Sha1,
+            Wire::RsaPssSha1,
+        ),
+        (
+            pss(CKM_SHA224_RSA_PKCS_PSS, Hash::Sha224, Hash::Sha224, 28),
+            Hash::Sha224,
+            Wire::RsaPssSha224,
+        ),
         (
             plain(CKM_SHA256_RSA_PKCS),
             Hash::Sha256,
@@ -46,13 +63,9 @@ fn mechanisms_with_a_hash_send_the_digest() {
         // What came in parts was hashed meanwhile.
         assert_eq!(signed(&mechanism, Input::Digest(&digest)), expected);
     }
-    for kind in [CKM_SHA1_RSA_PKCS, CKM_SHA224_RSA_PKCS] {
-        let refused = signed(&plain(kind), Input::Data(MESSAGE));
-        assert_eq!(refused, Err(TokenErrorKind::Mechanism));
-    }
     for mechanism in [
-        pss(CKM_SHA1_RSA_PKCS_PSS, Hash::Sha1, Hash::Sha1, 20),
-        pss(CKM_SHA224_RSA_PKCS_PSS, Hash::Sha224, Hash::Sha224, 28),
+        pss(CKM_SHA1_RSA_PKCS_PSS, Hash::Sha1, Hash::Sha256, 20),
+        pss(CKM_RSA_PKCS_PSS, Hash::Sha3_256, Hash::Sha3_256, 32),
         pss(CKM_SHA256_RSA_PKCS_PSS, Hash::Sha256, Hash::Sha1, 32),
         pss(CKM_SHA256_RSA_PKCS_PSS, Hash::Sha512, Hash::Sha512, 32),
         pss(CKM_SHA256_RSA_PKCS_PSS, Hash::Sha256, Hash::Sha256, 1 << 16),
@@ -122,6 +135,12 @@ fn digests_go_as_they_are_where_the_mechanism_has_no_hash() {
         let signed = signed(&mechanism, Input::Data(&[7; 32]));
         assert_eq!(signed, Ok((Wire::RsaPssSha256, vec![7; 32], true, asked)));
     }
+    let old = pss(CKM_RSA_PKCS_PSS, Hash::Sha1, Hash::Sha1, 20);
+    let asked = signed(&old, Input::Data(&[7; 20]));
+    assert_eq!(asked, Ok((Wire::RsaPssSha1, vec![7; 20], true, None)));
+    let encoded = vec![7; 256];
+    let asked = signed(&plain(CKM_RSA_X_509), Input::Data(&encoded));
+    assert_eq!(asked, Ok((Wire::RsaRaw, encoded, true, None)));
     let mechanism = pss(CKM_RSA_PKCS_PSS, Hash::Sha256, Hash::Sha256, 32);
     let refused = signed(&mechanism, Input::Data(&[7; 48]));
     assert_eq!(refused, Err(TokenErrorKind::DataLength));
