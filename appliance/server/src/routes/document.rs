@@ -299,7 +299,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 128);
+        assert_eq!(identifiers.len(), 130);
         let expected = [
             "get /metrics",
             "get /v1/health",
