@@ -5,6 +5,8 @@
 
 #[path = "web/apart.rs"]
 mod apart;
+#[path = "web/every_page.rs"]
+mod every_page;
 #[path = "web/office.rs"]
 mod office;
 #[path = "web/owner.rs"]
