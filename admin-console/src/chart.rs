@@ -1,9 +1,13 @@
-//! Charts as SVG, with axes, a legend and a table behind each.
+//! Charts as SVG, with axes, a legend and a table behind each: numbers over time here, quantities side by side in `bars`.
+
+mod bars;
 
 use askama::Template;
 use strongroom_wire::encoding::Timestamp;
 
 use crate::pieces::{Html, Table, count, utc, when};
+
+pub(crate) use bars::Bars;
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 240.0;

@@ -23,12 +23,24 @@ pub(crate) fn keep(response: &mut HttpResponse, name: &'static str, value: &str)
     set(response, &format!("{name}={value}; {ATTRIBUTES}"));
 }
 
+/// Has the browser keep a cookie for some minutes and send it also when another site leads it here, out of reach of scripts. The value is base64url.
+pub(crate) fn keep_across(response: &mut HttpResponse, name: &'static str, value: &str) {
+    set(response, &format!("{name}={value}; {ACROSS}; Max-Age=600"));
+}
+
+/// Has the browser forget such a cookie.
+pub(crate) fn forget_across(response: &mut HttpResponse, name: &'static str) {
+    set(response, &format!("{name}=; {ACROSS}; Max-Age=0"));
+}
+
 /// Has the browser forget a cookie.
 pub(crate) fn forget(response: &mut HttpResponse, name: &'static str) {
     set(response, &format!("{name}=; {ATTRIBUTES}; Max-Age=0"));
 }
 
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
+/// Of a cookie that is sent when one follows a link from elsewhere, too, and never with another site's form or picture.
+const ACROSS: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
 fn set(response: &mut HttpResponse, cookie: &str) {
     // Names and attributes stand here, and base64url is what a header may hold.

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `opaque` | the client's side of OPAQUE, run here on the password of a form |
 //! | `sign_in` | sign-in and sign-out |
+//! | `provider` | sign-in at an OpenID provider |
 //! | `factor` | what a second factor is asked for with, at sign-in and at step-up |
 //! | `step_up` | signing in again in a session |
+//! | `new_password` | a new password in a form |
 //! | `enrol` | the first password, and a new one after a recovery |
 //!
 //! Passwords are stretched by the browser's owner elsewhere; here the appliance does it, for browsers that run no script. `docs/decisions/0023` says
@@ -13,7 +15,9 @@
 
 mod enrol;
 mod factor;
-mod opaque;
+mod new_password;
+pub(crate) mod opaque;
+mod provider;
 mod sign_in;
 mod step_up;
 
@@ -22,6 +26,7 @@ use actix_web::web::{self, ServiceConfig};
 use crate::page;
 
 pub(crate) use factor::complaint;
+pub(crate) use new_password::{new_password, password_fields};
 
 pub(crate) fn routes(services: &mut ServiceConfig) {
     page(services, "/", vec![web::get().to(sign_in::start)]);
@@ -47,6 +52,16 @@ pub(crate) fn routes(services: &mut ServiceConfig) {
         services,
         "/sign-in/passkey/finish",
         vec![web::post().to(sign_in::finish_passkey)],
+    );
+    page(
+        services,
+        "/sign-in/provider",
+        vec![web::post().to(provider::start)],
+    );
+    page(
+        services,
+        crate::PROVIDER_PAGE,
+        vec![web::get().to(provider::back)],
     );
     page(services, "/sign-out", vec![web::post().to(sign_in::out)]);
     page(

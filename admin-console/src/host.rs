@@ -7,9 +7,11 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, web};
 use strongroom_keystore::{Keystore, Presented};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
+use strongroom_wire::credential::{FinishPassword, StartPassword};
 use strongroom_wire::device::{DecidePairing, DecidedPairing, ImportQuery, Pairing};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::health::Health;
+use strongroom_wire::oidc::{FinishOidc, OidcSignedIn, OidcStarted, StartOidc};
 use strongroom_wire::problem::Problem;
 use strongroom_wire::recovery::{FinishRecovery, StartRecovery};
 use strongroom_wire::session::{
@@ -52,6 +54,14 @@ impl Side {
         match self {
             Self::Owners => "__Host-strongroom-visit",
             Self::Administration => "__Host-strongroom-visit-administration",
+        }
+    }
+
+    /// The name of the cookie with the sign-in that is under way at an OpenID provider.
+    pub(crate) const fn provider_cookie(self) -> &'static str {
+        match self {
+            Self::Owners => "__Host-strongroom-provider",
+            Self::Administration => "__Host-strongroom-provider-administration",
         }
     }
 
@@ -100,6 +110,10 @@ pub trait SignIns: Send + Sync {
         &self,
         request: FinishPasskeySignIn,
     ) -> Result<PasskeySignedIn, Problem>;
+    /// The names of the OpenID providers from which a browser may come back to this page of the appliance.
+    fn oidc_providers(&self, page: &str) -> Vec<String>;
+    fn start_oidc(&self, request: StartOidc) -> Result<OidcStarted, Problem>;
+    fn finish_oidc(&self, request: FinishOidc) -> Result<OidcSignedIn, Problem>;
     fn start_step_up(
         &self,
         caller: &Presented,
@@ -115,6 +129,13 @@ pub trait SignIns: Send + Sync {
         caller: &Presented,
         request: FinishSecondFactor,
     ) -> Result<SteppedUp, Problem>;
+    fn start_password(
+        &self,
+        caller: &Presented,
+        request: StartPassword,
+    ) -> Result<EnrolmentStarted, Problem>;
+    fn finish_password(&self, caller: &Presented, request: FinishPassword)
+    -> Result<Done, Problem>;
     fn start_enrolment(&self, request: StartEnrolment) -> Result<EnrolmentStarted, Problem>;
     fn finish_enrolment(&self, request: FinishEnrolment) -> Result<Done, Problem>;
     fn start_recovered_password(&self, request: StartRecovery)
@@ -144,6 +165,15 @@ pub trait Appliance: Send + Sync {
     fn hsms(&self) -> Vec<HsmView>;
     /// What it counted in the last minutes, the oldest first.
     fn minutes(&self) -> Vec<Minute>;
+    /// What looks at the logs from outside, and the scrub; none while the appliance does not serve.
+    fn watched(&self) -> Option<WatchView>;
+    /// How much the appliance's own log says.
+    fn log_level(&self) -> LogLevelView;
+    /// Has the appliance's own log say so much, one of [`LOG_LEVELS`], for so many seconds or until it is restarted.
+    ///
+    /// # Errors
+    /// One sentence.
+    fn set_log_level(&self, level: &str, seconds: u64) -> Result<(), String>;
     /// The configuration as it was loaded: settings in the order of the file. Nothing secret is among them.
     fn configuration(&self) -> Vec<(String, Vec<(String, String)>)>;
     /// The certificates that it shows to clients, its own first.
@@ -185,6 +215,63 @@ pub struct HsmState {
     pub abandoned: u64,
     /// Calls that were not answered in time since it was opened.
     pub timed_out: u64,
+}
+
+/// How much the appliance's own log may say, the least first.
+pub const LOG_LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
+
+/// How much the appliance's own log says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLevelView {
+    /// As the configuration has it.
+    pub configured: &'static str,
+    /// As it is.
+    pub now: &'static str,
+    /// Until when it is as it is; none where that is as the configuration has it.
+    pub until: Option<Timestamp>,
+}
+
+/// What looks at the logs from outside, and the scrub.
+#[derive(Debug, Clone, Default)]
+pub struct WatchView {
+    /// The witnesses, in the order of the configuration.
+    pub witnesses: Vec<OutsideView>,
+    /// The receivers of the log, in the order of the configuration.
+    pub receivers: Vec<OutsideView>,
+    /// The newest scrubs, of all domains together.
+    pub scrub: ScrubView,
+}
+
+/// Somebody outside who takes something of the logs.
+#[derive(Debug, Clone)]
+pub struct OutsideView {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// Since when it fails, and why.
+    pub failing: Option<(Timestamp, String)>,
+    /// When it last took something, since the start.
+    pub last: Option<Timestamp>,
+    /// How many leaves of all domains it lacks.
+    pub behind: u64,
+}
+
+/// What the newest scrubs found.
+#[derive(Debug, Clone, Default)]
+pub struct ScrubView {
+    /// Hours from one to the next; 0: none is made by itself.
+    pub every_hours: u32,
+    /// When the newest one ended; none has yet since the start where it is absent.
+    pub last: Option<Timestamp>,
+    /// How many rows were held against the logs.
+    pub rows: u64,
+    /// How many do not follow from them.
+    pub findings: u64,
+    /// The first of them.
+    pub first: Vec<String>,
+    /// Why the newest one did not come to its end.
+    pub failed: Option<String>,
 }
 
 /// What was counted in a minute.

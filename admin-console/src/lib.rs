@@ -53,14 +53,19 @@ mod signing;
 mod stop;
 mod words;
 
+use std::cell::RefCell;
+
 use actix_web::http::header::ACCEPT;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Route};
+use actix_web::{App, HttpRequest, HttpResponse, Route};
 use strongroom_wire::problem::{Code, Problem};
 
 pub use host::{Appliance, Host, Side, SignIns, Visit};
 pub use show::Refused;
+
+/// The page that browsers come back to from OpenID providers, below each origin of the appliance.
+pub const PROVIDER_PAGE: &str = "/sign-in/provider/back";
 
 /// Adds the pages of a listener. The application holds a [`Side`], an `Arc<dyn Host>` and a [`FormKey`] as data.
 pub fn routes(side: Side, services: &mut ServiceConfig) {
@@ -77,6 +82,19 @@ pub fn routes(side: Side, services: &mut ServiceConfig) {
             cases::routes(services);
         }
     }
+}
+
+thread_local! {
+    /// The addresses of pages as they are added, while somebody asks for them.
+    static ADDED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// The addresses of a listener's pages as they are routed, with `{name}` for what differs: for tests that leave none out.
+#[must_use]
+pub fn addresses(side: Side) -> Vec<String> {
+    ADDED.set(Some(Vec::new()));
+    let _app = App::new().configure(|services| routes(side, services));
+    ADDED.take().unwrap_or_default()
 }
 
 pub use form::FormKey;
@@ -106,6 +124,11 @@ pub fn problem_page(side: Side, problem: &Problem) -> HttpResponse {
 
 /// A page's routes, where other methods are told so.
 pub(crate) fn page(services: &mut ServiceConfig, path: &str, routes: Vec<Route>) {
+    ADDED.with_borrow_mut(|added| {
+        if let Some(added) = added {
+            added.push(path.to_owned());
+        }
+    });
     let mut resource = web::resource(path);
     for route in routes {
         resource = resource.route(route);

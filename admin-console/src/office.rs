@@ -10,11 +10,13 @@
 //! | `master_key` | versions of the master KEK: rotation, its progress, retiring, destroying |
 //! | `checkpoints` | signed checkpoints, and two of them compared |
 //! | `machine` | HSMs, backups, certificates, configuration |
+//! | `log_level` | how much the appliance's own log says |
 
 mod accounts;
 mod checkpoints;
 mod directories;
 mod fleet;
+mod log_level;
 mod machine;
 mod master_key;
 mod overview;

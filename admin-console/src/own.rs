@@ -7,6 +7,7 @@ pub(crate) mod history;
 mod key;
 mod key_acts;
 mod keys;
+mod password;
 pub(crate) mod policy;
 mod security;
 mod sessions;
@@ -23,6 +24,7 @@ pub(crate) use keys::search_form;
 
 pub(crate) fn routes(side: Side, services: &mut ServiceConfig) {
     security::routes(services);
+    password::routes(services);
     page(
         services,
         "/sessions",
@@ -160,6 +162,7 @@ pub(crate) fn done(query: &Fields) -> Option<Html> {
         "state" => ("The key's state is changed", ""),
         "destroyed" => ("The key is destroyed", "Every copy is gone."),
         "policy" => ("The usage policy is changed", "It holds from now on."),
+        "domain-policy" => ("The domain's policy is changed", "It holds from now on."),
         "member-added" => ("The member is added", ""),
         "member-removed" => (
             "The member is removed",
@@ -171,6 +174,7 @@ pub(crate) fn done(query: &Fields) -> Option<Html> {
             "The passkey is registered",
             "From now on it opens sessions, and your password alone does not.",
         ),
+        "password" => ("The password is changed", "Your other sessions have ended."),
         "totp" => ("The authenticator app is set up", ""),
         "device" => ("The device is changed", ""),
         "paired" => ("The device is paired", "It fetches its secret by itself."),
@@ -184,6 +188,11 @@ pub(crate) fn done(query: &Fields) -> Option<Html> {
         ),
         "master-retired" => ("The version is retired", ""),
         "master-destroyed" => ("The version is destroyed in the HSM", ""),
+        "log-level" => ("The log level is changed", "It goes back by itself."),
+        "kek-rotated" => (
+            "The account's KEK has a new version",
+            "What older versions sealed is moved to it in the background; nobody has to wait.",
+        ),
         "unlinked" => ("The link is removed", ""),
         "directory" => ("The directory is removed", ""),
         _ => return None,

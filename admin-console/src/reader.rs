@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
+use actix_web::http::header::HOST;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -37,6 +38,8 @@ pub(crate) struct Frame {
     pub(crate) form_token: String,
     pub(crate) path: String,
     pub(crate) scripts: &'static [&'static str],
+    /// Where the browser goes from this page by itself.
+    pub(crate) onwards: Option<String>,
 }
 
 /// A link in the rail.
@@ -56,6 +59,7 @@ impl Frame {
             form_token: String::new(),
             path: String::new(),
             scripts: &[],
+            onwards: None,
         }
     }
 
@@ -321,6 +325,12 @@ impl<'a> Alone<'a> {
         self
     }
 
+    /// From which the browser goes on by itself, without a script.
+    pub(crate) fn onwards(mut self, to: impl Into<String>) -> Self {
+        self.frame.onwards = Some(to.into());
+        self
+    }
+
     pub(crate) fn answer_with(&self, status: StatusCode) -> HttpResponse {
         show::page_with(status, self)
     }
@@ -330,6 +340,8 @@ impl<'a> Alone<'a> {
 pub(crate) struct Visitor {
     pub(crate) visit: Visit,
     pub(crate) frame: Frame,
+    /// The origin that the browser asked, as it says.
+    pub(crate) origin: String,
     /// The cookie to which forms are bound, where the browser has none yet.
     new_cookie: Option<String>,
 }
@@ -377,9 +389,12 @@ fn visitor(request: &HttpRequest) -> Result<Visitor, Stop> {
         (value.clone(), Some(value))
     };
     frame.form_token = form_key(request, &frame)?.of_visit(&value);
+    let host = request.headers().get(HOST);
+    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
     Ok(Visitor {
         visit,
         frame,
+        origin: format!("https://{host}"),
         new_cookie,
     })
 }

@@ -423,6 +423,7 @@ pub(crate) fn act(act: Act) -> String {
         Act::AccountSecret => "New account secret",
         Act::CredentialAdd => "Credential added",
         Act::CredentialRemove => "Credential removed",
+        Act::CredentialChange => "Credential changed",
         Act::RecoveryStart => "Account recovery started",
         Act::RecoveryApprove => "Account recovery approved",
         Act::RecoveryCancel => "Account recovery cancelled",

@@ -2,7 +2,8 @@
 
 use strongroom_wire::account::Done;
 use strongroom_wire::credential::{
-    ConfirmTotp, CredentialName, Credentials, FactorAdded, RecoveryCodes, TotpStarted,
+    ConfirmTotp, CredentialName, Credentials, FactorAdded, FinishPassword, RecoveryCodes,
+    StartPassword, TotpStarted,
 };
 
 use crate::ClientError;
@@ -36,6 +37,28 @@ impl Session {
     /// ```
     pub fn remove_credential(&self, name: CredentialName) -> Result<Done, ClientError> {
         self.call(&Call::delete(format!("/v1/accounts/me/credentials/{name}")))
+    }
+
+    /// Changes the account's password, within five minutes of a sign-in in this session. The account's other sessions end.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// session.step_up(b"correct horse battery staple")?;
+    /// session.change_password(b"another horse battery staple")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with [`Code::StepUpRequired`](strongroom_wire::problem::Code::StepUpRequired) when the last sign-in is longer ago, with
+    /// [`Code::Conflict`](strongroom_wire::problem::Code::Conflict) when the account has no password.
+    pub fn change_password(&self, password: &[u8]) -> Result<Done, ClientError> {
+        let account = &self.account().name;
+        let upload = self.client().register(account, password, |request| {
+            let start = Call::post("/v1/accounts/me/password/start");
+            self.call(&start.with(&StartPassword { request })?)
+        })?;
+        self.call(&Call::post("/v1/accounts/me/password").with(&FinishPassword { upload })?)
     }
 
     /// Begins to set up an authenticator app, whose secret is in the answer.

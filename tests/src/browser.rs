@@ -67,6 +67,12 @@ impl Browser {
     /// A browser that finds `name` at the loopback address and believes the certificate authority in this PEM file.
     #[must_use]
     pub fn start(name: &str, certificate: &Path, settings: Settings) -> Self {
+        Self::start_with(name, &[certificate], settings)
+    }
+
+    /// As [`Self::start`], and it believes all of these.
+    #[must_use]
+    pub fn start_with(name: &str, certificates: &[&Path], settings: Settings) -> Self {
         let profile = tempfile::Builder::new()
             .prefix("strongroom-browser-")
             .tempdir()
@@ -99,7 +105,8 @@ impl Browser {
         };
         let port = browser.port(&port_file);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let spki = spki_pin(certificate);
+        let pins: Vec<String> = certificates.iter().map(|path| spki_pin(path)).collect();
+        let spki = pins.join(",");
         let mut arguments = vec![
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
@@ -317,6 +324,12 @@ impl Browser {
 
     /// Does what leaves the page and waits until another one is there.
     pub fn leave(&self, act: impl FnOnce()) {
+        self.leave_for_any(act);
+        let _there = self.find("h1");
+    }
+
+    /// As [`Self::leave`], where the other page may be somebody else's.
+    pub fn leave_for_any(&self, act: impl FnOnce()) {
         let page = self.find("html").id;
         act();
         let started = Instant::now();
@@ -333,7 +346,6 @@ impl Browser {
             );
             thread::sleep(Duration::from_millis(30));
         }
-        let _there = self.find("h1");
     }
 
     /// Types into the field with this name, in place of what it holds.

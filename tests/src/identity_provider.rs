@@ -50,6 +50,17 @@ impl IdentityProvider {
     /// A provider that knows people, by their names there and what they are called, and a group with some of them.
     #[must_use]
     pub fn start(people: &[(&str, &str)], group: &str, members: &[&str]) -> Self {
+        Self::start_for(&[], people, group, members)
+    }
+
+    /// As [`Self::start`], and it may send browsers back to these addresses, too.
+    #[must_use]
+    pub fn start_for(
+        pages: &[&str],
+        people: &[(&str, &str)],
+        group: &str,
+        members: &[&str],
+    ) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("strongroom-provider-")
             .tempdir()
@@ -68,13 +79,17 @@ impl IdentityProvider {
             .map(|(name, called)| user(name, called))
             .collect();
         let members: Vec<_> = members.iter().map(|name| format!("user-{name}")).collect();
-        let redirect = format!("http://127.0.0.1:{}/signed-in", provider.redirect_port);
+        let mut redirects = vec![format!(
+            "http://127.0.0.1:{}/signed-in",
+            provider.redirect_port
+        )];
+        redirects.extend(pages.iter().map(|page| (*page).to_owned()));
         let all = json!({
             "user": users,
             "group": [{ "id": "group", "display_name": group, "members": members }],
             "client": [{
                 "id": "client", "client_id": "strongroom", "client_secret": SECRET, "client_name": "Strongroom",
-                "redirect_uris": [redirect], "grant_types": ["authorization_code"], "response_types": ["code"],
+                "redirect_uris": redirects, "grant_types": ["authorization_code"], "response_types": ["code"],
                 "scope": ["openid", "profile", "email", "groups"],
                 "token_endpoint_auth_method": "client_secret_basic", "audience": ["client"],
             }],
@@ -100,6 +115,54 @@ impl IdentityProvider {
             self.path("secret").display(),
             self.path("certificate.pem").display(),
         )
+    }
+
+    /// The certificate that it shows, in PEM.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.path("certificate.pem")
+    }
+
+    /// Waits until a browser shows one of its pages.
+    pub fn wait_for(&self, browser: &crate::browser::Browser) {
+        let (home, started) = (self.issuer(), Instant::now());
+        while !browser.address().starts_with(&home) {
+            assert!(started.elapsed() < PATIENCE, "{}", browser.text());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Signs somebody in whose browser shows its pages, until these have led elsewhere.
+    pub fn sign_in_with(&self, browser: &crate::browser::Browser, name: &str) {
+        let home = self.issuer();
+        self.wait_for(browser);
+        let last = self
+            .last
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), Instant::now());
+        if let Some(since) = last {
+            thread::sleep(APART.saturating_sub(since.elapsed()));
+        }
+        for _ in 0..MOST_PAGES {
+            let at = browser.address();
+            if !at.starts_with(&home) {
+                return;
+            }
+            for (field, value) in [("login", name.to_owned()), ("password", password(name))] {
+                let input = format!("input[name={field}]");
+                if browser.has(&input) {
+                    let input = browser.find(&input);
+                    input.clear();
+                    input.type_in(&value);
+                }
+            }
+            let consent = "button[name=answer][value=accept]";
+            let usual = "form button[type=submit], form input[type=submit]";
+            let button = if browser.has(consent) { consent } else { usual };
+            browser.leave_for_any(|| browser.find(button).click());
+        }
+        panic!("{name} is not sent back: {}", browser.text());
     }
 
     /// Says who is in a group.

@@ -11,6 +11,8 @@ mod bench;
 mod case_pages;
 #[path = "web/cases.rs"]
 mod cases;
+#[path = "web/every_page.rs"]
+mod every_page;
 #[path = "web/office.rs"]
 mod office;
 #[path = "web/owner.rs"]

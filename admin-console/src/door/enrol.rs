@@ -2,23 +2,23 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use strongroom_wire::account::{FinishEnrolment, StartEnrolment};
-use strongroom_wire::problem::{Code, Problem};
+use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
+use strongroom_wire::encoding::Base64;
+use strongroom_wire::problem::Problem;
 use strongroom_wire::recovery::{FinishRecovery, SecondCode, StartRecovery};
 use zeroize::Zeroizing;
 
+use super::new_password::{new_password, password_fields};
 use super::opaque;
 use super::sign_in::noted;
 use crate::form::Sent;
+use crate::host::Visit;
 use crate::pieces::{Card, Choice, Field, Form, Html, link};
 use crate::reader::{Alone, Visitor};
 use crate::show;
 use crate::stop::{Stop, problem_note};
 
 type Answer = Result<HttpResponse, Stop>;
-
-/// The fewest characters of a new password, as at the command line.
-const SHORTEST: usize = 8;
 
 /// Asks for an enrolment code and a password.
 pub(super) async fn show(visitor: Visitor) -> HttpResponse {
@@ -34,33 +34,34 @@ pub(super) async fn enrol(visitor: Visitor, sent: Sent) -> Answer {
         Ok(password) => password,
         Err(problem) => return Ok(enrolment(&visitor, &account, Some(&problem))),
     };
-    let answer = match opaque::place().await {
-        Ok(_place) => {
-            let account = account.clone();
-            visitor
-                .wait(move |visit| {
-                    let upload = opaque::register(&account, &password, |request| {
-                        visit.sign_ins.start_enrolment(StartEnrolment {
-                            account: account.clone(),
-                            code: code.to_string(),
-                            request,
-                        })
-                    })?;
-                    visit.sign_ins.finish_enrolment(FinishEnrolment {
-                        account: account.clone(),
-                        code: code.to_string(),
-                        upload,
-                    })
-                })
-                .await
-        }
-        Err(problem) => Err(problem),
+    let begun = StartedWith {
+        account: account.clone(),
+        code,
     };
-    match answer {
-        Ok(_) => Ok(show::go("/sign-in?done=enrolled")),
-        Err(problem) if problem.status >= 500 => Err(Stop::problem(&visitor.frame, problem)),
-        Err(problem) => Ok(enrolment(&visitor, &account, Some(&problem))),
-    }
+    let start = begun.clone();
+    let answer = register(
+        &visitor,
+        &account,
+        password,
+        move |visit, request| {
+            visit.sign_ins.start_enrolment(StartEnrolment {
+                account: start.account,
+                code: start.code.to_string(),
+                request,
+            })
+        },
+        move |visit, upload| {
+            visit.sign_ins.finish_enrolment(FinishEnrolment {
+                account: begun.account,
+                code: begun.code.to_string(),
+                upload,
+            })
+        },
+    )
+    .await;
+    ended(&visitor, answer, "/sign-in?done=enrolled", |problem| {
+        enrolment(&visitor, &account, Some(problem))
+    })
 }
 
 /// Asks for the codes of a recovery and a new password.
@@ -83,63 +84,75 @@ pub(super) async fn recover(visitor: Visitor, sent: Sent) -> Answer {
         Ok(password) => password,
         Err(problem) => return Ok(recovery(&visitor, &account, Some(&problem))),
     };
-    let answer = match opaque::place().await {
-        Ok(_place) => {
-            let account = account.clone();
-            visitor
-                .wait(move |visit| {
-                    let upload = opaque::register(&account, &password, |request| {
-                        visit.sign_ins.start_recovered_password(StartRecovery {
-                            account: account.clone(),
-                            code: code.to_string(),
-                            second: second.clone(),
-                            request,
-                        })
-                    })?;
-                    visit.sign_ins.finish_recovery(FinishRecovery {
-                        account: account.clone(),
-                        code: code.to_string(),
-                        second: second.clone(),
-                        upload,
-                    })
-                })
-                .await
-        }
-        Err(problem) => Err(problem),
+    let begun = StartedWith {
+        account: account.clone(),
+        code,
     };
+    let (start, first) = (begun.clone(), second.clone());
+    let answer = register(
+        &visitor,
+        &account,
+        password,
+        move |visit, request| {
+            visit.sign_ins.start_recovered_password(StartRecovery {
+                account: start.account,
+                code: start.code.to_string(),
+                second: first,
+                request,
+            })
+        },
+        move |visit, upload| {
+            visit.sign_ins.finish_recovery(FinishRecovery {
+                account: begun.account,
+                code: begun.code.to_string(),
+                second,
+                upload,
+            })
+        },
+    )
+    .await;
+    ended(&visitor, answer, "/sign-in?done=recovered", |problem| {
+        recovery(&visitor, &account, Some(problem))
+    })
+}
+
+/// What a new password is registered with.
+#[derive(Clone)]
+struct StartedWith {
+    account: String,
+    code: Zeroizing<String>,
+}
+
+/// Registers a password, in a place among those that are stretched at once.
+async fn register(
+    visitor: &Visitor,
+    account: &str,
+    password: Zeroizing<String>,
+    start: impl FnOnce(&Visit, Base64) -> Result<EnrolmentStarted, Problem> + Send + 'static,
+    finish: impl FnOnce(&Visit, Base64) -> Result<Done, Problem> + Send + 'static,
+) -> Result<Done, Problem> {
+    let _place = opaque::place().await?;
+    let account = account.to_owned();
+    visitor
+        .wait(move |visit| {
+            let upload = opaque::register(&account, &password, |request| start(visit, request))?;
+            finish(visit, upload)
+        })
+        .await
+}
+
+/// Goes on where it was done, or shows the form again with what is wrong.
+fn ended(
+    visitor: &Visitor,
+    answer: Result<Done, Problem>,
+    to: &str,
+    again: impl FnOnce(&Problem) -> HttpResponse,
+) -> Answer {
     match answer {
-        Ok(_) => Ok(show::go("/sign-in?done=recovered")),
+        Ok(_) => Ok(show::go(to)),
         Err(problem) if problem.status >= 500 => Err(Stop::problem(&visitor.frame, problem)),
-        Err(problem) => Ok(recovery(&visitor, &account, Some(&problem))),
+        Err(problem) => Ok(again(&problem)),
     }
-}
-
-fn new_password(sent: &Sent) -> Result<Zeroizing<String>, Problem> {
-    let password = Zeroizing::new(sent.raw("password").to_owned());
-    if password.chars().count() < SHORTEST {
-        return Err(Problem::new(
-            Code::Invalid,
-            format!(
-                "The password is too short: take at least {SHORTEST} characters, for example four or five words."
-            ),
-        ));
-    }
-    if password.as_str() != sent.raw("again") {
-        return Err(Problem::new(
-            Code::Invalid,
-            "The two passwords are not the same.",
-        ));
-    }
-    Ok(password)
-}
-
-fn password_fields() -> [Field; 2] {
-    [
-        Field::password("password", "New password", "new-password")
-            .hint(format!("At least {SHORTEST} characters. A few words in a row are easier to remember than a short riddle."))
-            .required(),
-        Field::password("again", "The same once more", "new-password").required(),
-    ]
 }
 
 fn enrolment(visitor: &Visitor, account: &str, refused: Option<&Problem>) -> HttpResponse {

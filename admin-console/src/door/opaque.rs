@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// A place among those that are stretched at once.
-pub(super) async fn place() -> Result<SemaphorePermit<'static>, Problem> {
+pub(crate) async fn place() -> Result<SemaphorePermit<'static>, Problem> {
     if let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, PLACES.acquire()).await {
         Ok(place)
     } else {
@@ -76,7 +76,7 @@ pub(super) fn prove(
 }
 
 /// Registers a password: what `start` answers to the first message, made into the record that the appliance keeps.
-pub(super) fn register(
+pub(crate) fn register(
     account: &str,
     password: &Zeroizing<String>,
     start: impl FnOnce(Base64) -> Result<EnrolmentStarted, Problem>,

@@ -14,7 +14,7 @@ use strongroom_wire::session::{
 use zeroize::Zeroizing;
 
 use super::factor::{self, Asked, Wanted};
-use super::opaque;
+use super::{opaque, provider};
 use crate::cookie;
 use crate::form::Sent;
 use crate::host::Side;
@@ -66,7 +66,7 @@ pub(super) async fn show(visitor: Visitor, query: web::Query<Query>) -> HttpResp
         )),
         _ => None,
     };
-    let page = form(&visitor, "", &query.then, None, note);
+    let page = form(&visitor, "", &query.then, None, note, query.done == "again");
     visitor.answer(page)
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn password(visitor: Visitor, sent: Sent) -> Answer {
             Code::SignInRefused,
             "Give both your name and your password.",
         );
-        return Ok(form(&visitor, &account, &then, Some(&problem), None));
+        return Ok(form(&visitor, &account, &then, Some(&problem), None, false));
     }
     let finished = match opaque::place().await {
         Ok(_place) => {
@@ -109,7 +109,7 @@ pub(super) async fn password(visitor: Visitor, sent: Sent) -> Answer {
         Ok(Outcome::In(signed_in)) => Ok(opened(&visitor, &signed_in, &then)),
         Ok(Outcome::Wanted(wanted)) => Ok(ask_factor(&visitor, &wanted, &then, None)),
         Err(problem) if problem.status >= 500 => Err(Stop::problem(&visitor.frame, problem)),
-        Err(problem) => Ok(form(&visitor, &account, &then, Some(&problem), None)),
+        Err(problem) => Ok(form(&visitor, &account, &then, Some(&problem), None, false)),
     }
 }
 
@@ -192,7 +192,7 @@ pub(super) async fn finish_passkey(visitor: Visitor, sent: Sent) -> Answer {
     match answer {
         Ok(opened_by) => Ok(opened(&visitor, &opened_by.signed_in, &then)),
         Err(problem) if problem.status >= 500 => Err(Stop::problem(&visitor.frame, problem)),
-        Err(problem) => Ok(form(&visitor, "", &then, Some(&problem), None)),
+        Err(problem) => Ok(form(&visitor, "", &then, Some(&problem), None, false)),
     }
 }
 
@@ -207,7 +207,7 @@ pub(super) async fn out(reader: Reader, _sent: Sent) -> Answer {
 }
 
 /// A session is open: its token goes into a cookie that no script reads.
-fn opened(visitor: &Visitor, signed_in: &SignedIn, then: &str) -> HttpResponse {
+pub(super) fn opened(visitor: &Visitor, signed_in: &SignedIn, then: &str) -> HttpResponse {
     let side = visitor.frame.side;
     let mut response = show::go(&onwards(then, side));
     cookie::keep(
@@ -218,12 +218,13 @@ fn opened(visitor: &Visitor, signed_in: &SignedIn, then: &str) -> HttpResponse {
     visitor.answer(response)
 }
 
-fn form(
+pub(super) fn form(
     visitor: &Visitor,
     account: &str,
     then: &str,
     refused: Option<&Problem>,
     note: Option<Note>,
+    again: bool,
 ) -> HttpResponse {
     let token = &visitor.frame.form_token;
     let password_form = Form::new("/sign-in", token, "Sign in")
@@ -246,6 +247,7 @@ fn form(
         &[("passkey", "get"), ("start", "/sign-in/passkey")],
         None,
     );
+    let providers = provider::forms(visitor, then, again);
     let links = Html::fixed(format!(
         "<p class=\"small\">{}</p><p class=\"small\">{}</p>",
         link("/enrol", "I have an enrolment code"),
@@ -268,6 +270,7 @@ fn form(
     let page = page
         .block(Card::new("").body(password_form.html()).html())
         .block(passkey)
+        .block(providers)
         .block(links);
     let status = refused.map_or(StatusCode::OK, |problem| {
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNAUTHORIZED)

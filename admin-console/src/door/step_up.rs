@@ -7,10 +7,10 @@ use strongroom_wire::session::{FinishSecondFactor, StartStepUp};
 use zeroize::Zeroizing;
 
 use super::factor::{self, Wanted};
-use super::opaque;
 use super::sign_in::{Query, noted};
+use super::{opaque, provider};
 use crate::form::Sent;
-use crate::pieces::{Card, Empty, Field, Form, Html};
+use crate::pieces::{Card, Empty, Field, Form, Html, button};
 use crate::reader::{Alone, Reader, onwards};
 use crate::show;
 use crate::stop::{Stop, problem_note};
@@ -103,6 +103,16 @@ fn ask_password(reader: &Reader, then: &str, refused: Option<&Problem>) -> HttpR
     )
 }
 
+/// For an account that signs in at an OpenID provider alone.
+fn ask_elsewhere(then: &str) -> Html {
+    let empty = Empty::new(
+        "Sign in again where you signed in before",
+        "This account has neither a password nor a second factor here.",
+    )
+    .acts(button(&provider::again(then), "Sign in again", "main"));
+    Card::new("").body(empty.html()).html()
+}
+
 fn ask_factor(
     reader: &Reader,
     wanted: &Wanted,
@@ -116,11 +126,7 @@ fn ask_factor(
         refused,
     );
     if forms.is_empty() {
-        let empty = Empty::new(
-            "Sign out and in again",
-            "This account has neither a password nor a second factor here, so it signs in again where it signed in before.",
-        );
-        forms.push(Card::new("").body(empty.html()).html());
+        forms.push(ask_elsewhere(then));
     }
     if let Some(problem) = refused.filter(|problem| problem.code != Code::SecondFactorRefused) {
         forms.insert(0, problem_note(problem, "").html());

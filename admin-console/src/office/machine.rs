@@ -7,9 +7,10 @@ use actix_web::web::{self, ServiceConfig};
 use strongroom_wire::health::{Health, Status};
 use strongroom_wire::problem::{Code, Problem};
 
-use super::status;
+use super::{log_level, status};
 use crate::form::{Fields, Sent};
 use crate::host::{Appliance, BackupsView, CertificateView, HsmView, VERIFY_BACKUP};
+use crate::own::done;
 use crate::page;
 use crate::pieces::{
     Card, Empty, Facts, Form, Html, Note, Table, Tone, badge, count, list as bullets, mono, plural,
@@ -33,6 +34,11 @@ pub(super) fn routes(services: &mut ServiceConfig) {
         services,
         "/configuration",
         vec![web::get().to(configuration)],
+    );
+    page(
+        services,
+        "/configuration/log-level",
+        vec![web::post().to(log_level::change)],
     );
 }
 
@@ -285,14 +291,18 @@ async fn certificates(reader: Reader) -> Answer {
     Ok(page.answer())
 }
 
-async fn configuration(reader: Reader) -> Answer {
-    let tables = asked(&reader, |appliance: &dyn Appliance| {
-        appliance.configuration()
+async fn configuration(reader: Reader, query: Fields) -> Answer {
+    let (tables, level) = asked(&reader, |appliance: &dyn Appliance| {
+        (appliance.configuration(), appliance.log_level())
     })
     .await?;
     let mut page = Page::new(&reader.frame, "Configuration").intro(
         "As it was loaded when the appliance was started. It is changed in strongroom.toml at the machine; a restart brings it into force.",
     );
+    if let Some(note) = done(&query) {
+        page = page.block(note);
+    }
+    page = page.block(log_level::card(&reader, &level));
     for (table, settings) in tables {
         let rows = settings.iter().map(|(name, value)| {
             vec![

@@ -130,7 +130,7 @@ async fn overview(reader: Reader, query: Fields) -> Answer {
     );
     let card = Card::new("Account KEKs under rotation");
     let card = if rotation.accounts.is_empty() {
-        card.body(Empty::new("None", "An account's KEK is rotated when a member leaves a group, or by hand at the command line.").html())
+        card.body(Empty::new("None", "An account's KEK is rotated when a member leaves a group, or by hand on the account's page.").html())
     } else {
         let rows = rotation.accounts.iter().map(|account| {
             let whole = account.done + account.left;
@@ -159,7 +159,7 @@ async fn overview(reader: Reader, query: Fields) -> Answer {
     Ok(page.block(card.html()).answer())
 }
 
-fn bar(done: u64, whole: u64, about: &str) -> Html {
+pub(super) fn bar(done: u64, whole: u64, about: &str) -> Html {
     Html::fixed(format!(
         "<progress max=\"{}\" value=\"{done}\" aria-label=\"Progress of {}\"></progress>",
         whole.max(1),

@@ -1,5 +1,7 @@
 //! The dashboard: whether the appliance works, what is done with it, and what is getting old.
 
+mod standing;
+
 use actix_web::HttpResponse;
 use strongroom_keystore::{Figures, HourCounts};
 use strongroom_wire::account::Role;
@@ -9,7 +11,7 @@ use strongroom_wire::problem::Code;
 
 use crate::chart::Chart;
 use crate::form::Fields;
-use crate::host::{BackupsView, CertificateView, HsmView, Minute};
+use crate::host::{BackupsView, CertificateView, HsmView, Minute, WatchView};
 use crate::pieces::{
     Card, Empty, Facts, Html, Note, Tile, Tiles, Tone, badge, button, count, link, plural, soft,
     when,
@@ -31,6 +33,7 @@ struct Machine {
     minutes: Vec<Minute>,
     certificates: Vec<CertificateView>,
     backups: BackupsView,
+    watched: Option<WatchView>,
 }
 
 pub(super) async fn show(reader: Reader, query: Fields) -> Answer {
@@ -89,7 +92,22 @@ pub(super) async fn show(reader: Reader, query: Fields) -> Answer {
                 .body(refusals(&figures))
                 .html(),
         );
+    let watched = machine
+        .as_ref()
+        .and_then(|machine| machine.watched.as_ref());
+    page = page.block(standing::checkpoints(&figures, watched));
+    if keeps(&reader) {
+        let rotation = reader
+            .ask(strongroom_keystore::Keystore::rotation_status)
+            .await?;
+        page = page.block(standing::rotation(&rotation));
+    }
     if let Some(machine) = &machine {
+        page = page.block(match &machine.watched {
+            Some(watched) => standing::scrub(&watched.scrub, figures.now),
+            None => standing::unknown(),
+        });
+        page = page.blocks(machine.watched.as_ref().and_then(standing::receivers));
         page = page.block(latency(&machine.minutes));
         page = page.block(ages(machine, figures.now));
     }
@@ -107,9 +125,13 @@ fn elsewhere(reader: &Reader) -> HttpResponse {
         .answer()
 }
 
+fn keeps(reader: &Reader) -> bool {
+    reader.frame.has(Role::Administrator) || reader.frame.has(Role::SecurityOfficer)
+}
+
 /// What the machine says, for those who look after it.
 async fn machine(reader: &Reader) -> Result<Option<Machine>, Stop> {
-    let keeps = reader.frame.has(Role::Administrator) || reader.frame.has(Role::SecurityOfficer);
+    let keeps = keeps(reader);
     let Some(appliance) = reader.visit.appliance.clone().filter(|_| keeps) else {
         return Ok(None);
     };
@@ -122,6 +144,7 @@ async fn machine(reader: &Reader) -> Result<Option<Machine>, Stop> {
                 minutes: appliance.minutes(),
                 certificates: appliance.certificates(),
                 backups: appliance.backups(),
+                watched: appliance.watched(),
             })
         })
         .await?;
@@ -148,6 +171,28 @@ fn warnings(figures: &Figures, machine: Option<&Machine>) -> Vec<Html> {
     let Some(machine) = machine else {
         return warnings;
     };
+    let watched = machine.watched.as_ref();
+    if let Some(findings) = watched
+        .map(|watched| watched.scrub.findings)
+        .filter(|findings| *findings > 0)
+    {
+        warn(
+            Tone::Bad,
+            "The scrub found rows that do not follow from the log",
+            format!("{}. Somebody may have changed the database: the card Scrub below names the first, the audit log all.", plural(findings, "row", "rows")).into(),
+            None,
+        );
+    }
+    for witness in watched.map_or(&[][..], |watched| &watched.witnesses) {
+        if let Some((since, reason)) = &witness.failing {
+            warn(
+                Tone::Warn,
+                &format!("The witness {} does not cosign", witness.name),
+                Html::join(" ", [Html::from(format!("{reason}, since")), when(*since)]),
+                None,
+            );
+        }
+    }
     if machine.health.hsm == Status::Failing {
         warn(Tone::Bad, "No HSM answers", "What needs the HSM fails until it comes back: keys of accounts that were not used lately, checkpoints, new accounts.".into(), Some(("/hsm", "See the HSM")));
     } else if machine
@@ -257,7 +302,7 @@ fn tiles(figures: &Figures, machine: Option<&Machine>) -> Html {
             },
         });
     }
-    let covered = figures.checkpoint.unwrap_or_default();
+    let covered = figures.checkpoint.map_or(0, |checkpoint| checkpoint.size);
     let open = statistics.tree_size.saturating_sub(covered);
     tiles.push(Tile {
         what: "Records in the log",

@@ -91,6 +91,7 @@ const KINDS: [(&str, &str, &[Act]); 6] = [
             Act::AccountEnrol,
             Act::CredentialAdd,
             Act::CredentialRemove,
+            Act::CredentialChange,
             Act::RecoveryStart,
             Act::RecoveryApprove,
             Act::RecoveryCancel,

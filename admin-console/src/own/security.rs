@@ -121,6 +121,11 @@ async fn overview(reader: Reader, query: Fields) -> Answer {
     let rows = credentials.iter().map(row);
     let table = Table::new("Ways to sign in", &["What", "Set up", "Last used", ""]).rows(rows);
     let acts = Html::all([
+        if has(CredentialKind::Password) {
+            slim_button("/security/password", "Change the password", "", "")
+        } else {
+            Html::default()
+        },
         slim_button("/security/passkey", "Add a passkey", "", ""),
         if has(CredentialKind::Totp) {
             Html::default()

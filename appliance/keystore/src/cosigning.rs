@@ -14,6 +14,7 @@ use strongroom_wire::encoding::Timestamp;
 use crate::act::View;
 use crate::checkpoint_keys;
 use crate::error::Error;
+use crate::figures::WitnessFigure;
 use crate::hierarchy::Domain;
 use crate::keystore::Keystore;
 use crate::store::{Abort, Snapshot};
@@ -266,6 +267,31 @@ fn lines(found: &[(WitnessKey, cosignature::Cosignature)]) -> String {
         .iter()
         .map(|(_, cosignature)| cosignature.line.as_str());
     lines.collect()
+}
+
+/// How far each witness has cosigned the log.
+///
+/// # Errors
+///
+/// [`Error::Store`], [`Error::Integrity`] when the tree is damaged.
+pub(crate) fn figures(view: &View<'_>) -> Result<Vec<WitnessFigure>, Error> {
+    let (domain, snapshot) = (view.domain, view.snapshot);
+    let figure = |witness: &WitnessKey| {
+        let key = witness.to_string();
+        let size = snapshot.newest_cosigned(domain.number, &key)?.unwrap_or(0);
+        let found = if size == 0 {
+            Vec::new()
+        } else {
+            cosigners(domain, snapshot, size)?
+        };
+        let own = found.iter().find(|(by, _)| by.to_string() == key);
+        Ok(WitnessFigure {
+            name: witness.name().to_owned(),
+            size,
+            time: own.map(|(_, cosignature)| seconds(cosignature.time)),
+        })
+    };
+    domain.witnesses.iter().map(figure).collect()
 }
 
 fn by((witness, cosignature): &(WitnessKey, cosignature::Cosignature)) -> WitnessedBy {

@@ -2,12 +2,15 @@
 
 use strongroom_audit::keys::verify_by;
 use strongroom_audit::tree;
-use strongroom_wire::account::Role;
+use strongroom_wire::account::{Done, Role};
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::AccountId;
 
+use crate::accounts::find;
 use crate::act::{Caller, Presented, View};
 use crate::checkpoint_keys;
+use crate::cosigning;
 use crate::error::{Answer, Error};
 use crate::keystore::{Keystore, Statistics};
 use crate::roles::{self, May};
@@ -41,10 +44,43 @@ pub struct Figures {
     pub hours: Vec<(Timestamp, HourCounts)>,
     /// As for the monitoring.
     pub statistics: Statistics,
-    /// How many leaves the newest checkpoint covers; none before the first.
-    pub checkpoint: Option<u64>,
+    /// The newest checkpoint; none before the first.
+    pub checkpoint: Option<CoveredLeaves>,
+    /// The witnesses that the configuration names, in its order.
+    pub witnesses: Vec<WitnessFigure>,
+    /// How many of them must have cosigned a checkpoint over a disclosure before it goes out.
+    pub witnesses_demanded: u32,
     /// The appliance's time.
     pub now: Timestamp,
+}
+
+/// What a checkpoint covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoveredLeaves {
+    /// How many leaves.
+    pub size: u64,
+    /// When the last of them was recorded; none where there is none, or none that can be read.
+    pub last: Option<Timestamp>,
+}
+
+/// How far a witness has cosigned the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WitnessFigure {
+    /// Its name.
+    pub name: String,
+    /// The size of the largest checkpoint that it has cosigned; 0 before the first.
+    pub size: u64,
+    /// When it did, by its own clock; none where there is no cosignature that holds.
+    pub time: Option<Timestamp>,
+}
+
+/// How an account's KEK is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountKekFigure {
+    /// The version that seals now.
+    pub version: u32,
+    /// Of a rotation that is under way: how many values are sealed under that version, and how many under older ones.
+    pub rotation: Option<(u64, u64)>,
 }
 
 /// What two checkpoints of the log have to do with each other.
@@ -75,17 +111,53 @@ impl Keystore {
             {
                 return Err(Error::NotPermitted(NEEDED));
             }
-            let number = view.domain.number;
             Ok(Figures {
                 hours: count(view, hours.clamp(1, MOST_HOURS))?,
                 statistics,
-                checkpoint: view
-                    .snapshot
-                    .newest_checkpoint(number)?
-                    .map(|(size, _)| size),
+                checkpoint: newest_checkpoint(view)?,
+                witnesses: cosigning::figures(view)?,
+                witnesses_demanded: caller.policy.witnesses,
                 now: view.now,
             })
         })
+    }
+
+    /// How an account's KEK is; for its holder, administrators and security officers.
+    pub fn account_kek(&self, caller: &Presented, account: AccountId) -> Answer<AccountKekFigure> {
+        self.core.look(caller, |view, caller, _| {
+            if caller.account.id != account {
+                caller.require(May::RotateKeks)?;
+            }
+            let record = find(view, account)?;
+            // Counting takes as long as the account has keys, so it is counted only where there is something to move.
+            let rotation = if record.is_rotating() {
+                let sealed = view.snapshot.sealed_under(&record)?;
+                Some((sealed.newest, sealed.older))
+            } else {
+                None
+            };
+            Ok(AccountKekFigure {
+                version: record.kek_version,
+                rotation,
+            })
+        })
+    }
+
+    /// Records that somebody who looks after the machine has its log say more or less for a time, before it does.
+    ///
+    /// # Errors
+    /// [`Error::NotPermitted`], [`Error::StepUpRequired`] where the domain's policy wants a recent sign-in.
+    pub fn record_log_level(&self, caller: &Presented, note: String) -> Answer<Done> {
+        let presented = caller.clone();
+        self.core
+            .act(Act::DomainLogLevel, caller.source, move |scope| {
+                let caller = scope.authenticate(&presented)?;
+                scope.detail.note = Some(note.clone());
+                caller.require(May::RotateKeks)?;
+                caller.require_recent(scope.now)?;
+                let leaf = scope.record(Act::DomainLogLevel)?;
+                Ok(Done { leaf })
+            })
     }
 
     /// Refuses who does not look after the machine: administrators and security officers do.
@@ -181,6 +253,22 @@ pub fn role_powers() -> Vec<(Role, Vec<&'static str>)> {
 #[must_use]
 pub fn role_conflicts() -> Vec<(Role, Role, &'static str)> {
     roles::conflicts()
+}
+
+fn newest_checkpoint(view: &View<'_>) -> Result<Option<CoveredLeaves>, Error> {
+    let number = view.domain.number;
+    let Some((size, _)) = view.snapshot.newest_checkpoint(number)? else {
+        return Ok(None);
+    };
+    let last = match size.checked_sub(1) {
+        Some(index) => view.snapshot.leaf(number, index)?,
+        None => None,
+    };
+    let event = last.and_then(|last| last.leaf.open().ok());
+    Ok(Some(CoveredLeaves {
+        size,
+        last: event.map(|event| event.time),
+    }))
 }
 
 fn count(view: &View<'_>, hours: u64) -> Result<Vec<(Timestamp, HourCounts)>, Error> {

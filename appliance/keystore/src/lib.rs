@@ -91,7 +91,10 @@ pub use cosigning::Submission;
 pub use error::{Answer, Error, Refusal};
 pub use export::Export;
 pub use feed::FedLeaf;
-pub use figures::{Comparison, Figures, HourCounts, role_conflicts, role_powers};
+pub use figures::{
+    AccountKekFigure, Comparison, CoveredLeaves, Figures, HourCounts, WitnessFigure,
+    role_conflicts, role_powers,
+};
 pub use groups::OwnGroup;
 pub use hierarchy::checkpoint_key_label;
 pub use kept::{Held, hold_against};

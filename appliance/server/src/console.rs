@@ -13,10 +13,12 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest as _, HttpRequest};
-use strongroom_console::{Appliance, Host, SignIns, Visit};
+use strongroom_console::{Appliance, Host, PROVIDER_PAGE, SignIns, Visit};
 use strongroom_keystore::Presented;
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
+use strongroom_wire::credential::{FinishPassword, StartPassword};
 use strongroom_wire::device::{DecidePairing, DecidedPairing, ImportQuery, Pairing};
+use strongroom_wire::oidc::{FinishOidc, OidcSignedIn, OidcStarted, StartOidc};
 use strongroom_wire::problem::Problem;
 use strongroom_wire::recovery::{FinishRecovery, StartRecovery};
 use strongroom_wire::session::{
@@ -45,6 +47,11 @@ pub(crate) fn host(config: &Config, gate: Arc<Gate>, storage: Arc<NewestStorage>
     })
 }
 
+/// The page of an origin that browsers come back to from OpenID providers.
+pub(crate) fn provider_page(origin: &str) -> String {
+    format!("{}{PROVIDER_PAGE}", origin.trim_end_matches('/'))
+}
+
 impl Host for Console {
     fn visit(&self, request: &HttpRequest) -> Result<Visit, Problem> {
         let desk = Desk::from_request(request, &mut Payload::None).into_inner()?;
@@ -66,6 +73,10 @@ macro_rules! at_the_desk {
                 }
             )*
 
+            fn oidc_providers(&self, page: &str) -> Vec<String> {
+                Self::oidc_providers(self, page)
+            }
+
             fn import_devices(
                 &self,
                 caller: &Presented,
@@ -84,9 +95,13 @@ at_the_desk! {
     finish_second_factor(request: FinishSecondFactor) -> SignedIn;
     start_passkey_sign_in(request: StartPasskeySignIn) -> PasskeySignInStarted;
     finish_passkey_sign_in(request: FinishPasskeySignIn) -> PasskeySignedIn;
+    start_oidc(request: StartOidc) -> OidcStarted;
+    finish_oidc(request: FinishOidc) -> OidcSignedIn;
     start_step_up(caller: &Presented, request: StartStepUp) -> SignInStarted;
     finish_step_up(caller: &Presented, request: FinishSignIn) -> SteppedUp;
     finish_second_factor_step_up(caller: &Presented, request: FinishSecondFactor) -> SteppedUp;
+    start_password(caller: &Presented, request: StartPassword) -> EnrolmentStarted;
+    finish_password(caller: &Presented, request: FinishPassword) -> Done;
     start_enrolment(request: StartEnrolment) -> EnrolmentStarted;
     finish_enrolment(request: FinishEnrolment) -> Done;
     start_recovered_password(request: StartRecovery) -> EnrolmentStarted;

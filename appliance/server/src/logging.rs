@@ -2,14 +2,22 @@
 //!
 //! Our own crates log at the configured level. All others log warnings only, whatever the configuration says: their
 //! debug lines show headers and messages, which are secret here.
+//!
+//! The level can be changed while the appliance runs, for a time: then, and at a restart, it is the configured one again.
 
 use std::any::Any;
 use std::panic;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use tracing_subscriber::Layer as _;
+use anyhow::Context as _;
+use strongroom_keystore::{Clock as _, SystemClock};
+use strongroom_wire::encoding::Timestamp;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::config::{Format, Level, Log};
 
@@ -21,6 +29,19 @@ const OUR_CRATES: [&str; 5] = [
     "strongroom_session",
 ];
 
+/// The log that was started.
+static LOG: Mutex<Option<Started>> = Mutex::new(None);
+
+struct Started {
+    filter: reload::Handle<Targets, Registry>,
+    configured: Level,
+    now: Level,
+    /// Until when the level is another one than the configured one.
+    until: Option<Timestamp>,
+    /// How often the level was set: whoever sets it back does so only if nobody has set it since.
+    turn: u64,
+}
+
 /// Starts the log and sends panics to it.
 pub(crate) fn start(config: Log) -> Result<(), TryInitError> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
@@ -28,9 +49,17 @@ pub(crate) fn start(config: Log) -> Result<(), TryInitError> {
         Format::Text => lines.with_ansi(false).boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
     };
+    let (filter, handle) = reload::Layer::new(filter(config.level));
     tracing_subscriber::registry()
-        .with(layer.with_filter(filter(config.level)))
+        .with(layer.with_filter(filter))
         .try_init()?;
+    *started() = Some(Started {
+        filter: handle,
+        configured: config.level,
+        now: config.level,
+        until: None,
+        turn: 0,
+    });
     panic::set_hook(Box::new(|panicked| {
         let location = panicked.location().map(ToString::to_string);
         tracing::error!(
@@ -40,6 +69,58 @@ pub(crate) fn start(config: Log) -> Result<(), TryInitError> {
         );
     }));
     Ok(())
+}
+
+/// The level, and until when, where it is not the configured one; none before the log was started.
+pub(crate) fn level() -> Option<(Level, Option<Timestamp>)> {
+    started().as_ref().map(|log| (log.now, log.until))
+}
+
+/// Sets the level for a time. The configured one ends what was set before it.
+///
+/// # Errors
+/// When the log was not started, or the system gives no thread to set it back.
+pub(crate) fn set(level: Level, lasts: Duration) -> anyhow::Result<()> {
+    let mut held = started();
+    let log = held.as_mut().context("the log was not started")?;
+    log.turn += 1;
+    if level == log.configured {
+        return log.put(level, None);
+    }
+    let turn = log.turn;
+    thread::Builder::new()
+        .name("log-level".to_owned())
+        .spawn(move || {
+            thread::sleep(lasts);
+            set_back(turn);
+        })
+        .context("there is no thread to set the log level back")?;
+    log.put(level, Some(SystemClock.now().plus_seconds(lasts.as_secs())))
+}
+
+fn set_back(turn: u64) {
+    let mut held = started();
+    if let Some(log) = held.as_mut().filter(|log| log.turn == turn)
+        && let Err(error) = log.put(log.configured, None)
+    {
+        tracing::error!(%error, "the log level cannot be set back");
+    }
+}
+
+impl Started {
+    fn put(&mut self, level: Level, until: Option<Timestamp>) -> anyhow::Result<()> {
+        self.filter
+            .reload(filter(level))
+            .context("the log level cannot be changed")?;
+        (self.now, self.until) = (level, until);
+        tracing::warn!(level = level.as_str(), "the log level was changed");
+        Ok(())
+    }
+}
+
+fn started() -> MutexGuard<'static, Option<Started>> {
+    // A panic while it was held leaves a whole value behind.
+    LOG.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn filter(level: Level) -> Targets {

@@ -111,6 +111,8 @@ acts! {
     DomainReplicate = 56, "domain.replicate";
     /// A backup was made, or begun.
     DomainBackup = 57, "domain.backup";
+    /// Somebody who looks after the machine had its own log say more or less for a time: the note says how much and for how long.
+    DomainLogLevel = 58, "domain.log-level";
     /// The domain's policy was changed.
     DomainPolicy = 60, "domain.policy";
     /// A key's usage policy was changed.
@@ -151,6 +153,8 @@ acts! {
     RecoveryFinish = 85, "account-recovery.finish";
     /// Mail was handed to the site's relay, or given up.
     MailSend = 86, "mail.send";
+    /// An account's holder changed a credential: the note says of what kind.
+    CredentialChange = 87, "credential.change";
     /// An account was linked with an identity at an OpenID provider.
     IdentityLink = 90, "identity.link";
     /// The link of an account with an identity was removed.

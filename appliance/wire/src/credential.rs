@@ -96,6 +96,22 @@ impl<'de> Deserialize<'de> for CredentialName {
     }
 }
 
+/// `POST /v1/accounts/me/password/start`: the account's holder is about to take another password (OPAQUE, RFC 9807 section 5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartPassword {
+    /// OPAQUE's registration request.
+    pub request: Base64,
+}
+
+/// `POST /v1/accounts/me/password`: the new password takes the place of the old one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinishPassword {
+    /// OPAQUE's registration record.
+    pub upload: Base64,
+}
+
 /// `POST /v1/accounts/me/totp/start`: the secret of a new authenticator app. It is asked for from the first right code on.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TotpStarted {

@@ -1,12 +1,13 @@
 //! What administrators, security officers and auditors do.
 
+use strongroom_tests::Witness;
 use strongroom_tests::browser::Settings;
 use strongroom_wire::account::Role;
-use strongroom_wire::audit::Act;
+use strongroom_wire::audit::{Act, CheckpointNote};
 use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 
-use super::site::{ALICE, BOB, Site};
+use super::site::{ALICE, BOB, Site, Visit};
 
 const AUDITOR: &str = "auditor@example.com";
 const OFFICER: &str = "officer@example.com";
@@ -23,6 +24,8 @@ fn an_administrator_looks_after_accounts() {
     visit.press("Create the account");
     visit.expect("The account is created");
     let code = visit.find(".secret").text();
+    let mail = visit.find("a[href^='mailto:']").attribute("href").unwrap();
+    assert!(mail.starts_with(&format!("mailto:{ALICE}?")) && mail.contains(&code));
     let password = site.appliance.password_of(ALICE);
     site.appliance.api().enrol(ALICE, &code, &password).unwrap();
 
@@ -49,6 +52,19 @@ fn an_administrator_looks_after_accounts() {
     visit.press("Make active");
     visit.press("Make it active");
     visit.expect("The account is changed");
+
+    // Its KEK gets a new version, and what the old one sealed is moved.
+    visit.leave(|| visit.find("a[href$='/rotate']").click());
+    visit.expect("gets version 2");
+    visit.press("Rotate the KEK");
+    visit.expect("The account's KEK has a new version");
+    until_gone(&visit, "A rotation is under way");
+    let records = site.administrator.records_after(None).unwrap();
+    assert!(
+        records
+            .iter()
+            .any(|record| record.act == Act::AccountKekRotate)
+    );
 
     visit.open("/accounts");
     visit.press(BOB);
@@ -85,16 +101,48 @@ fn the_domains_policy_is_set() {
     visit.choose("kinds", "person");
     visit.choose("min_sign_in", "password");
     visit.fill("recovery_delay", "soon");
-    visit.press("Set the policy");
+    visit.press("See what it changes");
     visit.expect("is no number of seconds");
     visit.fill("recovery_delay", "7200");
     visit.fill("inviters", "*@example.com");
+    visit.fill("quorums", "key.destroy two people");
+    visit.press("See what it changes");
+    visit.expect("is no rule");
+    visit.fill("quorums", "key.destroy/root CA=1:administrator:7d");
+    visit.fill("approvals", "3");
+    visit.fill("ratify_within", "86400");
+    visit.fill("witnesses", "1");
+    // What it changes, in words; nothing is set before that is confirmed, and what cannot be is said.
+    visit.press("See what it changes");
+    visit.expect("From now on: A recovery takes effect after 2 hours.");
+    visit.expect("No longer: A recovery takes effect after 1 day.");
+    visit.expect("From now on: Destroying of keys with the label “root CA” takes 1 approval of administrator");
+    visit.expect("From now on: A case takes the approvals of 3 legal approvers.");
+    assert!(!visit.says("invitation's code lapses"), "that stays");
     visit.press("Set the policy");
-    visit.expect("The usage policy is changed");
+    visit.expect("the appliance is configured with 0");
+    visit.fill("witnesses", "0");
+    visit.press("See what it changes");
+    visit.open("/policy");
+    visit.expect("No limits: each key's owner decides.");
+    visit.open("/policy/change");
+    visit.choose("kinds", "person");
+    visit.choose("min_sign_in", "password");
+    visit.fill("recovery_delay", "7200");
+    visit.fill("inviters", "*@example.com");
+    visit.fill("quorums", "key.destroy/root CA=1:administrator:7d");
+    visit.fill("approvals", "3");
+    visit.fill("ratify_within", "86400");
+    visit.press("See what it changes");
+    visit.press("Set the policy");
+    visit.expect("The domain's policy is changed");
+    visit.expect("Destroying of keys with the label “root CA” takes 1 approval of administrator");
+    visit.expect("A case takes the approvals of 3 legal approvers.");
+    visit.expect("unless it is ratified within 1 day");
     visit.expect("Only for people.");
     visit.expect("A recovery takes effect after 2 hours.");
     visit.expect("Who may invite: *@example.com.");
-    // What the form has no field for stays as it was.
+    // What nobody changed stays as it was.
     let kept: DomainPolicy = site.administrator.get("/v1/domain/policy").unwrap();
     assert_eq!(kept.legacy_mechanisms, policy.legacy_mechanisms);
 }
@@ -134,6 +182,10 @@ fn the_machine_is_seen() {
     let folder = site.appliance.data().join("backups");
     std::fs::create_dir(&folder).unwrap();
     site.appliance.configure("[backup]\nfolder = \"backups\"");
+    let note: CheckpointNote = site.administrator.get("/v1/audit/checkpoint").unwrap();
+    let mut witness = Witness::of("witness.example/w1", &[&note.verifier_key]);
+    witness.start();
+    site.appliance.configure(&witness.setting());
     site.appliance.restart();
     let mut alice = site.person(ALICE, &[]);
     let key = alice.create_key("Report", &[]).unwrap();
@@ -145,6 +197,8 @@ fn the_machine_is_seen() {
     visit.find("details.more summary").click();
     let table = visit.find("figure table").text();
     assert!(table.contains('1'), "{table}");
+
+    how_far_things_are(&visit);
 
     visit.open("/hsm");
     visit.expect("Primary HSM");
@@ -174,8 +228,82 @@ fn the_machine_is_seen() {
     visit.open("/configuration");
     visit.expect("[keystore]");
     visit.expect("session_lifetime");
+    visit.choose("level", "debug");
+    visit.press("Change the log level");
+    visit.expect("The log level is changed");
+    visit.expect("Recorded as leaf");
+    visit.expect("Until");
+    assert!(site.appliance.log().contains(" DEBUG strongroomd"));
+    visit.choose("level", "info");
+    visit.press("Change the log level");
+    assert!(!visit.says("Until"), "it is as configured");
     visit.open("/roles");
     visit.expect("nobody audits themselves");
+    what_the_scrub_found(&site, &visit);
+}
+
+/// The text of a card.
+fn card(visit: &Visit, title: &str) -> String {
+    let all = visit.all("section");
+    let texts = all.iter().map(strongroom_tests::browser::Element::text);
+    texts
+        .into_iter()
+        .find(|text| text.starts_with(title))
+        .unwrap_or_else(|| panic!("no card {title}: {}", visit.text()))
+}
+
+/// Loads the page until it does not say this.
+fn until_gone(visit: &Visit, words: &str) {
+    let gone = (0..300).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        visit.reload();
+        !visit.says(words)
+    });
+    assert!(gone, "{}", visit.text());
+}
+
+/// Checkpoint and witnesses, and rotations, as the dashboard shows them, each with its table.
+fn how_far_things_are(visit: &Visit) {
+    until_gone(visit, "It has cosigned nothing yet");
+    for summary in visit.all("details.more summary") {
+        summary.click();
+    }
+    let checkpoints = card(visit, "Checkpoint and witnesses");
+    for words in [
+        "Newest checkpoint",
+        " ago",
+        "Witness witness.example/w1",
+        "Works",
+    ] {
+        assert!(checkpoints.contains(words), "{words}: {checkpoints}");
+    }
+    let rotation = card(visit, "Rotation");
+    assert!(
+        rotation.contains("Keys wrapped by the master KEK"),
+        "{rotation}"
+    );
+    assert!(visit.all("svg.chart rect").len() >= 4, "a bar for each");
+    let scrub = card(visit, "Scrub");
+    assert!(scrub.contains("None has ended since the start"), "{scrub}");
+}
+
+/// A row that somebody took out of the database is found by the scrub, and said.
+fn what_the_scrub_found(site: &Site, visit: &Visit) {
+    let rows = site.appliance.database();
+    for table in ["grant_copies", "grants"] {
+        assert!(rows.execute(&format!("DELETE FROM {table}"), []).unwrap() > 0);
+    }
+    // Whoever scrubs beside an appliance that serves has it scrub, too, where something is found.
+    let found = site.appliance.operate(&["audit", "scrub"], "");
+    assert!(!found.status.success());
+    visit.open("/overview");
+    until_gone(visit, "None has ended since the start");
+    visit.expect("The scrub found rows that do not follow from the log");
+    let scrub = card(visit, "Scrub");
+    assert!(
+        scrub.contains("The first of them") || scrub.contains("grant"),
+        "{scrub}"
+    );
 }
 
 /// Devices come in by a list, with a bar that shows how far it is, or, without scripts, as a file.

@@ -3,6 +3,7 @@
 use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::authenticator_app::AuthenticatorApp;
 use strongroom_tests::browser::Settings;
+use strongroom_tests::identity_provider::IdentityProvider;
 use strongroom_wire::account::AccountKind;
 use strongroom_wire::session::{Sessions, SignInStrength};
 
@@ -78,6 +79,34 @@ fn people_enrol_and_sign_in() {
     // The administration listener knows nothing of it.
     visit.go(&format!("{}/overview", site.office));
     assert_eq!(visit.heading(), "Sign in");
+    another_password(&site, &visit, &password);
+}
+
+/// Somebody takes another password: the old one is of no use, and other sessions have ended.
+fn another_password(site: &Site, visit: &Visit, old: &str) {
+    let mut elsewhere = site.appliance.sign_in(ALICE);
+    let new = "another horse, another battery";
+    visit.open("/security");
+    visit.press("Change the password");
+    visit.expect("Every other session of yours ends");
+    visit.fill("password", new);
+    visit.fill("again", old);
+    visit.press("Change the password");
+    visit.expect("not the same");
+    let _still: Sessions = elsewhere.get("/v1/sessions").unwrap();
+    visit.fill("password", new);
+    visit.fill("again", new);
+    visit.press("Change the password");
+    visit.expect("The password is changed");
+    visit.expect("Recorded as leaf");
+    elsewhere.get::<Sessions>("/v1/sessions").unwrap_err();
+    visit.open("/history?what=accounts");
+    visit.expect("Credential changed");
+    visit.press("Sign out");
+    visit.sign_in(ALICE, old);
+    visit.expect("The sign-in was refused");
+    visit.sign_in(ALICE, new);
+    visit.expect("No keys yet");
 }
 
 /// An authenticator app is set up from what the page shows, and asked for from then on, at sign-in and before what cannot be undone.
@@ -226,4 +255,68 @@ fn an_ended_session_leads_to_the_sign_in() {
     visit.fill("password", &site.appliance.password_of(ADMINISTRATOR));
     visit.press("Sign in");
     assert_eq!(visit.path(), "/overview");
+}
+
+/// People sign in at their enterprise's provider: a real one, whose pages the same browser shows, with scripts or without.
+#[test]
+fn people_sign_in_at_their_provider() {
+    let mut site = Site::start();
+    let pages = [&site.owners, &site.office].map(|side| format!("{side}/sign-in/provider/back"));
+    let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
+    let people = [("alice", ALICE)];
+    let mut provider = IdentityProvider::start_for(&pages, &people, "team", &["alice"]);
+    site.appliance
+        .configure(&provider.settings("create = \"on\"\n"));
+    site.appliance.restart();
+    let settings = Settings {
+        javascript: false,
+        ..Settings::default()
+    };
+    let visit = Visit::new(
+        site.browser_for(&provider.certificate(), settings),
+        &site.owners,
+    );
+    visit.open("/history?what=sign-ins");
+    visit.named("Sign in with corp").click();
+    provider.sign_in_with(&visit, "alice");
+    let there = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        visit.address().ends_with("/history?what=sign-ins")
+    });
+    assert!(there, "{}: {}", visit.address(), visit.text());
+    visit.expect("Signed in");
+    visit.expect(ALICE);
+    let cookies = visit.cookies();
+    let names: Vec<&str> = cookies
+        .iter()
+        .filter_map(|cookie| cookie["name"].as_str())
+        .collect();
+    assert!(names.contains(&"__Host-strongroom"), "{names:?}");
+    assert!(!names.contains(&"__Host-strongroom-provider"), "{names:?}");
+    visit.open("/security");
+    visit.expect(&provider.issuer());
+    // What cannot be undone takes a fresh sign-in there, as there is none here.
+    visit.open("/step-up?then=/sessions");
+    visit.press("Sign in again");
+    visit.named("Sign in with corp").click();
+    provider.sign_in_with(&visit, "alice");
+    let there = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        visit.address().ends_with("/sessions")
+    });
+    assert!(there, "{}: {}", visit.address(), visit.text());
+
+    // Whoever did not begin a sign-in in this browser is not signed in by an address that somebody gave them.
+    visit.press("Sign out");
+    visit.open("/sign-in/provider/back?code=somebody-elses&state=x");
+    visit.expect("No sign-in at a provider is under way in this browser");
+    // Nor does an answer count that is not to what was begun, and the log has no code.
+    visit.open("/sign-in");
+    provider.stop();
+    visit.named("Sign in with corp").click();
+    visit.open("/sign-in/provider/back?code=somebody-elses&state=x");
+    visit.expect("You are not signed in");
+    visit.open("/keys");
+    assert_eq!(visit.heading(), "Sign in");
+    assert!(!site.appliance.log().contains("somebody-elses"));
 }

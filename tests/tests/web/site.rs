@@ -1,6 +1,7 @@
 //! An appliance with people, and browsers for them.
 
 use std::ops::Deref;
+use std::path::Path;
 
 use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::browser::{Browser, Settings};
@@ -66,6 +67,12 @@ impl Site {
     pub(crate) fn browser(&self, settings: Settings) -> Browser {
         let certificate = self.appliance.data().join("tls/server.pem");
         Browser::start(NAME, &certificate, settings)
+    }
+
+    /// A browser that believes another certificate, too.
+    pub(crate) fn browser_for(&self, other: &Path, settings: Settings) -> Browser {
+        let certificate = self.appliance.data().join("tls/server.pem");
+        Browser::start_with(NAME, &[&certificate, other], settings)
     }
 
     /// A browser in which somebody has signed in on a side.

@@ -6,10 +6,12 @@
 //! | `recovery_codes` | one-time codes in place of the second factor |
 //! | `second_factor` | what a right password waits for |
 //! | `passkeys` | passkeys; `strongroom_approval::webauthn` verifies what authenticators sign |
+//! | `password` | another password, in a session |
 //! | `list` | an account's credentials, and removing one |
 
 mod list;
 pub(crate) mod passkeys;
+mod password;
 pub(crate) mod recovery_codes;
 pub(crate) mod second_factor;
 mod totp;

@@ -296,7 +296,14 @@ fn hours_are_counted() {
     house.clock.advance(7200);
     house.release(&alice, key).unwrap();
     house.release(&auditor, key).unwrap_err();
+    let before = house.keystore.figures(&auditor.presented, 4).unwrap();
+    assert!(before.witnesses.is_empty());
+    let size = house.keystore.sign_checkpoint().unwrap().unwrap();
+    house.clock.advance(90);
     let figures = house.keystore.figures(&auditor.presented, 4).unwrap();
+    let covered = figures.checkpoint.unwrap();
+    assert_eq!(covered.size, size);
+    assert_eq!(covered.last.unwrap().plus_seconds(90), figures.now);
     assert_eq!(figures.hours.len(), 4);
     let (_, now) = figures.hours[3];
     let (_, then) = figures.hours[1];
@@ -321,6 +328,26 @@ fn hours_are_counted() {
         .may_see_machine(&house.admin.presented)
         .unwrap();
     assert!(house.keystore.may_see_machine(&auditor.presented).is_err());
+    let note = "debug for 900 seconds";
+    let done = house
+        .keystore
+        .record_log_level(&house.admin.presented, note.to_owned());
+    let leaf = done.unwrap().leaf;
+    let records = house
+        .keystore
+        .records(
+            &auditor.presented,
+            strongroom_wire::audit::RecordQuery::default(),
+        )
+        .unwrap()
+        .records;
+    let seen = records.iter().find(|record| record.index == leaf).unwrap();
+    assert_eq!((seen.act, seen.done), (Act::DomainLogLevel, true));
+    assert_eq!(seen.note.as_deref(), Some(note));
+    let refused = house
+        .keystore
+        .record_log_level(&auditor.presented, note.to_owned());
+    assert!(refused.is_err());
 }
 
 fn checkpoints_are_compared() {

@@ -120,6 +120,25 @@ fn cosigned_by_enough() {
         size
     );
 
+    // What the dashboard shows of it.
+    let figures = |house: &House| {
+        let figures = house.keystore.figures(&house.admin.presented, 1).unwrap();
+        let witnesses: Vec<_> = figures
+            .witnesses
+            .into_iter()
+            .map(|witness| {
+                let time = witness.time.map(|time| time.as_millis());
+                (witness.name, witness.size, time)
+            })
+            .collect();
+        (figures.witnesses_demanded, witnesses)
+    };
+    let both = vec![
+        ("w1".to_owned(), size, Some(1_800_000_007_000)),
+        ("w2".to_owned(), size, Some(9_000)),
+    ];
+    assert_eq!(figures(&house), (2, both));
+
     // The next checkpoint has none yet: the one that has enough is shown beside it.
     house.key(&alice, &[]);
     house.keystore.sign_checkpoint().unwrap();

@@ -34,6 +34,7 @@ mod log;
 mod objects;
 mod operations;
 mod pairing;
+mod passwords;
 mod policies;
 mod previews;
 mod quorum;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
         operations::performing::TRIALS,
         operations::restricting::TRIALS,
         pairing::TRIALS,
+        passwords::TRIALS,
         policies::TRIALS,
         previews::TRIALS,
         quorum::TRIALS,

@@ -198,6 +198,11 @@ fn a_killed_rotation_goes_on() {
         .keystore
         .rotate_account_kek(&alice.presented, id_of(&house, &alice))
         .unwrap();
+    let kek = house
+        .keystore
+        .account_kek(&alice.presented, id_of(&house, &alice));
+    let kek = kek.unwrap();
+    assert_eq!((kek.version, kek.rotation), (2, Some((0, 21))));
     let at_first = status(&house);
     assert_eq!(at_first.left, 9, "8 accounts and the domain key");
     // 20 copies and a session.
@@ -341,6 +346,8 @@ fn who_may_rotate_and_what_is_recorded() {
         }
         let refusal = house.keystore.rotation_status(&who.presented).unwrap_err();
         assert!(matches!(refusal.error, Error::NotPermitted(_)));
+        let refusal = house.keystore.account_kek(&who.presented, bob_id);
+        assert!(matches!(refusal.unwrap_err().error, Error::NotPermitted(_)));
     }
     assert_eq!(house.hsm.master_kek_versions("default").unwrap(), [1]);
     let nobody = AccountId::generate();

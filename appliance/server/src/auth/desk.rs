@@ -9,7 +9,9 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use strongroom_keystore::{Answer, Keystore, Presented};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
+use strongroom_wire::credential::{FinishPassword, StartPassword};
 use strongroom_wire::device::{DecidePairing, DecidedPairing, Pairing};
+use strongroom_wire::oidc::{FinishOidc, OidcSignedIn, OidcStarted, StartOidc};
 use strongroom_wire::problem::Code;
 use strongroom_wire::recovery::{FinishRecovery, StartRecovery};
 use strongroom_wire::session::{
@@ -19,6 +21,7 @@ use strongroom_wire::session::{
 };
 
 use super::limits::SignInLimits;
+use super::oidc::{Oidc, Proved, Unproved};
 use super::source_address;
 use crate::gate::OpenKeystore;
 use crate::problems::Failure;
@@ -27,6 +30,7 @@ use crate::problems::Failure;
 pub(crate) struct Desk {
     pub(crate) keystore: OpenKeystore,
     pub(crate) limits: web::Data<SignInLimits>,
+    pub(crate) oidc: web::Data<Oidc>,
     pub(crate) source: IpAddr,
 }
 
@@ -36,11 +40,13 @@ impl FromRequest for Desk {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let limits = request.app_data::<web::Data<SignInLimits>>().cloned();
+        let oidc = request.app_data::<web::Data<Oidc>>().cloned();
         let keystore = OpenKeystore::from_request(request, payload).into_inner();
         ready(keystore.and_then(|keystore| {
             Ok(Self {
                 keystore,
                 limits: limits.ok_or_else(Failure::internal)?,
+                oidc: oidc.ok_or_else(Failure::internal)?,
                 source: source_address(request),
             })
         }))
@@ -123,6 +129,59 @@ impl Desk {
         answer
     }
 
+    /// The names of the providers from which a browser may come back to this page of the appliance.
+    pub(crate) fn oidc_providers(&self, page: &str) -> Vec<String> {
+        if !self.oidc.is_page(page) {
+            return Vec::new();
+        }
+        let providers = self.oidc.names(self.keystore.domain()).providers;
+        providers
+            .into_iter()
+            .map(|provider| provider.name)
+            .collect()
+    }
+
+    /// Starts a sign-in at an OpenID provider. One that worked stays counted until its finish, so that nobody fills the memory with starts.
+    pub(crate) fn start_oidc(&self, request: StartOidc) -> Result<OidcStarted, Failure> {
+        self.limits.admit_source(self.source)?;
+        let answer = self.oidc.start(self.keystore.domain(), request, None);
+        if answer.as_ref().is_err_and(Failure::is_fault) {
+            self.limits.give_back_source(self.source);
+        }
+        answer
+    }
+
+    /// Finishes a sign-in at an OpenID provider.
+    pub(crate) fn finish_oidc(&self, request: FinishOidc) -> Result<OidcSignedIn, Failure> {
+        self.limits.admit_source(self.source)?;
+        let answer = self.open_by_identity(&request);
+        // Both its own place and its start's, unless it was refused.
+        if answer.as_ref().err().is_none_or(Failure::is_fault) {
+            self.limits.give_back_source(self.source);
+            self.limits.give_back_source(self.source);
+        }
+        answer
+    }
+
+    fn open_by_identity(&self, request: &FinishOidc) -> Result<OidcSignedIn, Failure> {
+        let Proved {
+            client_key,
+            claimed,
+            rules,
+        } = self
+            .oidc
+            .finish(self.keystore.domain(), request, None)
+            .map_err(|unproved| refuse(&self.keystore, self.source, unproved))?;
+        let opened = self.keystore.open_by_identity(
+            self.source,
+            request.sign_in,
+            client_key,
+            claimed,
+            rules,
+        );
+        opened.map_err(Failure::from)
+    }
+
     /// Starts to sign in again in a session. Whoever holds the token alone guesses the password here as they would at a sign-in.
     pub(crate) fn start_step_up(
         &self,
@@ -163,6 +222,41 @@ impl Desk {
         self.limited(&account, |keystore, _| {
             keystore.finish_second_factor_step_up(caller, request)
         })
+    }
+
+    /// Starts to change the caller's password. One that worked stays counted until its finish: OPAQUE's answer to it is what a password is guessed with,
+    /// too, by whoever holds the session alone.
+    pub(crate) fn start_password(
+        &self,
+        caller: &Presented,
+        request: StartPassword,
+    ) -> Result<EnrolmentStarted, Failure> {
+        let account = self.own_budget(caller)?;
+        self.limits.admit(&account, self.source)?;
+        let answer = self.keystore.start_password(caller, request);
+        let answer = answer.map_err(Failure::from);
+        if answer.is_err() {
+            self.limits.give_back(&account, self.source);
+        }
+        answer
+    }
+
+    /// Finishes to change the caller's password.
+    pub(crate) fn finish_password(
+        &self,
+        caller: &Presented,
+        request: FinishPassword,
+    ) -> Result<Done, Failure> {
+        let account = self.own_budget(caller)?;
+        let done = self.keystore.finish_password(caller, request)?;
+        self.limits.give_back(&account, self.source);
+        Ok(done)
+    }
+
+    /// What failures of the caller's account are counted against.
+    fn own_budget(&self, caller: &Presented) -> Result<String, Failure> {
+        let account = self.keystore.own_account(caller)?;
+        Ok(self.keystore.budget(&account.name))
     }
 
     /// Starts an enrolment.
@@ -262,5 +356,16 @@ impl Desk {
             self.limits.give_back_source(self.source);
         }
         answer
+    }
+}
+
+/// The answer where a provider's word does not hold, once that is recorded.
+pub(crate) fn refuse(keystore: &Keystore, source: IpAddr, unproved: Unproved) -> Failure {
+    match unproved {
+        Unproved::Failure(failure) => failure,
+        Unproved::Refused(reason) => match keystore.refuse_identity::<()>(source, reason) {
+            Err(refusal) => refusal.into(),
+            Ok(()) => Failure::internal(),
+        },
     }
 }

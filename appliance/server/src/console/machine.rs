@@ -5,13 +5,15 @@ use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 use strongroom_console::Appliance;
 use strongroom_console::host::{
-    BackupView, BackupsView, CertificateView, HsmState as Shown, HsmView, Minute,
+    BackupView, BackupsView, CertificateView, HsmState as Shown, HsmView, LogLevelView, Minute,
+    OutsideView, ScrubView, WatchView,
 };
 use strongroom_hsm::supervised::State as HsmState;
 use strongroom_keystore::backup::read_manifest;
@@ -23,9 +25,11 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::minutes;
 use crate::backups;
-use crate::config::{Config, Device};
+use crate::config::{Config, Device, Level};
 use crate::gate::Gate;
+use crate::logging;
 use crate::routes::health::NewestStorage;
+use crate::watch::OutsideReport;
 
 /// The most backups that are shown.
 const MOST_BACKUPS: usize = 100;
@@ -75,6 +79,50 @@ impl Appliance for Machine {
 
     fn minutes(&self) -> Vec<Minute> {
         minutes::minutes()
+    }
+
+    fn watched(&self) -> Option<WatchView> {
+        let report = self.gate.watched()?;
+        let outside = |reports: Vec<OutsideReport>| {
+            let reports = reports.into_iter();
+            let reports = reports.map(|report| OutsideView {
+                name: report.name,
+                address: report.address,
+                failing: report
+                    .failing
+                    .map(|failing| (failing.since, failing.reason)),
+                last: report.last,
+                behind: report.behind,
+            });
+            reports.collect()
+        };
+        Some(WatchView {
+            witnesses: outside(report.witnesses),
+            receivers: outside(report.siem),
+            scrub: ScrubView {
+                every_hours: self.config.audit.scrub_every_hours,
+                last: report.scrub.last,
+                rows: report.scrub.rows,
+                findings: report.scrub.findings,
+                first: report.scrub.first,
+                failed: report.scrub.failed,
+            },
+        })
+    }
+
+    fn log_level(&self) -> LogLevelView {
+        let (now, until) = logging::level().unwrap_or((self.config.log.level, None));
+        LogLevelView {
+            configured: self.config.log.level.as_str(),
+            now: now.as_str(),
+            until,
+        }
+    }
+
+    fn set_log_level(&self, level: &str, seconds: u64) -> Result<(), String> {
+        let level = Level::from_name(level).ok_or("There is no such log level.")?;
+        logging::set(level, Duration::from_secs(seconds))
+            .map_err(|error| sentence(&format!("{error:#}")))
     }
 
     fn configuration(&self) -> Vec<(String, Vec<(String, String)>)> {

@@ -98,7 +98,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let shared = Shared {
         gate: web::Data::from(Arc::clone(&gate)),
         limits: web::Data::new(SignInLimits::new(&config.limits)),
-        oidc: web::Data::new(Oidc::new(&config.oidc)?),
+        oidc: web::Data::new(oidc(&config)?),
         body_limits: web::Data::new(BodyLimits::from(&config.limits)),
         storage: web::Data::from(Arc::clone(&storage)),
         metrics: web::Data::new(metrics::start()?),
@@ -134,6 +134,13 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     housekeeping.stop();
     gate.close();
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// The OpenID providers. Browsers come back from them to the pages of the origins at which passkeys work.
+fn oidc(config: &Config) -> anyhow::Result<Oidc> {
+    let origins = config.keystore_options().passkeys.origins;
+    let pages = origins.iter().map(|origin| console::provider_page(origin));
+    Ok(Oidc::new(&config.oidc)?.with_pages(pages))
 }
 
 /// What checks the certificates of clients, where the configuration names authorities for them.

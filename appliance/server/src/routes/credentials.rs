@@ -2,15 +2,16 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{delete, get, post, web};
-use strongroom_wire::account::Done;
+use strongroom_wire::account::{Done, EnrolmentStarted};
 use strongroom_wire::credential::{
-    ConfirmTotp, CredentialName, Credentials, FactorAdded, PasskeyRegistration, RecoveryCodes,
-    RegisterPasskey, TotpStarted,
+    ConfirmTotp, CredentialName, Credentials, FactorAdded, FinishPassword, PasskeyRegistration,
+    RecoveryCodes, RegisterPasskey, StartPassword, TotpStarted,
 };
 
 use super::body::Json;
-use super::{Answer, acted, ask, shown};
+use super::{Answer, acted, ask, shown, wait_for};
 use crate::auth::Caller;
+use crate::auth::desk::Desk;
 use crate::auth::limits::SignInLimits;
 use crate::gate::OpenKeystore;
 use crate::problems::Failure;
@@ -47,6 +48,44 @@ pub(super) async fn remove(
         keystore.remove_credential(&caller, credential)
     })
     .await?;
+    Ok(acted(StatusCode::OK, &done, done.leaf))
+}
+
+/// Begin to change one's own password.
+///
+/// Within five minutes of a sign-in in the session: sends an OPAQUE registration request.
+#[utoipa::path(
+    tag = "credentials",
+    operation_id = "start_password_change",
+    request_body = StartPassword,
+    responses((status = 200, description = "The OPAQUE registration response.", body = EnrolmentStarted)),
+)]
+#[post("/v1/accounts/me/password/start")]
+pub(super) async fn start_password(
+    caller: Caller,
+    desk: Desk,
+    Json(request): Json<StartPassword>,
+) -> Answer {
+    let started = wait_for(move || desk.start_password(&caller, request)).await??;
+    Ok(shown(&started))
+}
+
+/// Change one's own password.
+///
+/// The account's other sessions end. Second factors stay.
+#[utoipa::path(
+    tag = "credentials",
+    operation_id = "finish_password_change",
+    request_body = FinishPassword,
+    responses((status = 200, description = "The password is changed.", body = Done)),
+)]
+#[post("/v1/accounts/me/password")]
+pub(super) async fn finish_password(
+    caller: Caller,
+    desk: Desk,
+    Json(request): Json<FinishPassword>,
+) -> Answer {
+    let done = wait_for(move || desk.finish_password(&caller, request)).await??;
     Ok(acted(StatusCode::OK, &done, done.leaf))
 }
 

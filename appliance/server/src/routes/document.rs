@@ -299,7 +299,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 129);
+        assert_eq!(identifiers.len(), 131);
         let expected = [
             "get /metrics",
             "get /v1/health",

@@ -120,6 +120,8 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(oidc::unlink)
         .service(credentials::list)
         .service(credentials::remove)
+        .service(credentials::start_password)
+        .service(credentials::finish_password)
         .service(credentials::start_totp)
         .service(credentials::confirm_totp)
         .service(credentials::make_recovery_codes)

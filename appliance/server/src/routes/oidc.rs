@@ -2,7 +2,6 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{delete, get, post, web};
-use strongroom_keystore::Keystore;
 use strongroom_wire::account::Done;
 use strongroom_wire::oidc::{
     FinishOidc, Identities, IdentityName, OidcProviders, OidcSignedIn, OidcStarted, StartOidc,
@@ -10,9 +9,9 @@ use strongroom_wire::oidc::{
 
 use super::body::Json;
 use super::{Answer, acted, ask, shown, wait_for};
-use crate::auth::limits::SignInLimits;
-use crate::auth::oidc::{Oidc, Proved, Unproved};
-use crate::auth::{Caller, Source};
+use crate::auth::Caller;
+use crate::auth::desk::{Desk, refuse};
+use crate::auth::oidc::Oidc;
 use crate::gate::OpenKeystore;
 use crate::problems::Failure;
 
@@ -39,20 +38,9 @@ pub(super) async fn providers(oidc: web::Data<Oidc>, keystore: OpenKeystore) -> 
     responses((status = 200, description = "Where to send the browser.", body = OidcStarted)),
 )]
 #[post("/v1/sessions/oidc/start")]
-pub(super) async fn start(
-    Source(source): Source,
-    limits: web::Data<SignInLimits>,
-    oidc: web::Data<Oidc>,
-    Json(request): Json<StartOidc>,
-    keystore: OpenKeystore,
-) -> Answer {
-    limits.admit_source(source)?;
-    let answer = wait_for(move || oidc.start(keystore.domain(), request, None)).await?;
-    // A start that worked stays counted until its finish, so that nobody fills the memory with starts.
-    if answer.as_ref().is_err_and(Failure::is_fault) {
-        limits.give_back_source(source);
-    }
-    Ok(shown(&answer?))
+pub(super) async fn start(desk: Desk, Json(request): Json<StartOidc>) -> Answer {
+    let started = wait_for(move || desk.start_oidc(request)).await??;
+    Ok(shown(&started))
 }
 
 /// Finish a sign-in at an OpenID provider and open a session.
@@ -66,33 +54,8 @@ pub(super) async fn start(
     responses((status = 200, description = "The session, its token and its sealed transport key.", body = OidcSignedIn)),
 )]
 #[post("/v1/sessions/oidc/finish")]
-pub(super) async fn finish(
-    Source(source): Source,
-    limits: web::Data<SignInLimits>,
-    oidc: web::Data<Oidc>,
-    Json(request): Json<FinishOidc>,
-    keystore: OpenKeystore,
-) -> Answer {
-    limits.admit_source(source)?;
-    let answer = wait_for(move || {
-        let sign_in = request.sign_in;
-        let Proved {
-            client_key,
-            claimed,
-            rules,
-        } = oidc
-            .finish(keystore.domain(), &request, None)
-            .map_err(|unproved| refuse(&keystore, source, unproved))?;
-        let opened = keystore.open_by_identity(source, sign_in, client_key, claimed, rules);
-        opened.map_err(Failure::from)
-    })
-    .await?;
-    // Both its own place and its start's, unless it was refused.
-    if answer.as_ref().err().is_none_or(Failure::is_fault) {
-        limits.give_back_source(source);
-        limits.give_back_source(source);
-    }
-    let signed_in = answer?;
+pub(super) async fn finish(desk: Desk, Json(request): Json<FinishOidc>) -> Answer {
+    let signed_in = wait_for(move || desk.finish_oidc(request)).await??;
     Ok(acted(StatusCode::OK, &signed_in, signed_in.signed_in.leaf))
 }
 
@@ -179,15 +142,4 @@ pub(super) async fn unlink(
     })
     .await?;
     Ok(acted(StatusCode::OK, &done, done.leaf))
-}
-
-/// The answer where a provider's word does not hold, once that is recorded.
-fn refuse(keystore: &Keystore, source: std::net::IpAddr, unproved: Unproved) -> Failure {
-    match unproved {
-        Unproved::Failure(failure) => failure,
-        Unproved::Refused(reason) => match keystore.refuse_identity::<()>(source, reason) {
-            Err(refusal) => refusal.into(),
-            Ok(()) => Failure::internal(),
-        },
-    }
 }

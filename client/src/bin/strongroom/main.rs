@@ -9,7 +9,7 @@
 //! | `messages` | `message seal` and `message open` |
 //! | `signatures` | `sign` and `verify` |
 //! | `recovery` | `recover`, `recovery` |
-//! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
+//! | `second_factor` | `password`, `second-factor`, `recovery-codes`, `passkeys` |
 //! | `cases` | `case`: lawful access |
 //! | `approval_keys`, `approving` | the keys that one approves with; signing an approval |
 //! | `proposals` | what the domain's policy wants several people for |
@@ -157,6 +157,9 @@ enum Command {
     /// Look after one's sessions.
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// Change one's password.
+    #[command(subcommand)]
+    Password(second_factor::Password),
     /// Look after one's authenticator app.
     #[command(subcommand)]
     SecondFactor(second_factor::Command),
@@ -310,6 +313,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Sessions(command) => command.run(&context),
         Command::Recover(recover) => recover.run(&context),
         Command::Recovery(command) => command.run(&context),
+        Command::Password(command) => command.run(&context),
         Command::SecondFactor(command) => command.run(&context),
         Command::RecoveryCodes(command) => command.run(&context),
         Command::Passkeys(command) => command.run(&context),

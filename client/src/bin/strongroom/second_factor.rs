@@ -1,4 +1,6 @@
-//! `second-factor`, `recovery-codes`, `passkeys`; and the second factor at `login`.
+//! `password`, `second-factor`, `recovery-codes`, `passkeys`; and the second factor at `login`.
+
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use qrcode::QrCode;
@@ -15,7 +17,19 @@ use strongroom_wire::session::SecondFactorNeeded;
 
 use crate::failure::Failure;
 use crate::output::{complain, plain, spelling, table};
+use crate::step_up::with_recent_sign_in;
 use crate::{Context, prompt};
+
+/// `strongroom password`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Password {
+    /// Take another password, after signing in again with the present one or with the second factor. All other sessions end.
+    Change {
+        /// A file whose first line is the new password, or - for standard input; asked for where it is not given.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+}
 
 /// `strongroom second-factor`.
 #[derive(Subcommand, Debug)]
@@ -52,6 +66,20 @@ pub(crate) enum Passkeys {
         /// The passkey.
         passkey: PasskeyId,
     },
+}
+
+impl Password {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
+        let session = context.session()?;
+        let Self::Change { password_file } = self;
+        let password = prompt::new_password(password_file.as_deref())?;
+        let done = with_recent_sign_in(context, &session, || {
+            session.change_password(password.as_bytes())
+        })?;
+        context.output.answer(&done, || {
+            "The password is changed, and all other sessions have ended.".to_owned()
+        })
+    }
 }
 
 impl Command {

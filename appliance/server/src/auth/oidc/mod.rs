@@ -54,6 +54,8 @@ const RETRY: u64 = 10;
 #[derive(Default)]
 pub(crate) struct Oidc {
     providers: Vec<Provider>,
+    /// The appliance's own pages that browsers may come back to, at each provider.
+    pages: Vec<String>,
     /// They hold one-time secrets, so they live in memory only.
     pending: Mutex<HashMap<SignInId, Pending>>,
 }
@@ -104,8 +106,20 @@ impl Oidc {
             .map(|settings| Provider::new(settings, deadline));
         Ok(Self {
             providers: providers.collect::<Result<_, _>>()?,
+            pages: Vec::new(),
             pending: Mutex::default(),
         })
+    }
+
+    /// With pages of the appliance itself that browsers may come back to.
+    pub(crate) fn with_pages(mut self, pages: impl IntoIterator<Item = String>) -> Self {
+        self.pages.extend(pages);
+        self
+    }
+
+    /// Whether the address is a page of the appliance that browsers may come back to.
+    pub(crate) fn is_page(&self, address: &str) -> bool {
+        self.pages.iter().any(|page| page == address)
     }
 
     /// The names of a domain's providers.
@@ -146,7 +160,9 @@ impl Oidc {
                 "The client's ephemeral key is no X-Wing public key.",
             ));
         }
-        if !may_come_back_to(&request.redirect_uri, &provider.settings.redirect_uris) {
+        if !self.is_page(&request.redirect_uri)
+            && !may_come_back_to(&request.redirect_uri, &provider.settings.redirect_uris)
+        {
             return Err(Failure::new(
                 Code::Invalid,
                 "The browser may come back to a loopback address of the client or to an address that the configuration names, and this is neither.",
