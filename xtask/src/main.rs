@@ -14,6 +14,7 @@
 //! | `bindings` | `bindings`: the client library for other languages |
 //! | `bench` | `bench`: the benchmarks |
 //! | `small_device` | the sample sensor, built as for a small device |
+//! | `image/` | `image`: the bootable appliance |
 //! | `packages` | system packages, by apt |
 //! | `workspace` | where the workspace is, and building it with cargo |
 //! | `process` | running a command and saying what went wrong in one sentence |
@@ -32,6 +33,7 @@ mod appliance;
 mod bench;
 mod bindings;
 mod demo;
+mod image;
 mod listeners;
 mod packages;
 mod process;
@@ -66,6 +68,8 @@ enum Chore {
     Bindings(bindings::Options),
     /// Measure key release and key creation beside a bare HTTPS endpoint.
     Bench(bench::Options),
+    /// Build the bootable appliance, and boot it in QEMU.
+    Image(image::Options),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Bindings(options) => bindings::run(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Image(options) => image::run(&options),
     };
     done.unwrap_or_else(|error| match error.downcast_ref() {
         // A process that was ended by a signal could not tell why.
