@@ -1,9 +1,14 @@
 //! The audit log as an account may see it, and proof of it that does not rest on the appliance's word.
 
+pub mod bundle;
+
 use strongroom_audit::checkpoint::{self, Checkpoint};
-use strongroom_audit::tree::verify_inclusion;
+use strongroom_audit::proof::TlogProof;
+use strongroom_audit::tree::{verify_consistency, verify_inclusion};
 use strongroom_audit::{Event, Hash, Leaf};
-use strongroom_wire::audit::{CheckpointNote, InclusionProof, RecordPage, RecordQuery};
+use strongroom_wire::audit::{
+    CheckpointNote, ConsistencyProof, ConsistencyQuery, InclusionProof, RecordPage, RecordQuery,
+};
 use strongroom_wire::encoding::Base64;
 
 use crate::ClientError;
@@ -57,6 +62,91 @@ impl Session {
     pub fn inclusion_proof(&self, index: u64) -> Result<InclusionProof, ClientError> {
         self.call(&Call::get(format!("/v1/audit/{index}/proof")))
     }
+
+    /// The proof that a tree of the log begins with an earlier one, to be held against their checkpoints with [`verify_growth`].
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session, old: &strongroom_audit::Checkpoint, new: &strongroom_audit::Checkpoint) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::audit::verify_growth;
+    ///
+    /// verify_growth(old, new, &session.consistency_proof(old.size, new.size)?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn consistency_proof(&self, old: u64, new: u64) -> Result<ConsistencyProof, ClientError> {
+        let query = ConsistencyQuery {
+            old,
+            new: Some(new),
+        };
+        self.call(&Call::find("/v1/audit/consistency", &query))
+    }
+}
+
+/// Whether the log only grew from one checkpoint to another, both of which were verified.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session, kept: &strongroom_wire::audit::CheckpointNote, verifier_key: &str) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::audit::{verify_checkpoint, verify_growth};
+///
+/// let old = verify_checkpoint(kept, verifier_key)?;
+/// let new = verify_checkpoint(&session.checkpoint()?, verifier_key)?;
+/// verify_growth(&old, &new, &session.consistency_proof(old.size, new.size)?)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ClientError::NotProved`] when that is not proved.
+pub fn verify_growth(
+    old: &Checkpoint,
+    new: &Checkpoint,
+    proof: &ConsistencyProof,
+) -> Result<(), ClientError> {
+    let not_proved = |reason: &str| ClientError::NotProved(reason.to_owned());
+    if old.origin != new.origin {
+        return Err(not_proved("the checkpoints are of two logs"));
+    }
+    let hashes: Option<Vec<Hash>> = proof
+        .hashes
+        .iter()
+        .map(|hash| bytes(hash).map(Hash))
+        .collect();
+    let hashes = hashes.ok_or_else(|| not_proved("a hash of the proof does not have 32 bytes"))?;
+    verify_consistency(old.size, new.size, &old.root, &new.root, &hashes).map_err(|_| {
+        not_proved("the newer tree does not begin with the older one: the log has two histories")
+    })
+}
+
+/// The proof of a leaf in a file that others verify (C2SP `tlog-proof`).
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// use strongroom_client::audit::to_tlog_proof;
+///
+/// let proof = to_tlog_proof(&session.inclusion_proof(41)?)?;
+/// std::fs::write("leaf-41.tlog-proof", proof.to_text())?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ClientError::NotProved`] when the appliance's proof is none.
+pub fn to_tlog_proof(proof: &InclusionProof) -> Result<TlogProof, ClientError> {
+    let not_proved =
+        || ClientError::NotProved("a hash or a salt does not have 32 bytes".to_owned());
+    let hashes: Option<Vec<Hash>> = proof
+        .hashes
+        .iter()
+        .map(|hash| bytes(hash).map(Hash))
+        .collect();
+    let leaf = Leaf {
+        envelope: proof.envelope.0.clone(),
+        salt: bytes(&proof.salt).ok_or_else(not_proved)?,
+        detail: proof.detail.0.clone(),
+    };
+    let hashes = hashes.ok_or_else(not_proved)?;
+    let note = proof.checkpoint.note.clone();
+    Ok(TlogProof::of(proof.index, &leaf, hashes, note))
 }
 
 /// What a checkpoint says, once its signature is found to be by the log with this verifier key (C2SP `signed-note`).
@@ -66,7 +156,7 @@ impl Session {
 /// use strongroom_client::ErrorKind;
 /// use strongroom_wire::audit::CheckpointNote;
 ///
-/// let forged = CheckpointNote { note: "keys.example.com\n0\n".to_owned(), verifier_key: String::new() };
+/// let forged = CheckpointNote { note: "keys.example.com\n0\n".to_owned(), verifier_key: String::new(), ..CheckpointNote::default() };
 /// let error = verify_checkpoint(&forged, "the verifier key that one was given").err();
 /// assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Altered));
 /// ```
@@ -105,8 +195,7 @@ pub fn verify_proof(
     let hashes: Option<Vec<Hash>> = proof
         .hashes
         .iter()
-        .map(bytes)
-        .map(|bytes| bytes.map(Hash))
+        .map(|hash| bytes(hash).map(Hash))
         .collect();
     let hashes = hashes.ok_or_else(|| not_proved("a hash of the proof does not have 32 bytes"))?;
     let leaf = Leaf {
@@ -173,6 +262,7 @@ mod tests {
             checkpoint: CheckpointNote {
                 note,
                 verifier_key: verifier_key.clone(),
+                ..CheckpointNote::default()
             },
         };
         (proof, verifier_key, event(Act::KeyRelease))

@@ -3,7 +3,8 @@
 use aws_lc_rs::digest;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use strongroom_session::{CertificateSignInKey, SealedForCertificate};
+use strongroom_session::certificate;
+use strongroom_session::passkey::{EphemeralKey, SealedTransportKey};
 use strongroom_wire::account::Done;
 use strongroom_wire::certificate::{
     CertificateName, CertificateNameKind, CertificateNames, OpenByCertificate,
@@ -61,7 +62,7 @@ impl Client {
     /// [`ClientError::Refused`] when the certificate stands for no account; [`ClientError::AlteredMaterial`] when the transport key that came
     /// is not for this client.
     pub fn sign_in_by_certificate(&self) -> Result<Session, ClientError> {
-        let key = CertificateSignInKey::generate();
+        let key = EphemeralKey::generate();
         let request = OpenByCertificate {
             wrapping_key: key.public().into(),
         };
@@ -70,12 +71,12 @@ impl Client {
             None,
         )?;
         let signed_in = answer.signed_in;
-        let sealed = SealedForCertificate {
+        let sealed = SealedTransportKey {
             encapsulated: answer.encapsulated.0,
-            sealed: answer.sealed.0,
+            ciphertext: answer.sealed.0,
         };
-        let transport_key = key
-            .open(signed_in.account.id, signed_in.session, &sealed)
+        let (account, session) = (signed_in.account.id, signed_in.session);
+        let transport_key = certificate::open(&key, account, session, &sealed)
             .map_err(|_| ClientError::AlteredMaterial)?;
         let token = Zeroizing::new(signed_in.token.0);
         let secrets = Secrets::new(&token, transport_key)

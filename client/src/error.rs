@@ -2,6 +2,7 @@
 
 use strongroom_session::UnwrapError;
 use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::id::KeyId;
 use strongroom_wire::problem::{Code, Problem};
 
 use crate::message::MessageError;
@@ -97,12 +98,24 @@ pub enum ClientError {
     /// A checkpoint or a proof of the audit log does not hold: it was altered on its way here, or the log was tampered with.
     #[error("the audit log is not what it says: {0}")]
     NotProved(String),
+    /// A bundle could not be read or written on this machine.
+    #[cfg(feature = "sessions")]
+    #[error("the bundle could not be read or written: {0}")]
+    Bundle(std::io::Error),
     /// A protected object could not be written or read, or was refused.
     #[error(transparent)]
     Object(#[from] ObjectError),
     /// A message could not be sealed, or was refused.
     #[error(transparent)]
     Message(#[from] MessageError),
+    /// It is protected by another key than the one that was disclosed.
+    #[error("it is protected by the key {wanted}, and the key that was disclosed is {disclosed}")]
+    NotDisclosed {
+        /// The key that it names.
+        wanted: KeyId,
+        /// The key that was disclosed.
+        disclosed: KeyId,
+    },
     /// A message of mail has a form in which it cannot be sealed or opened.
     #[cfg(feature = "mail")]
     #[error(transparent)]
@@ -135,10 +148,12 @@ impl ClientError {
             Self::Unreachable { .. } => ErrorKind::Unreachable,
             Self::NotTrusted { .. } => ErrorKind::NotTrusted,
             Self::UnexpectedAnswer { .. } | Self::Library => ErrorKind::Failed,
+            #[cfg(feature = "sessions")]
+            Self::Bundle(_) => ErrorKind::Failed,
             Self::AlteredMaterial | Self::NotProved(_) => ErrorKind::Altered,
             Self::MaterialExpired(_) => ErrorKind::Expired,
             Self::OtherServer { .. } | Self::OtherDomain { .. } => ErrorKind::OtherAppliance,
-            Self::NoGrantTo(_) => ErrorKind::NotFound,
+            Self::NoGrantTo(_) | Self::NotDisclosed { .. } => ErrorKind::NotFound,
             Self::Object(error) => kind_of_object(error),
             Self::Message(error) => kind_of_message(error),
             #[cfg(feature = "mail")]
@@ -230,6 +245,7 @@ impl ClientError {
                 Code::HsmUnavailable
                     | Code::ProviderUnavailable
                     | Code::Sealed
+                    | Code::StorageFull
                     | Code::Unavailable
                     | Code::TooManyAttempts
                     | Code::TooManyRequests
@@ -376,9 +392,11 @@ fn kind_of(code: Code) -> ErrorKind {
         | Code::IdempotencyKeyReused => ErrorKind::StateForbids,
         Code::TooManyAttempts | Code::TooManyRequests => ErrorKind::TooManyAttempts,
         Code::Invalid | Code::TooLarge => ErrorKind::Invalid,
-        Code::HsmUnavailable | Code::ProviderUnavailable | Code::Sealed | Code::Unavailable => {
-            ErrorKind::Unreachable
-        }
+        Code::HsmUnavailable
+        | Code::ProviderUnavailable
+        | Code::Sealed
+        | Code::StorageFull
+        | Code::Unavailable => ErrorKind::Unreachable,
         _ => ErrorKind::Failed,
     }
 }

@@ -11,7 +11,8 @@ use crate::keys::Released;
 /// The most keys that are held; beyond that the one obtained first is forgotten.
 const MOST: usize = 4096;
 
-/// For how long obtained keys are held for further use. Usage policies come first: what a policy says ends earlier ends then.
+/// For how long obtained keys are held for further use. Usage policies come first: what a policy says ends earlier ends then, and where one says
+/// how often a key is released or from where, which the appliance alone can judge, the key is not held at all.
 ///
 /// A held key is in locked memory and overwritten when it is forgotten. Where memory cannot be locked, no key is held.
 ///
@@ -87,10 +88,15 @@ impl HeldKeys {
     pub(crate) fn hold(&self, released: &Released) {
         let mut inner = self.inner();
         inner.forget_old();
+        let name = (released.key(), released.version());
+        if released.must_ask_again() {
+            // The policy may have been another when it was held.
+            inner.keys.remove(&name);
+            return;
+        }
         if inner.keeping.at_most.is_zero() || !released.is_locked() {
             return;
         }
-        let name = (released.key(), released.version());
         if inner.keys.len() >= MOST && !inner.keys.contains_key(&name) {
             let oldest = inner.keys.iter().min_by_key(|(_, held)| held.since);
             if let Some(oldest) = oldest.map(|(name, _)| *name) {
@@ -150,7 +156,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::keys::tests::released;
+    use crate::keys::tests::{released, released_once};
 
     #[test]
     fn a_key_is_held_as_long_as_was_said() {
@@ -186,6 +192,22 @@ mod tests {
         held.hold(&released(other, 1, Some(60)));
         assert!(held.when_away(key, Some(1)).is_none());
         assert!(held.when_away(other, Some(1)).is_some());
+    }
+
+    #[test]
+    fn what_the_appliance_alone_can_judge_is_not_held() {
+        let held = HeldKeys::default();
+        held.keep(Keeping {
+            fresh_for: Duration::from_mins(1),
+            ..Keeping::default()
+        });
+        let key = KeyId::generate();
+        held.hold(&released(key, 1, None));
+        assert!(held.fresh(key, Some(1)).is_some());
+        // Its policy has been changed since.
+        held.hold(&released_once(key, 1));
+        assert!(held.fresh(key, Some(1)).is_none());
+        assert!(held.when_away(key, None).is_none());
     }
 
     #[test]

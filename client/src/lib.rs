@@ -22,10 +22,15 @@
 //! | [`certificates`] | sign-in by client certificate, and which certificates stand for whom |
 //! | [`device`](mod@device) | a device or service that signs its requests with its secret, and is paired |
 //! | [`devices`] | looking after devices: import, fleets, pairing; the factory's side of an import |
+//! | [`disclosure`] | disclosing keys to an agency, and what the agency does with them |
 //! | [`directories`] | registering directories that manage accounts by SCIM |
 //! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
-//! | [`audit`] | the audit log as the caller may see it |
+//! | [`approvals`] | approving: what is signed, and the keys that people approve with |
+//! | [`authorisations`] | lawful access: orders and what is decided on them |
+//! | [`proposals`] | acts that several people have to approve, because the domain's policy says so |
+//! | [`audit`] | the audit log as the caller may see it; bundles of it |
+//! | [`report`] | bundles as CSV and PDF |
 //! | [`object`] | protected objects: the header that names the key, and the encrypted stream behind it |
 //! | [`file`](mod@file) | files that appear only when they are complete |
 //! | [`objects`] | certificates, data, and what applications say of keys, as PKCS #11 has them |
@@ -69,7 +74,11 @@
 pub mod accounts;
 pub mod api;
 #[cfg(feature = "sessions")]
+pub mod approvals;
+#[cfg(feature = "sessions")]
 pub mod audit;
+#[cfg(feature = "sessions")]
+pub mod authorisations;
 #[cfg(feature = "sessions")]
 pub mod certificates;
 #[cfg(feature = "sessions")]
@@ -79,6 +88,8 @@ pub mod device;
 pub mod devices;
 #[cfg(feature = "sessions")]
 pub mod directories;
+#[cfg(feature = "disclosure")]
+pub mod disclosure;
 pub mod error;
 pub mod file;
 pub mod held;
@@ -98,9 +109,13 @@ mod pem;
 pub mod pkcs11;
 #[cfg(feature = "sessions")]
 pub mod policy;
+#[cfg(feature = "sessions")]
+pub mod proposals;
 pub mod protection;
 #[cfg(feature = "sessions")]
 pub mod recovery;
+#[cfg(feature = "report")]
+pub mod report;
 mod requester;
 #[cfg(feature = "sessions")]
 pub mod rotation;
@@ -121,7 +136,7 @@ pub use requester::account_name;
 #[cfg(feature = "sessions")]
 pub use session::{Secrets, Session};
 
-/// The examples of the guide compile.
-#[cfg(all(doctest, feature = "sessions"))]
+/// The examples of the guide compile; that they do what they say is seen where the example `guide` runs.
+#[cfg(all(doctest, feature = "sessions", feature = "mail"))]
 #[doc = include_str!("../README.md")]
 struct Guide;

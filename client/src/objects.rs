@@ -41,6 +41,21 @@ pub struct ReleasedOnce {
 }
 
 /// The objects of an account.
+///
+/// ```no_run
+/// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+/// use strongroom_client::ClientError;
+/// use strongroom_client::objects::Objects;
+/// use strongroom_wire::object::ObjectQuery;
+///
+/// /// Works in a session and on a device alike.
+/// fn has_objects(account: &impl Objects) -> Result<bool, ClientError> {
+///     Ok(!account.find_objects(&ObjectQuery::default())?.objects.is_empty())
+/// }
+/// has_objects(session)?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Objects: Operate {
     /// A page of objects.
     ///

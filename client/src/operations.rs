@@ -1,6 +1,11 @@
 //! Using keys: signatures, MACs, encryption, wrapping and agreed secrets, by the appliance, which keeps the keys; and what their public keys can
 //! do without it.
 //!
+//! | module | what lives there |
+//! |---|---|
+//! | `local` | what needs no appliance: digests, verifying, keys as text |
+//! | `requests` | the requests that operations are, and what of their answers is taken |
+//!
 //! ```no_run
 //! # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
 //! use strongroom_client::operations::{Operate, Signing};
@@ -17,18 +22,14 @@
 //! ```
 
 mod local;
+mod requests;
 
-use strongroom_wire::id::{IdempotencyKey, KeyId};
+use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{CreatedKey, Key, NewKey};
-use strongroom_wire::operation::{
-    KeyOperation, MOST_OPERATIONS_A_REQUEST, Mechanism, Operate as OperateRequest, OperateMany,
-    OperateQuery, Operated, Operation, OperationOutcome, OperationResult, Performed,
-    PublicKeyQuery,
-};
+use strongroom_wire::operation::{KeyOperation, Mechanism, Operation, Performed};
 use zeroize::Zeroizing;
 
 use crate::ClientError;
-use crate::api::Call;
 use crate::keys;
 use crate::requester::Requester;
 
@@ -79,10 +80,7 @@ pub trait Operate: Requester + Sized {
         version: Option<u32>,
         operation: Operation,
     ) -> Result<Performed, ClientError> {
-        let request = OperateRequest { operation, version };
-        let call = Call::post(format!("/v1/keys/{key}/operations")).with(&request)?;
-        let (performed, _) = self.request::<Performed>(&call)?;
-        Ok(performed)
+        requests::operate(self, key, version, operation)
     }
 
     /// Uses keys many times, in few requests. That one operation is refused stops no other.
@@ -108,27 +106,7 @@ pub trait Operate: Requester + Sized {
         &self,
         operations: Vec<KeyOperation>,
     ) -> Result<Vec<Result<Performed, ClientError>>, ClientError> {
-        let mut outcomes = Vec::with_capacity(operations.len());
-        for part in operations.chunks(MOST_OPERATIONS_A_REQUEST) {
-            let request = OperateMany {
-                operations: part.to_vec(),
-            };
-            let call = Call::post("/v1/keys/operations").with(&request)?;
-            let (operated, _) = self.request::<Operated>(&call)?;
-            if operated.operations.len() != part.len() {
-                return Err(self.client().unexpected("another number of operations"));
-            }
-            outcomes.extend(
-                operated
-                    .operations
-                    .into_iter()
-                    .map(|outcome| match outcome {
-                        OperationOutcome::Done(performed) => Ok(*performed),
-                        OperationOutcome::Refused(problem) => Err(ClientError::Refused(problem)),
-                    }),
-            );
-        }
-        Ok(outcomes)
+        requests::operate_many(self, operations)
     }
 
     /// Signs a message. Where the mechanism signs its digest, that alone is sent.
@@ -151,7 +129,7 @@ pub trait Operate: Requester + Sized {
             hashing.update(message);
             return self.sign_digest(key, signing, &hashing.finish());
         }
-        signature(self, key, signing, message, false)
+        requests::signature(self, key, signing, message, false)
     }
 
     /// Signs the digest of a message.
@@ -177,7 +155,7 @@ pub trait Operate: Requester + Sized {
         signing: Signing,
         digest: &[u8],
     ) -> Result<Signature, ClientError> {
-        signature(self, key, signing, digest, true)
+        requests::signature(self, key, signing, digest, true)
     }
 
     /// The public key of a version of a key pair, or of the newest.
@@ -194,20 +172,7 @@ pub trait Operate: Requester + Sized {
     /// # Errors
     /// [`ClientError::Refused`] when the caller has no grant to it, or it is no key pair.
     fn public_key(&self, key: KeyId, version: Option<u32>) -> Result<PublicKey, ClientError> {
-        let call = Call::find(
-            &format!("/v1/keys/{key}/public"),
-            &PublicKeyQuery { version },
-        );
-        let (found, _) = self.request::<strongroom_wire::operation::PublicKey>(&call)?;
-        if found.key != key || version.is_some_and(|version| version != found.version) {
-            return Err(self.client().unexpected("another key's public key"));
-        }
-        Ok(PublicKey {
-            key,
-            version: found.version,
-            algorithm: found.algorithm,
-            der: found.public_key.0,
-        })
+        requests::public_key(self, key, version)
     }
 
     /// Makes a MAC of a message.
@@ -231,14 +196,7 @@ pub trait Operate: Requester + Sized {
         mechanism: Mechanism,
         message: &[u8],
     ) -> Result<Vec<u8>, ClientError> {
-        let data = message.into();
-        match self
-            .operate(key, None, Operation::Mac { mechanism, data })?
-            .result
-        {
-            OperationResult::Mac { mac } => Ok(mac.0),
-            _ => Err(self.client().unexpected("something else than a MAC")),
-        }
+        requests::mac(self, key, mechanism, message)
     }
 
     /// Whether this is the MAC of the message, by this version of the key or the newest.
@@ -265,16 +223,7 @@ pub trait Operate: Requester + Sized {
         message: &[u8],
         mac: &[u8],
     ) -> Result<bool, ClientError> {
-        let operation = Operation::VerifyMac {
-            mechanism,
-            data: message.into(),
-            mac: mac.into(),
-            length: None,
-        };
-        match self.operate(key, version, operation)?.result {
-            OperationResult::Verified { valid } => Ok(valid),
-            _ => Err(self.client().unexpected("something else than a verdict")),
-        }
+        requests::verify_mac(self, key, version, mechanism, message, mac)
     }
 
     /// Encrypts. The appliance draws the nonce or initialisation vector, which the answer has.
@@ -299,20 +248,7 @@ pub trait Operate: Requester + Sized {
         plaintext: &[u8],
         associated_data: Option<&[u8]>,
     ) -> Result<Ciphertext, ClientError> {
-        let operation = Operation::Encrypt {
-            mechanism,
-            data: plaintext.into(),
-            iv: None,
-            associated_data: associated_data.map(Into::into),
-            tag_length: None,
-        };
-        match self.operate(key, None, operation)?.result {
-            OperationResult::Ciphertext { data, iv } => Ok(Ciphertext {
-                data: data.0,
-                iv: iv.map(|iv| iv.0),
-            }),
-            _ => Err(self.client().unexpected("something else than a ciphertext")),
-        }
+        requests::encrypt(self, key, mechanism, plaintext, associated_data)
     }
 
     /// Decrypts with this version of the key, or the newest.
@@ -339,17 +275,7 @@ pub trait Operate: Requester + Sized {
         ciphertext: &Ciphertext,
         associated_data: Option<&[u8]>,
     ) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-        let operation = Operation::Decrypt {
-            mechanism,
-            data: ciphertext.data.as_slice().into(),
-            iv: ciphertext.iv.as_deref().map(Into::into),
-            associated_data: associated_data.map(Into::into),
-            tag_length: None,
-        };
-        match self.operate(key, version, operation)?.result {
-            OperationResult::Plaintext { data } => Ok(Zeroizing::new(data.0)),
-            _ => Err(self.client().unexpected("something else than a plaintext")),
-        }
+        requests::decrypt(self, key, version, mechanism, ciphertext, associated_data)
     }
 
     /// Wraps another key under this one: the other leaves the appliance so, which is a release of it. By a mechanism with a nonce or initialisation
@@ -368,19 +294,7 @@ pub trait Operate: Requester + Sized {
     /// # Errors
     /// As [`Self::operate`].
     fn wrap(&self, key: KeyId, mechanism: Mechanism, other: KeyId) -> Result<Vec<u8>, ClientError> {
-        let operation = Operation::Wrap {
-            mechanism,
-            key: other,
-            version: None,
-            iv: None,
-            associated_data: None,
-        };
-        match self.operate(key, None, operation)?.result {
-            OperationResult::Wrapped { wrapped, .. } => Ok(wrapped.0),
-            _ => Err(self
-                .client()
-                .unexpected("something else than a wrapped key")),
-        }
+        requests::wrap(self, key, mechanism, other)
     }
 
     /// Unwraps what was wrapped under this key into a new key.
@@ -406,18 +320,7 @@ pub trait Operate: Requester + Sized {
         wrapped: &[u8],
         new: NewKey,
     ) -> Result<Key, ClientError> {
-        let operation = Operation::Unwrap {
-            mechanism,
-            wrapped: wrapped.into(),
-            iv: None,
-            associated_data: None,
-            new: Some(Box::new(new)),
-            alternatives: Vec::new(),
-        };
-        match once(self, key, operation)?.result {
-            OperationResult::Created { key } => Ok(*key),
-            _ => Err(self.client().unexpected("something else than a key")),
-        }
+        requests::unwrap(self, key, mechanism, wrapped, new)
     }
 
     /// The secret that Diffie-Hellman makes of this key and another's public key: its x-coordinate, or that of X25519.
@@ -435,14 +338,7 @@ pub trait Operate: Requester + Sized {
     /// # Errors
     /// As [`Self::operate`]; [`ClientError::AlteredMaterial`] when what came is not what the appliance sent.
     fn agree(&self, key: KeyId, public_key: &[u8]) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-        let operation = Operation::Derive {
-            mechanism: Mechanism::Ecdh,
-            public_key: Some(public_key.into()),
-            kdf: None,
-            length: None,
-            new: None,
-        };
-        Ok(secret(self, key, None, operation)?.secret)
+        requests::agree(self, key, public_key)
     }
 
     /// A new key of the last bytes of the secret that [`agree`](Self::agree) would answer, which does not leave the appliance.
@@ -461,17 +357,7 @@ pub trait Operate: Requester + Sized {
     /// # Errors
     /// As [`Self::operate`].
     fn derive(&self, key: KeyId, public_key: &[u8], new: NewKey) -> Result<Key, ClientError> {
-        let operation = Operation::Derive {
-            mechanism: Mechanism::Ecdh,
-            public_key: Some(public_key.into()),
-            kdf: None,
-            length: None,
-            new: Some(Box::new(new)),
-        };
-        match once(self, key, operation)?.result {
-            OperationResult::Created { key } => Ok(*key),
-            _ => Err(self.client().unexpected("something else than a key")),
-        }
+        requests::derive(self, key, public_key, new)
     }
 
     /// A secret for the holder of this ML-KEM key, and the ciphertext that the holder learns it from.
@@ -489,12 +375,7 @@ pub trait Operate: Requester + Sized {
     /// # Errors
     /// As [`Self::agree`].
     fn encapsulate(&self, key: KeyId) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), ClientError> {
-        let mechanism = Mechanism::MlKem768;
-        let made = secret(self, key, None, Operation::Encapsulate { mechanism })?;
-        let ciphertext = made.ciphertext;
-        let ciphertext =
-            ciphertext.ok_or_else(|| self.client().unexpected("a secret without a ciphertext"))?;
-        Ok((ciphertext, made.secret))
+        requests::encapsulate(self, key)
     }
 
     /// The secret that was encapsulated for this version of the key, or the newest.
@@ -517,11 +398,7 @@ pub trait Operate: Requester + Sized {
         version: Option<u32>,
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-        let operation = Operation::Decapsulate {
-            mechanism: Mechanism::MlKem768,
-            data: ciphertext.into(),
-        };
-        Ok(secret(self, key, version, operation)?.secret)
+        requests::decapsulate(self, key, version, ciphertext)
     }
 
     /// The secret that an operation answers: [`Operation::Derive`] and [`Operation::Unwrap`] without a new key, and [`Operation::Decapsulate`].
@@ -549,7 +426,7 @@ pub trait Operate: Requester + Sized {
         version: Option<u32>,
         operation: Operation,
     ) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-        Ok(secret(self, key, version, operation)?.secret)
+        requests::secret(self, key, version, operation)
     }
 
     /// Brings an existing key: the bytes of a secret key, or a private key as PKCS #8 in DER. It is checked, and recorded as brought. On its way
@@ -578,83 +455,3 @@ pub trait Operate: Requester + Sized {
 impl Operate for crate::Session {}
 
 impl Operate for crate::Device {}
-
-/// An operation that makes one key, however often it has to be asked for.
-fn once(
-    requester: &impl Operate,
-    key: KeyId,
-    operation: Operation,
-) -> Result<Performed, ClientError> {
-    let query = OperateQuery {
-        idempotency_key: Some(IdempotencyKey::generate()),
-    };
-    let request = OperateRequest {
-        operation,
-        version: None,
-    };
-    let path = format!("/v1/keys/{key}/operations");
-    let call = Call::post_with(&path, &query).with(&request)?;
-    let (performed, _) = requester.request::<Performed>(&call.repeatable())?;
-    Ok(performed)
-}
-
-fn signature(
-    requester: &impl Operate,
-    key: KeyId,
-    signing: Signing,
-    data: &[u8],
-    prehashed: bool,
-) -> Result<Signature, ClientError> {
-    let operation = Operation::Sign {
-        mechanism: signing.mechanism,
-        data: data.into(),
-        prehashed,
-        encoding: signing.encoding,
-        salt_length: None,
-    };
-    let performed = requester.operate(key, None, operation)?;
-    match performed.result {
-        OperationResult::Signature { signature } => Ok(Signature {
-            bytes: signature.0,
-            version: performed.version,
-            leaf: performed.leaf,
-        }),
-        _ => Err(requester
-            .client()
-            .unexpected("something else than a signature")),
-    }
-}
-
-/// A secret that came under the transport key, and the ciphertext beside it.
-fn secret(
-    requester: &impl Operate,
-    key: KeyId,
-    version: Option<u32>,
-    operation: Operation,
-) -> Result<Secret, ClientError> {
-    let request = OperateRequest { operation, version };
-    let call = Call::post(format!("/v1/keys/{key}/operations")).with(&request)?;
-    let (performed, transport) = requester.request::<Performed>(&call)?;
-    let OperationResult::Secret {
-        wrapped,
-        ciphertext,
-    } = performed.result
-    else {
-        return Err(requester
-            .client()
-            .unexpected("something else than a secret"));
-    };
-    let secret = transport
-        .unwrap_agreed(key, performed.version, &wrapped.0)
-        .map_err(|_| ClientError::AlteredMaterial)?;
-    Ok(Secret {
-        secret,
-        ciphertext: ciphertext.map(|ciphertext| ciphertext.0),
-    })
-}
-
-/// A secret, and what the other side learns it from.
-struct Secret {
-    secret: Zeroizing<Vec<u8>>,
-    ciphertext: Option<Vec<u8>>,
-}

@@ -1,12 +1,6 @@
 //! Recovering an account whose holder has lost their password, and inviting an address that has no account.
 
-use strongroom_session::opaque::{identifiers, server_identity};
-use strongroom_session::opaque_ke::{
-    ClientRegistration, ClientRegistrationFinishParameters, RegistrationResponse,
-};
-use strongroom_session::{OsRng, Suite};
-use strongroom_wire::account::{Done, EnrolmentStarted};
-use strongroom_wire::encoding::Base64;
+use strongroom_wire::account::Done;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::invitation::{Invite, Invited};
 use strongroom_wire::recovery::{
@@ -16,7 +10,7 @@ use strongroom_wire::recovery::{
 use crate::ClientError;
 use crate::api::{Call, Client};
 use crate::session::Session;
-use crate::sign_in::{account_name, library};
+use crate::sign_in::account_name;
 
 impl Client {
     /// Finishes a recovery of one's own account: sets a new password with the administrator's code and the one from the second hand.
@@ -41,32 +35,23 @@ impl Client {
         password: &[u8],
     ) -> Result<Done, ClientError> {
         let account = account_name(account);
-        let start = ClientRegistration::<Suite>::start(&mut OsRng, password).map_err(library)?;
-        let started: EnrolmentStarted = self.call(
-            &Call::post("/v1/recoveries/start").with(&StartRecovery {
-                account: account.clone(),
-                code: code.trim().to_owned(),
-                second: second.clone(),
-                request: Base64(start.message.serialize().to_vec()),
-            })?,
-            None,
-        )?;
-        self.check_domain(&started.domain)?;
-        let server = server_identity(&started.domain);
-        let response = RegistrationResponse::deserialize(&started.response.0)
-            .map_err(|_| self.unexpected("a registration response that is none"))?;
-        let parameters =
-            ClientRegistrationFinishParameters::new(identifiers(&account, &server), None);
-        let finish = start
-            .state
-            .finish(&mut OsRng, password, response, parameters)
-            .map_err(|_| self.unexpected("a registration response that is none"))?;
+        let upload = self.register(&account, password, |request| {
+            self.call(
+                &Call::post("/v1/recoveries/start").with(&StartRecovery {
+                    account: account.clone(),
+                    code: code.trim().to_owned(),
+                    second: second.clone(),
+                    request,
+                })?,
+                None,
+            )
+        })?;
         self.call(
             &Call::post("/v1/recoveries/finish").with(&FinishRecovery {
                 account: account.clone(),
                 code: code.trim().to_owned(),
                 second: second.clone(),
-                upload: Base64(finish.message.serialize().to_vec()),
+                upload,
             })?,
             None,
         )

@@ -1,6 +1,7 @@
 //! A session: who is signed in where, and the two secrets of it.
 
 use std::fmt;
+use std::io;
 
 use serde::de::DeserializeOwned;
 use strongroom_session::TransportKey;
@@ -182,6 +183,17 @@ impl Session {
         call: &Call<'_>,
     ) -> Result<impl Iterator<Item = Result<Vec<u8>, ClientError>> + use<>, ClientError> {
         self.client.lines(call, &self.secrets.token)
+    }
+
+    /// Makes a request whose answer is no JSON.
+    #[cfg(feature = "disclosure")]
+    pub(crate) fn bytes(&self, call: &Call<'_>) -> Result<Vec<u8>, ClientError> {
+        self.client.bytes(call, &self.secrets.token)
+    }
+
+    /// Makes a request whose answer comes for as long as it takes.
+    pub(crate) fn stream(&self, call: &Call<'_>) -> Result<impl io::Read + use<>, ClientError> {
+        self.client.stream(call, &self.secrets.token)
     }
 
     pub(crate) fn transport_key(&self) -> &TransportKey {

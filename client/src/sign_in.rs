@@ -42,30 +42,21 @@ impl Client {
     /// ```
     pub fn enrol(&self, account: &str, code: &str, password: &[u8]) -> Result<Done, ClientError> {
         let account = account_name(account);
-        let start = ClientRegistration::<Suite>::start(&mut OsRng, password).map_err(library)?;
-        let started: EnrolmentStarted = self.call(
-            &Call::post("/v1/enrolments/start").with(&StartEnrolment {
-                account: account.clone(),
-                code: code.trim().to_owned(),
-                request: Base64(start.message.serialize().to_vec()),
-            })?,
-            None,
-        )?;
-        self.check_domain(&started.domain)?;
-        let server = server_identity(&started.domain);
-        let response = RegistrationResponse::deserialize(&started.response.0)
-            .map_err(|_| self.unexpected("a registration response that is none"))?;
-        let parameters =
-            ClientRegistrationFinishParameters::new(identifiers(&account, &server), None);
-        let finish = start
-            .state
-            .finish(&mut OsRng, password, response, parameters)
-            .map_err(|_| self.unexpected("a registration response that is none"))?;
+        let upload = self.register(&account, password, |request| {
+            self.call(
+                &Call::post("/v1/enrolments/start").with(&StartEnrolment {
+                    account: account.clone(),
+                    code: code.trim().to_owned(),
+                    request,
+                })?,
+                None,
+            )
+        })?;
         self.call(
             &Call::post("/v1/enrolments/finish").with(&FinishEnrolment {
                 account: account.clone(),
                 code: code.trim().to_owned(),
-                upload: Base64(finish.message.serialize().to_vec()),
+                upload,
             })?,
             None,
         )
@@ -154,6 +145,30 @@ impl Client {
             signed_in.expires,
             secrets,
         ))
+    }
+
+    /// Registers a password: the last message of a registration (RFC 9807 section 5) that `start` starts with the first.
+    pub(crate) fn register(
+        &self,
+        account: &str,
+        password: &[u8],
+        start: impl FnOnce(Base64) -> Result<EnrolmentStarted, ClientError>,
+    ) -> Result<Base64, ClientError> {
+        let registration =
+            ClientRegistration::<Suite>::start(&mut OsRng, password).map_err(library)?;
+        let started = start(Base64(registration.message.serialize().to_vec()))?;
+        self.check_domain(&started.domain)?;
+        let server = server_identity(&started.domain);
+        let none = || self.unexpected("a registration response that is none");
+        let response =
+            RegistrationResponse::deserialize(&started.response.0).map_err(|_| none())?;
+        let parameters =
+            ClientRegistrationFinishParameters::new(identifiers(account, &server), None);
+        let finish = registration
+            .state
+            .finish(&mut OsRng, password, response, parameters)
+            .map_err(|_| none())?;
+        Ok(Base64(finish.message.serialize().to_vec()))
     }
 
     /// Proves that one knows the password: the last message of a sign-in that `start` starts with the first, and its session key.
@@ -395,7 +410,7 @@ impl fmt::Debug for SecondFactorSignIn {
     }
 }
 
-pub(crate) fn library(_: ProtocolError) -> ClientError {
+fn library(_: ProtocolError) -> ClientError {
     ClientError::Library
 }
 

@@ -15,7 +15,8 @@
 //! `ffi` knows `session`; `session` and `object` know [`token::Token`]; nobody knows more.
 //!
 //! Never in this crate: a panic that reaches the application; a lock held over a call of the token; anything done before `C_Initialize`; output,
-//! a signal handler or a changed environment in the host process; an async runtime; a thread or a secret left behind by `C_Finalize`; private
+//! a signal handler or a changed environment in the host process; an async runtime; a thread or a secret left behind by `C_Finalize`; a lock that a
+//! forked child inherits; private
 //! material that the appliance did not release; a decision about rights that the appliance does not take itself too.
 
 #![deny(unsafe_code)]

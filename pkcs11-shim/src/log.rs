@@ -23,6 +23,10 @@ pub(crate) struct Log {
 impl Log {
     /// A log that cannot be opened stays off: the application works without it.
     pub(crate) fn open(config: &LogConfig) -> Self {
+        Self::open_with(config, SYSTEM_LOG)
+    }
+
+    fn open_with(config: &LogConfig, system_log: &str) -> Self {
         let file = config.file.as_ref().and_then(|path| {
             let mut options = OpenOptions::new();
             options
@@ -34,7 +38,7 @@ impl Log {
         });
         let system = config.syslog.then(|| {
             let socket = UnixDatagram::unbound().ok()?;
-            socket.connect(SYSTEM_LOG).ok()?;
+            socket.connect(system_log).ok()?;
             socket.set_nonblocking(true).ok()?;
             Some(socket)
         });
@@ -86,5 +90,54 @@ impl Log {
             let line = format!("<{priority}>strongroom-pkcs11[{process}]: {text}");
             let _ = system.send(line.as_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn lines_go_where_they_are_wanted_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, socket) = (folder.path().join("log"), folder.path().join("socket"));
+        let system = UnixDatagram::bind(&socket).unwrap();
+        system.set_nonblocking(true).unwrap();
+        let heard = || {
+            let mut line = [0; 2 * LONGEST];
+            let length = system.recv(&mut line).ok()?;
+            Some(String::from_utf8(line[..length].to_vec()).unwrap())
+        };
+        let socket = socket.to_str().unwrap();
+        // Off by default.
+        let off = Log::open_with(&LogConfig::default(), socket);
+        off.line(Level::Error, format_args!("unheard"));
+        assert!(!off.takes(Level::Error) && heard().is_none());
+
+        let config = LogConfig {
+            file: Some(file.clone()),
+            syslog: true,
+            level: Level::Info,
+        };
+        let log = Log::open_with(&config, socket);
+        log.line(Level::Debug, format_args!("too much"));
+        log.line(Level::Error, format_args!("C_Sign: of two\nlines"));
+        let process = std::process::id();
+        let expected = format!("<11>strongroom-pkcs11[{process}]: C_Sign: of two lines");
+        assert_eq!(heard(), Some(expected));
+        assert_eq!(heard(), None);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            text.ends_with(&format!(" [{process}] error: C_Sign: of two lines\n")),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 1);
+        // A system's log that has gone, or a line beyond all measure, is not the application's trouble.
+        drop(system);
+        log.line(Level::Info, format_args!("{}", "x".repeat(3 * LONGEST)));
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.lines().nth(1).unwrap().len() < LONGEST + 100);
     }
 }

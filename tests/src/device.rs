@@ -158,41 +158,24 @@ pub fn administrator(appliance: &Appliance) -> Person {
 /// Signs an administrator in who has enrolled, and makes a factory's key beside them.
 pub fn factory(admin: &Person) {
     let _ = admin.login().success();
-    let _ = admin
-        .run(&["devices", "factory-key", "--out", "factory.key"])
-        .success();
+    let _ = admin.run(&["devices", "factory-key"]).success();
 }
 
 /// Imports devices with these serial numbers, and opens their secrets with the factory's key.
 pub fn import(admin: &Person, serials: &[&str]) -> Vec<Device> {
     fs::write(admin.file("devices.csv"), serials.join("\n")).unwrap();
-    let import = [
-        "devices",
-        "import",
-        "devices.csv",
-        "--factory-key",
-        "factory.key.pub",
-        "--out",
-        "secrets.ndjson",
-    ];
+    let import = ["devices", "import", "devices.csv"];
     let _ = admin.run(&import).success();
-    opened(admin)
+    opened(admin, "devices.csv.secrets")
         .into_iter()
         .filter(|(serial, _)| serials.contains(&serial.as_str()))
         .map(|(_, device)| device)
         .collect()
 }
 
-/// The secrets in `secrets.ndjson`, by serial number.
-pub fn opened(admin: &Person) -> Vec<(String, Device)> {
-    let open = [
-        "devices",
-        "open",
-        "--factory-key",
-        "factory.key",
-        "secrets.ndjson",
-        "--json",
-    ];
+/// The secrets in this file of an import, by serial number.
+pub fn opened(admin: &Person, file: &str) -> Vec<(String, Device)> {
+    let open = ["devices", "open", file, "--json"];
     let lines = admin.run(&open).success().json_lines();
     lines
         .into_iter()

@@ -236,13 +236,45 @@ impl Connection {
         let length = match response.header("content-length") {
             Some(length) => length.parse().map_err(|_| malformed("no length"))?,
             None if status == 204 => 0,
+            None if response.header("transfer-encoding") == Some("chunked") => {
+                response.body = self.read_chunks()?;
+                return Ok(response);
+            }
             None => return Err(malformed("a response without content-length")),
         };
+        response.body = self.read_bytes(length)?;
+        Ok(response)
+    }
+
+    /// A body in chunks (RFC 9112 section 7.1).
+    fn read_chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let end = loop {
+                if let Some(end) = find(&self.unread, b"\r\n") {
+                    break end;
+                }
+                self.read_more()?;
+            };
+            let size = self.read_bytes(end + 2)?;
+            let size = std::str::from_utf8(&size)
+                .ok()
+                .and_then(|size| usize::from_str_radix(size.trim(), 16).ok())
+                .ok_or_else(|| malformed("no size of a chunk"))?;
+            let mut chunk = self.read_bytes(size + 2)?;
+            chunk.truncate(size);
+            if chunk.is_empty() {
+                return Ok(body);
+            }
+            body.extend(chunk);
+        }
+    }
+
+    fn read_bytes(&mut self, length: usize) -> io::Result<Vec<u8>> {
         while self.unread.len() < length {
             self.read_more()?;
         }
-        response.body = self.unread.drain(..length).collect();
-        Ok(response)
+        Ok(self.unread.drain(..length).collect())
     }
 
     fn read_more(&mut self) -> io::Result<()> {

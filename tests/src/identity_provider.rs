@@ -302,7 +302,8 @@ fn user(name: &str, called: &str) -> Value {
     })
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens at, for now.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
 }

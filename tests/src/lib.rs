@@ -10,6 +10,8 @@
 //! | [`person`] | somebody with a device: the `strongroom` command line with a home folder of its own |
 //! | [`authenticator_app`] | the codes of a second factor |
 //! | [`passkey`] | an authenticator in software: passkeys |
+//! | [`authenticator`] | the authenticator of Chromium, which is a second implementation of passkeys |
+//! | [`browser`] | Chromium before the pages of the web interfaces |
 //! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
@@ -18,8 +20,12 @@
 //! | [`identity_provider`] | an OpenID provider of one's own, and a browser for it |
 //! | [`tokens`] | SoftHSM's tokens pulled away and cloned |
 //! | [`device`] | a device that signs its requests with its secret |
+//! | [`directory`] | a directory that manages accounts by SCIM |
 //! | [`legacy`] | a machine with the PKCS#11 module, on which legacy applications run |
 //! | [`storage`] | a store that can read nothing |
+//! | [`proxy`] | a forward proxy that leads names of documents to what runs in the test |
+//! | [`witness`] | a witness of its log |
+//! | [`syslog`] | a syslog server with TLS that keeps what it receives |
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
 //! | `folders` | making, reading and copying them |
 //! | [`scan`] | looking for secrets where none may be |
@@ -42,9 +48,12 @@
 pub mod accounts;
 pub mod api;
 pub mod appliance;
+pub mod authenticator;
 pub mod authenticator_app;
+pub mod browser;
 pub mod console;
 pub mod device;
+pub mod directory;
 mod folders;
 pub mod http;
 pub mod identity_provider;
@@ -54,19 +63,24 @@ mod making;
 pub mod passkey;
 pub mod person;
 pub mod programs;
+pub mod proxy;
 pub mod relay;
 pub mod scan;
 pub mod session;
 pub mod storage;
+pub mod syslog;
 pub mod tokens;
 pub mod wire_cutter;
+pub mod witness;
 
 pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;
 pub use console::{Console, Paper};
 pub use device::Device;
-pub use person::Person;
+pub use person::{Outcome, Person};
 pub use session::Session;
+pub use syslog::Syslog;
+pub use witness::Witness;
 
 /// Whether the long versions of the tests are asked for: the environment variable `STRONGROOM_LONG` is set and not empty.
 #[must_use]

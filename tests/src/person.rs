@@ -54,6 +54,12 @@ impl Person {
         Self::at(appliance, ADMINISTRATOR, appliance.admin_url())
     }
 
+    /// The account's holder on a new device, who reaches the appliance at its administration listener.
+    #[must_use]
+    pub fn at_administration(appliance: &Appliance, name: &str) -> Self {
+        Self::at(appliance, name, appliance.admin_url())
+    }
+
     fn at(appliance: &Appliance, name: &str, server: String) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("strongroom-device-")
@@ -166,6 +172,14 @@ impl Person {
     /// Runs this line in a shell on the person's device, where `strongroom` is on the path.
     #[must_use]
     pub fn shell(&self, line: &str) -> Outcome {
+        let mut command = self.shell_command(line);
+        command.stdin(Stdio::null());
+        self.run_command(command, &[line], |_| {})
+    }
+
+    /// That shell, ready to be run, such as at a terminal.
+    #[must_use]
+    pub fn shell_command(&self, line: &str) -> Command {
         let mut command = self.command(&[]);
         let folder = programs::strongroom();
         let path = format!("{}:/usr/bin:/bin", folder.parent().unwrap().display());
@@ -179,9 +193,8 @@ impl Person {
             .current_dir(self.device().join("files"))
             .env_clear()
             .envs(environment)
-            .env("PATH", path)
-            .stdin(Stdio::null());
-        self.run_command(command, &[line], |_| {})
+            .env("PATH", path);
+        command
     }
 
     /// Runs `strongroom login` at an OpenID provider with these words besides the usual ones, while `look` is shown again and again where the
@@ -219,7 +232,7 @@ impl Person {
                 break status;
             }
             look(&self.folder.path().join("stderr"));
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > PATIENCE * if crate::long() { 10 } else { 1 } {
                 child.kill().ok();
                 child.wait().ok();
                 panic!("strongroom {} does not end", words.join(" "));

@@ -315,7 +315,9 @@ fn listener_of(path: &str) -> Listener {
     let managed = (path.starts_with("/v1/accounts") && !path.starts_with("/v1/accounts/me"))
         || path == "/v1/devices/import"
         || path.starts_with("/v1/fleets")
-        || path.starts_with("/v1/directories");
+        || path.starts_with("/v1/directories")
+        || path.starts_with("/v1/authorisations")
+        || path.starts_with("/v1/disclosures");
     let rotation = path.starts_with("/v1/master-kek") || path == "/v1/rotation";
     let domain = path.starts_with("/v1/domain");
     if managed || rotation || domain || path == "/metrics" {

@@ -1,8 +1,10 @@
 //! A store that can read nothing: objects over plain HTTP, in ranges (RFC 9110 section 14).
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -15,6 +17,8 @@ pub struct Storage {
 #[derive(Default)]
 struct Inner {
     objects: BTreeMap<String, Vec<u8>>,
+    /// Where to look for what was not put here.
+    folder: Option<PathBuf>,
     /// How many bytes of content went out.
     sent: u64,
 }
@@ -37,11 +41,24 @@ impl Storage {
         this
     }
 
+    /// A store of the files in a folder, whenever they come there.
+    pub fn of(folder: &Path) -> Self {
+        let this = Self::start();
+        this.inner.lock().unwrap().folder = Some(folder.to_owned());
+        this
+    }
+
+    /// At which address an object of this name is.
+    pub fn url(&self, name: &str) -> String {
+        format!("http://{}/{name}", self.address)
+    }
+
     /// Stores an object, and says at which address it is.
     pub fn put(&self, name: &str, bytes: Vec<u8>) -> String {
         let mut inner = self.inner.lock().unwrap();
-        inner.objects.insert(format!("/{name}"), bytes);
-        format!("http://{}/{name}", self.address)
+        inner.objects.insert(name.to_owned(), bytes);
+        drop(inner);
+        self.url(name)
     }
 
     /// How many bytes of content went out so far.
@@ -61,7 +78,10 @@ fn serve(mut stream: TcpStream, inner: &Mutex<Inner>) -> std::io::Result<()> {
             .map(str::to_owned)
     });
     let mut inner = inner.lock().unwrap();
-    let answer = inner.objects.get(path).and_then(|object| {
+    let name = path.trim_start_matches('/');
+    let in_folder = || fs::read(inner.folder.as_ref()?.join(name)).ok();
+    let object = inner.objects.get(name).cloned().or_else(in_folder);
+    let answer = object.and_then(|object| {
         let (first, last) = range.as_deref()?.split_once('-')?;
         let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
         let total = object.len();

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use strongroom_tests::Appliance;
 use strongroom_tests::api::{Api, Listener};
+use strongroom_tests::directory::{Directory, GROUP, id, user};
 use strongroom_tests::http::Response;
+use strongroom_wire::directory::DirectoryWithToken;
 use strongroom_wire::health::{Health, Status};
 use strongroom_wire::problem::{Code, MEDIA_TYPE};
 
@@ -26,6 +28,19 @@ fn counted(appliance: &Appliance, counter: &str) -> u64 {
 fn refusals(appliance: &Appliance, code: Code) -> u64 {
     let counter = format!("strongroom_refusals_total{{code=\"{code}\"}}");
     counted(appliance, &counter)
+}
+
+/// Each refusal that was counted has a line in the log.
+#[track_caller]
+fn logged(appliance: &Appliance, code: Code) {
+    let log = appliance.log();
+    let lines = log.lines().filter(|line| line.contains("refused"));
+    let lines = lines.filter(|line| line.contains(code.as_str())).count();
+    assert_eq!(
+        u64::try_from(lines).unwrap(),
+        refusals(appliance, code),
+        "{code}"
+    );
 }
 
 #[test]
@@ -61,9 +76,8 @@ fn credential_stuffing_slows_its_address_down_and_nobody_else() {
         refusals(&appliance, Code::TooManyAttempts),
         2 * u64::try_from(BUDGET).unwrap() + 1
     );
-    let log = appliance.log();
-    assert!(log.contains("too-many-attempts"), "{log}");
-    assert!(!log.contains("hunter2"));
+    logged(&appliance, Code::TooManyAttempts);
+    assert!(!appliance.log().contains("hunter2"));
 }
 
 /// The largest body that the appliance of these tests takes, in bytes.
@@ -79,6 +93,33 @@ struct Request<'a> {
     content_type: &'a str,
 }
 
+/// Bodies that no address takes.
+fn malformed() -> [(&'static str, Vec<u8>); 9] {
+    let unknown = br#"{"__proto__": {"role": "administrator"}}"#;
+    [
+        ("nothing", Vec::new()),
+        ("half an object", b"{".to_vec()),
+        ("nothing but null", b"null".to_vec()),
+        ("an array", b"[]".to_vec()),
+        ("a number beyond all numbers", b"1e999999".to_vec()),
+        ("no UTF-8", b"{\"\xff\xfe\": 1}".to_vec()),
+        ("a NUL", b"\0".to_vec()),
+        ("nesting", b"[".repeat(LIMIT)),
+        ("unknown members", unknown.to_vec()),
+    ]
+}
+
+/// The headers and the bytes of bodies that are too large: one that is announced and does not come, and one that comes unannounced.
+fn too_large() -> [(String, Vec<u8>); 2] {
+    let mut chunks = format!("{:x}\r\n", LIMIT + 1).into_bytes();
+    chunks.extend([b' '; LIMIT + 1]);
+    chunks.extend_from_slice(b"\r\n0\r\n\r\n");
+    [
+        (format!("content-length: {}", LIMIT + 1), Vec::new()),
+        ("transfer-encoding: chunked".to_owned(), chunks),
+    ]
+}
+
 /// Whoever tries it all, and what it came to.
 struct Abuser {
     api: Api,
@@ -88,6 +129,15 @@ struct Abuser {
 }
 
 impl Abuser {
+    fn of(api: Api) -> Self {
+        Self {
+            api,
+            refusals: BTreeMap::new(),
+            bodies: 0,
+            queries: 0,
+        }
+    }
+
     /// Sends a request with this header beside the usual ones, and this body.
     fn send(&self, request: Request<'_>, header: &str, body: &[u8]) -> Response {
         let Request {
@@ -147,37 +197,18 @@ impl Abuser {
     }
 
     fn try_bodies(&mut self, request: Request<'_>) {
-        let nested = b"[".repeat(LIMIT);
-        let malformed: [(&str, &[u8]); 9] = [
-            ("nothing", b""),
-            ("half an object", b"{"),
-            ("nothing but null", b"null"),
-            ("an array", b"[]"),
-            ("a number beyond all numbers", b"1e999999"),
-            ("no UTF-8", b"{\"\xff\xfe\": 1}"),
-            ("a NUL", b"\0"),
-            ("nesting", &nested),
-            (
-                "unknown members",
-                b"{\"__proto__\": {\"role\": \"administrator\"}}",
-            ),
-        ];
         self.bodies += 1;
-        for (kind, body) in malformed {
+        for (kind, body) in malformed() {
             let what = format!("{request:?}, {kind}");
             let length = format!("content-length: {}", body.len());
-            let response = self.send(request, &length, body);
+            let response = self.send(request, &length, &body);
             self.refused(&response, &[Code::Malformed, Code::Invalid], &what);
         }
         let what = format!("{request:?}, too large");
-        let announced = format!("content-length: {}", LIMIT + 1);
-        let response = self.send(request, &announced, b"");
-        self.refused(&response, &[Code::TooLarge], &what);
-        let mut chunks = format!("{:x}\r\n", LIMIT + 1).into_bytes();
-        chunks.extend([b' '; LIMIT + 1]);
-        chunks.extend_from_slice(b"\r\n0\r\n\r\n");
-        let response = self.send(request, "transfer-encoding: chunked", &chunks);
-        self.refused(&response, &[Code::TooLarge], &what);
+        for (header, body) in too_large() {
+            let response = self.send(request, &header, &body);
+            self.refused(&response, &[Code::TooLarge], &what);
+        }
     }
 
     fn try_queries(&mut self, request: Request<'_>, parameter: &str) {
@@ -214,12 +245,7 @@ fn bodies_and_queries_that_make_no_sense_are_refused_at_every_route() {
     let mut admin = appliance.administrator();
     let document: Value = admin.get("/v1/openapi.json").unwrap();
     let token = admin.token.to_text();
-    let mut abuser = Abuser {
-        api: appliance.api(),
-        refusals: BTreeMap::new(),
-        bodies: 0,
-        queries: 0,
-    };
+    let mut abuser = Abuser::of(appliance.api());
     for (template, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let parameters = operation["parameters"].as_array();
@@ -283,8 +309,105 @@ fn bodies_and_queries_that_make_no_sense_are_refused_at_every_route() {
     for code in [Code::Malformed, Code::TooLarge] {
         let counted = refusals(&appliance, code);
         assert_eq!(counted, abuser.refusals[code.as_str()], "{code}");
+        logged(&appliance, code);
     }
     assert_eq!(counted(&appliance, "strongroom_panics_total"), 0);
     let health: Health = admin.get("/v1/health").unwrap();
     assert_eq!(health.status, Status::Ok);
+}
+
+/// SCIM describes itself and has errors of its own form, so its addresses stand in no OpenAPI document.
+#[test]
+fn bodies_and_queries_that_make_no_sense_are_refused_at_every_address_of_scim() {
+    let appliance = Appliance::start_with(&format!(
+        "[limits]\nbody = {LIMIT}\nkeys_body = {LIMIT}\naddress_failures = 100000\naccount_failures = 100000"
+    ));
+    let mut admin = appliance.administrator();
+    let request = json!({ "name": "entra" });
+    let added: DirectoryWithToken = admin.ask("POST", "/v1/directories", &request).unwrap();
+    let api = appliance.api();
+    let mut entra = Directory::new(&api, &added.token);
+    let alice = entra.ask("POST", "/Users", Some(&user("alice@example.com", "7")));
+    let group = json!({ "schemas": [GROUP], "displayName": "Legal" });
+    let legal = entra.ask("POST", "/Groups", Some(&group));
+    let abuser = Abuser::of(api.clone());
+    // How often each status was the answer.
+    let mut statuses = BTreeMap::<u16, u64>::new();
+    let mut bodies = 0;
+    for operation in entra.operations() {
+        let one = if operation.path.starts_with("/Groups") {
+            id(&legal)
+        } else {
+            id(&alice)
+        };
+        let path = operation.path.replace("{id}", &one);
+        let whole = format!("/scim/v2{path}");
+        let request = Request {
+            listener: Listener::Administration,
+            method: operation.method,
+            path: &whole,
+            token: &added.token,
+            content_type: "application/scim+json",
+        };
+        let mut answer = |response: &Response, what: &str| {
+            let error: Value = response.json();
+            assert_eq!(error["status"], response.status.to_string(), "{what}");
+            assert!(error["detail"].as_str().unwrap().ends_with('.'), "{what}");
+            *statuses.entry(response.status).or_default() += 1;
+            response.status
+        };
+        if operation.body.is_some() {
+            bodies += 1;
+            for (kind, body) in malformed() {
+                let what = format!("{request:?}, {kind}");
+                let length = format!("content-length: {}", body.len());
+                let response = abuser.send(request, &length, &body);
+                assert_eq!(answer(&response, &what), 400, "{what}: {response:?}");
+            }
+            for (header, body) in too_large() {
+                let response = abuser.send(request, &header, &body);
+                assert_eq!(answer(&response, &header), 413, "{request:?}");
+            }
+            // JSON by another name.
+            let other = Request {
+                content_type: "text/plain",
+                ..request
+            };
+            let response = abuser.send(other, "content-length: 2", b"{}");
+            assert_eq!(answer(&response, "text/plain"), 400, "{request:?}");
+        } else if operation.method == "GET" {
+            for query in [
+                "filter=%00",
+                "filter=%ff%fe",
+                "filter=((((((((((((((((((((",
+                "startIndex=99999999999999999999999",
+                "count=x",
+                "attributes=%00,%ff",
+                "excludedAttributes=%7B%22",
+            ] {
+                let path = format!("{whole}?{query}");
+                let request = Request {
+                    path: &path,
+                    ..request
+                };
+                let response = abuser.send(request, "x: y", b"");
+                assert!(response.status < 500, "{request:?}: {response:?}");
+                if response.status >= 400 {
+                    assert_eq!(answer(&response, &path), 400, "{response:?}");
+                }
+            }
+        }
+    }
+    assert!(bodies >= 9, "only {bodies} bodies were tried");
+    // Each was counted and is in the log, nothing was changed, and the directory goes on.
+    let counted_as = |code| refusals(&appliance, code);
+    assert_eq!(
+        counted_as(Code::Malformed) + counted_as(Code::Invalid),
+        statuses[&400]
+    );
+    assert_eq!(counted_as(Code::TooLarge), statuses[&413]);
+    assert_eq!(counted(&appliance, "strongroom_panics_total"), 0);
+    logged(&appliance, Code::TooLarge);
+    let path = format!("/Users/{}", id(&alice));
+    assert_eq!(entra.ask("GET", &path, None), alice);
 }

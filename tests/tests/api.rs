@@ -13,7 +13,7 @@ use strongroom_wire::problem::Code;
 
 /// A method, an address (KEY stands for a key that is not there), a body, and what is wrong.
 const WRONG: &[(&str, &str, Option<&str>, Code)] = &[
-    ("GET", "/", None, Code::NoSuchRoute),
+    ("GET", "/nothing", None, Code::NoSuchRoute),
     ("GET", "/v1/keyss", None, Code::NoSuchRoute),
     ("GET", "/v1/keys/", None, Code::NoSuchRoute),
     ("GET", "/v1/../v1/keys", None, Code::NoSuchRoute),

@@ -13,7 +13,7 @@ use strongroom_client::operations::{Operate as _, Signing};
 use strongroom_client::{Client, ClientError, Device, Retries, Roots};
 use strongroom_pkcs11::mechanism::Mechanism;
 use strongroom_pkcs11::object::{Attributes, Value};
-use strongroom_pkcs11::token::{ObjectId, ObjectRecord, RequestId, Token};
+use strongroom_pkcs11::token::{ObjectId, ObjectRecord, Query, RequestId, Token};
 use strongroom_tests::{Appliance, Session, legacy};
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{Releasable, UsagePolicy};
@@ -197,4 +197,53 @@ fn what_the_domain_forbids_is_not_in_the_mechanism_list() {
     assert!(!allowed.contains(&Wire::AesCbc));
     assert!(forbids(&house, CKM_AES_CBC));
     assert!(!forbids(&house, CKM_AES_CBC_PAD) && !forbids(&house, CKM_SHA256));
+}
+
+#[test]
+fn how_a_key_came_to_be_is_not_for_the_account_to_say() {
+    let house = House::new();
+    let mut brought = Attributes::new();
+    brought.set_number(CKA_CLASS, CKO_SECRET_KEY);
+    brought.set_number(CKA_KEY_TYPE, CKK_AES);
+    brought.set_bytes(CKA_VALUE, &[7; 32]);
+    // What the module refuses of an application, and a program without the module may well say.
+    for attribute in [CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE] {
+        brought.set_bool(attribute, true);
+    }
+    brought.set_bool(CKA_SENSITIVE, true);
+    brought.set_number(CKA_KEY_GEN_MECHANISM, CKM_AES_KEY_GEN);
+    brought.set_bytes(CKA_UNIQUE_ID, b"another's");
+    let brought = house.token.create(request(), &brought).unwrap().value;
+    for attribute in [CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE] {
+        assert!(!brought.attributes.is(attribute), "{attribute:#x}");
+    }
+    let made_by = |record: &ObjectRecord| record.attributes.number(CKA_KEY_GEN_MECHANISM);
+    assert_eq!(made_by(&brought), Some(CK_UNAVAILABLE_INFORMATION));
+
+    let made = house.rsa(&[(CKA_KEY_GEN_MECHANISM, Value::Number(CKM_AES_KEY_GEN))]);
+    let made = house.token.object(made).unwrap().value;
+    assert!(made.attributes.is(CKA_LOCAL) && made.attributes.is(CKA_NEVER_EXTRACTABLE));
+    assert_eq!(made_by(&made), Some(CKM_RSA_PKCS_KEY_PAIR_GEN));
+
+    // Each object has an identifier of its own, by which it is found.
+    for record in [&brought, &made] {
+        let unique = record.attributes.get(CKA_UNIQUE_ID).cloned().unwrap();
+        let template: Attributes = [(CKA_UNIQUE_ID, unique)].into_iter().collect();
+        let found = find(&house, &template);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].id, record.id);
+    }
+    let others = Value::bytes(b"another's");
+    let template: Attributes = [(CKA_UNIQUE_ID, others)].into_iter().collect();
+    assert!(find(&house, &template).is_empty());
+}
+
+fn find(house: &House, template: &Attributes) -> Vec<ObjectRecord> {
+    let query = Query {
+        template,
+        private: true,
+        limit: 10,
+        after: None,
+    };
+    house.token.find(&query).unwrap().value.objects
 }

@@ -47,9 +47,20 @@ impl Authority {
 
     /// The certificate with this number and URI, and its key, in PEM.
     fn issue(&self, number: u64, uri: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
+        let name = SanType::URI(uri.try_into().unwrap());
+        self.issue_named(number, name, usage)
+    }
+
+    /// The same with a name of any kind.
+    fn issue_named(
+        &self,
+        number: u64,
+        name: SanType,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> (String, String) {
         let mut params = CertificateParams::default();
         params.serial_number = Some(SerialNumber::from(number));
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        params.subject_alt_names = vec![name];
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.ca).unwrap();
@@ -196,6 +207,43 @@ fn a_service_signs_in_by_the_enterprises_certificate_until_it_is_revoked() {
     assert!(matches!(last.own_account(), Err(ClientError::NotSignedIn)));
     assert_refused(sign_in(&appliance, &next));
     assert_eq!(appliance.verify_audit()["verified"], true);
+}
+
+#[test]
+fn a_service_is_known_by_the_dns_name_in_its_certificates() {
+    let authority = Authority::new();
+    let appliance = appliance(&authority.path("clients.pem"), None);
+    let admin = administrator(&appliance);
+    for name in ["payroll", "billing"] {
+        let _ = admin
+            .run(&["accounts", "create", name, "--kind", "service"])
+            .success();
+    }
+    let certificate = |number, name: &str| {
+        let name = SanType::DnsName(name.try_into().unwrap());
+        authority.issue_named(number, name, ExtendedKeyUsagePurpose::ClientAuth)
+    };
+    let add = |account, name| ["accounts", "certificates", "add", account, "--dns", name];
+    let _ = admin.run(&add("payroll", "Payroll.example.com")).success();
+    // As it comes, in the next certificate, too; and nobody else's.
+    for (number, name) in [(1, "payroll.example.com"), (2, "PAYROLL.Example.com")] {
+        let session = sign_in(&appliance, &certificate(number, name)).unwrap();
+        assert_eq!(session.account().name, "payroll");
+    }
+    for (number, name) in [
+        (3, "example.com"),
+        (4, "www.payroll.example.com"),
+        (5, "*.example.com"),
+    ] {
+        assert_refused(sign_in(&appliance, &certificate(number, name)));
+    }
+    let listed = admin.json(&["accounts", "certificates", "list", "payroll"]);
+    assert_eq!(listed["names"][0]["name"]["kind"], "dns");
+    // A name stands for one account, and a wildcard or what is no name for none.
+    admin.refused(&add("billing", "payroll.example.com"), "conflict");
+    for name in ["*.example.com", "a..example.com", "a-.example.com", "a_b"] {
+        admin.refused(&add("billing", name), "invalid");
+    }
 }
 
 #[test]

@@ -1,4 +1,9 @@
-//! The client library against a real appliance: messages, objects by ranges, keys that are held, retries, and its examples.
+//! The client library against a real appliance: messages, objects by ranges, retries, several addresses, and its examples.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `client_library/held.rs` | keys that are held and used again |
+//! | `client_library/command_line.rs` | several addresses, and parts of objects, at the command line |
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -12,17 +17,20 @@ mod messages;
 #[path = "../../client/examples/objects.rs"]
 mod objects;
 
+#[path = "client_library/command_line.rs"]
+mod command_line;
+#[path = "client_library/held.rs"]
+mod held;
+
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use strongroom_client::message::{Envelope, MessageError, MessageHeader, Outgoing};
 use strongroom_client::object::HttpRange;
 use strongroom_client::{
-    Client, ClientError, ErrorKind, Keeping, Metadata, Protect as _, Protection, Retries, Roots,
-    Session,
+    Client, ClientError, ErrorKind, Metadata, Protect as _, Protection, Retries, Roots, Session,
 };
 use strongroom_tests::storage::Storage;
 use strongroom_tests::wire_cutter::WireCutter;
@@ -280,81 +288,6 @@ fn another_address_takes_over() {
     let error = client.health().unwrap_err();
     assert!(error.safe_to_retry());
     assert!(started.elapsed() < Duration::from_secs(5));
-}
-
-#[test]
-fn a_held_key_is_used_while_the_appliance_is_away_as_long_as_policies_allow() {
-    let Scene {
-        mut appliance,
-        alice,
-        bob,
-        ..
-    } = scene();
-    let seal = |text: &str, keep_for| {
-        let metadata = Metadata::new(text).under(UsagePolicy {
-            keep_for,
-            ..UsagePolicy::default()
-        });
-        let sealed = alice.seal_message(text.as_bytes(), &["bob@example.com"], &metadata);
-        sealed.unwrap().bytes
-    };
-    let (kept, short, never) = (
-        seal("kept", None),
-        seal("short", Some(3)),
-        seal("never", None),
-    );
-    bob.open_message(&kept).unwrap();
-    bob.open_message(&short).unwrap();
-    let obtained = Instant::now();
-    appliance.kill();
-
-    assert_eq!(*bob.open_message(&kept).unwrap().plaintext, b"kept");
-    assert_eq!(*bob.open_message(&short).unwrap().plaintext, b"short");
-    let error = bob.open_message(&never).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unreachable);
-    assert!(error.safe_to_retry(), "nothing was sent");
-    let together = bob.open_messages(&[&kept, &never, &short]).unwrap();
-    let kinds: Vec<_> = together.into_iter().map(kind).collect();
-    assert_eq!(kinds, [None, Some(ErrorKind::Unreachable), None]);
-
-    thread::sleep(Duration::from_secs(3).saturating_sub(obtained.elapsed()));
-    assert_eq!(kind(bob.open_message(&short)), Some(ErrorKind::Unreachable));
-    bob.open_message(&kept).unwrap();
-    bob.forget();
-    assert_eq!(kind(bob.open_message(&kept)), Some(ErrorKind::Unreachable));
-}
-
-#[test]
-fn what_is_revoked_is_not_held_on_to() {
-    let Scene {
-        mut appliance,
-        alice,
-        bob,
-        ..
-    } = scene();
-    let sealed = alice
-        .seal_message(b"mine", &["bob@example.com"], &Metadata::default())
-        .unwrap();
-    bob.keep_keys(Keeping {
-        fresh_for: Duration::from_mins(10),
-        ..Keeping::default()
-    });
-    bob.open_message(&sealed.bytes).unwrap();
-    let before = requests(&appliance);
-    bob.open_message(&sealed.bytes).unwrap();
-    bob.open_messages(&[&sealed.bytes]).unwrap();
-    assert_eq!(requests(&appliance), before, "it is fresh");
-    bob.keep_keys(Keeping::default());
-    alice.revoke_from(sealed.key.id, "bob@example.com").unwrap();
-    assert_eq!(
-        kind(bob.open_message(&sealed.bytes)),
-        Some(ErrorKind::Revoked)
-    );
-    appliance.kill();
-    assert_eq!(
-        kind(bob.open_message(&sealed.bytes)),
-        Some(ErrorKind::Unreachable)
-    );
 }
 
 #[test]

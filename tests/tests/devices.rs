@@ -18,21 +18,11 @@ fn a_manifest_makes_devices_in_one_call() {
     let lines: Vec<String> = (0..count).map(|number| format!("SN-{number:06}")).collect();
     let manifest = format!("serial\n{}\n", lines.join("\n"));
     fs::write(admin.file("10000.csv"), &manifest).unwrap();
-    let import = [
-        "devices",
-        "import",
-        "10000.csv",
-        "--factory-key",
-        "factory.key.pub",
-        "--out",
-        "secrets.ndjson",
-        "--fleet",
-        "kitchen",
-    ];
+    let import = ["devices", "import", "10000.csv", "--fleet", "kitchen"];
     let summary = admin.json(&import);
     assert_eq!(summary["created"], count);
     assert_eq!(summary["refused"], 0);
-    let devices = opened(&admin);
+    let devices = opened(&admin, "10000.csv.secrets");
     assert_eq!(devices.len(), count);
     for (_, device) in [&devices[0], &devices[count - 1]] {
         let account = device.own_account(&api).unwrap();
@@ -41,20 +31,20 @@ fn a_manifest_makes_devices_in_one_call() {
     }
     // Secrets are wrapped: not one of them stands in the file, in the database or in the log.
     let secret = devices[1].1.secret.to_text();
-    let file = fs::read_to_string(admin.file("secrets.ndjson")).unwrap();
+    let file = fs::read_to_string(admin.file("10000.csv.secrets")).unwrap();
     assert!(!file.contains(&*secret) && !appliance.log().contains(&*secret));
 
     // A file that was cut: what is missing in it gets new secrets, but not the two that were used.
     let cut: Vec<&str> = file.lines().take(count / 2).collect();
     let cut = format!("{}\n{{\"status\":\"cre", cut.join("\n"));
-    fs::write(admin.file("secrets.ndjson"), cut).unwrap();
+    fs::write(admin.file("10000.csv.secrets"), cut).unwrap();
     let again = admin.json(&import);
     assert_eq!(again["created"], 0);
     assert_eq!(again["existing"], count);
     assert_eq!(again["without_secret"], count - count / 2);
     let replaced = admin.json(&[&import[..], &["--replace-secrets"]].concat());
     assert_eq!(replaced["replaced"], count - 2);
-    let devices = opened(&admin);
+    let devices = opened(&admin, "10000.csv.secrets");
     assert_eq!(
         devices.len(),
         count - 1,
@@ -71,7 +61,7 @@ fn a_manifest_makes_devices_in_one_call() {
         "open",
         "--factory-key",
         "other.key",
-        "secrets.ndjson",
+        "10000.csv.secrets",
     ];
     let refused = admin.run(&open).failure();
     assert!(refused.stderr.contains("not wrapped to this key"));

@@ -9,92 +9,13 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use strongroom_tests::api::Listener;
-use strongroom_tests::http::{Connection, Response};
+use strongroom_tests::directory::{Directory, GROUP, PATCH, USER, id, user};
 use strongroom_tests::relay::Relay;
-use strongroom_tests::{Api, Appliance, Person};
+use strongroom_tests::{Appliance, Person};
 use strongroom_wire::directory::DirectoryWithToken;
 use strongroom_wire::problem::Code;
 
 const CHECK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/directories/check.py");
-const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
-const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
-const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
-
-/// A directory on the network: it has an address and a token, and nothing else.
-struct Directory {
-    connection: Connection,
-    token: String,
-}
-
-impl Directory {
-    fn new(api: &Api, token: &str) -> Self {
-        Self {
-            connection: api.connect(Listener::Administration).unwrap(),
-            token: token.to_owned(),
-        }
-    }
-
-    fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> Response {
-        let body = body.map(Value::to_string);
-        let path = format!("/scim/v2{path}");
-        let body = body.as_deref().map(str::as_bytes);
-        self.connection
-            .send(method, &path, Some(&self.token), body)
-            .unwrap()
-    }
-
-    fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let response = self.send(method, path, body);
-        assert!(
-            response.status < 300,
-            "{method} {path}: {}",
-            response.text()
-        );
-        assert_eq!(
-            response.header("content-type"),
-            Some("application/scim+json")
-        );
-        response.json()
-    }
-
-    /// The status and the `scimType` of a refusal.
-    #[track_caller]
-    fn refused(&mut self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
-        let response = self.send(method, path, body);
-        assert!(response.status >= 400, "{method} {path}");
-        let error: Value = response.json();
-        assert_eq!(error["schemas"], json!([ERROR]));
-        assert_eq!(error["status"], response.status.to_string());
-        assert!(error["detail"].as_str().unwrap().ends_with('.'));
-        let kind = error["scimType"].as_str().unwrap_or_default();
-        (response.status, kind.to_owned())
-    }
-
-    fn patch(&mut self, path: &str, operations: &Value) -> Value {
-        let body = json!({ "schemas": [PATCH], "Operations": operations });
-        self.ask("PATCH", path, Some(&body))
-    }
-}
-
-/// A user as Entra ID creates it.
-fn entra_user(name: &str, external_id: &str) -> Value {
-    json!({
-        "schemas": [USER, "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
-        "externalId": external_id,
-        "userName": name,
-        "active": true,
-        "displayName": "Somebody",
-        "emails": [{ "primary": true, "type": "work", "value": name }],
-        "meta": { "resourceType": "User" },
-        "name": { "formatted": "Some Body", "familyName": "Body", "givenName": "Some" },
-        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": { "department": "Law" },
-    })
-}
-
-fn id(resource: &Value) -> String {
-    resource["id"].as_str().unwrap().to_owned()
-}
 
 #[test]
 fn an_enterprises_directory_drives_accounts() {
@@ -113,7 +34,7 @@ fn an_enterprises_directory_drives_accounts() {
     // As Entra ID begins: is there such a user? There is none, so it makes one.
     let look = "/Users?filter=userName+eq+%22bob%40example.com%22";
     assert_eq!(entra.ask("GET", look, None)["totalResults"], 0);
-    let body = entra_user("bob@example.com", "7");
+    let body = user("bob@example.com", "7");
     let created = entra.send("POST", "/Users", Some(&body));
     assert_eq!(created.status, 201, "{}", created.text());
     let bob: Value = created.json();
@@ -137,11 +58,7 @@ fn an_enterprises_directory_drives_accounts() {
     let _ = bob.run(&["protect", "plan.txt"]).success();
 
     // A group of the directory's, as Okta fills it.
-    let carol = entra.ask(
-        "POST",
-        "/Users",
-        Some(&entra_user("carol@example.com", "8")),
-    );
+    let carol = entra.ask("POST", "/Users", Some(&user("carol@example.com", "8")));
     let code = relay.wait_for("carol@example.com", 1).code();
     let member = json!([{ "value": id(&carol), "display": "carol@example.com" }]);
     let group = json!({ "schemas": [GROUP], "displayName": "Legal Department", "members": member });
@@ -277,9 +194,8 @@ fn what_is_no_directorys_is_refused() {
     assert_eq!(elsewhere.refused("GET", "/Users", None).0, 401);
     let mut acme = acme;
     add(&mut acme, &[]).token.clone_into(&mut elsewhere.token);
-    let user = entra_user("dave@example.com", "1");
-    let dave = elsewhere.ask("POST", "/Users", Some(&user));
-    let full = elsewhere.refused("POST", "/Users", Some(&entra_user("erin@example.com", "2")));
+    let dave = elsewhere.ask("POST", "/Users", Some(&user("dave@example.com", "1")));
+    let full = elsewhere.refused("POST", "/Users", Some(&user("erin@example.com", "2")));
     assert_eq!(full.0, 403);
     let path = format!("/Users/{}", id(&dave));
     assert_eq!(directory.refused("GET", &path, None).0, 404);

@@ -5,343 +5,34 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "domains_apart/requests.rs"]
+mod requests;
+#[path = "domains_apart/world.rs"]
+mod world;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::Connection;
-use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
 use strongroom_client::{Client, ClientError, Identity, Roots};
 use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::api::Listener;
-use strongroom_tests::{Api, Appliance, Device, Session, http};
+use strongroom_tests::directory::{Directory, PATCH};
+use strongroom_tests::{Appliance, Device};
 use strongroom_wire::account::{AccountKind, Role};
-use strongroom_wire::device::{DecidedPairing, IssuedSecret, PairingStarted};
-use strongroom_wire::directory::DirectoryWithToken;
 use strongroom_wire::encoding::Base64;
-use strongroom_wire::problem::{Code, Problem};
+use strongroom_wire::problem::Code;
 
-/// Everybody in one domain, and what they have.
-struct World {
-    /// The domain's name.
-    name: String,
-    database: PathBuf,
-    admin: Session,
-    alice: Session,
-    service: Device,
-    /// Identifiers and names by what they stand for.
-    names: BTreeMap<&'static str, String>,
-}
-
-/// An operation of the document, at one listener.
-struct Operation {
-    id: String,
-    method: String,
-    path: String,
-    listener: Listener,
-    /// Whether it needs a session.
-    authenticated: bool,
-    has_body: bool,
-}
-
-impl World {
-    fn new(appliance: &Appliance, mut admin: Session, name: &str, database: PathBuf) -> Self {
-        let api = admin.api().clone();
-        let mut alice = appliance.person(&mut admin, &format!("alice@{name}.example"));
-        let bob = appliance.person(&mut admin, &format!("bob@{name}.example"));
-        let bob_name = bob.account.name.clone();
-        let key = alice.create_key(&format!("{name}'s key"), &[]).unwrap().key;
-        let grant = alice.share(key.id, &bob_name).unwrap().grant;
-        let alice_name = alice.account.name.clone();
-        let group = admin
-            .create_account(
-                &format!("group@{name}.example"),
-                AccountKind::Group,
-                &[],
-                Some(&alice_name),
-            )
-            .unwrap();
-        let service = admin
-            .create_account(&format!("service-{name}"), AccountKind::Service, &[], None)
-            .unwrap();
-        let path = format!("/v1/accounts/{}/secret", service.account.id);
-        let issued: IssuedSecret = admin.ask("POST", &path, &json!({})).unwrap();
-        let secret = admin
-            .transport()
-            .unwrap_secret(issued.account, issued.generation, &issued.wrapped.0)
-            .unwrap();
-        let uri = format!("urn:service:{name}");
-        let path = format!("/v1/accounts/{}/certificates", service.account.id);
-        let _: Value = admin
-            .ask("POST", &path, &json!({ "kind": "uri", "value": uri }))
-            .unwrap();
-        // One device is paired, another waits.
-        let paired = start_pairing(&api);
-        let path = format!("/v1/pairings/{}", paired.user_code);
-        let decided: DecidedPairing = alice
-            .ask("POST", &path, &json!({ "approve": true }))
-            .unwrap();
-        let device = decided.device.unwrap();
-        let waiting = start_pairing(&api);
-        let _: Value = alice
-            .ask("POST", "/v1/accounts/me/recovery-codes", &json!({}))
-            .unwrap();
-        let path = format!("/v1/accounts/{}/recovery", bob.account.id);
-        let _: Value = admin.ask("POST", &path, &json!({})).unwrap();
-
-        let directory: DirectoryWithToken = admin
-            .ask("POST", "/v1/directories", &json!({ "name": "entra" }))
-            .unwrap();
-        let path = format!("/v1/directories/{}/users", directory.directory.id);
-        let _: Value = admin
-            .ask("POST", &path, &json!({ "account": bob_name }))
-            .unwrap();
-
-        let names = BTreeMap::from([
-            ("account", bob.account.id.to_string()),
-            ("account_name", bob_name),
-            ("group", group.account.id.to_string()),
-            ("key", key.id.to_string()),
-            ("object", key.id.to_string()),
-            ("grant", grant.id.to_string()),
-            ("session", alice.id.to_string()),
-            ("device", device.account.id.to_string()),
-            ("code", waiting.user_code),
-            ("uri", uri),
-            ("directory", directory.directory.id.to_string()),
-            ("service", service.account.id.to_string()),
-            // A passkey that nobody has; a fleet's name; numbers, of which each domain has its own.
-            (
-                "credential",
-                "01934c1e-7d5a-7cc0-8f3e-0123456789ab".to_owned(),
-            ),
-            ("fleet", format!("fleet-{name}")),
-            ("index", "0".to_owned()),
-            ("version", "1".to_owned()),
-        ]);
-        Self {
-            name: name.to_owned(),
-            database,
-            service: Device {
-                account: service.account.id,
-                secret,
-            },
-            admin,
-            alice,
-            names,
-        }
-    }
-
-    /// Every row of the domain, but for what follows from the time alone.
-    fn rows(&self) -> BTreeMap<String, Vec<Vec<Sql>>> {
-        let database = Connection::open(&self.database).unwrap();
-        let mut tables = database
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
-            .unwrap();
-        let tables: Vec<String> = tables
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        let all = tables.into_iter().map(|table| {
-            let mut statement = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
-            let columns = statement.column_count();
-            let rows = statement
-                .query_map([], |row| (0..columns).map(|index| row.get(index)).collect())
-                .unwrap()
-                .map(Result::unwrap)
-                .collect();
-            (table, rows)
-        });
-        all.collect()
-    }
-}
-
-fn start_pairing(api: &Api) -> PairingStarted {
-    let fields = "client_id=Coffee+machine";
-    let domain = api.domain.as_ref();
-    let domain = domain.map(|name| format!("strongroom-domain: {name}\r\n"));
-    let request = format!(
-        "POST /v1/pairings HTTP/1.1\r\nhost: appliance\r\n{}content-type: application/x-www-form-urlencoded\r\n\
-         content-length: {}\r\n\r\n{fields}",
-        domain.unwrap_or_default(),
-        fields.len()
-    );
-    let mut connection = api.connect(Listener::Client).unwrap();
-    let response = connection.raw(request.as_bytes()).unwrap();
-    assert_eq!(response.status, 200, "{}", response.text());
-    response.json()
-}
-
-fn operations(api: &Api) -> Vec<Operation> {
-    let document: Value = api.ask("GET", "/v1/openapi.json", None::<&()>).unwrap();
-    let mut all = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            for listener in operation["x-strongroom-listeners"].as_array().unwrap() {
-                all.push(Operation {
-                    id: operation["operationId"].as_str().unwrap().to_owned(),
-                    method: method.to_uppercase(),
-                    path: path.clone(),
-                    listener: if listener == "client" {
-                        Listener::Client
-                    } else {
-                        Listener::Administration
-                    },
-                    authenticated: operation.get("security").is_none(),
-                    has_body: operation.get("requestBody").is_some(),
-                });
-            }
-        }
-    }
-    all
-}
-
-/// The body of an operation that takes identifiers, and the query, with `{name}` for what stands for an identifier or a name.
-fn body_of(operation: &str) -> Option<&'static str> {
-    Some(match operation {
-        "update_account" | "change_key_state" => r#"{"state":"suspended"}"#,
-        "register_certificate" => r#"{"kind":"uri","value":"urn:another"}"#,
-        "update_device" | "update_fleet" => r#"{"state":"revoked"}"#,
-        "add_group_member" => r#"{"account":"{account_name}","membership":"member"}"#,
-        "share_key" => r#"{"grantee":"{account_name}"}"#,
-        "set_grant_policy" | "set_key_policy" | "release_key" | "renew_directory_token" => "{}",
-        "release_keys" => r#"{"keys":[{"key":"{key}"}]}"#,
-        "adopt_account" => r#"{"account":"{account_name}"}"#,
-        "operate" => r#"{"operation":{"type":"mac","mechanism":"aes-cmac","data":"AQ"}}"#,
-        "operate_many" => {
-            r#"{"operations":[{"key":"{key}","operation":{"type":"mac","mechanism":"aes-cmac","data":"AQ"}}]}"#
-        }
-        "tighten_key" => r#"{"releasable":"no-more"}"#,
-        "put_object" => r#"{"class":4}"#,
-        "decide_pairing" => r#"{"approve":true}"#,
-        "create_keys" => {
-            r#"{"keys":[{"algorithm":"aes-256","label":"x","recipients":["{account_name}"]}]}"#
-        }
-        "create_account" => r#"{"name":"{new}","kind":"group","manager":"{account_name}"}"#,
-        _ => return None,
-    })
-}
-
-const QUERIES: &[(&str, &str)] = &[
-    ("remove_certificate", "?kind=uri&value={uri}"),
-    ("preview", "?account={account_name}"),
-    ("show_object", "?part=secret"),
-    ("put_object", "?part=secret"),
-    ("remove_object", "?part=secret"),
-];
-
-/// Numbers and words, not identifiers: each domain has its own 1, 2, 3.
-const NUMBERS: &[&str] = &["{index}", "{version}", "{credential}"];
-
-fn filled(template: &str, names: &BTreeMap<&'static str, String>) -> String {
-    let mut text = template.to_owned();
-    for (name, value) in names {
-        text = text.replace(&format!("{{{name}}}"), value);
-    }
-    text
-}
-
-/// Identifiers and names of the same form that nothing has.
-fn made_up(names: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String> {
-    let other = |name: &str, value: &str| match name {
-        "account_name" => value.replace("bob", "nobody"),
-        "uri" => "urn:service:nowhere".to_owned(),
-        "fleet" => "fleet-nowhere".to_owned(),
-        "credential" | "index" | "version" => value.to_owned(),
-        // The letters of such codes, others than there are.
-        "code" => {
-            let shift = |c: char| match c {
-                'B' => 'C',
-                'C' => 'D',
-                'D' => 'B',
-                c if c.is_ascii_alphabetic() => 'X',
-                c => c,
-            };
-            value.chars().map(shift).collect()
-        }
-        _ => {
-            // The last digits of a UUID are random.
-            let (head, tail) = value.split_at(value.len() - 8);
-            let turned: String = tail
-                .chars()
-                .map(|c| char::from_digit(15 - c.to_digit(16).unwrap(), 16).unwrap())
-                .collect();
-            format!("{head}{turned}")
-        }
-    };
-    names
-        .iter()
-        .map(|(name, value)| (*name, other(name, value)))
-        .collect()
-}
-
-/// Connections to both listeners that are kept, asking for one domain.
-struct Lines([http::Connection; 2]);
-
-impl Lines {
-    fn to(api: &Api) -> Self {
-        let open = |listener| api.connect(listener).unwrap();
-        Self([open(Listener::Client), open(Listener::Administration)])
-    }
-}
-
-/// Takes the leaves out of an answer: each act has one of its own.
-fn without_leaves(answer: &mut Value) {
-    match answer {
-        Value::Object(members) => {
-            members.remove("leaf");
-            members.values_mut().for_each(without_leaves);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_leaves),
-        _ => {}
-    }
-}
-
-/// Makes the request; how it came out, with the identifiers taken out of the sentence.
-fn outcome(
-    operation: &Operation,
-    lines: &mut Lines,
-    token: &str,
-    names: &BTreeMap<&'static str, String>,
-) -> (u16, Option<Code>, String) {
-    let query = QUERIES.iter().find(|(id, _)| *id == operation.id);
-    let query = query.map_or("", |(_, query)| query);
-    let path = filled(&format!("{}{query}", operation.path), names);
-    let body = operation
-        .has_body
-        .then(|| filled(body_of(&operation.id).unwrap_or("{}"), names));
-    let body = body.or_else(|| (operation.method == "POST").then(|| "{}".to_owned()));
-    let connection = &mut lines.0[usize::from(operation.listener == Listener::Administration)];
-    let response = connection
-        .send(
-            &operation.method,
-            &path,
-            Some(token),
-            body.as_deref().map(str::as_bytes),
-        )
-        .unwrap();
-    if response.status < 400 {
-        let mut answer: Value = response.json();
-        without_leaves(&mut answer);
-        return (response.status, None, answer.to_string());
-    }
-    let Ok(problem) = serde_json::from_slice::<Problem>(&response.body) else {
-        return (response.status, None, response.text());
-    };
-    let mut detail = problem.detail;
-    for value in names.values() {
-        detail = detail.replace(value, "…");
-    }
-    (response.status, Some(problem.code), detail)
-}
+use requests::{Lines, NUMBERS, Operation, body_of, filled, made_up, operations, outcome};
+use world::World;
 
 #[test]
 fn nothing_crosses_between_domains() {
-    let mut appliance = Appliance::start();
+    // Many tokens that are none are presented.
+    let mut appliance =
+        Appliance::start_with("[limits]\naddress_failures = 100000\naccount_failures = 100000");
     let data = appliance.data();
     let first = World::new(
         &appliance,
@@ -370,13 +61,14 @@ fn nothing_crosses_between_domains() {
         let before = of.rows();
         tried += credentials_of_another(of, at, &operations);
         tried += identifiers_of_another(of, at, &operations);
+        tried += directories_of_another(of, at);
         signatures_of_another(of, at);
         let after = of.rows();
         for (table, rows) in &before {
             assert!(rows == &after[table], "{}: {table} was changed", of.name);
         }
     }
-    assert!(tried > 700, "only {tried} requests were made");
+    assert!(tried > 850, "only {tried} requests were made");
 
     // Each still is what it was, for its own people.
     for world in &mut worlds {
@@ -511,6 +203,67 @@ fn signatures_of_another(of: &World, at: &World) {
     assert_eq!(response.problem().code, Code::SignInRefused);
 }
 
+/// The token of one domain's directory at the other, and what it manages asked for by the other's: as a token and as identifiers that
+/// nobody has. SCIM stands in no OpenAPI document.
+fn directories_of_another(of: &World, at: &World) -> usize {
+    const NOBODYS: &str = "srd_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let api = at.admin.api();
+    let mut own = Directory::new(api, &at.directory);
+    let mut others = Directory::new(api, &of.directory);
+    let mut nobodys = Directory::new(api, NOBODYS);
+    let unknown = made_up(&of.names);
+    let filled = |text: &str, names: &BTreeMap<&'static str, String>| {
+        let kind = if text.contains("/Groups") {
+            "directory_group"
+        } else {
+            "account"
+        };
+        text.replace("{id}", &names[kind])
+    };
+    // How it came out, with the identifier that was asked for taken out.
+    let came = |directory: &mut Directory, method, path: &str, body: Option<&Value>, id: &str| {
+        let response = directory.send(method, path, body);
+        (response.status, response.text().replace(id, "…"))
+    };
+    let mut tried = 0;
+    let operations = own.operations();
+    for operation in &operations {
+        let (method, body) = (operation.method, operation.body.as_ref());
+        for names in [&of.names, &at.names] {
+            let path = filled(&operation.path, names);
+            let met = came(&mut others, method, &path, body, NOBODYS);
+            assert_eq!(met.0, 401, "{method} {path}: {}", met.1);
+            assert_eq!(
+                met,
+                came(&mut nobodys, method, &path, body, NOBODYS),
+                "{method} {path}"
+            );
+            tried += 1;
+        }
+        if operation.path.contains("{id}") {
+            let [theirs, nothing] =
+                [&of.names, &unknown].map(|names| filled(&operation.path, names));
+            let id = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+            let met = came(&mut own, method, &theirs, body, &id(&theirs));
+            assert_eq!(met.0, 404, "{method} {theirs}: {}", met.1);
+            let unmet = came(&mut own, method, &nothing, body, &id(&nothing));
+            assert_eq!(met, unmet, "{method} {theirs}");
+            tried += 1;
+        }
+    }
+    // As members of a group.
+    let group = format!("/Groups/{}", at.names["directory_group"]);
+    let mut add = |member: &str| {
+        let add = json!([{ "op": "add", "path": "members", "value": [{ "value": member }] }]);
+        let add = json!({ "schemas": [PATCH], "Operations": add });
+        came(&mut own, "PATCH", &group, Some(&add), member)
+    };
+    let met = add(&of.names["account"]);
+    assert_eq!(met.0, 400, "{}", met.1);
+    assert_eq!(met, add(&unknown["account"]));
+    tried + 1
+}
+
 #[test]
 fn a_client_certificate_is_known_in_its_own_domain_only() {
     let mut appliance = Appliance::new();
@@ -570,7 +323,8 @@ fn a_client_certificate_is_known_in_its_own_domain_only() {
 
 #[test]
 fn a_client_is_for_one_domain() {
-    let mut appliance = Appliance::start();
+    // Long enough for a machine that is busy to guess in.
+    let mut appliance = Appliance::start_with("[limits]\naccount_failure_seconds = 600");
     let mut acme = appliance.new_domain("acme", &[]);
     let _ = appliance.person(&mut acme, "alice@example.com");
     // Of the same name in another, with another password.

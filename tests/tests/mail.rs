@@ -7,6 +7,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use strongroom_tests::console::Console;
 use strongroom_tests::mail_server::MailServer;
 use strongroom_tests::relay::Relay;
 use strongroom_tests::{Appliance, Person};
@@ -279,6 +280,43 @@ fn mutt_sends_with_it() {
     }
 }
 
+/// As the guide sets it up: a sealed message is opened where mutt shows it.
+#[test]
+fn mutt_shows_what_is_sealed() {
+    let appliance = Appliance::start();
+    let [alice, bob] = people(&appliance, ["alice", "bob"]);
+    let letter =
+        "From: alice@example.com\nTo: bob@example.com\nSubject: lunch\n\nAt one, by the river.\n";
+    let sealed = alice.pipe(&["mail", "protect"], letter.as_bytes());
+    let sealed = sealed.success().stdout;
+    let mailbox = format!("From alice@example.com Fri Nov 27 18:00:00 2026\n{sealed}\n");
+    fs::write(bob.file("inbox"), mailbox).unwrap();
+
+    // The lines of the guide, and a pager that keeps what it is to show.
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/mail.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let mailcap = "application/cose; strongroom mail open %s 2>&1; copiousoutput";
+    for line in ["auto_view application/cose", mailcap] {
+        assert!(guide.lines().any(|other| other == line), "{line}");
+    }
+    fs::write(bob.file("mailcap"), format!("{mailcap}\n")).unwrap();
+    let settings = "set folder = .\nauto_view application/cose\nset mailcap_path = mailcap\nset pager = \"sh keep.sh\"\nset prompt_after = no\n\
+                    set mbox_type = mbox\nset quit = yes\n";
+    fs::write(bob.file("muttrc"), settings).unwrap();
+    fs::write(bob.file("keep.sh"), "cp \"$1\" shown\n").unwrap();
+    let mutt = "TERM=vt100 exec mutt -n -R -F muttrc -f inbox -e 'push <first-entry><display-message><exit>'";
+    let (status, screen) = Console::run(bob.shell_command(mutt)).end();
+    assert!(status.success(), "{screen}");
+    let shown = fs::read_to_string(bob.file("shown")).unwrap();
+    for wanted in [
+        "Subject: lunch",
+        "At one, by the river.",
+        "sealed by alice@example.com at ",
+    ] {
+        assert!(shown.contains(wanted), "{shown}");
+    }
+}
+
 #[test]
 fn files_and_filters() {
     let appliance = Appliance::start();
@@ -287,10 +325,26 @@ fn files_and_filters() {
     // Those in Bcc are not left out in silence.
     alice.refused(&["mail", "protect", "letter.eml", "-o", "x.eml"], "usage");
     assert!(!alice.file("x.eml").exists());
-    fs::create_dir(alice.file("bcc")).unwrap();
     let protect = ["mail", "protect", "letter.eml", "--bcc-to", "bcc"];
     let protected = alice.run(&protect).success();
     let private = fs::read(alice.file("bcc/theodora@example.com.eml")).unwrap();
+    // Where one of the files cannot be written, nothing is sealed.
+    let keys = || {
+        alice.json(&["keys", "list"])["keys"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    let before = keys();
+    let again = alice.run(&[&protect[..], &["-o", "y.eml"]].concat());
+    assert!(
+        again
+            .failure()
+            .stderr
+            .contains("theodora@example.com.eml exists")
+    );
+    assert!(!alice.file("y.eml").exists());
+    assert_eq!((before, keys()), (2, 2));
     assert!(!protected.stdout.contains("theodora") && !protected.stdout.contains('\r'));
     let expected = without_bcc().replace("carol@", "bob@");
     let opened = bob.pipe(&["mail", "open"], protected.stdout.as_bytes());

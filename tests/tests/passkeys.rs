@@ -11,6 +11,7 @@ mod people;
 
 use strongroom_session::TransportKey;
 use strongroom_session::passkey::{self, EphemeralKey};
+use strongroom_tests::authenticator::Browser;
 use strongroom_tests::passkey::Passkey;
 use strongroom_tests::{Api, Entered, Failed, Session};
 use strongroom_wire::account::Done;
@@ -295,4 +296,50 @@ fn a_passkey_is_a_second_factor_and_can_be_the_only_credential() {
     let left: Credentials = alice.get("/v1/accounts/me/credentials").unwrap();
     let left: Vec<_> = left.credentials.iter().map(|held| held.passkey).collect();
     assert_eq!(left, [None, second.credential.passkey]);
+}
+
+/// Chromium and its authenticator, which we did not write, register and sign with keys of each kind that the appliance takes.
+#[test]
+fn a_browser_registers_passkeys_and_signs_in_with_them() {
+    let Scene {
+        appliance,
+        mut alice,
+        ..
+    } = scene();
+    let api = appliance.api();
+    let secret = alice.create_key("for a browser", &[]).unwrap().key.id;
+    let (_, material) = alice.release(secret).unwrap();
+    let page = || Browser::at("strongroom.local", api.client, &appliance.ca(), "/pair");
+    let start_registration = |alice: &mut Session| -> PasskeyRegistration {
+        alice
+            .ask("POST", "/v1/accounts/me/passkeys/start", &())
+            .unwrap()
+    };
+    let offered = start_registration(&mut alice).algorithms;
+    assert_eq!(offered.len(), 3);
+    let key = EphemeralKey::generate();
+    for algorithm in offered {
+        // An authenticator of its own, so that there is one passkey to choose.
+        let browser = page();
+        let request = start_registration(&mut alice);
+        let register = browser.make(&request, &[algorithm]);
+        let _: FactorAdded = alice
+            .ask("POST", "/v1/accounts/me/passkeys", &register)
+            .unwrap();
+
+        let started = start(&api, &key);
+        let challenge = challenge(&started.request, key.public());
+        let request = FinishPasskeySignIn {
+            sign_in: started.sign_in,
+            assertion: browser.sign(&started.request, &challenge),
+        };
+        let answer: PasskeySignedIn = api.ask("POST", FINISH, Some(&request)).unwrap();
+        let mut session = open(&api, &started, answer, &key).unwrap();
+        assert_eq!(session.account.name, "alice@example.com", "{algorithm}");
+        assert_eq!(session.release(secret).unwrap().1, material);
+    }
+    let held: Credentials = alice.get("/v1/accounts/me/credentials").unwrap();
+    let passkeys = held.credentials.iter();
+    let passkeys = passkeys.filter(|held| held.kind == CredentialKind::Passkey);
+    assert_eq!(passkeys.count(), 3);
 }

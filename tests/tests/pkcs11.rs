@@ -8,6 +8,8 @@
 mod faults;
 #[path = "pkcs11/gnutls.rs"]
 mod gnutls;
+#[path = "pkcs11/host.rs"]
+mod host;
 #[path = "pkcs11/java.rs"]
 mod java;
 #[path = "pkcs11/nss.rs"]

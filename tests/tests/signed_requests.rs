@@ -92,6 +92,25 @@ fn a_captured_request_is_of_no_use() {
     assert_eq!(elsewhere.code, Code::NotSignedIn);
     let large = device.sign("POST", &target, &format!("{{}}{}", " ".repeat(1024 * 1024)));
     assert_eq!(code(&large), Code::TooLarge);
+    for (code, refused) in [
+        (Code::Replayed, 1),
+        (Code::Malformed, 4),
+        (Code::TooLarge, 1),
+    ] {
+        assert_counted(&appliance, code, refused);
+    }
+}
+
+/// So many refusals with this code were counted and are in the log.
+#[track_caller]
+fn assert_counted(appliance: &Appliance, code: Code, refused: usize) {
+    let counted = format!("strongroom_refusals_total{{code=\"{code}\"}} {refused}\n");
+    let metrics = appliance.metrics();
+    assert!(metrics.contains(&counted), "{code}: {metrics}");
+    let said = format!("code={code}");
+    let log = appliance.log();
+    let lines = log.lines().filter(|line| line.contains(&said));
+    assert_eq!(lines.count(), refused, "{code}");
 }
 
 #[test]
@@ -117,6 +136,7 @@ fn the_clock_may_differ_by_so_much() {
         let time = problem.time.unwrap().as_millis() / 1000;
         assert!(time.abs_diff(now()) < 30, "{time}");
     }
+    assert_counted(&appliance, Code::ClockSkew, 2);
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! | `python` | the virtual environment with the other implementation that tests compare against |
 //! | `bindings` | `bindings`: the client library for other languages |
 //! | `bench` | `bench`: the benchmarks |
+//! | `screenshots` | `screenshots`: the pictures of the web interfaces |
 //! | `small_device` | the sample sensor, built as for a small device |
 //! | `image/` | `image`: the bootable appliance |
 //! | `packages` | system packages, by apt |
@@ -39,6 +40,7 @@ mod packages;
 mod process;
 mod python;
 mod run;
+mod screenshots;
 mod small_device;
 mod state;
 mod story;
@@ -70,6 +72,8 @@ enum Chore {
     Bench(bench::Options),
     /// Build the bootable appliance, and boot it in QEMU.
     Image(image::Options),
+    /// Take the pictures of the web interfaces anew, from an appliance with people, keys and devices.
+    Screenshots(screenshots::Options),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Chore::Bindings(options) => bindings::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Image(options) => image::run(&options),
+        Chore::Screenshots(options) => screenshots::run(&options),
     };
     done.unwrap_or_else(|error| match error.downcast_ref() {
         // A process that was ended by a signal could not tell why.

@@ -13,6 +13,7 @@ use anyhow::{Result, bail};
 use crate::{process, terminal::command_line, terminal::say};
 
 /// Something the project needs from the system.
+#[derive(Clone, Copy)]
 pub(crate) struct Package {
     /// What it is for, to stand after "for".
     pub(crate) purpose: &'static str,
@@ -23,6 +24,7 @@ pub(crate) struct Package {
 }
 
 /// How to see that a package's work is already done.
+#[derive(Clone, Copy)]
 pub(crate) enum Sign {
     /// A command is on the path.
     Command(&'static str),
@@ -91,10 +93,31 @@ pub(crate) const TEST: &[Package] = &[
         sign: Sign::Command("valgrind"),
     },
     Package {
+        purpose: "the tests that feed a syslog server",
+        debian: "rsyslog",
+        sign: Sign::AnyFile(&["/usr/sbin/rsyslogd"]),
+    },
+    Package {
+        purpose: "the tests that feed a syslog server",
+        debian: "rsyslog-openssl",
+        sign: Sign::AnyFile(&[
+            "/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_ossl.so",
+            "/usr/lib/aarch64-linux-gnu/rsyslog/lmnsd_ossl.so",
+            "/usr/lib64/rsyslog/lmnsd_ossl.so",
+        ]),
+    },
+    Package {
+        purpose: "the tests with a disk that is full",
+        debian: "util-linux",
+        sign: Sign::Command("unshare"),
+    },
+    Package {
         purpose: "the tests that speak HTTPS as a stranger",
         debian: "curl",
         sign: Sign::Command("curl"),
     },
+    BROWSER[0],
+    BROWSER[1],
     application("opensc", Sign::Command("pkcs11-tool")),
     application("gnutls-bin", Sign::Command("p11tool")),
     application("p11-kit", Sign::Command("p11-kit")),
@@ -119,6 +142,20 @@ pub(crate) const TEST: &[Package] = &[
     application("openssh-server", Sign::AnyFile(&["/usr/sbin/sshd"])),
     application("libnss3-tools", Sign::Command("certutil")),
     application("default-jdk-headless", Sign::Command("jarsigner")),
+];
+
+/// A browser and what drives it.
+pub(crate) const BROWSER: &[Package; 2] = &[
+    Package {
+        purpose: "the tests with a browser, and the pictures of the web interfaces",
+        debian: "chromium",
+        sign: Sign::Command("chromium"),
+    },
+    Package {
+        purpose: "the tests with a browser, and the pictures of the web interfaces",
+        debian: "chromium-driver",
+        sign: Sign::Command("chromedriver"),
+    },
 ];
 
 /// An application that uses PKCS#11 modules.

@@ -75,6 +75,35 @@ impl Envelope {
     }
 }
 
+/// What a proof's file has of its leaf: `[envelope, salt, detail]`, or `[envelope]`.
+pub(crate) fn encode_extra(envelope: &[u8], inside: Option<(&[u8; 32], &[u8])>) -> Vec<u8> {
+    encoded(|cbor| {
+        match inside {
+            None => cbor.array(1)?.bytes(envelope)?,
+            Some((salt, detail)) => cbor.array(3)?.bytes(envelope)?.bytes(salt)?.bytes(detail)?,
+        };
+        Ok(())
+    })
+}
+
+/// The envelope, and what is inside.
+pub(crate) type Extra = (Vec<u8>, Option<([u8; 32], Vec<u8>)>);
+
+pub(crate) fn decode_extra(bytes: &[u8]) -> Result<Extra, DecodeError> {
+    let mut cbor = Decoder::new(bytes);
+    let length = cbor.array()?;
+    let envelope = cbor.bytes()?.to_vec();
+    let inside = match length {
+        Some(1) => None,
+        Some(3) => Some((array(cbor.bytes()?)?, cbor.bytes()?.to_vec())),
+        _ => return Err(DecodeError::Malformed),
+    };
+    if cbor.position() != bytes.len() {
+        return Err(DecodeError::Malformed);
+    }
+    Ok((envelope, inside))
+}
+
 /// A map from the numbers below to what is there, in ascending order.
 pub(crate) fn encode_detail(detail: &Detail) -> Vec<u8> {
     let source = detail.source.map(|address| match address {
@@ -97,6 +126,7 @@ pub(crate) fn encode_detail(detail: &Detail) -> Vec<u8> {
         (7, detail.owner.as_ref().map(|id| Member::id(id.as_bytes()))),
         (8, detail.grant.as_ref().map(|id| Member::id(id.as_bytes()))),
         (9, detail.note.as_deref().map(Member::note)),
+        (10, detail.rows.as_ref().map(|hash| Member::Bytes(hash))),
     ]
     .into_iter()
     .filter_map(|(number, member)| member.map(|member| (number, member)))
@@ -131,6 +161,7 @@ pub(crate) fn decode_detail(bytes: &[u8]) -> Result<Detail, DecodeError> {
             7 => detail.owner = Some(AccountId::from_bytes(array(cbor.bytes()?)?)),
             8 => detail.grant = Some(GrantId::from_bytes(array(cbor.bytes()?)?)),
             9 => detail.note = Some(cbor.str()?.to_owned()),
+            10 => detail.rows = Some(array(cbor.bytes()?)?),
             _ => return Err(DecodeError::Malformed),
         }
     }

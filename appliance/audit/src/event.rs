@@ -41,6 +41,8 @@ pub struct Detail {
     /// Of a refusal, the problem code; of an act, what more there is to say. At most [`Detail::NOTE_MAX`] bytes
     /// go into a leaf.
     pub note: Option<String>,
+    /// SHA-256 of the list of rows that the act changed in the appliance's database: what its scrub holds the database against.
+    pub rows: Option<[u8; 32]>,
 }
 
 impl Detail {

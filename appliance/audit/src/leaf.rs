@@ -107,6 +107,30 @@ impl Leaf {
     }
 }
 
+/// What an envelope tells by itself: when, what, and whether it was done.
+///
+/// # Errors
+///
+/// When [`Leaf::seal`] cannot have made these bytes.
+pub fn outside(envelope: &[u8]) -> Result<(Timestamp, Act, bool), LeafError> {
+    let decoded = Envelope::decode(envelope).map_err(|error| match error {
+        DecodeError::Malformed => LeafError::Envelope,
+        DecodeError::Version(version) => LeafError::Version(version),
+    })?;
+    let time = Timestamp::from_millis(decoded.time);
+    if time.as_millis() != decoded.time {
+        return Err(LeafError::Envelope);
+    }
+    let act = u16::try_from(decoded.act)
+        .ok()
+        .and_then(Act::from_number)
+        .ok_or(LeafError::Act(decoded.act))?;
+    if decoded.encode() != envelope {
+        return Err(LeafError::Encoding);
+    }
+    Ok((time, act, decoded.done))
+}
+
 fn commitment(salt: &[u8; 32], detail: &[u8]) -> [u8; 32] {
     Sha256::new()
         .chain_update(salt)
@@ -136,9 +160,15 @@ mod tests {
             ),
             (id(), prop::option::of(any::<u32>()), id(), id()),
             prop::option::of(".{0,64}"),
+            prop::option::of(any::<[u8; 32]>()),
         )
             .prop_map(
-                |((actor, session, source, subject), (key, key_version, owner, grant), note)| {
+                |(
+                    (actor, session, source, subject),
+                    (key, key_version, owner, grant),
+                    note,
+                    rows,
+                )| {
                     Detail {
                         actor: actor.map(AccountId::from_bytes),
                         session: session.map(SessionId::from_bytes),
@@ -149,6 +179,7 @@ mod tests {
                         owner: owner.map(AccountId::from_bytes),
                         grant: grant.map(GrantId::from_bytes),
                         note,
+                        rows,
                     }
                 },
             )
@@ -274,7 +305,8 @@ mod tests {
         }
         for (what, detail) in [
             ("a map without end mark", vec![0xbf, 0x06, 0x03, 0xff]),
-            ("an unknown member", vec![0xa1, 0x0a, 0x03]),
+            ("an unknown member", vec![0xa1, 0x0b, 0x03]),
+            ("a hash of rows of 3 bytes", vec![0xa1, 0x0a, 0x43, 1, 2, 3]),
             ("bytes after the end", vec![0xa1, 0x06, 0x03, 0x00]),
             ("a short map", vec![0xa2, 0x06, 0x03]),
             (

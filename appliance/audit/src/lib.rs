@@ -7,9 +7,12 @@
 //! | `codec` | the deterministic CBOR of envelope and detail |
 //! | [`tree`] | RFC 6962: the nodes of an append, roots, inclusion and consistency proofs; [`tree::RightEdge`] for the writer |
 //! | [`checkpoint`] | C2SP `tlog-checkpoint` notes and verifier keys |
+//! | [`cosignature`] | C2SP `tlog-cosignature`: what witnesses say of checkpoints |
 //! | [`note`] | C2SP signed notes: checkpoints, and transcripts of ceremonies |
 //! | [`keys`] | the keys that may sign a log's checkpoints, and from which size to which |
-//! | [`verify`] | the whole log recomputed from what is stored or exported |
+//! | [`verify`] | the whole log recomputed from what is stored |
+//! | [`bundle`] | exports: a part of the log in a file that is verified without the appliance |
+//! | [`proof`] | C2SP `tlog-proof` files: one leaf |
 //!
 //! The format is specified in `FORMAT.md` beside this crate; its example and its table of acts are tests.
 //!
@@ -55,12 +58,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoint;
 mod codec;
+pub mod cosignature;
 pub mod event;
 pub mod keys;
 pub mod leaf;
 pub mod note;
+pub mod proof;
 pub mod tree;
 pub mod verify;
 

@@ -217,6 +217,46 @@ pub fn nodes_of(index: u64) -> Range<u64> {
     node_count(index)..node_count(index + 1)
 }
 
+/// A complete subtree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subtree {
+    /// The index of its first leaf: a multiple of its number of leaves.
+    pub index: u64,
+    /// It has 2^level leaves.
+    pub level: u8,
+}
+
+impl Subtree {
+    /// How many leaves it has.
+    #[must_use]
+    pub const fn count(self) -> u64 {
+        1 << self.level
+    }
+
+    /// The index of its root among the stored nodes.
+    #[must_use]
+    pub fn node(self) -> u64 {
+        tlog_tiles::stored_hash_index(self.level, self.index >> self.level)
+    }
+}
+
+/// The largest complete subtrees that cover these leaves, in order: at each place, the largest that begins there and does not reach beyond the end. Each is
+/// complete in every tree that has all the leaves. They are at most 2 for each level, 124 in all.
+#[must_use]
+pub fn subtrees(leaves: Range<u64>) -> Vec<Subtree> {
+    let mut found = Vec::new();
+    let mut index = leaves.start;
+    while index < leaves.end {
+        let fits = (leaves.end - index).ilog2();
+        // At most 63.
+        let level = u8::try_from(index.trailing_zeros().min(fits)).unwrap_or_default();
+        let subtree = Subtree { index, level };
+        index += subtree.count();
+        found.push(subtree);
+    }
+    found
+}
+
 fn check_size(size: u64) -> Result<(), TreeError> {
     if size > MAX_SIZE {
         return Err(TreeError::Size(size));

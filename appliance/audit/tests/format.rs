@@ -5,7 +5,10 @@
 use std::convert::Infallible;
 
 use ed25519_dalek::{Signer, SigningKey};
-use strongroom_audit::{Detail, Event, Hash, Leaf, RightEdge, Verifier, checkpoint, tree};
+use strongroom_audit::bundle::{BundleVerifier, Line, Trust, Writer};
+use strongroom_audit::{
+    Detail, Event, Hash, Leaf, LogKey, RightEdge, Verifier, checkpoint, note, tree,
+};
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 
@@ -58,6 +61,7 @@ fn event() -> Event {
             owner: Some("01939c2f-1d00-7d44-8444-444444444444".parse().unwrap()),
             grant: Some("01939c2f-1e00-7e55-8555-555555555555".parse().unwrap()),
             note: Some("à bientôt".to_owned()),
+            rows: None,
         },
     }
 }
@@ -114,6 +118,36 @@ fn the_example_checkpoint_is_what_this_crate_signs_and_verifies() {
     let report = verifier.finish();
     assert_eq!(report.problems, []);
     assert_eq!((report.checkpoints, report.nodes), (1, 3));
+}
+
+#[test]
+fn the_example_bundle_is_what_this_crate_writes_and_verifies() {
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let public = key.verifying_key().to_bytes();
+    let verifier_key = checkpoint::verifier_key(ORIGIN, &public);
+    let trust = Trust {
+        keys: vec![LogKey::only(&verifier_key)],
+        previous: None,
+    };
+    let mut verifier = BundleVerifier::new(trust);
+    let mut writer = Writer::new();
+    let mut written = String::new();
+    for line in block("text bundle").split_inclusive('\n') {
+        let _ = verifier.line(line.as_bytes());
+        let line = Line::read(line.as_bytes()).unwrap();
+        if !matches!(line, Line::Footer(_)) {
+            written += &String::from_utf8(writer.line(&line)).unwrap();
+        }
+    }
+    let text = writer.footer(ORIGIN).to_text();
+    let note = note::sign(ORIGIN, &text, &[public], |text| {
+        Ok::<_, Infallible>(key.sign(text).to_bytes())
+    });
+    written += &String::from_utf8(writer.finish(note.unwrap())).unwrap();
+    assert_eq!(block("text bundle"), written);
+    let report = verifier.finish();
+    assert_eq!(report.problems, []);
+    assert_eq!((report.full, report.redacted), (1, 1));
 }
 
 #[test]

@@ -187,7 +187,7 @@ impl Keystore {
         })
     }
 
-    /// Finishes a recovery: the account has the new password and nothing else, neither second factors nor identities nor sessions. What it holds of keys
+    /// Finishes a recovery: the account has the new password and nothing else, neither second factors nor approval keys nor identities nor sessions. What it holds of keys
     /// is untouched.
     pub fn finish_recovery(&self, source: IpAddr, request: FinishRecovery) -> Answer<Done> {
         let upload = RegistrationUpload::<Suite>::deserialize(&request.upload.0).map_err(|_| {
@@ -200,6 +200,9 @@ impl Keystore {
             let account = recovering(scope, &request.account, &request.code, &request.second)?;
             for passkey in scope.tx.passkeys_of(account.id)? {
                 scope.tx.delete_passkey(account.id, passkey.id)?;
+            }
+            for key in scope.tx.approval_keys_of(account.id)? {
+                scope.tx.delete_approval_key(account.id, key.id)?;
             }
             for link in scope.tx.identity_links_of(account.id)? {
                 scope.tx.delete_identity_link(account.id, &link.issuer)?;

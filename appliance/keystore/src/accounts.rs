@@ -8,6 +8,7 @@ use strongroom_wire::account::{
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
+use strongroom_wire::proposal::ProposedRequest;
 
 use crate::act::{Presented, Scope, View};
 use crate::credentials;
@@ -19,13 +20,32 @@ use crate::hierarchy::Domain;
 use crate::invitations;
 use crate::keystore::{Keystore, Options};
 use crate::roles::{self, May};
-use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, CredentialRecord, Snapshot};
+use crate::store::{
+    AccountFilter, AccountKekRecord, AccountRecord, CredentialKind, CredentialRecord, Snapshot,
+};
 
 /// The longest name of an account, in bytes.
 const LONGEST_NAME: usize = 254;
 /// How many accounts a page has by default, and at most.
 const PAGE: u32 = 100;
 const LONGEST_PAGE: u32 = 1000;
+
+/// Which accounts to find. Members that are given must all match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountSearch {
+    /// The name contains this.
+    pub contains: Option<String>,
+    /// The kind is this.
+    pub kind: Option<AccountKind>,
+    /// The state is this.
+    pub state: Option<AccountState>,
+    /// This role is among the account's.
+    pub role: Option<Role>,
+    /// Beginning after this name.
+    pub after: Option<String>,
+    /// At most so many: 1 to 1000.
+    pub limit: u32,
+}
 
 impl Keystore {
     /// The caller's own account.
@@ -86,11 +106,18 @@ impl Keystore {
                     scope.require_room(Counted::Accounts, 1, true)?;
                     scope.require_room(Counted::Bytes, 1, true)?;
                     scope.detail.subject = Some(account.id);
+                    if !account.roles.is_empty() {
+                        // Where it takes several people to give roles, an account is made without.
+                        let (account, roles) = (account.id, account.roles.clone());
+                        let proposed = ProposedRequest::AccountUpdate { account, roles };
+                        scope.require_quorum(&caller, &proposed, None)?;
+                    }
                     scope.tx.create_account(account, kek_record)?;
                     match code {
                         Some((_, credential)) => scope.tx.put_credential(credential)?,
                         None => first_manager(scope, account, kek, manager.as_deref())?,
                     }
+                    scope.detail.note = Some(describe(account));
                     let leaf = scope.record(Act::AccountCreate)?;
                     Ok(CreatedAccount {
                         account: to_wire(account),
@@ -118,6 +145,34 @@ impl Keystore {
             let mut accounts = view
                 .snapshot
                 .accounts(view.domain.number, &after, limit + 1)?
+                .into_iter()
+                .map(|account| Ok(to_wire(&view.domain.check_account(account)?)))
+                .collect::<Result<Vec<_>, Error>>()?;
+            let more = accounts.len() > limit as usize;
+            accounts.truncate(limit as usize);
+            let next = more
+                .then(|| accounts.last().map(|account| account.name.clone()))
+                .flatten();
+            Ok(AccountPage { accounts, next })
+        })
+    }
+
+    /// A page of the accounts that match, by name; administrators only.
+    pub fn find_accounts(&self, caller: &Presented, search: AccountSearch) -> Answer<AccountPage> {
+        let limit = search.limit.clamp(1, LONGEST_PAGE);
+        self.core.look(caller, |view, caller, _| {
+            caller.require(May::ManageAccounts)?;
+            let filter = AccountFilter {
+                contains: search.contains.as_deref().map(normal_name),
+                kind: search.kind,
+                state: search.state,
+                role: search.role,
+                after: search.after.clone().unwrap_or_default(),
+                limit: limit + 1,
+            };
+            let mut accounts = view
+                .snapshot
+                .find_accounts(view.domain.number, &filter)?
                 .into_iter()
                 .map(|account| Ok(to_wire(&view.domain.check_account(account)?)))
                 .collect::<Result<Vec<_>, Error>>()?;
@@ -171,6 +226,11 @@ impl Keystore {
                     return Err(Error::Conflict(
                         "This is the last active administrator: make another one first.".to_owned(),
                     ));
+                }
+                if record.roles != before.roles {
+                    let roles = record.roles.clone();
+                    let proposed = ProposedRequest::AccountUpdate { account, roles };
+                    scope.require_quorum(&caller, &proposed, None)?;
                 }
                 scope.domain.authenticate_account(&mut record);
                 scope.tx.update_account(&record)?;
@@ -371,7 +431,8 @@ fn check_roles(kind: AccountKind, roles: &[Role]) -> Result<(), Error> {
     roles::check(roles)
 }
 
-fn sorted(roles: &[Role]) -> Vec<Role> {
+/// Roles as an account has them.
+pub(crate) fn sorted(roles: &[Role]) -> Vec<Role> {
     let mut roles = roles.to_vec();
     roles.sort_unstable();
     roles.dedup();
@@ -391,7 +452,7 @@ fn another_administrator(view: &View<'_>, than: AccountId) -> Result<bool, Error
     Ok(false)
 }
 
-/// What an account was changed to, for the leaf.
+/// What an account is from now on, for the leaf.
 pub(crate) fn describe(account: &AccountRecord) -> String {
     let state = match account.state {
         AccountState::Pending => "pending",

@@ -8,109 +8,29 @@
 //! [`Error::NeedKeks`], the KEKs are fetched, and it is run again.
 
 mod caller;
+mod view;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use strongroom_audit::{Detail, Event, Leaf};
-use strongroom_session::TransportKey;
-use strongroom_wire::account::AccountState;
+use strongroom_audit::{Detail, Event};
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::{AccountId, DirectoryId, KeyId, SessionId};
+use strongroom_wire::id::{AccountId, KeyId, SessionId};
 
 pub(crate) use caller::Caller;
 pub use caller::{Presented, Proof, SessionToken};
+pub(crate) use view::View;
 
 use crate::error::{Answer, Error, Refusal};
 use crate::hierarchy::{Domain, Fetched, KekName, Keks};
 use crate::keystore::Core;
 use crate::seal;
-use crate::sessions;
-use crate::store::{Abort, AccountRecord, Snapshot, StoreError, Transaction};
+use crate::store::{Abort, StoreError, Transaction};
 
 /// How often a run may ask for KEKs. Every time it gets further, so a run that needs more is a defect.
 const MOST_RUNS: usize = 16;
-
-/// What can be seen while an act or a look runs.
-pub(crate) struct View<'a> {
-    pub(crate) snapshot: &'a dyn Snapshot,
-    pub(crate) domain: &'a Domain,
-    pub(crate) keks: &'a Keks<'a>,
-    pub(crate) now: Timestamp,
-}
-
-impl View<'_> {
-    /// Finds out who presents this.
-    pub(crate) fn authenticate(&self, presented: &Presented) -> Result<Caller, Error> {
-        let token = match &presented.proof {
-            Proof::Session(token) => token,
-            Proof::Signature(admitted) => return admitted.caller(self, presented.source),
-        };
-        let session = self
-            .snapshot
-            .session(&token.hash())?
-            .filter(|session| self.now < session.expires)
-            .ok_or(Error::NotSignedIn)?;
-        let account = self.account(session.account)?.ok_or(Error::NotSignedIn)?;
-        if account.state != AccountState::Active {
-            return Err(Error::NotSignedIn);
-        }
-        let kek = self.keks.get(account.id, session.kek_version)?;
-        let transport = seal::open(&kek, &session.canonical(), &session.sealed, "session")?;
-        let transport = transport
-            .as_slice()
-            .try_into()
-            .map(TransportKey::from_bytes)
-            .map_err(|_| Error::Integrity("session"))?;
-        let policy = self.domain.record(self.snapshot)?.policy;
-        sessions::admit(self, &session, &policy, presented.source)?;
-        Ok(Caller {
-            account,
-            session: Some(session.id),
-            import: transport.clone(),
-            transport,
-            source: presented.source,
-            strength: session.strength,
-            confirmed: session.confirmed,
-            policy,
-        })
-    }
-
-    /// An account of the domain, its record checked.
-    pub(crate) fn account(&self, id: AccountId) -> Result<Option<AccountRecord>, Error> {
-        let Some(account) = self.snapshot.account(id)? else {
-            return Ok(None);
-        };
-        let account = self.domain.check_account(account)?;
-        Ok((account.domain == self.domain.number).then_some(account))
-    }
-
-    /// The account of this name, its record checked.
-    pub(crate) fn account_by_name(&self, name: &str) -> Result<Option<AccountRecord>, Error> {
-        self.snapshot
-            .account_by_name(self.domain.number, name)?
-            .map(|account| self.domain.check_account(account))
-            .transpose()
-    }
-
-    /// The account of this name; an error that names it where there is none.
-    pub(crate) fn require_account(&self, name: &str) -> Result<AccountRecord, Error> {
-        let name = crate::accounts::normal_name(name);
-        self.account_by_name(&name)?
-            .ok_or(Error::AccountNotFound(name))
-    }
-
-    /// An account's name, for people.
-    pub(crate) fn name_of(&self, id: AccountId) -> Result<String, Error> {
-        if let Some(account) = self.account(id)? {
-            return Ok(account.name);
-        }
-        let directory = self.directory(DirectoryId::from_bytes(*id.as_bytes()))?;
-        Ok(directory.map_or_else(|| id.to_string(), |directory| directory.name))
-    }
-}
 
 /// An act that is running.
 pub(crate) struct Scope<'a> {
@@ -122,6 +42,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) detail: Detail,
     /// Whether a refusal leaves a leaf although nobody is signed in: so for sign-in and enrolment.
     pub(crate) record_strangers: bool,
+    /// What the leaf of a refusal says after the code, such as the case that it is about.
+    pub(crate) about: Option<String>,
 }
 
 impl Scope<'_> {
@@ -189,8 +111,13 @@ fn append(
         done,
         detail: detail.clone(),
     };
-    let leaf = Leaf::seal(&event, seal::random()?);
-    let index = tx.append_leaf(domain.number, &leaf, detail)?;
+    let index = tx.append_leaf(domain.number, event, seal::random()?)?;
+    tx.count_leaf(
+        domain.number,
+        time.as_millis() / 3_600_000,
+        act.number(),
+        done,
+    )?;
     if done && changes_what_is_seen(act) {
         let mut concerned: Vec<AccountId> = [detail.actor, detail.subject, detail.owner]
             .into_iter()
@@ -254,12 +181,22 @@ impl Core {
                 }
             };
             // What the act answered holds only if this says that it was committed.
-            self.store.write(Box::new(job)).map_err(Error::from)?;
+            let written = self.store.write(Box::new(job));
             let answer = outcome
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .take()
-                .ok_or(Error::Store(StoreError::ActFailed))?;
+                .take();
+            if let Err(error) = written {
+                return match answer {
+                    // What the act itself met says more.
+                    Some(Err(Refusal {
+                        error: full @ Error::Store(StoreError::Full),
+                        ..
+                    })) => Err(full.into()),
+                    _ => Err(Error::from(error).into()),
+                };
+            }
+            let answer = answer.ok_or(Error::Store(StoreError::ActFailed))?;
             match answer {
                 Err(Refusal {
                     error: Error::NeedKeks(names),
@@ -295,6 +232,7 @@ impl Core {
                 ..Detail::default()
             },
             record_strangers: false,
+            about: None,
         };
         let error = match run(&mut scope) {
             Ok(value) => return (Ok(value), Ok(())),
@@ -309,8 +247,16 @@ impl Core {
         if !leaves_leaf(&error, known) {
             return (Err(error.into()), Err(Abort));
         }
-        let mut detail = scope.detail;
-        match record_refusal(tx, &self.domain, now, act, &error, &mut detail) {
+        let (mut detail, about) = (scope.detail, scope.about);
+        match record_refusal(
+            tx,
+            &self.domain,
+            now,
+            act,
+            &error,
+            about.as_deref(),
+            &mut detail,
+        ) {
             Ok(leaf) => {
                 let leaf = Some(leaf);
                 (Err(Refusal { error, leaf }), Ok(()))
@@ -479,10 +425,11 @@ fn record_refusal(
     now: Timestamp,
     act: Act,
     error: &Error,
+    about: Option<&str>,
     detail: &mut Detail,
 ) -> Result<u64, Error> {
     tx.start_over()?;
-    append_refusal(tx, domain, now, act, error, None, detail)
+    append_refusal(tx, domain, now, act, error, about, detail)
 }
 
 /// Appends the leaf of a refusal.
@@ -492,7 +439,7 @@ fn append_refusal(
     now: Timestamp,
     act: Act,
     error: &Error,
-    mechanism: Option<&str>,
+    about: Option<&str>,
     detail: &mut Detail,
 ) -> Result<u64, Error> {
     if let (Some(key), None) = (detail.key, detail.owner) {
@@ -503,8 +450,8 @@ fn append_refusal(
             .and_then(|key| domain.check_key(key).ok())
             .map(|key| key.owner);
     }
-    detail.note = Some(match mechanism {
-        Some(mechanism) => format!("{} {mechanism}", error.note()),
+    detail.note = Some(match about {
+        Some(about) => format!("{} {about}", error.note()),
         None => error.note(),
     });
     if error.is_tampering() {

@@ -1,11 +1,15 @@
 //! The audit tree of a domain: who may read it, its checkpoints, proofs, and its verification.
 
+mod search;
+
 use strongroom_audit::keys::verify_by;
-use strongroom_audit::{Detail, LogKey, checkpoint, note, tree, verify};
+use strongroom_audit::{Detail, Event, LogKey, checkpoint, note, tree, verify};
 use strongroom_wire::audit::{CheckpointNote, InclusionProof, Record, RecordPage, RecordQuery};
+use strongroom_wire::id::AccountId;
 
 use crate::act::{Caller, Presented, View};
 use crate::checkpoint_keys;
+use crate::cosigning;
 use crate::error::{Answer, Error};
 use crate::hierarchy::checkpoint_key_label;
 use crate::keystore::Keystore;
@@ -13,7 +17,10 @@ use crate::recovery::transcript_note;
 use crate::roles::May;
 use crate::store::{DomainRecord, LeafFilter, LeafRecord, Snapshot, Store};
 
-const WHAT: &str = "audit tree";
+pub(crate) use crate::cosigning::is_cosigned;
+pub use search::{FoundRecords, RecordSearch};
+
+pub(crate) const WHAT: &str = "audit tree";
 /// What stands in the note of a policy's refusal between the code and the rule's level.
 const RULE: &str = " policy:";
 /// How many records a page has by default, and at most.
@@ -54,6 +61,10 @@ impl Keystore {
 
     /// The newest signed checkpoint.
     pub fn checkpoint(&self, caller: &Presented) -> Answer<CheckpointNote> {
+        if self.newest_checkpoint()?.is_none() {
+            // In the first second of a log, before the background has come by.
+            self.sign_checkpoint()?;
+        }
         self.core
             .look(caller, |view, _, _| newest(view).map(|(_, note)| note))
     }
@@ -93,6 +104,18 @@ impl Keystore {
                 hashes: hashes.iter().map(|hash| hash.0.as_slice().into()).collect(),
                 checkpoint,
             })
+        })
+    }
+
+    /// Whether a leaf is under a checkpoint that as many witnesses have cosigned as the domain's policy demands before a disclosure goes out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Integrity`] when the tree is damaged, [`Error::Store`].
+    pub fn is_cosigned(&self, leaf: u64) -> Result<bool, Error> {
+        self.core.glance(|view| {
+            let k = view.domain.record(view.snapshot)?.policy.witnesses;
+            is_cosigned(view, leaf, k)
         })
     }
 
@@ -247,11 +270,11 @@ fn is_transcript(
     Ok(signed && named == Some(transcript_note(transcript)))
 }
 
-fn is_auditor(caller: &Caller) -> bool {
+pub(crate) fn is_auditor(caller: &Caller) -> bool {
     caller.may(May::ReadAudit)
 }
 
-fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
+pub(crate) fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
     let domain = view.domain;
     let (size, note) = view
         .snapshot
@@ -260,7 +283,15 @@ fn newest(view: &View<'_>) -> Result<(u64, CheckpointNote), Error> {
     let keys = checkpoint_keys::log_keys(view.snapshot, &domain.domain_key(view.snapshot)?.0)?;
     let (_, key) = verify_by(&note, &keys).map_err(|_| Error::Integrity(WHAT))?;
     let verifier_key = key.verifier_key.clone();
-    Ok((size, CheckpointNote { note, verifier_key }))
+    let mut shown = CheckpointNote {
+        note,
+        verifier_key,
+        witnesses: Vec::new(),
+        cosigned: None,
+    };
+    let wanted = domain.record(view.snapshot)?.policy.witnesses;
+    cosigning::show(view, size, &mut shown, wanted)?;
+    Ok((size, shown))
 }
 
 /// A leaf's note as the caller may see it: of a policy's refusal, who does not own the key learns the code alone.
@@ -270,6 +301,12 @@ fn note_for(caller: &Caller, done: bool, detail: &Detail) -> Option<String> {
         Some((code, _)) if !sees_rules(caller, detail) => Some(code.to_owned()),
         _ => Some(note.to_owned()),
     }
+}
+
+/// Whether a refusal names a rule that this account, which is no auditor, does not see, as it does not own the key.
+pub(crate) fn hides_rule(event: &Event, account: Option<AccountId>) -> bool {
+    let note = event.detail.note.as_deref().unwrap_or_default();
+    !event.done && note.contains(RULE) && event.detail.owner != account
 }
 
 fn sees_rules(caller: &Caller, detail: &Detail) -> bool {

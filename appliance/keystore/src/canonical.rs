@@ -28,12 +28,22 @@
 //! | `certificate-name` | [`CertificateNameRecord`](crate::store::CertificateNameRecord) | MAC |
 //! | `identity-link` | [`IdentityLinkRecord`](crate::store::IdentityLinkRecord) | MAC |
 //! | `identity-membership` | [`IdentityMembershipRecord`](crate::store::IdentityMembershipRecord) | MAC |
+//! | `document` | [`DocumentRecord`](crate::store::DocumentRecord) | associated data of the document's bytes |
+//! | `approval-key` | [`ApprovalKeyRecord`](crate::store::ApprovalKeyRecord) | MAC |
+//! | `authorisation` | [`AuthorisationRow`](crate::store::AuthorisationRow) | MAC |
+//! | `authorisation-generation` | [`GenerationRow`](crate::store::GenerationRow) | MAC |
+//! | `proposal` | [`ProposalRow`](crate::store::ProposalRow) | MAC |
+//! | `approval` | [`ApprovalRow`](crate::store::ApprovalRow) | MAC |
 //! | `request` | [`RequestRecord`](crate::store::RequestRecord) | MAC |
 //! | `directory` | [`DirectoryRecord`](crate::store::DirectoryRecord) | MAC |
 //! | `directory-account` | [`DirectoryAccountRecord`](crate::store::DirectoryAccountRecord) | MAC |
 //! | `key` | [`KeyRecord`](crate::store::KeyRecord) | MAC |
 //! | `public-key` | [`PublicKeyRecord`](crate::store::PublicKeyRecord) | MAC |
 //! | `object` | [`ObjectRecord`](crate::store::ObjectRecord) | MAC |
+//! | `disclosure` | [`DisclosureRecord`](crate::store::DisclosureRecord) | MAC |
+//! | `disclosure-item` | [`DisclosureItemRecord`](crate::store::DisclosureItemRecord) | MAC |
+//! | `held-key` | [`HeldKeyRecord`](crate::store::HeldKeyRecord) | associated data of the key's material |
+//! | `notification` | [`NotificationRecord`](crate::store::NotificationRecord) | MAC |
 //! | `grant` | [`GrantRecord`](crate::store::GrantRecord) | MAC |
 //! | `grant-copy` | [`GrantRecord`](crate::store::GrantRecord) with a version | associated data of the key's material |
 //!

@@ -2,6 +2,8 @@
 
 use strongroom_hsm::HsmError;
 use strongroom_scim::ScimType;
+use strongroom_wire::account::Role;
+use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
 use strongroom_wire::key::KeyState;
@@ -35,6 +37,10 @@ impl Refusal {
             Error::Hsm(_) => {
                 "The HSM cannot be reached; nothing was done. Try again later.".to_owned()
             }
+            Error::Store(StoreError::Full) => {
+                "The appliance's disk is full, and nothing is done that cannot be recorded; nothing was done. Its operators have to make room."
+                    .to_owned()
+            }
             Error::Store(_) => {
                 "The appliance's storage does not take this now; nothing was done.".to_owned()
             }
@@ -53,7 +59,11 @@ impl Refusal {
         }
         problem.retry_after = match self.error {
             Error::SecondFactorLocked(seconds) => Some(seconds),
-            _ => matches!(code, Code::HsmUnavailable | Code::Unavailable).then_some(5),
+            _ => matches!(
+                code,
+                Code::HsmUnavailable | Code::Unavailable | Code::StorageFull
+            )
+            .then_some(5),
         };
         problem
     }
@@ -199,6 +209,14 @@ pub enum Error {
         /// Whether the caller is told it.
         tell: bool,
     },
+    /// There is no such disclosure.
+    #[error("There is no such disclosure.")]
+    DisclosureNotFound,
+    /// The scope has more items than the order allows.
+    #[error(
+        "The scope has more items than the order caps its disclosures at, {0}: nothing is disclosed."
+    )]
+    TooManyItems(u32),
     /// There is no such directory, or it does not manage this account.
     #[error("There is no such directory, or it does not manage this account.")]
     DirectoryNotFound,
@@ -211,6 +229,31 @@ pub enum Error {
     /// A directory's request is refused by SCIM's own rules.
     #[error(transparent)]
     Scim(#[from] strongroom_scim::ScimError),
+    /// There is no such authorisation that the caller has to do with.
+    #[error("There is no such authorisation among those that this account has to do with.")]
+    AuthorisationNotFound,
+    /// The authorisation is not in effect.
+    #[error("This authorisation is {0}, so that nothing may be done under it now.")]
+    AuthorisationNotInEffect(AuthorisationState),
+    /// There is no such document of this case.
+    #[error("There is no such document here.")]
+    DocumentNotFound,
+    /// There is no such proposal that the caller has to do with.
+    #[error("There is no such proposal among those that this account has to do with.")]
+    ProposalNotFound,
+    /// The policy demands a quorum.
+    #[error("The domain's policy demands that {count} people of the role {} approve this first: {why}.", .role.as_str())]
+    QuorumRequired {
+        /// How many.
+        count: u32,
+        /// Of which role.
+        role: Role,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// An approval does not hold.
+    #[error("The approval was refused: {0}.")]
+    ApprovalRefused(&'static str),
     /// The act would contradict the present state.
     #[error("{0}")]
     Conflict(String),
@@ -284,6 +327,8 @@ impl Error {
             Self::CertificateNotFound => Code::CertificateNotFound,
             Self::IdentityNotFound => Code::IdentityNotFound,
             Self::QuotaExceeded { .. } => Code::QuotaExceeded,
+            Self::DisclosureNotFound => Code::DisclosureNotFound,
+            Self::TooManyItems(_) => Code::TooManyItems,
             Self::DirectoryNotFound => Code::DirectoryNotFound,
             Self::ChangedMeanwhile => Code::ChangedMeanwhile,
             Self::Scim(error) => match error.kind {
@@ -291,6 +336,12 @@ impl Error {
                 ScimType::InvalidSyntax => Code::Malformed,
                 _ => Code::Invalid,
             },
+            Self::AuthorisationNotFound => Code::AuthorisationNotFound,
+            Self::AuthorisationNotInEffect(_) => Code::AuthorisationNotInEffect,
+            Self::DocumentNotFound => Code::DocumentNotFound,
+            Self::ProposalNotFound => Code::ProposalNotFound,
+            Self::QuorumRequired { .. } => Code::QuorumRequired,
+            Self::ApprovalRefused(_) => Code::ApprovalRefused,
             Self::Conflict(_) => Code::Conflict,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Mechanism(strongroom_mechanisms::Refusal::NotAuthentic) => Code::NotAuthentic,
@@ -301,6 +352,7 @@ impl Error {
             Self::Invalid(_) | Self::NoSuchVersion(_) | Self::Mechanism(_) => Code::Invalid,
             Self::Integrity(_) | Self::Store(StoreError::MalformedRow(_)) => Code::IntegrityFailure,
             Self::Hsm(_) => Code::HsmUnavailable,
+            Self::Store(StoreError::Full) => Code::StorageFull,
             Self::Store(_) => Code::Unavailable,
         }
     }

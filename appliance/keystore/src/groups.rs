@@ -17,6 +17,19 @@ use crate::rotation::begin_kek_rotation;
 use crate::seal;
 use crate::store::{AccountRecord, MembershipRecord};
 
+/// A group that an account is a member of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnGroup {
+    /// The group.
+    pub group: AccountId,
+    /// Its name.
+    pub name: String,
+    /// As what the account is a member.
+    pub membership: Membership,
+    /// How many members there are.
+    pub members: u64,
+}
+
 const WHAT: &str = "membership";
 const MANAGER: &str = "to manage the group";
 
@@ -39,6 +52,29 @@ impl Keystore {
                 .collect::<Result<Vec<_>, Error>>()?;
             members.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(GroupMembers { members })
+        })
+    }
+
+    /// The groups that the caller is a member of, by name.
+    pub fn own_groups(&self, caller: &Presented) -> Answer<Vec<OwnGroup>> {
+        self.core.look(caller, |view, caller, _| {
+            let mut groups = view
+                .snapshot
+                .memberships_of(caller.account.id)?
+                .into_iter()
+                .map(|membership| {
+                    own_membership(view, caller, membership.group)?;
+                    let members = view.snapshot.members_of(membership.group)?;
+                    Ok(OwnGroup {
+                        group: membership.group,
+                        name: view.name_of(membership.group)?,
+                        membership: membership.membership,
+                        members: members.len() as u64,
+                    })
+                })
+                .collect::<Result<Vec<_>, Error>>()?;
+            groups.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(groups)
         })
     }
 

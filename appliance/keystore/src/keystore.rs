@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_audit::Detail;
+use strongroom_audit::cosignature::WitnessKey;
 use strongroom_hsm::{Aes256Key, Hsm};
 use strongroom_wire::account::{AccountKind, AccountState, CreatedAccount, Role};
 use strongroom_wire::audit::Act;
@@ -18,6 +19,7 @@ use crate::credentials::second_factor::Waiting;
 use crate::devices::Pairings;
 use crate::error::Error;
 use crate::hierarchy::{Domain, Fetched, Keks};
+use crate::lawful::hold::Reviewed;
 use crate::recovery::NewRecovery;
 use crate::rotation;
 use crate::rotation::Rotation;
@@ -25,6 +27,8 @@ use crate::sessions;
 use crate::sessions::{SignIns, Uses};
 use crate::store::{AccountKekRecord, Store};
 
+/// How many notifications that are due are counted.
+const MOST_COUNTED: u32 = 1000;
 /// How many sessions' last uses are written in one act.
 const USES_AT_ONCE: usize = 500;
 /// Where the appliance's own acts come from.
@@ -65,6 +69,8 @@ pub struct Options {
     pub clock_skew: Duration,
     /// Whom passkeys are made for.
     pub passkeys: PasskeyParty,
+    /// The witnesses of the log, each key once.
+    pub witnesses: Vec<WitnessKey>,
     /// Whether the site has a mail relay, to which whoever serves the keystore hands [`Keystore::due_mail`].
     pub sends_mail: bool,
 }
@@ -92,6 +98,7 @@ impl Default for Options {
                 id: "strongroom.local".to_owned(),
                 origins: vec!["https://strongroom.local".to_owned()],
             },
+            witnesses: Vec::new(),
             sends_mail: false,
         }
     }
@@ -112,6 +119,8 @@ pub struct Statistics {
     pub reseals_left: u64,
     /// How many of the records that rotation last tried do not match their seals.
     pub rotation_damage: u64,
+    /// How many notifications of disclosures are due and have not been sent, as far as 1000.
+    pub notifications_due: u64,
 }
 
 /// The keystore of one domain. Clones share it. Every method may block: call them from threads that may wait.
@@ -130,6 +139,7 @@ pub(crate) struct Core {
     pub(crate) waiting: Waiting,
     pub(crate) ceremonies: Ceremonies,
     pub(crate) rotation: Rotation,
+    pub(crate) reviewed: Reviewed,
 }
 
 impl Core {
@@ -206,11 +216,13 @@ impl Keystore {
                     now,
                     detail: Detail::default(),
                     record_strangers: false,
+                    about: None,
                 };
                 scope.record(Act::DomainInitialise)?;
                 scope.tx.create_account(&account, &kek)?;
                 scope.tx.put_credential(&credential)?;
                 scope.detail.subject = Some(account.id);
+                scope.detail.note = Some(accounts::describe(&account));
                 scope.record(Act::AccountCreate)
             })();
             let stays = outcome
@@ -264,7 +276,8 @@ impl Keystore {
             .map_err(|refusal| refusal.error)
     }
 
-    /// Opens the keystore as [`open`](Self::open) does, for whoever does not serve it, such as a ceremony. It leaves no leaf.
+    /// Opens the keystore as [`open`](Self::open) does, for whoever does not serve it, such as a ceremony. It leaves no leaf, unless
+    /// the log is one that an older version began: then it has it commit to rows.
     ///
     /// # Errors
     ///
@@ -287,6 +300,7 @@ impl Keystore {
         }
         domain.uses = Uses::new(options.session_idle_lifetime);
         domain.sends_mail = options.sends_mail;
+        domain.witnesses.clone_from(&options.witnesses);
         let core = Arc::new(Core {
             store,
             clock,
@@ -297,8 +311,12 @@ impl Keystore {
             waiting: Waiting::default(),
             ceremonies: Ceremonies::default(),
             rotation: Rotation::default(),
+            reviewed: Reviewed::default(),
         });
-        Ok(Self { core })
+        let keystore = Self { core };
+        // Before any act of this version, so that it finds all rows told.
+        keystore.begin_rows()?;
+        Ok(keystore)
     }
 
     /// The domain's name.
@@ -356,7 +374,13 @@ impl Keystore {
     pub fn statistics(&self) -> Result<Statistics, Error> {
         let core = &self.core;
         let left = rotation::left(core)?;
+        let due = core.store.snapshot()?.notifications_due(
+            core.domain.number,
+            core.clock.now(),
+            MOST_COUNTED,
+        )?;
         Ok(Statistics {
+            notifications_due: due.len() as u64,
             rewraps_left: left.rewraps,
             reseals_left: left.reseals,
             rotation_damage: left.damaged,
@@ -366,8 +390,8 @@ impl Keystore {
         })
     }
 
-    /// Forgets sessions, sign-ins, enrolment codes, pairings, spent nonces and cached KEKs whose time is over, keeps when sessions were last used, and records sign-ins that were started and not
-    /// finished; says how many sessions and codes there were.
+    /// Ends authorisations whose time is over, forgets sessions, sign-ins, enrolment codes, pairings, spent nonces and cached KEKs whose time is over, keeps when sessions were last used, records sign-ins that were started and not
+    /// finished, tells people of disclosures whose delay is over, and deletes what no hold keeps any more; says how many sessions and codes there were.
     ///
     /// # Errors
     ///
@@ -381,6 +405,9 @@ impl Keystore {
         abandoned.extend(self.core.waiting.take_expired(now));
         self.core.ceremonies.forget_expired(now);
         self.keep_uses()?;
+        self.end_authorisations()?;
+        self.send_notifications()?;
+        self.review_holds()?;
         self.core
             .act(Act::SessionOpen, LOCALHOST, move |scope| {
                 for (account, source) in &abandoned {

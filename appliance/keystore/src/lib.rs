@@ -15,14 +15,20 @@
 //! | `invitations`, `mail` | pending accounts for addresses; mail that waits to be sent |
 //! | `keys/` | creating, releasing, finding, rotating and destroying keys; `keys/access` is the one way to a key's material |
 //! | `objects` | certificates, data, and what accounts say of the parts of keys |
+//! | `lawful/` | lawful access: authorisations, their approvals, and the keys that people approve with; disclosures, holds, notifications |
+//! | `quorum/` | acts that several people have to approve, because the domain's policy says so; proposals |
 //! | `grants` | sharing and revoking |
 //! | `policy/` | usage policies: what the domain's, the key's and the grant's allow together; the domain's policy |
 //! | `rotation/` | new versions of master KEKs and account KEKs, and moving to them what older ones wrapped and sealed |
 //! | [`recovery`] | recovery KEKs, custodians' shares, master KEKs brought into another HSM |
-//! | `audit` | records, checkpoints, proofs, verification |
+//! | `audit`, `export` | records and their search, checkpoints, proofs, verification; bundles |
+//! | `cosigning` | what witnesses are shown of the log, and what their cosignatures are worth |
+//! | `scrub` | the whole database held against what the log says happened |
+//! | `feed` | the log, leaf by leaf, for receivers outside |
+//! | `figures` | how much was done and how far things are, for those who look after the appliance; comparing checkpoints |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
 //! | `checkpoint_keys` | the keys that sign checkpoints, one for each HSM |
-//! | `witness` | the database held against a checkpoint that is kept outside of it |
+//! | `kept` | the database held against a checkpoint that is kept outside of it |
 //! | `hierarchy/` | the domain's keys and the accounts' KEKs, cached in locked memory |
 //! | `canonical`, `seal` | the canonical encoding that seals and MACs cover; the seals and MACs |
 //! | [`store`] | storage behind one trait; all SQL |
@@ -46,35 +52,52 @@ pub mod backup;
 mod canonical;
 mod checkpoint_keys;
 mod clock;
+mod cosigning;
 mod credentials;
 pub mod devices;
 pub mod directories;
 pub mod domains;
 mod error;
+mod export;
+mod feed;
+mod figures;
 mod grants;
 mod groups;
 mod hierarchy;
 pub mod identities;
 mod invitations;
+mod kept;
 mod keys;
 mod keystore;
+mod lawful;
 mod mail;
 mod objects;
 mod operations;
 mod policy;
+pub mod quorum;
 pub mod recovery;
 mod roles;
 mod rotation;
+mod scrub;
 mod seal;
 mod sessions;
 pub mod store;
-mod witness;
 
+pub use accounts::AccountSearch;
 pub use act::{Presented, Proof, SessionToken};
-pub use audit::{AuditReport, verify_audit};
+pub use audit::{AuditReport, FoundRecords, RecordSearch, verify_audit};
 pub use clock::{Clock, SystemClock};
+pub use cosigning::Submission;
 pub use error::{Answer, Error, Refusal};
+pub use export::Export;
+pub use feed::FedLeaf;
+pub use figures::{Comparison, Figures, HourCounts, role_conflicts, role_powers};
+pub use groups::OwnGroup;
 pub use hierarchy::checkpoint_key_label;
+pub use kept::{Held, hold_against};
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
+pub use lawful::deliver::Delivery;
 pub use mail::{Mail, MailContent};
-pub use witness::{Held, hold_against};
+pub use scrub::{Finding, Progress, ScrubReport, Wrong, scrub};
+pub use sessions::Presence;
+pub use strongroom_audit::cosignature::WitnessKey;

@@ -80,6 +80,13 @@ pub enum MailContent {
         /// The account's name.
         account: String,
     },
+    /// Something of the account's was disclosed under an order, and the delay after which its holder learns of it is over.
+    Disclosure {
+        /// The account's name.
+        account: String,
+        /// The order's reference.
+        reference: String,
+    },
 }
 
 impl fmt::Debug for MailContent {
@@ -90,6 +97,7 @@ impl fmt::Debug for MailContent {
             Self::RecoveryStarted { .. } => "RecoveryStarted(..)",
             Self::RecoveryApproved { .. } => "RecoveryApproved(..)",
             Self::RecoveryFinished { .. } => "RecoveryFinished(..)",
+            Self::Disclosure { .. } => "Disclosure(..)",
         })
     }
 }

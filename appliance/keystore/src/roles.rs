@@ -22,6 +22,10 @@ pub(crate) enum May {
     EnterAuthorisations,
     /// Approve an authorisation or reject it.
     ApproveAuthorisations,
+    /// Suspend an authorisation or cancel it.
+    SuspendAuthorisations,
+    /// See the authorisations that one has to do with.
+    SeeAuthorisations,
     /// Carry out the disclosure that an approved authorisation names.
     ExecuteDisclosures,
     /// Hand out a disclosure that was carried out.
@@ -47,11 +51,31 @@ const TABLE: [(Role, &[May]); 7] = [
             May::RotateKeks,
         ],
     ),
-    (Role::CaseOfficer, &[May::EnterAuthorisations]),
-    (Role::LegalApprover, &[May::ApproveAuthorisations]),
-    (Role::Executor, &[May::ExecuteDisclosures]),
-    (Role::Releaser, &[May::ReleaseDisclosures]),
-    (Role::Auditor, &[May::ReadAudit]),
+    (
+        Role::CaseOfficer,
+        &[
+            May::EnterAuthorisations,
+            May::SuspendAuthorisations,
+            May::SeeAuthorisations,
+        ],
+    ),
+    (
+        Role::LegalApprover,
+        &[
+            May::ApproveAuthorisations,
+            May::SuspendAuthorisations,
+            May::SeeAuthorisations,
+        ],
+    ),
+    (
+        Role::Executor,
+        &[May::ExecuteDisclosures, May::SeeAuthorisations],
+    ),
+    (
+        Role::Releaser,
+        &[May::ReleaseDisclosures, May::SeeAuthorisations],
+    ),
+    (Role::Auditor, &[May::ReadAudit, May::SeeAuthorisations]),
 ];
 
 const NOBODY_AUDITS_THEMSELVES: &str = "nobody audits themselves";
@@ -110,7 +134,38 @@ pub(crate) fn check(roles: &[Role]) -> Result<(), Error> {
     }
 }
 
+/// What each role may do, in words.
+pub(crate) fn powers() -> Vec<(Role, Vec<&'static str>)> {
+    let words = |allowed: &[May]| allowed.iter().map(|may| may.in_words()).collect();
+    TABLE
+        .iter()
+        .map(|(role, allowed)| (*role, words(allowed)))
+        .collect()
+}
+
+/// Which roles no account has both of, and why.
+pub(crate) fn conflicts() -> Vec<(Role, Role, &'static str)> {
+    EXCLUDING.to_vec()
+}
+
 impl May {
+    /// What it is, in words.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::ManageAccounts => "manages accounts",
+            Self::ApproveRecoveries => "approves recoveries that somebody else has started",
+            Self::SetDomainPolicy => "sets the domain's policy",
+            Self::RotateKeks => "rotates the master KEK and others' KEKs",
+            Self::ReadAudit => "reads the whole audit log",
+            Self::EnterAuthorisations => "enters authorisations",
+            Self::ApproveAuthorisations => "approves or rejects authorisations",
+            Self::SuspendAuthorisations => "suspends and cancels authorisations",
+            Self::SeeAuthorisations => "sees the authorisations that it has to do with",
+            Self::ExecuteDisclosures => "carries out approved disclosures",
+            Self::ReleaseDisclosures => "hands out disclosures that were carried out",
+        }
+    }
+
     /// What an account without it lacks, for the sentence of a refusal.
     pub(crate) const fn needs(self) -> &'static str {
         match self {
@@ -121,6 +176,10 @@ impl May {
             Self::ReadAudit => "the role auditor",
             Self::EnterAuthorisations => "the role case-officer",
             Self::ApproveAuthorisations => "the role legal-approver",
+            Self::SuspendAuthorisations => "the role case-officer or legal-approver",
+            Self::SeeAuthorisations => {
+                "the role case-officer, legal-approver, executor, releaser or auditor"
+            }
             Self::ExecuteDisclosures => "the role executor",
             Self::ReleaseDisclosures => "the role releaser",
         }
@@ -137,7 +196,7 @@ mod tests {
 
     const DOCUMENT: &str = include_str!("../../../docs/roles.md");
 
-    const ALL: [May; 9] = [
+    const ALL: [May; 11] = [
         May::ManageAccounts,
         May::ApproveRecoveries,
         May::SetDomainPolicy,
@@ -145,29 +204,17 @@ mod tests {
         May::ReadAudit,
         May::EnterAuthorisations,
         May::ApproveAuthorisations,
+        May::SuspendAuthorisations,
+        May::SeeAuthorisations,
         May::ExecuteDisclosures,
         May::ReleaseDisclosures,
     ];
-
-    const fn in_words(may: May) -> &'static str {
-        match may {
-            May::ManageAccounts => "manages accounts",
-            May::ApproveRecoveries => "approves recoveries that somebody else has started",
-            May::SetDomainPolicy => "sets the domain's policy",
-            May::RotateKeks => "rotates the master KEK and others' KEKs",
-            May::ReadAudit => "reads the whole audit log",
-            May::EnterAuthorisations => "enters authorisations",
-            May::ApproveAuthorisations => "approves or rejects authorisations",
-            May::ExecuteDisclosures => "carries out approved disclosures",
-            May::ReleaseDisclosures => "hands out disclosures that were carried out",
-        }
-    }
 
     #[test]
     fn the_document_says_what_the_tables_say() {
         let mut tables = String::from("| role | may |\n|---|---|\n");
         for (role, allowed) in TABLE {
-            let allowed: Vec<_> = allowed.iter().map(|may| in_words(*may)).collect();
+            let allowed: Vec<_> = allowed.iter().map(|may| may.in_words()).collect();
             writeln!(tables, "| {} | {} |", role.as_str(), allowed.join("; ")).unwrap();
         }
         assert!(DOCUMENT.contains(&tables), "docs/roles.md lacks:\n{tables}");

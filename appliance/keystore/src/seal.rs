@@ -3,6 +3,8 @@
 //! A sealed value is a 12-byte random nonce, the ciphertext and a 16-byte tag. Each KEK seals far fewer than the 2^32 values that
 //! NIST SP 800-38D section 8.3 allows for random nonces.
 
+use std::fmt::Write as _;
+
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use hkdf::Hkdf;
@@ -112,6 +114,17 @@ pub(crate) fn derive(domain_key: &Aes256Key, label: &str) -> [u8; 32] {
 /// SHA-256.
 pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
     Sha256::digest(data).into()
+}
+
+/// Bytes in hexadecimal, as leaves name digests.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Random bytes from the operating system.

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `uses` | when and from where sessions were last used; whether one has ended by idleness |
 //! | `step_up` | signing in again in a session |
+//! | `presence` | what the web console knows of a session |
 
+mod presence;
 mod step_up;
 mod uses;
 
@@ -26,6 +28,7 @@ use strongroom_wire::session::{
     StartSignIn,
 };
 
+pub use presence::Presence;
 pub(crate) use uses::{Uses, admit, keep_uses, last_use};
 
 use crate::accounts::{normal_name, to_wire};

@@ -19,9 +19,11 @@ use strongroom_keystore::Keystore;
 use crate::auth::limits::SignInLimits;
 use crate::backups::Schedule;
 use crate::config::Config;
+use crate::console::minutes;
 use crate::device_log::Drain;
+use crate::gate::Gate;
+use crate::kept::KeptCheckpoint;
 use crate::mail::Mailer;
-use crate::witness::Witness;
 
 /// A leaf is under a signed checkpoint after about so long.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -34,6 +36,8 @@ const DEVICE_LOGS_EVERY: Duration = Duration::from_secs(1);
 /// How often the outbox is looked into.
 const MAIL_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// What the console draws is counted by the minute.
+const MINUTE: Duration = Duration::from_mins(1);
 /// A rotation goes in steps, so many a second.
 const ROTATION_STEPS: u32 = 10;
 /// After a failed step a rotation waits so long: the HSM or the database is not well.
@@ -58,13 +62,13 @@ impl Background {
         config: &Config,
         keystore: Arc<Keystore>,
         hsm: Arc<Supervised>,
-        witness: Arc<Witness>,
+        kept: Arc<KeptCheckpoint>,
     ) -> anyhow::Result<Self> {
         let mut background = Self {
             threads: Threads::default(),
             stopping: Arc::default(),
         };
-        let started = background.start_threads(config, keystore, hsm, witness);
+        let started = background.start_threads(config, keystore, hsm, kept);
         if let Err(error) = started {
             background.stop();
             return Err(error).context("a background thread cannot be started");
@@ -77,7 +81,7 @@ impl Background {
         config: &Config,
         keystore: Arc<Keystore>,
         hsm: Arc<Supervised>,
-        witness: Arc<Witness>,
+        kept: Arc<KeptCheckpoint>,
     ) -> io::Result<()> {
         let threads = &mut self.threads;
         let signer = Arc::clone(&keystore);
@@ -91,8 +95,8 @@ impl Background {
         );
         threads.every("checkpoints", CHECKPOINT_EVERY, move || {
             signing.tell(&signer.sign_checkpoint());
-            let kept = witness.keep(&signer);
-            keeping.tell(&kept.map_err(|error| format!("{error:#}")));
+            let done = kept.keep(&signer);
+            keeping.tell(&done.map_err(|error| format!("{error:#}")));
         })?;
         let rotating = Arc::clone(&keystore);
         let posting = Arc::clone(&keystore);
@@ -163,11 +167,16 @@ impl Housekeeping {
     pub(crate) fn start(
         limits: Arc<SignInLimits>,
         metrics: Arc<PrometheusHandle>,
+        gate: Arc<Gate>,
     ) -> io::Result<Self> {
         let mut threads = Threads::default();
         threads.every("limits", FORGET_EVERY, move || limits.forget_idle())?;
         threads.every("metrics", METRICS_UPKEEP_EVERY, move || {
             metrics.run_upkeep();
+        })?;
+        threads.every("minutes", MINUTE, move || {
+            let statistics = gate.statistics();
+            minutes::end_minute(statistics.map_or(0, |statistics| statistics.queued_acts));
         })?;
         Ok(Self(threads))
     }

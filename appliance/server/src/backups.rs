@@ -265,24 +265,28 @@ impl Schedule {
         Ok(())
     }
 
-    /// The names of the backups that are there, the oldest first. What a backup that was killed left is deleted.
+    /// The names of the backups that are there, the oldest first.
     fn backups(&self) -> anyhow::Result<Vec<String>> {
-        let folder = &self.config.backup.folder;
-        let entries = fs::read_dir(folder)
-            .with_context(|| format!("the folder {} cannot be read", folder.display()))?;
-        let prefix = prefix(&self.config.domain);
-        let mut found: Vec<String> = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| {
-                name.strip_prefix(&prefix)
-                    .and_then(|rest| rest.strip_suffix(EXTENSION))
-                    .is_some_and(is_stamp)
-            })
-            .collect();
-        found.sort_unstable();
-        Ok(found)
+        made(&self.config.backup.folder, &self.config.domain)
     }
+}
+
+/// The names of a domain's backups in a folder, the oldest first.
+pub(crate) fn made(folder: &Path, domain: &str) -> anyhow::Result<Vec<String>> {
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("the folder {} cannot be read", folder.display()))?;
+    let prefix = prefix(domain);
+    let mut found: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| {
+            name.strip_prefix(&prefix)
+                .and_then(|rest| rest.strip_suffix(EXTENSION))
+                .is_some_and(is_stamp)
+        })
+        .collect();
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Whether this is what [`stamp`] makes, so that no other file is taken for a backup and deleted.

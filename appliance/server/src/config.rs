@@ -6,6 +6,7 @@ mod hsm;
 mod initial;
 mod limits;
 mod oidc;
+mod outside;
 mod people;
 
 use std::fs;
@@ -23,13 +24,16 @@ pub(crate) use hsm::{Device, Hsm, Member, Place};
 pub(crate) use initial::{InitialConfig, InitialListen};
 pub(crate) use limits::Limits;
 pub(crate) use oidc::OidcProvider;
+pub(crate) use outside::{Siem, SiemFormat, Witness};
 pub(crate) use people::{Mail, MailTls, Passkeys};
 
 use crate::domains::registry::{self, Entry, Registry};
 
-/// In the data folder: the database, and the witness file where the configuration names no other.
+/// In the data folder: the database, and the kept checkpoint where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
-pub(crate) const WITNESS: &str = "witness/checkpoint";
+pub(crate) const CHECKPOINT: &str = "kept/checkpoint";
+/// Where older versions kept it; a file that is there stays.
+const CHECKPOINT_BEFORE: &str = "witness/checkpoint";
 
 /// What a budget of failures can be made of: their product has to be a time.
 const MOST_FAILURES: u32 = 100_000;
@@ -77,6 +81,12 @@ pub(crate) struct Config {
     /// The audit log.
     #[serde(default)]
     pub(crate) audit: Audit,
+    /// The witnesses of the logs.
+    #[serde(default)]
+    pub(crate) witness: Vec<Witness>,
+    /// The receivers of the logs.
+    #[serde(default)]
+    pub(crate) siem: Vec<Siem>,
     /// Scheduled backups.
     #[serde(default)]
     pub(crate) backup: Backup,
@@ -167,11 +177,23 @@ impl Default for Keystore {
 }
 
 /// The audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Audit {
-    /// Where the newest checkpoint is kept outside of the database; empty: `witness/checkpoint` in the data folder.
-    pub(crate) witness_file: PathBuf,
+    /// Where the newest checkpoint is kept outside of the database; empty: `kept/checkpoint` in the data folder.
+    #[serde(alias = "witness_file")]
+    pub(crate) checkpoint_file: PathBuf,
+    /// Hours from one scrub to the next; 0: none runs by itself.
+    pub(crate) scrub_every_hours: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            checkpoint_file: PathBuf::new(),
+            scrub_every_hours: 24,
+        }
+    }
 }
 
 /// Scheduled backups.
@@ -312,7 +334,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The same for the domain of this name, which need not be the first: its database, its witness, its backups and its HSM.
+    /// The same for the domain of this name, which need not be the first: its database, its kept checkpoint, its backups and its HSM.
     pub(crate) fn load_domain(path: &Path, domain: Option<&str>) -> anyhow::Result<Self> {
         let config = Self::load(path)?;
         let Some(name) = domain.filter(|name| *name != config.domain) else {
@@ -341,8 +363,8 @@ impl Config {
             config.hsm = slot.clone();
         }
         config.hsm.slots.clear();
-        if !self.audit.witness_file.as_os_str().is_empty() {
-            config.audit.witness_file = self.audit.witness_file.with_added_extension(name);
+        if !self.audit.checkpoint_file.as_os_str().is_empty() {
+            config.audit.checkpoint_file = self.audit.checkpoint_file.with_added_extension(name);
         }
         if !self.backup.folder.as_os_str().is_empty() {
             config.backup.folder = self.backup.folder.join(name);
@@ -367,11 +389,16 @@ impl Config {
     }
 
     /// Where the newest checkpoint is kept outside of the database.
-    pub(crate) fn witness(&self) -> PathBuf {
-        if self.audit.witness_file.as_os_str().is_empty() {
-            self.data.join(WITNESS)
+    pub(crate) fn kept_checkpoint(&self) -> PathBuf {
+        if self.audit.checkpoint_file.as_os_str().is_empty() {
+            let before = self.data.join(CHECKPOINT_BEFORE);
+            if before.exists() {
+                before
+            } else {
+                self.data.join(CHECKPOINT)
+            }
         } else {
-            self.audit.witness_file.clone()
+            self.audit.checkpoint_file.clone()
         }
     }
 
@@ -386,6 +413,15 @@ impl Config {
             enrolment_lifetime: Duration::from_secs(self.keystore.enrolment_lifetime.get()),
             clock_skew: Duration::from_secs(self.keystore.clock_skew.get()),
             passkeys: self.passkeys.party(&self.name, &self.listen),
+            // Each was read before: see `check`.
+            witnesses: self
+                .witness
+                .iter()
+                .filter(|witness| {
+                    witness.domains.is_empty() || witness.domains.contains(&self.domain)
+                })
+                .filter_map(|witness| witness.key().ok())
+                .collect(),
             sends_mail: !self.mail.relay.is_empty(),
         }
     }
@@ -405,6 +441,7 @@ impl Config {
         self.passkeys.check()?;
         self.mail.check()?;
         oidc::check(&self.oidc)?;
+        outside::check(&self.witness, &self.siem)?;
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
             return Err("a limit of request bodies is below 1024 bytes".to_owned());
         }
@@ -433,13 +470,15 @@ impl Config {
             *path = folder.join(&*path).components().collect();
         }
         for path in [
-            &mut self.audit.witness_file,
+            &mut self.audit.checkpoint_file,
             &mut self.backup.folder,
             &mut self.tls.client_ca,
             &mut self.tls.client_crl,
         ]
         .into_iter()
         .chain(self.oidc.iter_mut().flat_map(OidcProvider::paths))
+        .chain(self.witness.iter_mut().flat_map(Witness::paths))
+        .chain(self.siem.iter_mut().flat_map(Siem::paths))
         {
             if !path.as_os_str().is_empty() {
                 *path = folder.join(&*path).components().collect();

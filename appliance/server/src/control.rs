@@ -50,6 +50,12 @@ pub(crate) enum Request {
         /// The PINs.
         pins: Vec<GivenPin>,
     },
+    /// Hold the database of a domain against its log as soon as it can.
+    Scrub {
+        /// The domain; the first one unless it is said.
+        #[serde(default)]
+        domain: Option<String>,
+    },
     /// Something with its domains.
     Domain {
         /// What.
@@ -175,6 +181,9 @@ pub(crate) struct Report {
     /// How many domains there are, the first one counted; unknown while it does not serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) domains: Option<Tally>,
+    /// How witnesses, receivers and the scrub are; unknown while it does not serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) watch: Option<crate::watch::Report>,
     /// Account KEKs in memory, of the first domain.
     pub(crate) cached_keks: u64,
     /// Its version.

@@ -10,6 +10,7 @@
 //! such as releases under account KEKs that are cached.
 
 mod guard;
+mod showing;
 mod shutting;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,22 +21,25 @@ use strongroom_hsm::HsmError;
 use strongroom_hsm::pkcs11::Pin;
 use strongroom_hsm::supervised::{MemberStatus, State as HsmState, Supervised};
 use strongroom_keystore::store::Store;
-use strongroom_keystore::{Clock as _, Error, Keystore, Statistics, SystemClock};
+use strongroom_keystore::{Clock as _, Error, Keystore, SystemClock};
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::health::{Health, State, Status};
+use strongroom_wire::health::State;
 use strongroom_wire::problem::{Code, Problem};
 use tokio::sync::oneshot;
 
 pub(crate) use guard::{DomainNumber, OpenKeystore, guard};
+pub(crate) use showing::View;
 pub(crate) use shutting::Sealed;
 
+use showing::complaints;
+
 use crate::background::Background;
-use crate::config::{Config, Member, Place};
-use crate::domains::{Beats, Domains, Slots, Tally};
+use crate::config::{Config, Place};
+use crate::domains::{Beats, Domains, Slots};
 use crate::estate::Estate;
+use crate::kept::{self, KeptCheckpoint};
 use crate::problems::Failure;
-use crate::routes::health::NewestStorage;
-use crate::witness::{self, Witness};
+use crate::watch::Watch;
 
 /// How long the gate waits before it tries again to open the keystore with an HSM that is usable.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
@@ -53,7 +57,7 @@ pub(crate) struct Gate {
     config: Config,
     estate: Estate,
     store: Arc<dyn Store>,
-    witness: Arc<Witness>,
+    kept: Arc<KeptCheckpoint>,
     phase: Mutex<Phase>,
     /// The phase changed, or what an HSM is doing.
     changed: Condvar,
@@ -88,22 +92,14 @@ struct Serving {
     background: Background,
     domains: Arc<Domains>,
     beats: Beats,
-}
-
-/// The gate at one moment, for operators.
-#[derive(Debug, Clone)]
-pub(crate) struct View {
-    pub(crate) state: State,
-    pub(crate) since: Timestamp,
-    /// Why it does not serve.
-    pub(crate) reason: Option<String>,
+    watch: Watch,
 }
 
 impl Gate {
     /// A gate that is sealed, and what tells of an error after which the appliance cannot go on.
     ///
     /// # Errors
-    /// When the database is not the one that the witness knows: such an appliance is not to be started.
+    /// When the database is not the one that the kept checkpoint knows: such an appliance is not to be started.
     pub(crate) fn new(
         config: Config,
         store: Arc<dyn Store>,
@@ -111,7 +107,7 @@ impl Gate {
         let (fatal, failed) = oneshot::channel();
         let gate = Self {
             estate: Estate::new(&config.hsm)?,
-            witness: Arc::new(Witness::new(&config)),
+            kept: Arc::new(KeptCheckpoint::new(&config)),
             config,
             store,
             phase: Mutex::new(Phase::new(Name::Sealed {
@@ -200,75 +196,6 @@ impl Gate {
         let mut problem = Problem::new(code, detail);
         problem.retry_after = Some(seconds);
         Err(problem.into())
-    }
-
-    /// Whether the appliance works.
-    pub(crate) fn health(&self, storage: &NewestStorage) -> Health {
-        let of = |works: bool| if works { Status::Ok } else { Status::Failing };
-        let (state, hsm, domains) = {
-            let phase = self.lock();
-            let hsm = phase.hsm();
-            let domains = match &phase.name {
-                Name::Serving(serving) => Some(Arc::clone(&serving.domains)),
-                _ => None,
-            };
-            let usable = of(hsm.is_some_and(|hsm| hsm.is_usable()));
-            (phase.state(), usable, domains)
-        };
-        let tally = domains.map(|domains| domains.tally());
-        let storage = storage.get(|| of(self.store.write(Box::new(|_| Ok(()))).is_ok()));
-        Health {
-            status: of(state == State::Serving && hsm == Status::Ok && storage == Status::Ok),
-            state,
-            hsm,
-            storage,
-            failing_domains: tally.map_or(0, |tally| tally.failing),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
-    }
-
-    /// What there is to tell operators.
-    pub(crate) fn view(&self) -> View {
-        let phase = self.lock();
-        let reason = match &phase.name {
-            Name::Sealed { why } => Some(why.clone()),
-            Name::Closing => Some("it is being closed".to_owned()),
-            Name::Opening {
-                reason: Some(reason),
-                ..
-            } => Some(reason.clone()),
-            Name::Opening { hsm, .. } => Some(complaints(&hsm.status())),
-            Name::Serving(_) => None,
-        };
-        View {
-            state: phase.state(),
-            since: phase.since,
-            reason,
-        }
-    }
-
-    /// The keystore's figures, while it is open and its storage can say.
-    pub(crate) fn statistics(&self) -> Option<Statistics> {
-        let keystore = match &self.lock().name {
-            Name::Serving(serving) => Arc::clone(&serving.keystore),
-            _ => return None,
-        };
-        keystore.statistics().ok()
-    }
-
-    /// How many domains there are; none while it does not serve.
-    pub(crate) fn tally(&self) -> Option<Tally> {
-        self.domains().ok().map(|domains| domains.tally())
-    }
-
-    /// Each HSM, and what it is doing; nothing is known of that while the appliance is sealed.
-    pub(crate) fn hsms(&self) -> Vec<(&Member, Option<MemberStatus>)> {
-        let status = self.lock().hsm().map(|hsm| hsm.status());
-        let mut status = status.unwrap_or_default().into_iter();
-        self.estate
-            .members()
-            .map(|member| (member, status.next()))
-            .collect()
     }
 
     /// Goes from sealed to opening.
@@ -368,8 +295,8 @@ impl Gate {
     }
 
     fn check_database(&self) -> anyhow::Result<()> {
-        let restored = witness::restored(&self.config, &*self.store)?;
-        self.witness
+        let restored = kept::restored(&self.config, &*self.store)?;
+        self.kept
             .check(&*self.store, &self.config.domain, restored.as_ref())
     }
 
@@ -377,7 +304,7 @@ impl Gate {
     fn open_keystore(&self, hsm: &Arc<Supervised>) -> anyhow::Result<Keystore> {
         // Again: it may have been sealed for long.
         self.check_database()?;
-        let restored = witness::restored(&self.config, &*self.store)?;
+        let restored = kept::restored(&self.config, &*self.store)?;
         let keystore = Keystore::open(
             Arc::clone(&self.store),
             Arc::clone(hsm) as _,
@@ -385,7 +312,7 @@ impl Gate {
             self.config.keystore_options(),
         )?;
         if let Some(restored) = restored {
-            witness::record(&self.config, &keystore, &self.witness, &restored)?;
+            kept::record(&self.config, &keystore, &self.kept, &restored)?;
         }
         Ok(keystore)
     }
@@ -393,13 +320,13 @@ impl Gate {
     fn serve(&self, keystore: Keystore, hsm: &Arc<Supervised>) -> anyhow::Result<()> {
         let keystore = Arc::new(keystore);
         let slots = Slots::start(&self.config, Arc::clone(hsm))?;
-        let witness = Arc::clone(&self.witness);
-        let domains = Domains::new(&self.config, slots, Arc::clone(&keystore), witness)?;
+        let kept = Arc::clone(&self.kept);
+        let domains = Domains::new(&self.config, slots, Arc::clone(&keystore), kept)?;
         let background = Background::start(
             &self.config,
             Arc::clone(&keystore),
             Arc::clone(hsm),
-            Arc::clone(&self.witness),
+            Arc::clone(&self.kept),
         )?;
         let beats = match Beats::start(&domains) {
             Ok(beats) => beats,
@@ -408,9 +335,18 @@ impl Gate {
                 return Err(error);
             }
         };
+        let watch = match Watch::start(&self.config, &domains) {
+            Ok(watch) => watch,
+            Err(error) => {
+                beats.stop();
+                background.stop();
+                return Err(error);
+            }
+        };
         let mut phase = self.lock();
         if !phase.is_opening(hsm) {
             drop(phase);
+            watch.stop();
             beats.stop();
             domains.close_all(None);
             background.stop();
@@ -422,6 +358,7 @@ impl Gate {
             background,
             domains,
             beats,
+            watch,
         }));
         self.changed.notify_all();
         tracing::info!("serving");
@@ -496,16 +433,6 @@ fn comes_by_itself(error: &HsmError) -> bool {
         error,
         HsmError::WrappedKeyRejected { .. } | HsmError::Malformed { .. }
     )
-}
-
-/// What the HSMs say, in one sentence.
-fn complaints(hsms: &[MemberStatus]) -> String {
-    let said = hsms.iter().map(|hsm| match &hsm.state {
-        HsmState::Probing => format!("{} is being opened", hsm.name),
-        HsmState::Usable => format!("{} is usable", hsm.name),
-        HsmState::Unusable { reason } => format!("{}: {reason}", hsm.name),
-    });
-    said.collect::<Vec<_>>().join("; ")
 }
 
 /// Takes a lock whose data no panic can leave half-changed.

@@ -215,6 +215,14 @@ impl Mailer {
                      If that was not you, have an administrator suspend the account at once.\n",
                 ),
             ),
+            MailContent::Disclosure { account, reference } => (
+                format!("Keys of yours at {name} were disclosed"),
+                format!(
+                    "Under the order {reference}, keys of the account {account} at the Strongroom appliance {name} were disclosed to an authority.\n\
+                     \n\
+                     Sign in to see which, when and on what ground: strongroom notifications\n",
+                ),
+            ),
         }
     }
 }

@@ -8,12 +8,13 @@
 //! control.rs     how operators' commands reach the appliance that serves
 //! background.rs  what goes on besides answering requests; device_log.rs: HSMs' own logs into the audit tree
 //! domains/       the domains beside the first: which there are, which are open, what operators do with them
-//! backups.rs     making backups, by hand or by the schedule; witness.rs: the checkpoint kept outside of the database
+//! backups.rs     making backups, by hand or by the schedule; kept.rs: the checkpoint kept outside of the database
 //! folder.rs      the data folder: its lock, the file of addresses
 //! mail.rs        mail to account holders, through the site's relay
 //! logging.rs     the log; metrics.rs: what /metrics shows
 //! tls.rs         TLS 1.3 for both listeners; tls/authority.rs: the private CA that init makes
 //! auth/          who is asking (the session token), how often one may fail, and that the clock tells strangers nothing
+//! console.rs     what the web console needs: who visits, sign-in with failures counted, the appliance itself
 //! problems.rs    the one place where anything that goes wrong becomes an RFC 9457 problem document
 //! observe.rs     around every request: headers, the log line, metrics, panics
 //! routes/        one file a resource: authenticate, parse, one call into the keystore, map the answer
@@ -25,7 +26,7 @@
 //! - a start, a seal or an answer about health that waits for the HSM;
 //! - a token, a PIN, a code, key material, a body or an account's name in a log line, a metric or an error;
 //! - a keystore call on a thread that serves connections: all go through `routes::ask`;
-//! - an answer of status 400 or above that `problems.rs` did not make.
+//! - an answer of status 400 or above that `problems.rs` did not make, or the console for a person with a browser.
 
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ mod auth;
 mod background;
 mod backups;
 mod config;
+mod console;
 mod control;
 mod device_log;
 mod domains;
@@ -40,6 +42,7 @@ mod estate;
 mod folder;
 mod gate;
 mod hardening;
+mod kept;
 mod logging;
 mod mail;
 mod metrics;
@@ -48,7 +51,7 @@ mod operator;
 mod problems;
 mod routes;
 mod tls;
-mod witness;
+mod watch;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -116,6 +119,8 @@ enum Command {
 enum AuditCommand {
     /// Recompute the whole audit log and hold the database against it. Exit status 1 when anything does not match.
     Verify(operator::audit_verify::Arguments),
+    /// Hold the whole database against what the audit log says happened. Exit status 1 when any row does not follow from it.
+    Scrub(operator::audit_scrub::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -148,6 +153,9 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Issue(arguments) => operator::issue::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {
             operator::audit_verify::run(config, &arguments)
+        }
+        Command::Audit(AuditCommand::Scrub(arguments)) => {
+            operator::audit_scrub::run(config, &arguments)
         }
         Command::Hsm(HsmCommand::Check(arguments)) => operator::hsm_check::run(config, &arguments),
         Command::Openapi => operator::openapi::run(),

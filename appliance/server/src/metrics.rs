@@ -17,6 +17,7 @@ use strongroom_wire::health::{Health, State, Status};
 use strongroom_wire::problem::Code;
 
 use crate::domains::Tally;
+use crate::watch;
 
 const REQUESTS: &str = "strongroom_requests_total";
 const REQUEST_SECONDS: &str = "strongroom_request_seconds";
@@ -38,6 +39,15 @@ const REWRAPS_LEFT: &str = "strongroom_rotation_rewraps_left";
 const RESEALS_LEFT: &str = "strongroom_rotation_reseals_left";
 const DOMAINS: &str = "strongroom_domains";
 const DOMAIN_REQUESTS: &str = "strongroom_domain_requests_total";
+const STORAGE_FULL: &str = "strongroom_storage_full";
+const WITNESS_UP: &str = "strongroom_witness_up";
+const WITNESS_BEHIND: &str = "strongroom_witness_behind_leaves";
+const SIEM_UP: &str = "strongroom_siem_up";
+const SIEM_BEHIND: &str = "strongroom_siem_behind_leaves";
+const SCRUB_FINDINGS: &str = "strongroom_scrub_findings";
+const SCRUB_ROWS: &str = "strongroom_scrub_rows";
+const NEWEST_SCRUB: &str = "strongroom_newest_scrub_timestamp_seconds";
+const NOTIFICATIONS_DUE: &str = "strongroom_notifications_due";
 const ROTATION_DAMAGE: &str = "strongroom_rotation_damaged_records";
 
 /// Upper bounds of the latency histogram in seconds: from a cached read to a request that waits for a slow disk.
@@ -107,6 +117,39 @@ fn describe() {
     describe_gauge!(
         RESEALS_LEFT,
         "Values sealed under older versions of rotated account KEKs."
+    );
+    describe_gauge!(
+        STORAGE_FULL,
+        "Whether nothing can be written because the disk is full: 1 or 0."
+    );
+    describe_gauge!(
+        WITNESS_UP,
+        "Whether a witness cosigns, by its place in the configuration: 1 or 0."
+    );
+    describe_gauge!(
+        WITNESS_BEHIND,
+        "Leaves under signed checkpoints that a witness has not cosigned."
+    );
+    describe_gauge!(
+        SIEM_UP,
+        "Whether a receiver takes the log, by its place in the configuration: 1 or 0."
+    );
+    describe_gauge!(SIEM_BEHIND, "Leaves that a receiver has not confirmed.");
+    describe_gauge!(
+        SCRUB_FINDINGS,
+        "Rows that do not follow from the log, by the newest scrubs."
+    );
+    describe_gauge!(
+        SCRUB_ROWS,
+        "Rows that the newest scrubs held against the log."
+    );
+    describe_gauge!(
+        NEWEST_SCRUB,
+        "When a scrub last came to its end, in seconds since 1970."
+    );
+    describe_gauge!(
+        NOTIFICATIONS_DUE,
+        "Notifications of disclosures that are due and were not sent."
     );
     describe_gauge!(DOMAINS, "Domains, the first one counted.");
     describe_counter!(
@@ -203,9 +246,38 @@ pub(crate) fn state(health: &Health, statistics: Option<&Statistics>) {
         gauge!(CACHED_KEKS).set(approximate(statistics.cached_keks));
         gauge!(QUEUED_ACTS).set(approximate(statistics.queued_acts));
         gauge!(REWRAPS_LEFT).set(approximate(statistics.rewraps_left));
+        gauge!(NOTIFICATIONS_DUE).set(approximate(statistics.notifications_due));
         gauge!(RESEALS_LEFT).set(approximate(statistics.reseals_left));
         gauge!(ROTATION_DAMAGE).set(approximate(statistics.rotation_damage));
     }
+}
+
+/// How witnesses, receivers and the scrub are; nothing is known of them while the appliance does not serve.
+pub(crate) fn watch(report: Option<&watch::Report>) {
+    let Some(report) = report else {
+        return;
+    };
+    for (reports, up, behind) in [
+        (&report.witnesses, WITNESS_UP, WITNESS_BEHIND),
+        (&report.siem, SIEM_UP, SIEM_BEHIND),
+    ] {
+        for (place, report) in (1..).zip(reports) {
+            let place: u32 = place;
+            gauge!(up, "place" => place.to_string()).set(yes(report.failing.is_none()));
+            gauge!(behind, "place" => place.to_string()).set(approximate(report.behind));
+        }
+    }
+    gauge!(SCRUB_FINDINGS).set(approximate(report.scrub.findings));
+    gauge!(SCRUB_ROWS).set(approximate(report.scrub.rows));
+    if let Some(last) = report.scrub.last {
+        let seconds = Duration::from_millis(last.as_millis()).as_secs_f64();
+        gauge!(NEWEST_SCRUB).set(seconds.trunc());
+    }
+}
+
+/// Whether nothing can be written because the disk is full.
+pub(crate) fn storage_full(full: bool) {
+    gauge!(STORAGE_FULL).set(yes(full));
 }
 
 /// What an HSM is doing; nothing is known of it while the appliance is sealed.
@@ -251,6 +323,9 @@ mod tests {
                 hsm: Status::Failing,
                 storage: Status::Ok,
                 failing_domains: 0,
+                failing_witnesses: 0,
+                failing_receivers: 0,
+                scrub_findings: 0,
                 version: "1".to_owned(),
             };
             let statistics = Statistics {
@@ -260,6 +335,7 @@ mod tests {
                 rewraps_left: 7,
                 reseals_left: 8,
                 rotation_damage: 9,
+                notifications_due: 9,
             };
             state(&health, Some(&statistics));
             let primary = MemberStatus {
@@ -316,6 +392,7 @@ mod tests {
             "strongroom_cached_keks 3",
             "strongroom_queued_acts 0",
             "strongroom_rotation_rewraps_left 7",
+            "strongroom_notifications_due 9",
             "strongroom_rotation_reseals_left 8",
             "strongroom_rotation_damaged_records 9",
             "# HELP strongroom_tree_size Leaves in the audit tree.",

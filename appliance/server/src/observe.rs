@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
@@ -15,6 +15,7 @@ use actix_web::http::header::{
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponseBuilder, web};
 
+use crate::console::minutes;
 use crate::gate::DomainNumber;
 use crate::metrics;
 use crate::problems::{Failure, Refused};
@@ -59,7 +60,11 @@ pub(crate) async fn observe(
     };
     let mut response = answer?;
     for (name, value) in headers() {
-        response.headers_mut().insert(name, value);
+        // The files of pages are kept by browsers: their addresses change with their content.
+        let kept = name == CACHE_CONTROL && response.headers().contains_key(CACHE_CONTROL);
+        if !kept {
+            response.headers_mut().insert(name, value);
+        }
     }
 
     let took = started.elapsed();
@@ -67,6 +72,7 @@ pub(crate) async fn observe(
     let route = response.request().match_pattern();
     let route = route.as_deref().unwrap_or("(none)");
     metrics::request(listener, method, route, status, took);
+    minutes::count(status, took);
 
     let domain = response
         .request()
@@ -80,7 +86,7 @@ pub(crate) async fn observe(
 
     let ms = (took.as_secs_f64() * 1e6).round() / 1e3;
     let extensions = response.response().extensions();
-    if let Some(Refused { code, leaf }) = extensions.get().copied() {
+    if let Some(Refused { code, leaf }) = refused(&extensions) {
         metrics::refusal(code);
         tracing::info!(listener, domain, method, route, status, ms, %code, leaf, "refused");
     } else {
@@ -91,6 +97,18 @@ pub(crate) async fn observe(
     }
     drop(extensions);
     Ok(response)
+}
+
+/// What a response says of its problem, whether it is a problem document or a page of the console.
+fn refused(extensions: &Extensions) -> Option<Refused> {
+    let page = |refused: &strongroom_console::Refused| Refused {
+        code: refused.code,
+        leaf: refused.leaf,
+    };
+    extensions
+        .get()
+        .copied()
+        .or_else(|| extensions.get().map(page))
 }
 
 /// Waits for a future that may panic. What it leaves half-done is the handler's own: handlers share nothing that they change.

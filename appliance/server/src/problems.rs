@@ -67,6 +67,19 @@ impl Failure {
         )
     }
 
+    /// There is no page at this address, for people.
+    pub(crate) fn no_such_page() -> Self {
+        Self::new(
+            Code::NoSuchRoute,
+            "There is no page at this address. It may have been mistyped, or what it showed is gone.",
+        )
+    }
+
+    /// The problem itself.
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
     /// The address is ours and takes only these methods.
     pub(crate) fn method_not_allowed(allow: &str) -> Self {
         Self {
@@ -111,6 +124,12 @@ impl ResponseError for Failure {
             leaf: self.problem.leaf,
         });
         response
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        *failure.problem
     }
 }
 

@@ -81,7 +81,7 @@ fn a_backup_made_under_load_brings_back_all_that_was_acknowledged() {
     let (late, _) = new_key(&sessions[0]);
     appliance.stop();
 
-    // Something was done since: the witness knows.
+    // Something was done since: the kept checkpoint knows.
     let data = site.path("restored");
     let to = data.to_str().unwrap();
     let restore = ["restore", first.to_str().unwrap(), "--data", to];

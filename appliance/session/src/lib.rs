@@ -24,7 +24,6 @@ pub mod passkey;
 pub mod signature;
 pub mod transport;
 
-pub use certificate::{CertificateSignInKey, SealedForCertificate};
 pub use factory::{FactoryKey, FactoryPublicKey, WrappedFor};
 pub use opaque::Suite;
 /// The implementation of OPAQUE, in the version that [`Suite`] is for.

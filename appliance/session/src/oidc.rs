@@ -44,7 +44,8 @@ pub fn seal(
     session: SessionId,
     key: &TransportKey,
 ) -> Result<SealedTransportKey, SealError> {
-    passkey::seal_with(INFO, public, sign_in, session, key)
+    let names = [sign_in.as_bytes(), session.as_bytes()];
+    passkey::seal_with(INFO, public, names, key)
 }
 
 /// Opens the transport key of a session.
@@ -58,7 +59,8 @@ pub fn open(
     session: SessionId,
     sealed: &SealedTransportKey,
 ) -> Result<TransportKey, SealError> {
-    key.open_with(INFO, sign_in, session, sealed)
+    let names = [sign_in.as_bytes(), session.as_bytes()];
+    key.open_with(INFO, names, sealed)
 }
 
 #[cfg(test)]

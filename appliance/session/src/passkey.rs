@@ -75,15 +75,14 @@ impl EphemeralKey {
         session: SessionId,
         sealed: &SealedTransportKey,
     ) -> Result<TransportKey, SealError> {
-        self.open_with(INFO, sign_in, session, sealed)
+        self.open_with(INFO, [sign_in.as_bytes(), session.as_bytes()], sealed)
     }
 
-    /// As [`Self::open`], for the kind of sign-in that `info` names.
+    /// As [`Self::open`], for the kind of sign-in that `info` names, and what these two identifiers stand for.
     pub(crate) fn open_with(
         &self,
         info: &[u8],
-        sign_in: SignInId,
-        session: SessionId,
+        names: [&[u8; 16]; 2],
         sealed: &SealedTransportKey,
     ) -> Result<TransportKey, SealError> {
         let encapsulated =
@@ -94,7 +93,7 @@ impl EphemeralKey {
             &encapsulated,
             info,
             &sealed.ciphertext,
-            &associated_data(sign_in, session),
+            names.map(|name| *name).as_flattened(),
         )
         .map(Zeroizing::new)
         .map_err(|_| SealError)?;
@@ -129,15 +128,14 @@ pub fn seal(
     session: SessionId,
     key: &TransportKey,
 ) -> Result<SealedTransportKey, SealError> {
-    seal_with(INFO, public, sign_in, session, key)
+    seal_with(INFO, public, [sign_in.as_bytes(), session.as_bytes()], key)
 }
 
-/// As [`seal`], for the kind of sign-in that `info` names.
+/// As [`seal`], for the kind of sign-in that `info` names, and what these two identifiers stand for.
 pub(crate) fn seal_with(
     info: &[u8],
     public: &[u8],
-    sign_in: SignInId,
-    session: SessionId,
+    names: [&[u8; 16]; 2],
     key: &TransportKey,
 ) -> Result<SealedTransportKey, SealError> {
     let public = <XWing as Kem>::PublicKey::from_bytes(public).map_err(|_| SealError)?;
@@ -146,7 +144,7 @@ pub(crate) fn seal_with(
         &public,
         info,
         key.as_bytes(),
-        &associated_data(sign_in, session),
+        names.map(|name| *name).as_flattened(),
     )
     .map_err(|_| SealError)?;
     Ok(SealedTransportKey {
@@ -165,13 +163,6 @@ pub fn is_public_key(bytes: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the session's transport key was not sealed to this end's key, or was altered on its way")]
 pub struct SealError;
-
-fn associated_data(sign_in: SignInId, session: SessionId) -> [u8; 32] {
-    let mut data = [0; 32];
-    data[..16].copy_from_slice(sign_in.as_bytes());
-    data[16..].copy_from_slice(session.as_bytes());
-    data
-}
 
 #[cfg(test)]
 mod tests {

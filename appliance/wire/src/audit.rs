@@ -203,6 +203,58 @@ acts! {
     ObjectRemove = 121, "object.remove";
     /// A key got a restriction that nobody lifts.
     KeyTighten = 122, "key.tighten";
+    /// An authorisation was entered: the note has its identifier, generation and record, here and below.
+    AuthorisationEnter = 130, "authorisation.enter";
+    /// An authorisation got a new generation, which voids all approvals.
+    AuthorisationChange = 131, "authorisation.change";
+    /// Somebody approved an authorisation.
+    AuthorisationApprove = 132, "authorisation.approve";
+    /// Somebody rejected an authorisation.
+    AuthorisationReject = 133, "authorisation.reject";
+    /// An authorisation was suspended.
+    AuthorisationSuspend = 134, "authorisation.suspend";
+    /// A suspended authorisation was resumed.
+    AuthorisationResume = 135, "authorisation.resume";
+    /// An authorisation was cancelled.
+    AuthorisationCancel = 136, "authorisation.cancel";
+    /// An authorisation expired, or an emergency was not ratified in time: the note says which.
+    AuthorisationEnd = 137, "authorisation.end";
+    /// A document for an authorisation was uploaded: the note has its SHA-256.
+    AuthorisationDocument = 138, "authorisation.document";
+    /// Somebody who may not tried to look at authorisations.
+    AuthorisationRead = 139, "authorisation.read";
+    /// An act that takes several people was proposed: the note has the proposal's identifier, here and below.
+    ProposalMake = 140, "proposal.make";
+    /// Somebody approved a proposal.
+    ProposalApprove = 141, "proposal.approve";
+    /// Somebody rejected a proposal.
+    ProposalReject = 142, "proposal.reject";
+    /// Whoever made a proposal withdrew it.
+    ProposalWithdraw = 143, "proposal.withdraw";
+    /// A proposal is carried out: the leaf of the act follows.
+    ProposalUse = 144, "proposal.use";
+    /// Somebody looked at what an authorisation's scope reaches: counts and metadata.
+    DisclosurePreview = 145, "disclosure.preview";
+    /// A disclosure was executed: prepared, and nothing let out. The note has the case, the disclosure and how many items.
+    DisclosureExecute = 146, "disclosure.execute";
+    /// An item was disclosed: the note has the case, the disclosure, the item's place and the SHA-256 of its delivery record.
+    DisclosureItem = 147, "disclosure.item";
+    /// A disclosure was released: the note has the case, the disclosure and the SHA-256 of the delivery's manifest.
+    DisclosureRelease = 148, "disclosure.release";
+    /// A delivery was handed out.
+    DisclosureDeliver = 149, "disclosure.deliver";
+    /// Which destroyed keys holds keep: the note has the SHA-256 of their list.
+    HoldReview = 150, "hold.review";
+    /// Destroyed keys are kept no more, as no hold covers them: the note says how many.
+    HoldEnd = 151, "hold.end";
+    /// The delay is over: somebody was told what was disclosed of theirs.
+    NotificationSend = 152, "notification.send";
+    /// Records of the log were exported: the note is what was asked for.
+    AuditExport = 160, "audit.export";
+    /// The scrub found rows that do not follow from the log: the note names them.
+    AuditScrub = 165, "audit.scrub";
+    /// The log began to commit to rows: this leaf to rows as they stood then.
+    AuditRows = 166, "audit.rows";
 }
 
 impl fmt::Display for Act {
@@ -287,13 +339,87 @@ pub struct RecordPage {
     pub next: Option<u64>,
 }
 
-/// `GET /v1/audit/checkpoint`: the newest signed checkpoint.
+/// `GET /v1/audit/export`: which records to export. Owners get what concerns them or their keys; auditors get all that is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ExportQuery {
+    /// Not before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+    /// From this index on, in place of a period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    /// Only those of this case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    /// Only those with this account as actor, subject or owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// Only those about this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// Only those of this act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
+    /// The size of the checkpoint of an earlier export, of which this one is to be proved the continuation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
+}
+
+/// `GET /v1/audit/consistency`: between which trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ConsistencyQuery {
+    /// The earlier tree's size.
+    pub old: u64,
+    /// The later tree's size: that of the newest checkpoint unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<u64>,
+}
+
+/// `GET /v1/audit/consistency`: that a tree of the log begins with an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConsistencyProof {
+    /// The earlier tree's size.
+    pub old: u64,
+    /// The later tree's size.
+    pub new: u64,
+    /// The proof (RFC 9162 section 2.1.4), each hash 32 bytes.
+    pub hashes: Vec<Base64>,
+    /// The newest checkpoint, where the later tree is its.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointNote>,
+}
+
+/// `GET /v1/audit/checkpoint`: the newest signed checkpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckpointNote {
     /// The whole C2SP `tlog-checkpoint`: a signed note.
     pub note: String,
     /// The verifier key of the note's signature (C2SP `signed-note`, `vkey`).
     pub verifier_key: String,
+    /// The witnesses whose cosignatures (C2SP `tlog-cosignature`) stand in the note beside the log's signature.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<WitnessedBy>,
+    /// Where the note has fewer cosignatures than the domain's policy demands, or none: the newest checkpoint that has enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosigned: Option<String>,
+}
+
+/// A witness that has cosigned a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WitnessedBy {
+    /// Its name.
+    pub name: String,
+    /// Its verifier key.
+    pub verifier_key: String,
+    /// When it cosigned.
+    pub time: Timestamp,
 }
 
 /// `GET /v1/audit/{index}/proof`: that a leaf is in the tree of a checkpoint.

@@ -16,6 +16,8 @@ pub enum CertificateNameKind {
     Fingerprint,
     /// A URI among its subject alternative names (RFC 5280 section 4.2.1.6), which the authority puts into the next certificate, too.
     Uri,
+    /// A DNS name among them, in lower case and without a wildcard. As with URIs, the authority puts it into the next certificate, too.
+    Dns,
 }
 
 /// A name in certificates by which an account is known.
@@ -25,7 +27,7 @@ pub enum CertificateNameKind {
 pub struct CertificateName {
     /// Of what kind.
     pub kind: CertificateNameKind,
-    /// The fingerprint or the URI.
+    /// The fingerprint, the URI or the DNS name.
     pub value: String,
 }
 

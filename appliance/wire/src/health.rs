@@ -39,6 +39,15 @@ pub struct Health {
     /// How many of its domains cannot be opened, or lack something in the background. The others are not concerned.
     #[serde(default)]
     pub failing_domains: u64,
+    /// How many witnesses do not cosign: they are away, or refuse the log.
+    #[serde(default)]
+    pub failing_witnesses: u64,
+    /// How many receivers of the log, such as a site's SIEM, do not take it.
+    #[serde(default)]
+    pub failing_receivers: u64,
+    /// How many rows of the database the newest scrubs found that do not follow from the log.
+    #[serde(default)]
+    pub scrub_findings: u64,
     /// The appliance's version.
     pub version: String,
 }

@@ -68,6 +68,10 @@ identifier!(
     SessionId
 );
 identifier!(
+    /// A disclosure: the running of an approved authorisation, and what it delivers.
+    DisclosureId
+);
+identifier!(
     /// A key, over all its versions.
     KeyId
 );
@@ -102,6 +106,18 @@ identifier!(
 identifier!(
     /// A registration of a passkey that has been started and not finished.
     RegistrationId
+);
+identifier!(
+    /// An authorisation: an order of lawful access, over all its generations.
+    AuthorisationId
+);
+identifier!(
+    /// A public key that an account approves with.
+    ApprovalKeyId
+);
+identifier!(
+    /// An act that was proposed and waits for its approvals.
+    ProposalId
 );
 
 /// The text is no identifier.

@@ -300,7 +300,8 @@ pub struct KeyQuery {
 pub struct KeyPage {
     /// The keys.
     pub keys: Vec<Key>,
-    /// Given to `after` it brings the next page; absent on the last.
+    /// Given to `after` it brings the next page; absent on the last. A page of a search may have few keys, or none, and not be the last: so many keys
+    /// are looked at for each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<KeyId>,
 }
@@ -370,6 +371,10 @@ pub struct Material {
     /// The client must forget the material so many seconds after it came, by its own clock, if there is such a span.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_for: Option<u32>,
+    /// Whether the client must ask again for each further use, as usage policies say what only the appliance can judge: how often the key is
+    /// released, or from where. Material that is kept for further use without asking is kept only where this is absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ask_again: bool,
     /// The index of the audit leaf of the release.
     pub leaf: u64,
 }

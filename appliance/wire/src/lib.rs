@@ -14,10 +14,14 @@
 //! | [`oidc`] | sign-in at the enterprise's OpenID provider, and the identities that accounts are linked with |
 //! | [`device`] | devices: provisioning, fleets, account secrets, pairing |
 //! | [`key`] | keys, versions, grants and rights |
+//! | [`disclosure`] | disclosures under authorisations, holds, notifications |
 //! | [`directory`] | directories that manage accounts by SCIM |
 //! | [`object`] | certificates, data and what applications say of keys, as PKCS #11 has them |
 //! | [`operation`] | operations: signing, encrypting and the like by the appliance, and their mechanisms |
 //! | [`policy`] | usage policies, the domain's policy, previews of decisions |
+//! | [`approval`] | approvals: approval keys, decisions |
+//! | [`authorisation`] | orders of lawful access: what they say, what they may reach, how far they are |
+//! | [`proposal`] | acts that take several people: the policy, and proposals that wait for their approvals |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
 //! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
 //! | [`health`] | what the health routes answer |
@@ -32,11 +36,14 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod approval;
 pub mod audit;
+pub mod authorisation;
 pub mod certificate;
 pub mod credential;
 pub mod device;
 pub mod directory;
+pub mod disclosure;
 pub mod encoding;
 pub mod health;
 pub mod id;
@@ -47,6 +54,7 @@ pub mod oidc;
 pub mod operation;
 pub mod policy;
 pub mod problem;
+pub mod proposal;
 pub mod recovery;
 pub mod rotation;
 pub mod session;

@@ -12,12 +12,14 @@ pub use hours::{Hours, MalformedTimeOfDay, TimeOfDay, Weekday};
 pub use network::{MalformedNetwork, Network};
 
 use crate::account::AccountKind;
+use crate::authorisation::LawfulPolicy;
 use crate::encoding::Timestamp;
 use crate::id::AccountId;
 use crate::invitation::AccountPolicy;
 use crate::key::Right;
 use crate::operation::Mechanism;
 use crate::problem::Code;
+use crate::proposal::QuorumRule;
 use crate::session::SignInStrength;
 
 /// The most networks of one policy.
@@ -286,6 +288,16 @@ pub struct DomainPolicy {
     /// How accounts are recovered, and who may invite whom.
     #[serde(default)]
     pub accounts: AccountPolicy,
+    /// How many people approve authorisations, and how long emergencies last.
+    #[serde(default)]
+    pub lawful: LawfulPolicy,
+    /// Which acts take several people: at most [`MOST_QUORUMS`](crate::proposal::MOST_QUORUMS) rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quorums: Vec<QuorumRule>,
+    /// How many of the appliance's witnesses must have cosigned a checkpoint over a disclosure before it goes out; 0, and where it is absent:
+    /// none has to.
+    #[serde(default)]
+    pub witnesses: u32,
 }
 
 /// The answer to a change of the domain's policy.

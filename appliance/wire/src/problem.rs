@@ -177,8 +177,24 @@ codes! {
     QuotaExceeded = "quota-exceeded", 403, "A quota of the domain is used up";
     /// The domain has made as many requests in this second as its operators allow it.
     TooManyRequests = "too-many-requests", 429, "The domain makes too many requests";
+    /// There is no disclosure with this identifier.
+    DisclosureNotFound = "disclosure-not-found", 404, "No such disclosure";
+    /// The scope has more items than the order caps its disclosures at: nothing is disclosed.
+    TooManyItems = "too-many-items", 409, "More items than the order allows";
     /// There is no directory with this identifier, or it does not manage this account.
     DirectoryNotFound = "directory-not-found", 404, "No such directory";
+    /// There is no authorisation with this identifier that the caller has to do with.
+    AuthorisationNotFound = "authorisation-not-found", 404, "No such authorisation";
+    /// The authorisation is not in effect: it awaits approval, is suspended, or has ended.
+    AuthorisationNotInEffect = "authorisation-not-in-effect", 409, "The authorisation is not in effect";
+    /// There is no document with this SHA-256 that belongs here.
+    DocumentNotFound = "document-not-found", 404, "No such document";
+    /// There is no proposal with this identifier that the caller has to do with.
+    ProposalNotFound = "proposal-not-found", 404, "No such proposal";
+    /// The domain's policy demands that several people approve this first: make a proposal of it.
+    QuorumRequired = "quorum-required", 403, "Several people have to approve it first";
+    /// What was signed is not what stands here now, or the signature does not hold.
+    ApprovalRefused = "approval-refused", 403, "The approval was refused";
     /// The resource is not the one that the request's `If-Match` names any more.
     ChangedMeanwhile = "changed-meanwhile", 412, "The resource has changed meanwhile";
     /// The act would contradict the present state, such as sharing twice with one account.
@@ -195,6 +211,8 @@ codes! {
     Sealed = "sealed", 503, "The appliance is sealed";
     /// The storage does not take writes, or the appliance is overloaded or stopping; nothing was done.
     Unavailable = "unavailable", 503, "The appliance cannot do that now";
+    /// There is no room left on the appliance's disk for what this would have to record; nothing was done. What needs no record goes on.
+    StorageFull = "storage-full", 503, "The appliance's disk is full";
     /// A fault of the appliance. Its log says more.
     Internal = "internal", 500, "The appliance failed";
 }

@@ -5,7 +5,6 @@
 //! random part so that many clients do not come back together.
 
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use strongroom_wire::problem::Code;
@@ -97,7 +96,7 @@ fn next<A>(answer: &Result<A, ClientError>) -> Next {
         Err(ClientError::NotTrusted { .. }) => Next::OtherAddress,
         Err(ClientError::Refused(problem)) => match problem.code {
             Code::Sealed => Next::OtherAddress,
-            Code::HsmUnavailable | Code::Unavailable => {
+            Code::HsmUnavailable | Code::Unavailable | Code::StorageFull => {
                 Next::Again(Duration::from_secs(problem.retry_after.unwrap_or(0)))
             }
             _ => Next::Nothing,
@@ -141,7 +140,7 @@ impl Client {
             round += 1;
             match pause {
                 Some(pause) if round < self.retries.rounds && Instant::now() + pause < deadline => {
-                    thread::sleep(pause);
+                    self.pause(pause);
                 }
                 _ => return last,
             }

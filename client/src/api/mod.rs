@@ -5,30 +5,33 @@
 //! | [`tls`] | the TLS settings, the trusted authorities, and client certificates |
 //! | `token` | what a session is known by |
 //! | `call` | requests |
+//! | `exchange` | a request sent to one address, its answer, and what it means that none came |
 //! | `attempts` | several addresses, and requests that are made again |
+//! | `host` | connections for the PKCS #11 module, which is a guest in its process |
 //! | `reach` | whether an appliance is reached, for those who look for a fault |
 
 mod attempts;
 mod call;
+mod exchange;
+#[cfg(feature = "pkcs11")]
+mod host;
 mod reach;
 pub mod tls;
 mod token;
 
 use std::fmt;
-use std::io::{self, BufRead as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use strongroom_wire::health::Health;
-use strongroom_wire::problem::{Code, Problem};
-use ureq::http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use ureq::{Agent, AsSendBody, Body, Timeout};
+use strongroom_wire::id::ProposalId;
+use ureq::Agent;
 use url::{Host, Url};
-use zeroize::Zeroizing;
 
 pub use attempts::Retries;
+#[cfg(feature = "pkcs11")]
+pub use host::Waits;
 pub use reach::Reached;
 pub use tls::{Identity, Roots};
 
@@ -41,14 +44,8 @@ use crate::ClientError;
 
 /// How long the appliance has to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same, where another address can be tried.
-const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(3);
 /// How long a request may take in all.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
-/// The largest answer that is read, in bytes.
-const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
-/// The header in which a request names its domain.
-const DOMAIN: &str = "strongroom-domain";
 /// Shorter than the appliance keeps an idle connection, so that no request goes into one that is being closed.
 const IDLE_CONNECTION: Duration = Duration::from_secs(3);
 
@@ -70,10 +67,14 @@ pub struct Client {
     addresses: Vec<String>,
     also_known_as: Vec<String>,
     domain: Option<String>,
+    /// The proposal by whose approvals requests are made.
+    proposal: Option<ProposalId>,
     agent: Agent,
     retries: Retries,
     /// Which address answered last.
     preferred: Arc<AtomicUsize>,
+    #[cfg(feature = "pkcs11")]
+    waits: Option<Waits>,
 }
 
 impl Client {
@@ -145,9 +146,12 @@ impl Client {
             addresses: vec![url.origin().ascii_serialization()],
             also_known_as: Vec::new(),
             domain: None,
+            proposal: None,
             agent: config.build().into(),
             retries: Retries::default(),
             preferred: Arc::default(),
+            #[cfg(feature = "pkcs11")]
+            waits: None,
         })
     }
 
@@ -197,6 +201,19 @@ impl Client {
         Ok(self)
     }
 
+    /// The same client, whose requests are made by the approvals of this proposal where the domain's policy demands some.
+    ///
+    /// ```no_run
+    /// # fn run(client: strongroom_client::Client, id: strongroom_wire::id::ProposalId) {
+    /// let client = client.by_proposal(id);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn by_proposal(mut self, proposal: ProposalId) -> Self {
+        self.proposal = Some(proposal);
+        self
+    }
+
     /// The domain that this client is for, if it names one.
     ///
     /// ```no_run
@@ -244,6 +261,41 @@ impl Client {
         let url = origin(server)?;
         self.addresses.push(url.origin().ascii_serialization());
         Ok(self)
+    }
+
+    /// For a library that is a guest in its process: tells whoever wants to know of each wait for the network, gives up a peer that takes nothing for
+    /// five seconds or answers no question within ten, and makes no thread to look up an address that is a number. Connections that there are stay as they are, with clones that were
+    /// made before.
+    ///
+    /// ```no_run
+    /// # fn run(roots: &strongroom_client::Roots) -> Result<(), strongroom_client::ClientError> {
+    /// use strongroom_client::Client;
+    ///
+    /// let client = Client::new("https://keys.example.com:8443", roots)?
+    ///     .tells_waits(|waits| if waits { /* others may go on */ });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "pkcs11")]
+    #[must_use]
+    pub fn tells_waits(mut self, waits: Waits) -> Self {
+        self.agent = host::agent(&self.agent, waits);
+        self.waits = Some(waits);
+        self
+    }
+
+    /// Waits between two attempts.
+    #[cfg_attr(
+        not(feature = "pkcs11"),
+        expect(
+            clippy::unused_self,
+            reason = "only the PKCS #11 module is told of each wait"
+        )
+    )]
+    fn pause(&self, pause: Duration) {
+        #[cfg(feature = "pkcs11")]
+        let _waiting = self.waits.map(host::Waiting::begin);
+        std::thread::sleep(pause);
     }
 
     /// How often, and for how long, a request is made again that came to nothing.
@@ -315,199 +367,6 @@ impl Client {
     pub fn health(&self) -> Result<Health, ClientError> {
         self.reach().map(|reached| reached.health)
     }
-
-    /// Sends a request and reads the answer.
-    pub(crate) fn call<A: DeserializeOwned>(
-        &self,
-        call: &Call<'_>,
-        token: Option<&Token>,
-    ) -> Result<A, ClientError> {
-        self.attempt(|address| {
-            let (status, body) = self.send(address, call, token)?;
-            if !status.is_success() {
-                return Err(self.refusal(status, &body));
-            }
-            // The error of serde_json can quote the answer, which can hold a token.
-            serde_json::from_slice(&body)
-                .map_err(|_| self.unexpected("an answer of an unknown form"))
-        })
-    }
-
-    /// Sends a request to one address with these headers, which may be secrets, and reads the answer and the value of one of its headers.
-    pub(crate) fn call_with<A: DeserializeOwned>(
-        &self,
-        address: &str,
-        call: &Call<'_>,
-        headers: &[(&'static str, String)],
-        wanted: &str,
-    ) -> Result<(A, Option<String>), ClientError> {
-        let mut response = self.begin(address, call, headers, false)?;
-        let value = response.headers().get(wanted);
-        let value = value.and_then(|value| value.to_str().ok().map(str::to_owned));
-        let (status, body) = self.read(&mut response, address, call)?;
-        if !status.is_success() {
-            return Err(self.refusal(status, &body));
-        }
-        let answer = serde_json::from_slice(&body)
-            .map_err(|_| self.unexpected("an answer of an unknown form"))?;
-        Ok((answer, value))
-    }
-
-    /// Sends a request whose answer comes in lines, for as long as it takes.
-    pub(crate) fn lines(
-        &self,
-        call: &Call<'_>,
-        token: &Token,
-    ) -> Result<impl Iterator<Item = Result<Vec<u8>, ClientError>> + use<>, ClientError> {
-        let response = self.attempt(|address| {
-            let mut response = self.begin(address, call, &authorization(token), true)?;
-            if !response.status().is_success() {
-                let (status, body) = self.read(&mut response, address, call)?;
-                return Err(self.refusal(status, &body));
-            }
-            Ok(response)
-        })?;
-        let lines = io::BufReader::new(response.into_body().into_reader()).split(b'\n');
-        let client = self.clone();
-        Ok(lines.map(move |line| {
-            line.map_err(|error| ClientError::Unreachable {
-                server: client.origin().to_owned(),
-                reason: io_reason(&error).0,
-                safe_to_retry: false,
-            })
-        }))
-    }
-
-    /// Sends a request to one address and reads the answer, whatever its status.
-    pub(crate) fn send(
-        &self,
-        address: &str,
-        call: &Call<'_>,
-        token: Option<&Token>,
-    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ClientError> {
-        let headers = token.map(authorization);
-        let headers = headers.as_ref().map_or(&[][..], |one| one);
-        let mut response = self.begin(address, call, headers, false)?;
-        self.read(&mut response, address, call)
-    }
-
-    /// Sends a request and waits for the head of the answer.
-    fn begin(
-        &self,
-        address: &str,
-        call: &Call<'_>,
-        headers: &[(&'static str, String)],
-        long: bool,
-    ) -> Result<Response<Body>, ClientError> {
-        let mut request = Request::builder()
-            .method(call.method.clone())
-            .uri(format!("{address}{}", call.path))
-            .header(header::ACCEPT, "application/json");
-        if let Some(domain) = &self.domain {
-            request = request.header(DOMAIN, domain);
-        }
-        for (name, value) in headers {
-            let mut value = HeaderValue::from_str(value).map_err(|_| ClientError::Library)?;
-            value.set_sensitive(true);
-            request = request.header(*name, value);
-        }
-        let sent = match &call.body {
-            Some(body) => request
-                .header(header::CONTENT_TYPE, call.content_type)
-                .body(body.as_slice())
-                .map(|request| self.run(request, long)),
-            // Without a length of its own, an empty body would go out in chunks.
-            None if call.method == Method::POST => {
-                request.body(&[][..]).map(|request| self.run(request, long))
-            }
-            None => request.body(()).map(|request| self.run(request, long)),
-        };
-        sent.map_err(|_| ClientError::Setup("the request's address is of no use".to_owned()))?
-            .map_err(|error| self.failure(error, address, call))
-    }
-
-    fn run(
-        &self,
-        request: Request<impl AsSendBody>,
-        long: bool,
-    ) -> Result<Response<Body>, ureq::Error> {
-        let mut request = self.agent.configure_request(request);
-        if self.addresses.len() > 1 {
-            request = request.timeout_connect(Some(CONNECT_TIMEOUT_OF_SEVERAL));
-        }
-        if long {
-            request = request
-                .timeout_global(None)
-                .timeout_recv_response(Some(REQUEST_TIMEOUT));
-        }
-        self.agent.run(request.build())
-    }
-
-    fn read(
-        &self,
-        response: &mut Response<Body>,
-        address: &str,
-        call: &Call<'_>,
-    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ClientError> {
-        let status = response.status();
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(LARGEST_ANSWER)
-            .read_to_vec()
-            .map_err(|error| self.failure(error, address, call))?;
-        Ok((status, Zeroizing::new(body)))
-    }
-
-    /// What an answer with a status that is no success means.
-    pub(crate) fn refusal(&self, status: StatusCode, body: &[u8]) -> ClientError {
-        match serde_json::from_slice::<Problem>(body) {
-            Ok(problem) if problem.code == Code::NotSignedIn => ClientError::NotSignedIn,
-            Ok(problem) => ClientError::Refused(Box::new(problem)),
-            Err(_) => self.unexpected(&format!("status {}", status.as_u16())),
-        }
-    }
-
-    /// What it means that no answer came.
-    fn failure(&self, error: ureq::Error, address: &str, call: &Call<'_>) -> ClientError {
-        let server = address.to_owned();
-        let (reason, nothing_sent) = match error {
-            ureq::Error::Rustls(error) => return tls_failure(address, &error),
-            ureq::Error::Io(error) => {
-                if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-                    return tls_failure(address, error);
-                }
-                io_reason(&error)
-            }
-            ureq::Error::Timeout(timeout) => (
-                "it does not answer in time".to_owned(),
-                matches!(timeout, Timeout::Resolve | Timeout::Connect),
-            ),
-            ureq::Error::HostNotFound => ("there is no host with this name".to_owned(), true),
-            ureq::Error::ConnectionFailed => ("no connection can be made".to_owned(), true),
-            ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => (
-                "the proxy that the environment names does not let through".to_owned(),
-                true,
-            ),
-            ureq::Error::BodyExceedsLimit(_) => return self.unexpected("an answer too long"),
-            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
-                return self.unexpected("something that is not HTTP");
-            }
-            other => (other.to_string(), false),
-        };
-        ClientError::Unreachable {
-            server,
-            reason,
-            safe_to_retry: nothing_sent || call.is_repeatable(),
-        }
-    }
-
-    pub(crate) fn unexpected(&self, what: &str) -> ClientError {
-        ClientError::UnexpectedAnswer {
-            server: self.origin().to_owned(),
-            what: what.to_owned(),
-        }
-    }
 }
 
 impl fmt::Debug for Client {
@@ -515,43 +374,6 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("addresses", &self.addresses)
             .finish_non_exhaustive()
-    }
-}
-
-fn authorization(token: &Token) -> [(&'static str, String); 1] {
-    [("authorization", token.header().to_string())]
-}
-
-fn tls_failure(address: &str, error: &rustls::Error) -> ClientError {
-    let server = address.to_owned();
-    match error {
-        rustls::Error::InvalidCertificate(_) => ClientError::NotTrusted {
-            server,
-            reason: error.to_string(),
-        },
-        _ => ClientError::Unreachable {
-            server,
-            reason: format!("no TLS connection can be made ({error})"),
-            safe_to_retry: true,
-        },
-    }
-}
-
-/// The reason in words, and whether nothing can have been sent.
-fn io_reason(error: &io::Error) -> (String, bool) {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => ("nothing listens there".to_owned(), true),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            ("there is no way to it in the network".to_owned(), true)
-        }
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            ("it does not answer in time".to_owned(), false)
-        }
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => ("the connection broke".to_owned(), false),
-        _ => (error.to_string(), false),
     }
 }
 

@@ -13,6 +13,7 @@ use strongroom_session::TransportKey;
 use strongroom_wire::health::Status;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{KeyQuery, KeyState};
+use strongroom_wire::problem::{Code, Problem};
 
 use super::*;
 use crate::device::{AccountSecret, Device};

@@ -389,6 +389,22 @@ impl Sealing {
     }
 }
 
+/// The envelope that a message carries, which [`Envelope::parse`](crate::message::Envelope::parse) reads: nothing of it is authentic until it is
+/// opened.
+///
+/// ```
+/// use strongroom_client::mail::{self, MailError};
+///
+/// let plain = b"From: alice@example.com\n\nHello";
+/// assert_eq!(mail::sealed_part(plain), Err(MailError::NotSealed));
+/// ```
+///
+/// # Errors
+/// [`MailError::NotMail`] and [`MailError::NotSealed`].
+pub fn sealed_part(message: &[u8]) -> Result<Vec<u8>, MailError> {
+    outside::unwrap(message)
+}
+
 /// Opens what is sealed in a message. Its sealed part alone, as mail programs save or pass on attachments, does as well.
 ///
 /// ```no_run
@@ -403,7 +419,7 @@ impl Sealing {
 /// [`ClientError::Mail`] when nothing in it is sealed, or no mail is; [`ClientError::Refused`] when the appliance does not release the key, with the
 /// reason; else as [`Protect::open_message`].
 pub fn open(opener: &impl Protect, message: &[u8]) -> Result<OpenedMail, ClientError> {
-    let envelope = outside::unwrap(message)?;
+    let envelope = sealed_part(message)?;
     let opened = opener.open_message(&envelope)?;
     if opened.header.content_type.as_deref() != Some(CONTENT_TYPE) {
         return Err(MailError::SealedOther.into());

@@ -61,7 +61,10 @@ pub(super) fn wrap(addressees: &Addressees, id: &str, envelope: &[u8]) -> Vec<u8
         MimePart::new("text/plain", NOTICE),
         MimePart::new(sealed, envelope).attachment(FILE_NAME),
     ];
-    let message = message.body(MimePart::new("multipart/mixed", parts));
+    // One of our own: what the library makes up tells this device's clock to the nanosecond. No part has a line that begins with two hyphens.
+    let (boundary, _) = id.split_once('@').unwrap_or((id, ""));
+    let mixed = ContentType::new("multipart/mixed").attribute("boundary", boundary);
+    let message = message.body(MimePart::new(mixed, parts));
     let mut bytes = Vec::new();
     message.serialize(&mut bytes);
     if addressees.bare_lines {

@@ -110,6 +110,10 @@ fn the_outside_says_what_delivery_takes_and_no_more() {
         ]
     );
     assert!(head.contains("Subject: [...]\r\n"));
+    // What is random in it is the identifier, and nothing else is made up.
+    let (random, _) = id.split_once('@').unwrap();
+    assert!(head.contains(&format!("boundary=\"{random}\"")), "{head}");
+    assert_eq!(shown.matches(&format!("\r\n--{random}")).count(), 3);
     assert!(head.contains("Fri, 27 Nov 2026 18:00:00 +0000"), "{head}");
     assert_eq!(outside::unwrap(&outside).unwrap(), b"\x00envelope\xff");
     // Another reader of mail finds the same addresses in it.

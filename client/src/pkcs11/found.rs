@@ -6,8 +6,20 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 
 /// The environment variable that names the configuration file, where the reserved string does not.
+///
+/// ```
+/// use strongroom_client::pkcs11::VARIABLE;
+///
+/// println!("{VARIABLE} is {:?}", std::env::var_os(VARIABLE));
+/// ```
 pub const VARIABLE: &str = "STRONGROOM_PKCS11_CONFIG";
 /// The system's configuration file.
+///
+/// ```
+/// use strongroom_client::pkcs11::SYSTEM;
+///
+/// println!("services are set up in {SYSTEM}");
+/// ```
 pub const SYSTEM: &str = "/etc/strongroom/pkcs11.toml";
 
 const BELOW_HOME: &str = "strongroom/pkcs11.toml";

@@ -10,6 +10,12 @@ use crate::device::AccountSecret;
 use crate::{Client, ClientError, Identity, Roots};
 
 /// The longest label of a token, in bytes (PKCS #11 3.0 section 3.2, `CK_TOKEN_INFO`).
+///
+/// ```
+/// use strongroom_client::pkcs11::LONGEST_LABEL;
+///
+/// assert!("payroll".len() <= LONGEST_LABEL);
+/// ```
 pub const LONGEST_LABEL: usize = 32;
 
 /// A token: what one service account sees.

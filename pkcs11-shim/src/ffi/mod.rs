@@ -3,6 +3,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | this | one way in for every call: the process's module, panics, the log |
+//! | `fork` | forks, which wait until nobody works inside |
 //! | [`table`] | every function of PKCS#11 2.40, 3.0 and 3.2, in one table |
 //! | `interfaces` | the interfaces of 3.0 |
 //! | `pointers` | reading and writing the application's memory |
@@ -12,6 +13,7 @@
 //! A pointer that the application gives is checked for null and its length for sense; that it points where it says is the application's
 //! promise, as in every C library.
 
+pub(crate) mod fork;
 mod interfaces;
 mod parameters;
 mod pointers;
@@ -103,6 +105,7 @@ fn module() -> CkResult<Arc<Module>> {
 
 fn initialize(reserved: Option<&str>, threads: bool) -> CkResult<()> {
     hide_panics();
+    fork::watch();
     let mut place = own().module.write().unwrap_or_else(PoisonError::into_inner);
     if place.is_some() {
         return fail(
@@ -134,6 +137,7 @@ fn finalize() -> CkResult<()> {
 
 /// Does what a C function does: no panic gets out, and the log learns of failures.
 fn call(name: &'static str, body: impl FnOnce() -> CkResult<()>) -> CK_RV {
+    let _work = fork::Work::begin();
     let outer = INSIDE.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(body));
     let outcome =

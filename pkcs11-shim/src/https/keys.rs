@@ -117,3 +117,15 @@ impl HttpsToken {
             .map(Self::one)
     }
 }
+
+/// What is said of the public half of a pair whose private half alone an application brings.
+pub(super) fn public_half(private: &Attributes) -> Attributes {
+    let mut public = Attributes::new();
+    public.set_number(CKA_CLASS, CKO_PUBLIC_KEY);
+    for attribute in [CKA_KEY_TYPE, CKA_LABEL, CKA_ID] {
+        if let Some(value) = private.get(attribute) {
+            public.set(attribute, value.clone());
+        }
+    }
+    public
+}

@@ -5,6 +5,7 @@
 //! | here | [`connect`], and signing in |
 //! | `token` | [`Token`] over the client library |
 //! | `keys` | making keys and holding them to their attributes |
+//! | `crossing` | keys that come out of keys: wrapped, unwrapped, derived, agreed on |
 //! | `objects` | objects of the appliance as attributes, and back |
 //! | `operations` | mechanisms as operations of the appliance |
 //! | `policy` | mechanisms as usage policies know them |
@@ -50,6 +51,7 @@ macro_rules! ask {
     }};
 }
 
+mod crossing;
 mod encoding;
 mod failure;
 mod keys;
@@ -69,6 +71,7 @@ use strongroom_wire::id::{AccountId, KeyId, ObjectId as WireId};
 
 use self::failure::refused;
 use crate::config::TokenConfig;
+use crate::ffi;
 use crate::token::{
     Answer, Change, ObjectId, Token, TokenError, TokenErrorKind as Kind, TokenResult,
 };
@@ -86,7 +89,10 @@ pub fn connect(config: &TokenConfig) -> TokenResult<Arc<dyn Token>> {
         TokenError::new(Kind::Configuration, what)
     };
     let set_up = |error: ClientError| wrong(error.to_string());
-    let client = config.client().map_err(set_up)?;
+    let client = config
+        .client()
+        .map_err(set_up)?
+        .tells_waits(ffi::fork::waits);
     let account = config.account_id().map_err(set_up)?;
     let secret = config.read_secret().map_err(set_up)?;
     let by_certificate = config.certificate.is_some();

@@ -1,6 +1,7 @@
 //! Objects of the appliance as PKCS #11 attributes, and back. What the appliance decides stands above what an application said.
 
 use cryptoki_sys::*;
+use strongroom_wire::id::ObjectId as WireId;
 use strongroom_wire::key::{
     Algorithm, Key, KeyState, NewKey, Origin, Protection, Releasable, Right, UsagePolicy,
 };
@@ -36,6 +37,33 @@ pub(super) const fn part_to_wire(part: Part) -> ObjectPart {
     }
 }
 
+/// `CKA_UNIQUE_ID`: the appliance's identifier and the part of it.
+fn unique_id(id: WireId, part: ObjectPart) -> String {
+    let part = match part {
+        ObjectPart::Secret => "secret",
+        ObjectPart::Private => "private",
+        ObjectPart::Public => "public",
+        ObjectPart::Object => "object",
+    };
+    format!("{id} {part}")
+}
+
+/// The object of a `CKA_UNIQUE_ID`, if it is one of this module's.
+pub(super) fn of_unique_id(unique: &[u8]) -> Option<(WireId, ObjectPart)> {
+    let (id, _) = std::str::from_utf8(unique).ok()?.split_once(' ')?;
+    let id = id.parse().ok()?;
+    let parts = [
+        ObjectPart::Secret,
+        ObjectPart::Private,
+        ObjectPart::Public,
+        ObjectPart::Object,
+    ];
+    let part = parts
+        .into_iter()
+        .find(|part| unique_id(id, *part).as_bytes() == unique)?;
+    Some((id, part))
+}
+
 /// What an application says of an object. What the appliance knows by itself, and material, is left out.
 pub(super) fn describe(attributes: &Attributes) -> ObjectDescription {
     let class = attributes.number(CKA_CLASS).unwrap_or(CKO_DATA);
@@ -55,7 +83,7 @@ pub(super) fn describe(attributes: &Attributes) -> ObjectDescription {
         CKA_SEED,
     ];
     let kept = attributes.iter().filter(|(attribute, _)| {
-        let elsewhere = matches!(*attribute, CKA_CLASS | CKA_LABEL | CKA_ID);
+        let elsewhere = matches!(*attribute, CKA_CLASS | CKA_LABEL | CKA_ID | CKA_UNIQUE_ID);
         let secret = secret && material.contains(attribute);
         !elsewhere && !secret
     });
@@ -79,6 +107,8 @@ pub(super) fn record(object: &Object) -> TokenResult<ObjectRecord> {
     attributes.set_number(CKA_CLASS, CK_ULONG::from(said.class));
     attributes.set_bytes(CKA_LABEL, &said.label.0);
     attributes.set_bool(CKA_TOKEN, true);
+    let unique = unique_id(object.id, object.part);
+    attributes.set_bytes(CKA_UNIQUE_ID, unique.as_bytes());
     let part = match object.part {
         ObjectPart::Secret => Part::Secret,
         ObjectPart::Private => Part::Private,
@@ -116,9 +146,7 @@ pub(super) fn record(object: &Object) -> TokenResult<ObjectRecord> {
 fn of_key(key: &Key, part: Part, attributes: &mut Attributes) -> TokenResult<Place> {
     let generated = key.origin == Origin::Generated;
     attributes.set_bool(CKA_LOCAL, generated);
-    attributes.default_to(CKA_KEY_GEN_MECHANISM, || {
-        Value::Number(CK_UNAVAILABLE_INFORMATION)
-    });
+    attributes.set_number(CKA_KEY_GEN_MECHANISM, made_by(key, attributes));
     for attribute in [CKA_START_DATE, CKA_END_DATE] {
         attributes.default_to(attribute, || Value::bytes(&[]));
     }
@@ -177,7 +205,12 @@ fn of_key(key: &Key, part: Part, attributes: &mut Attributes) -> TokenResult<Pla
     let never = key.releasable == Releasable::Never && generated;
     attributes.set_bool(CKA_NEVER_EXTRACTABLE, never);
     let sensitive = attributes.is(CKA_SENSITIVE);
+    // What came from elsewhere was known there, whatever anybody says of it; what was derived is as its base was.
+    let outside = matches!(key.origin, Origin::Imported | Origin::Unwrapped);
     attributes.default_to(CKA_ALWAYS_SENSITIVE, || Value::Bool(sensitive && generated));
+    if outside || !sensitive {
+        attributes.set_bool(CKA_ALWAYS_SENSITIVE, false);
+    }
     attributes.default_to(CKA_WRAP_WITH_TRUSTED, || Value::Bool(false));
     if part == Part::Private {
         // Nothing is signed so in the appliance.
@@ -198,6 +231,27 @@ fn of_key(key: &Key, part: Part, attributes: &mut Attributes) -> TokenResult<Pla
         (Protection::Software, Part::Secret) if released => Place::Process,
         (Protection::Software, _) => Place::Appliance,
     })
+}
+
+/// The mechanism that made a key: what the application asked for, where the appliance made such a key; none where it made none.
+fn made_by(key: &Key, attributes: &Attributes) -> CK_MECHANISM_TYPE {
+    if key.origin != Origin::Generated {
+        return CK_UNAVAILABLE_INFORMATION;
+    }
+    match key.algorithm {
+        Algorithm::Aes128 | Algorithm::Aes192 | Algorithm::Aes256 => CKM_AES_KEY_GEN,
+        Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 => CKM_RSA_PKCS_KEY_PAIR_GEN,
+        Algorithm::EcP256 | Algorithm::EcP384 | Algorithm::EcP521 => CKM_EC_KEY_PAIR_GEN,
+        Algorithm::Ed25519 => CKM_EC_EDWARDS_KEY_PAIR_GEN,
+        Algorithm::X25519 => CKM_EC_MONTGOMERY_KEY_PAIR_GEN,
+        Algorithm::MlKem768 => CKM_ML_KEM_KEY_PAIR_GEN,
+        Algorithm::MlDsa65 => CKM_ML_DSA_KEY_PAIR_GEN,
+        // A secret of any length is made by several.
+        _ => match attributes.number(CKA_KEY_GEN_MECHANISM) {
+            Some(said @ (CKM_SHA256_KEY_GEN | CKM_SHA512_KEY_GEN)) => said,
+            _ => CKM_GENERIC_SECRET_KEY_GEN,
+        },
+    }
 }
 
 /// The numbers of a `SubjectPublicKeyInfo`.

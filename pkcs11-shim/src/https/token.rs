@@ -9,12 +9,12 @@ use strongroom_client::operations::Operate;
 use strongroom_client::{ClientError, Device};
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::ObjectId as WireId;
-use strongroom_wire::key::{Algorithm, NewKey};
 use strongroom_wire::object::{ObjectPart, ObjectQuery};
-use strongroom_wire::operation::{Operation, OperationResult};
+use strongroom_wire::operation::OperationResult;
 use zeroize::Zeroizing;
 
-use super::failure::{failed, of_wrapped, refused, told};
+use super::failure::{failed, refused};
+use super::keys::public_half;
 use super::{HttpsToken, Who, key, objects, operations, secret_of, wire};
 use crate::mechanism::{Mechanism, mac, making};
 use crate::object::Attributes;
@@ -131,6 +131,9 @@ impl Token for HttpsToken {
                 },
                 change: Change::default(),
             });
+        }
+        if let Some(unique) = template.bytes(CKA_UNIQUE_ID) {
+            return self.find_unique(unique, template);
         }
         let page = ask!(self, who => who.find_objects(&wanted))?;
         let mut found = Vec::with_capacity(page.objects.len());
@@ -327,20 +330,7 @@ impl Token for HttpsToken {
         mechanism: &Mechanism,
         other: ObjectId,
     ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
-        let cipher = operations::wrapping_cipher(mechanism)?;
-        let operation = Operation::Wrap {
-            mechanism: cipher.mechanism,
-            key: key(other),
-            version: None,
-            iv: cipher.iv.map(Into::into),
-            associated_data: cipher.associated_data.map(Into::into),
-        };
-        let done = ask!(self, who => who.operate(key(wrapping), None, operation.clone()))
-            .map_err(|error| told(error, Kind::Data, Kind::KeySize))?;
-        match done.result {
-            OperationResult::Wrapped { wrapped, .. } => self.answer(Zeroizing::new(wrapped.0)),
-            _ => Err(failed("the appliance answers something else")),
-        }
+        self.wrap_key(wrapping, mechanism, other)
     }
 
     fn unwrap(
@@ -351,24 +341,7 @@ impl Token for HttpsToken {
         wrapped: &[u8],
         attributes: &Attributes,
     ) -> TokenResult<Answer<ObjectRecord>> {
-        let kinds = operations::kinds(attributes)?;
-        let (first, alternatives) = kinds.split_first().ok_or_else(|| failed("no key"))?;
-        let length = attributes
-            .number(CKA_VALUE_LEN)
-            .and_then(|length| usize::try_from(length).ok());
-        let half = public_half(attributes);
-        let parts = [(Part::Public, &half), (Part::Private, attributes)];
-        let secret = [(Part::Secret, attributes)];
-        let (part, parts) = if first.is_pair() {
-            (Part::Private, &parts[..])
-        } else {
-            (Part::Secret, &secret[..])
-        };
-        let new = objects::new_key_for(*first, parts, length)?;
-        let new = Some(Box::new(new));
-        let operation = unwrapping_of(mechanism, wrapped, new, alternatives)?;
-        self.key_of(request, unwrapping, operation, part)
-            .map_err(of_wrapped)
+        self.unwrap_key(request, unwrapping, mechanism, wrapped, attributes)
     }
 
     fn derive(
@@ -378,27 +351,7 @@ impl Token for HttpsToken {
         mechanism: &Mechanism,
         attributes: &Attributes,
     ) -> TokenResult<Answer<ObjectRecord>> {
-        let derivation = operations::derivation(mechanism)?;
-        let length = attributes
-            .number(CKA_VALUE_LEN)
-            .and_then(|length| usize::try_from(length).ok());
-        // Of a generic secret the mechanism says the length where the template does not.
-        if attributes.number(CKA_KEY_TYPE) == Some(CKK_AES) || length.is_some() {
-            making::secret_length(attributes, None).map_err(|error| {
-                let kind = match error.rv {
-                    CKR_TEMPLATE_INCOMPLETE => Kind::TemplateIncomplete,
-                    CKR_ATTRIBUTE_VALUE_INVALID => Kind::AttributeValue,
-                    _ => Kind::KeySize,
-                };
-                TokenError::new(kind, error.what)
-            })?;
-        }
-        let kinds = operations::kinds(attributes)?;
-        let first = kinds.first().ok_or_else(|| failed("no key"))?;
-        let new = objects::new_key_for(*first, &[(Part::Secret, attributes)], length)?;
-        let operation = derivation_of(derivation, None, Some(Box::new(new)));
-        self.key_of(request, base, operation, Part::Secret)
-            .map_err(|error| told(error, Kind::Data, Kind::MechanismParameter))
+        self.derive_key(request, base, mechanism, attributes)
     }
 
     fn encapsulate(
@@ -408,15 +361,7 @@ impl Token for HttpsToken {
         _mechanism: &Mechanism,
         attributes: &Attributes,
     ) -> TokenResult<Answer<Encapsulated>> {
-        let (ciphertext, secret) = ask!(self, who => who.encapsulate(key(public)))?;
-        let made = self.import(request, attributes, &secret)?;
-        Ok(Answer {
-            value: Encapsulated {
-                object: made.value,
-                ciphertext,
-            },
-            change: made.change,
-        })
+        self.encapsulate_to(request, public, attributes)
     }
 
     fn decapsulate(
@@ -427,8 +372,7 @@ impl Token for HttpsToken {
         ciphertext: &[u8],
         attributes: &Attributes,
     ) -> TokenResult<Answer<ObjectRecord>> {
-        let secret = ask!(self, who => who.decapsulate(key(private), None, ciphertext))?;
-        self.import(request, attributes, &secret)
+        self.decapsulate_with(request, private, ciphertext, attributes)
     }
 
     fn secret_of(
@@ -438,25 +382,7 @@ impl Token for HttpsToken {
         mechanism: &Mechanism,
         data: &[u8],
     ) -> TokenResult<Answer<Zeroizing<Vec<u8>>>> {
-        let secret = match outcome {
-            Outcome::Derived { length } => {
-                let derivation = operations::derivation(mechanism)?;
-                // An agreed secret has its own length; what is too long of it is cut off here.
-                let length = length
-                    .filter(|_| derivation.kdf.is_some())
-                    .map(|length| u16::try_from(length).unwrap_or(u16::MAX));
-                let operation = derivation_of(derivation, length, None);
-                ask!(self, who => who.secret(key(id), None, operation.clone()))
-                    .map_err(|error| told(error, Kind::Data, Kind::MechanismParameter))?
-            }
-            Outcome::Decapsulated => ask!(self, who => who.decapsulate(key(id), None, data))?,
-            Outcome::Unwrapped => {
-                let operation = unwrapping_of(mechanism, data, None, &[])?;
-                ask!(self, who => who.secret(key(id), None, operation.clone()))
-                    .map_err(of_wrapped)?
-            }
-        };
-        self.answer(secret)
+        self.secret_from(id, outcome, mechanism, data)
     }
 
     fn release(&self, id: ObjectId) -> TokenResult<Answer<Released>> {
@@ -478,45 +404,32 @@ impl Token for HttpsToken {
     }
 }
 
-/// What is said of the public half of a pair whose private half alone an application brings.
-fn public_half(private: &Attributes) -> Attributes {
-    let mut public = Attributes::new();
-    public.set_number(CKA_CLASS, CKO_PUBLIC_KEY);
-    for attribute in [CKA_KEY_TYPE, CKA_LABEL, CKA_ID] {
-        if let Some(value) = private.get(attribute) {
-            public.set(attribute, value.clone());
-        }
-    }
-    public
-}
-
-fn unwrapping_of(
-    mechanism: &Mechanism,
-    wrapped: &[u8],
-    new: Option<Box<NewKey>>,
-    alternatives: &[Algorithm],
-) -> TokenResult<Operation> {
-    let cipher = operations::wrapping_cipher(mechanism)?;
-    Ok(Operation::Unwrap {
-        mechanism: cipher.mechanism,
-        wrapped: wrapped.into(),
-        iv: cipher.iv.map(Into::into),
-        associated_data: cipher.associated_data.map(Into::into),
-        new,
-        alternatives: alternatives.to_vec(),
-    })
-}
-
-fn derivation_of(
-    derivation: operations::Derivation,
-    length: Option<u16>,
-    new: Option<Box<NewKey>>,
-) -> Operation {
-    Operation::Derive {
-        mechanism: derivation.mechanism,
-        public_key: derivation.public_key.map(Into::into),
-        kdf: derivation.kdf,
-        length,
-        new,
+impl HttpsToken {
+    /// The page of the one object that has this `CKA_UNIQUE_ID`, if it matches.
+    fn find_unique(&self, unique: &[u8], template: &Attributes) -> TokenResult<Answer<Page>> {
+        let found = match objects::of_unique_id(unique) {
+            Some((id, part)) => match ask!(self, who => who.object(id, part)) {
+                Ok(shown) => Some(shown),
+                Err(error) if error.kind == Kind::NoSuchObject => None,
+                Err(error) => return Err(error),
+            },
+            None => None,
+        };
+        let change = match &found {
+            Some(shown) => self.hear(shown.change),
+            None => self.change()?,
+        };
+        let records = found
+            .map(|shown| objects::record(&shown.object))
+            .transpose()?;
+        let objects = records.into_iter();
+        let objects = objects.filter(|record| record.attributes.matches(template));
+        Ok(Answer {
+            value: Page {
+                objects: objects.collect(),
+                next: None,
+            },
+            change,
+        })
     }
 }

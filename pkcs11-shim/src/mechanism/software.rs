@@ -90,11 +90,14 @@ pub fn operate(
     }
 }
 
-/// Verifies a MAC.
+/// Verifies a MAC with a secret key, a signature with a public one.
 ///
 /// # Errors
 /// As `C_Verify`.
 pub fn verify(key: &Attributes, mechanism: &Mechanism, data: &[u8], mac: &[u8]) -> CkResult<()> {
+    if key.number(CKA_CLASS) == Some(CKO_PUBLIC_KEY) {
+        return PublicKey::of(key)?.verify(mechanism, Input::Data(data), mac);
+    }
     let mut made = Mac::new(mechanism, &SoftKey::of(key)?)?;
     made.update(data)?;
     made.verify(mac)

@@ -76,6 +76,7 @@ impl Module {
         }
         rules::check_changes(&record.attributes, changes, true)?;
         let mut copy = record.attributes.clone();
+        copy.remove(CKA_UNIQUE_ID);
         copy.extend(changes.clone());
         if record.attributes.is(CKA_PRIVATE) && !copy.is(CKA_PRIVATE) && is_secret_or_private(&copy)
         {

@@ -1,8 +1,14 @@
 //! Which attributes an object has, which of them may be set when, and what follows from how it was made (PKCS#11 3.0 section 4, the
 //! footnotes of table 11).
 
+mod table;
+
 use cryptoki_sys::*;
 
+use self::table::{
+    CERTIFICATE, CHANGES, COPIES, DATA, FOLLOWS, KEYS, MATERIAL, OFFICER, ONLY_FALSE, ONLY_TRUE,
+    PRIVATE, PUBLIC, RULES, SECRET,
+};
 use super::{Attributes, Value};
 use crate::der;
 use crate::error::{CkResult, fail};
@@ -20,106 +26,6 @@ pub(crate) enum Origin<'a> {
     /// Derived, or agreed upon by encapsulation, from this key.
     Derived(&'a Attributes),
 }
-
-const DATA: u8 = 1;
-const CERTIFICATE: u8 = 2;
-const PUBLIC: u8 = 4;
-const PRIVATE: u8 = 8;
-const SECRET: u8 = 16;
-const KEYS: u8 = PUBLIC | PRIVATE | SECRET;
-const ALL: u8 = 31;
-
-/// May be changed later.
-const CHANGES: u8 = 1;
-/// May be changed by a copy.
-const COPIES: u8 = 2;
-/// Cannot become false again.
-const ONLY_TRUE: u8 = 4;
-/// Cannot become true again.
-const ONLY_FALSE: u8 = 8;
-/// Follows from how the object was made: no template says it.
-const FOLLOWS: u8 = 16;
-/// True for those whom a security officer trusts: an application cannot say so.
-const OFFICER: u8 = 32;
-/// Material: not shown of keys that are sensitive or not extractable.
-const MATERIAL: u8 = 64;
-
-const fn rule(attribute: CK_ATTRIBUTE_TYPE, of: u8, notes: u8) -> (CK_ATTRIBUTE_TYPE, u8, u8) {
-    (attribute, of, notes)
-}
-
-#[rustfmt::skip]
-const RULES: &[(CK_ATTRIBUTE_TYPE, u8, u8)] = &[
-    rule(CKA_CLASS, ALL, 0),
-    rule(CKA_TOKEN, ALL, COPIES),
-    rule(CKA_PRIVATE, ALL, COPIES),
-    rule(CKA_LABEL, ALL, CHANGES),
-    rule(CKA_UNIQUE_ID, ALL, FOLLOWS),
-    rule(CKA_MODIFIABLE, ALL, COPIES),
-    rule(CKA_COPYABLE, ALL, CHANGES | ONLY_FALSE),
-    rule(CKA_DESTROYABLE, ALL, COPIES),
-    rule(CKA_APPLICATION, DATA, 0),
-    rule(CKA_OBJECT_ID, DATA, 0),
-    rule(CKA_VALUE, DATA, 0),
-    rule(CKA_VALUE, CERTIFICATE | PUBLIC, 0),
-    rule(CKA_VALUE, PRIVATE | SECRET, MATERIAL),
-    rule(CKA_CERTIFICATE_TYPE, CERTIFICATE, 0),
-    rule(CKA_TRUSTED, CERTIFICATE | PUBLIC | SECRET, OFFICER),
-    rule(CKA_CERTIFICATE_CATEGORY, CERTIFICATE, 0),
-    rule(CKA_JAVA_MIDP_SECURITY_DOMAIN, CERTIFICATE, 0),
-    rule(CKA_CHECK_VALUE, CERTIFICATE | SECRET, 0),
-    rule(CKA_START_DATE, CERTIFICATE | KEYS, CHANGES),
-    rule(CKA_END_DATE, CERTIFICATE | KEYS, CHANGES),
-    rule(CKA_PUBLIC_KEY_INFO, CERTIFICATE | PUBLIC | PRIVATE, 0),
-    rule(CKA_SUBJECT, CERTIFICATE | PUBLIC | PRIVATE, CHANGES),
-    rule(CKA_ID, CERTIFICATE | KEYS, CHANGES),
-    rule(CKA_ISSUER, CERTIFICATE, CHANGES),
-    rule(CKA_SERIAL_NUMBER, CERTIFICATE, CHANGES),
-    rule(CKA_URL, CERTIFICATE, 0),
-    rule(CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CERTIFICATE, 0),
-    rule(CKA_HASH_OF_ISSUER_PUBLIC_KEY, CERTIFICATE, 0),
-    rule(CKA_NAME_HASH_ALGORITHM, CERTIFICATE, 0),
-    rule(CKA_KEY_TYPE, KEYS, 0),
-    rule(CKA_LOCAL, KEYS, FOLLOWS),
-    rule(CKA_KEY_GEN_MECHANISM, KEYS, FOLLOWS),
-    rule(CKA_ALLOWED_MECHANISMS, KEYS, 0),
-    rule(CKA_DERIVE, KEYS, CHANGES),
-    rule(CKA_ENCRYPT, PUBLIC | SECRET, CHANGES),
-    rule(CKA_DECRYPT, PRIVATE | SECRET, CHANGES),
-    rule(CKA_SIGN, PRIVATE | SECRET, CHANGES),
-    rule(CKA_VERIFY, PUBLIC | SECRET, CHANGES),
-    rule(CKA_SIGN_RECOVER, PRIVATE, CHANGES),
-    rule(CKA_VERIFY_RECOVER, PUBLIC, CHANGES),
-    rule(CKA_WRAP, PUBLIC | SECRET, CHANGES),
-    rule(CKA_UNWRAP, PRIVATE | SECRET, CHANGES),
-    rule(CKA_ENCAPSULATE, PUBLIC, CHANGES),
-    rule(CKA_DECAPSULATE, PRIVATE, CHANGES),
-    rule(CKA_SENSITIVE, PRIVATE | SECRET, CHANGES | ONLY_TRUE),
-    rule(CKA_EXTRACTABLE, PRIVATE | SECRET, CHANGES | ONLY_FALSE),
-    rule(CKA_ALWAYS_SENSITIVE, PRIVATE | SECRET, FOLLOWS),
-    rule(CKA_NEVER_EXTRACTABLE, PRIVATE | SECRET, FOLLOWS),
-    rule(CKA_WRAP_WITH_TRUSTED, PRIVATE | SECRET, CHANGES | ONLY_TRUE),
-    rule(CKA_ALWAYS_AUTHENTICATE, PRIVATE, 0),
-    rule(CKA_WRAP_TEMPLATE, PUBLIC | SECRET, 0),
-    rule(CKA_UNWRAP_TEMPLATE, PRIVATE | SECRET, 0),
-    rule(CKA_DERIVE_TEMPLATE, PRIVATE | SECRET, 0),
-    rule(CKA_ENCAPSULATE_TEMPLATE, PUBLIC, 0),
-    rule(CKA_DECAPSULATE_TEMPLATE, PRIVATE, 0),
-    rule(CKA_MODULUS, PUBLIC | PRIVATE, 0),
-    rule(CKA_MODULUS_BITS, PUBLIC, 0),
-    rule(CKA_PUBLIC_EXPONENT, PUBLIC | PRIVATE, 0),
-    rule(CKA_PRIVATE_EXPONENT, PRIVATE, MATERIAL),
-    rule(CKA_PRIME_1, PRIVATE, MATERIAL),
-    rule(CKA_PRIME_2, PRIVATE, MATERIAL),
-    rule(CKA_EXPONENT_1, PRIVATE, MATERIAL),
-    rule(CKA_EXPONENT_2, PRIVATE, MATERIAL),
-    rule(CKA_COEFFICIENT, PRIVATE, MATERIAL),
-    rule(CKA_EC_PARAMS, PUBLIC | PRIVATE, 0),
-    rule(CKA_EC_POINT, PUBLIC, 0),
-    rule(CKA_PARAMETER_SET, PUBLIC | PRIVATE, 0),
-    rule(CKA_SEED, PRIVATE, MATERIAL),
-    rule(CKA_VALUE_LEN, SECRET, 0),
-];
 
 fn bit(class: Option<CK_OBJECT_CLASS>) -> CkResult<u8> {
     match class {

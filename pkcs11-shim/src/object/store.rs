@@ -15,7 +15,7 @@ use crate::error::{CkError, CkResult, fail};
 use crate::mechanism::public::PublicKey;
 use crate::mechanism::soft::SoftKey;
 use crate::secret_memory::Locked;
-use crate::session::{Module, Session, Slot};
+use crate::session::{Module, Session, Slot, new_request};
 use crate::token::{Answer, Change, ObjectId, ObjectRecord, Place, TokenErrorKind};
 
 /// Where an object lives.
@@ -275,6 +275,8 @@ impl Module {
         mut attributes: Attributes,
     ) -> CkResult<CK_OBJECT_HANDLE> {
         attributes.set_bool(CKA_TOKEN, false);
+        let unique = new_request()?.0.to_string();
+        attributes.set_bytes(CKA_UNIQUE_ID, unique.as_bytes());
         if attributes.has(CKA_KEY_TYPE) {
             attributes.set(
                 CKA_STRONGROOM_OPERATIONS,

@@ -33,6 +33,7 @@ use cryptoki_sys::*;
 
 use crate::config::{Config, Level, TokenConfig, shown};
 use crate::error::{CkError, CkResult, fail};
+use crate::ffi;
 use crate::handles::Handles;
 use crate::log::Log;
 use crate::object::Object;
@@ -131,6 +132,7 @@ impl Module {
         if flags & CKF_DONT_BLOCK != 0 {
             return fail(CKR_NO_EVENT, "no slot has come or gone");
         }
+        let _waiting = ffi::fork::Wait::begin();
         let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         let over = self.ended.wait_while(over, |over| !*over);
         drop(over.unwrap_or_else(PoisonError::into_inner));

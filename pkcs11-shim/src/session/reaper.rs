@@ -103,11 +103,13 @@ impl Shared {
             }
             waiting.next = None;
             drop(waiting);
+            let work = ffi::fork::Work::begin();
             let mut next = None;
             for (_, object) in objects.all(|_| true) {
                 object.forget_what_is_over();
                 next = [next, object.end()].into_iter().flatten().min();
             }
+            drop(work);
             waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.next = [next, waiting.next].into_iter().flatten().min();
         }

@@ -159,6 +159,7 @@ impl From<Box<Problem>> for TokenError {
             | Code::HsmUnavailable
             | Code::ProviderUnavailable
             | Code::Sealed
+            | Code::StorageFull
             | Code::Unavailable => Kind::Unavailable,
             Code::DomainUnavailable => Kind::Configuration,
             _ => Kind::Failed,

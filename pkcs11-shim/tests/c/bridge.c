@@ -1,17 +1,25 @@
-/* A module that hands on the function list it was given: so that an application that loads modules by their path gets the one under test,
- * with the token of the tests behind it. */
+/* A module that hands on the interface it was given: so that an application that loads modules by their path gets the one under test, with the
+ * token of the tests behind it. */
 
 #include "pkcs11.h"
 
-static CK_FUNCTION_LIST_PTR list;
+static CK_INTERFACE_PTR interface;
 
-void bridge_set(CK_FUNCTION_LIST_PTR given)
+void bridge_set(CK_INTERFACE_PTR given)
 {
-	list = given;
+	interface = given;
 }
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR place)
 {
-	*place = list;
+	return ((CK_FUNCTION_LIST_3_0_PTR)interface->pFunctionList)->C_GetFunctionList(place);
+}
+
+CK_RV C_GetInterface(CK_UTF8CHAR_PTR name, CK_VERSION_PTR version, CK_INTERFACE_PTR_PTR place, CK_FLAGS flags)
+{
+	(void)name;
+	(void)version;
+	(void)flags;
+	*place = interface;
 	return CKR_OK;
 }

@@ -213,6 +213,167 @@ static int recover(CK_FUNCTION_LIST_3_2_PTR p, CK_SESSION_HANDLE s)
 	return 0;
 }
 
+static int about(CK_FUNCTION_LIST_3_2_PTR p, CK_SLOT_ID slot, CK_SESSION_HANDLE s, CK_OBJECT_HANDLE key)
+{
+	CK_MECHANISM_TYPE mechanisms[128];
+	CK_MECHANISM_INFO info;
+	CK_BYTE label[16];
+	CK_BBOOL sensitive = CK_FALSE;
+	CK_ATTRIBUTE wanted[] = {{CKA_LABEL, label, sizeof label}, {CKA_SENSITIVE, &sensitive, 1}};
+	CK_SLOT_ID event;
+	CK_FLAGS flags = 7;
+	CK_ULONG n = LEN(mechanisms), at, one;
+
+	OK(p->C_GetMechanismList(slot, mechanisms, &n));
+	CHECK(n > 60);
+	for (at = 0; at < n; at++) {
+		OK(p->C_GetMechanismInfo(slot, mechanisms[at], &info));
+		CHECK(info.ulMinKeySize <= info.ulMaxKeySize && info.flags != 0);
+	}
+	one = 1;
+	IS(p->C_GetMechanismList(slot, mechanisms, &one), CKR_BUFFER_TOO_SMALL);
+	CHECK(one == n);
+	IS(p->C_WaitForSlotEvent(CKF_DONT_BLOCK, &event, NULL_PTR), CKR_NO_EVENT);
+	OK(p->C_GetAttributeValue(s, key, wanted, LEN(wanted)));
+	CHECK(wanted[0].ulValueLen == 6 && memcmp(label, "from C", 6) == 0 && sensitive);
+	OK(p->C_GetSessionValidationFlags(s, CKS_LAST_VALIDATION_OK, &flags));
+	CHECK(flags == 0);
+	return 0;
+}
+
+static int alone(CK_FUNCTION_LIST_3_2_PTR p, CK_SESSION_HANDLE s, CK_OBJECT_HANDLE key, CK_OBJECT_HANDLE public, CK_OBJECT_HANDLE private)
+{
+	CK_BYTE iv[16] = {1}, data[40] = "forty bytes of data, more or less: forty", out[80], parts[80], back[80], digest[2][32], state[512], signature[64];
+	CK_MECHANISM cbc = {CKM_AES_CBC_PAD, iv, sizeof iv}, sha = {CKM_SHA256, NULL_PTR, 0}, ecdsa = {CKM_ECDSA_SHA256, NULL_PTR, 0};
+	CK_ULONG n, m, k, size;
+
+	OK(p->C_EncryptInit(s, &cbc, key));
+	n = 0;
+	OK(p->C_Encrypt(s, data, sizeof data, NULL_PTR, &n));
+	CHECK(n == 48);
+	n = 47;
+	IS(p->C_Encrypt(s, data, sizeof data, out, &n), CKR_BUFFER_TOO_SMALL);
+	CHECK(n == 48);
+	OK(p->C_Encrypt(s, data, sizeof data, out, &n));
+	IS(p->C_Encrypt(s, data, sizeof data, out, &n), CKR_OPERATION_NOT_INITIALIZED);
+	OK(p->C_EncryptInit(s, &cbc, key));
+	m = sizeof parts;
+	OK(p->C_EncryptUpdate(s, data, 33, parts, &m));
+	k = sizeof parts - m;
+	OK(p->C_EncryptUpdate(s, data + 33, 7, parts + m, &k));
+	m += k;
+	k = sizeof parts - m;
+	OK(p->C_EncryptFinal(s, parts + m, &k));
+	CHECK(m + k == n && memcmp(out, parts, n) == 0);
+	OK(p->C_DecryptInit(s, &cbc, key));
+	m = sizeof back;
+	OK(p->C_Decrypt(s, out, n, back, &m));
+	CHECK(m == sizeof data && memcmp(back, data, m) == 0);
+	OK(p->C_DecryptInit(s, &cbc, key));
+	m = sizeof back;
+	OK(p->C_DecryptUpdate(s, out, n, back, &m));
+	k = sizeof back - m;
+	OK(p->C_DecryptFinal(s, back + m, &k));
+	CHECK(m + k == sizeof data && memcmp(back, data, m + k) == 0);
+
+	/* A digest's state goes on from where it was saved. */
+	OK(p->C_DigestInit(s, &sha));
+	OK(p->C_DigestUpdate(s, data, 11));
+	OK(p->C_DigestKey(s, key));
+	n = sizeof state;
+	OK(p->C_GetOperationState(s, state, &n));
+	OK(p->C_DigestUpdate(s, data, 5));
+	size = sizeof digest[0];
+	OK(p->C_DigestFinal(s, digest[0], &size));
+	OK(p->C_SetOperationState(s, state, n, 0, 0));
+	OK(p->C_DigestUpdate(s, data, 5));
+	size = sizeof digest[1];
+	OK(p->C_DigestFinal(s, digest[1], &size));
+	CHECK(size == 32 && memcmp(digest[0], digest[1], size) == 0);
+	IS(p->C_SetOperationState(s, state, n / 2, 0, 0), CKR_SAVED_STATE_INVALID);
+
+	OK(p->C_SignInit(s, &ecdsa, private));
+	n = sizeof signature;
+	OK(p->C_Sign(s, data, sizeof data, signature, &n));
+	CHECK(n == 64);
+	OK(p->C_VerifyInit(s, &ecdsa, public));
+	OK(p->C_Verify(s, data, sizeof data, signature, n));
+	OK(p->C_SignInit(s, &ecdsa, private));
+	OK(p->C_SignUpdate(s, data, 7));
+	OK(p->C_SignUpdate(s, data + 7, sizeof data - 7));
+	OK(p->C_SignFinal(s, signature, &n));
+	OK(p->C_VerifyInit(s, &ecdsa, public));
+	OK(p->C_VerifyUpdate(s, data, sizeof data));
+	OK(p->C_VerifyFinal(s, signature, n));
+	OK(p->C_VerifySignatureInit(s, &ecdsa, public, signature, n));
+	OK(p->C_VerifySignature(s, data, sizeof data));
+	signature[9] ^= 1;
+	OK(p->C_VerifyInit(s, &ecdsa, public));
+	IS(p->C_Verify(s, data, sizeof data, signature, n), CKR_SIGNATURE_INVALID);
+	return 0;
+}
+
+static int encapsulate(CK_FUNCTION_LIST_3_2_PTR p, CK_SESSION_HANDLE s)
+{
+	CK_ML_KEM_PARAMETER_SET_TYPE set = CKP_ML_KEM_768;
+	CK_ATTRIBUTE parameters[] = {{CKA_PARAMETER_SET, &set, sizeof set}};
+	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+	CK_ATTRIBUTE secret[] = {{CKA_EXTRACTABLE, &yes, 1}, {CKA_SENSITIVE, &no, 1}};
+	CK_MECHANISM make = {CKM_ML_KEM_KEY_PAIR_GEN, NULL_PTR, 0}, kem = {CKM_ML_KEM, NULL_PTR, 0};
+	CK_OBJECT_HANDLE public, private, here, there;
+	CK_BYTE ciphertext[1088], values[2][32];
+	CK_ATTRIBUTE value[2] = {{CKA_VALUE, values[0], 32}, {CKA_VALUE, values[1], 32}};
+	CK_ULONG n = 0;
+
+	OK(p->C_GenerateKeyPair(s, &make, parameters, 1, NULL_PTR, 0, &public, &private));
+	OK(p->C_EncapsulateKey(s, &kem, public, secret, LEN(secret), NULL_PTR, &n, NULL_PTR));
+	CHECK(n == sizeof ciphertext);
+	OK(p->C_EncapsulateKey(s, &kem, public, secret, LEN(secret), ciphertext, &n, &here));
+	OK(p->C_DecapsulateKey(s, &kem, private, secret, LEN(secret), ciphertext, n, &there));
+	OK(p->C_GetAttributeValue(s, here, &value[0], 1));
+	OK(p->C_GetAttributeValue(s, there, &value[1], 1));
+	CHECK(memcmp(values[0], values[1], 32) == 0);
+	return 0;
+}
+
+/* What is not served says so, whatever it is given. */
+static int unserved(CK_FUNCTION_LIST_3_2_PTR p, CK_SESSION_HANDLE s, CK_OBJECT_HANDLE key)
+{
+	CK_MECHANISM gcm = {CKM_AES_GCM, NULL_PTR, 0};
+	CK_BYTE b[64] = {0};
+	CK_ASYNC_DATA result = {0};
+	CK_OBJECT_HANDLE made;
+	CK_ULONG n = sizeof b;
+
+#define NOT_SERVED(call) IS(call, CKR_FUNCTION_NOT_SUPPORTED)
+	NOT_SERVED(p->C_MessageEncryptInit(s, &gcm, key));
+	NOT_SERVED(p->C_EncryptMessage(s, b, 8, b, 8, b, 8, b, &n));
+	NOT_SERVED(p->C_EncryptMessageBegin(s, b, 8, b, 8));
+	NOT_SERVED(p->C_EncryptMessageNext(s, b, 8, b, 8, b, &n, CKF_END_OF_MESSAGE));
+	NOT_SERVED(p->C_MessageEncryptFinal(s));
+	NOT_SERVED(p->C_MessageDecryptInit(s, &gcm, key));
+	NOT_SERVED(p->C_DecryptMessage(s, b, 8, b, 8, b, 8, b, &n));
+	NOT_SERVED(p->C_DecryptMessageBegin(s, b, 8, b, 8));
+	NOT_SERVED(p->C_DecryptMessageNext(s, b, 8, b, 8, b, &n, CKF_END_OF_MESSAGE));
+	NOT_SERVED(p->C_MessageDecryptFinal(s));
+	NOT_SERVED(p->C_MessageSignInit(s, &gcm, key));
+	NOT_SERVED(p->C_SignMessage(s, b, 8, b, 8, b, &n));
+	NOT_SERVED(p->C_SignMessageBegin(s, b, 8));
+	NOT_SERVED(p->C_SignMessageNext(s, b, 8, b, 8, b, &n));
+	NOT_SERVED(p->C_MessageSignFinal(s));
+	NOT_SERVED(p->C_MessageVerifyInit(s, &gcm, key));
+	NOT_SERVED(p->C_VerifyMessage(s, b, 8, b, 8, b, 8));
+	NOT_SERVED(p->C_VerifyMessageBegin(s, b, 8));
+	NOT_SERVED(p->C_VerifyMessageNext(s, b, 8, b, 8, b, 8));
+	NOT_SERVED(p->C_MessageVerifyFinal(s));
+	NOT_SERVED(p->C_WrapKeyAuthenticated(s, &gcm, key, key, b, 8, b, &n));
+	NOT_SERVED(p->C_UnwrapKeyAuthenticated(s, &gcm, key, b, 8, NULL_PTR, 0, b, 8, &made));
+	IS(p->C_AsyncComplete(s, (CK_UTF8CHAR_PTR)"C_Sign", &result), CKR_SESSION_ASYNC_NOT_SUPPORTED);
+	IS(p->C_AsyncGetID(s, (CK_UTF8CHAR_PTR)"C_Sign", &n), CKR_SESSION_ASYNC_NOT_SUPPORTED);
+	IS(p->C_AsyncJoin(s, (CK_UTF8CHAR_PTR)"C_Sign", 1, b, 8), CKR_SESSION_ASYNC_NOT_SUPPORTED);
+	return 0;
+}
+
 int run(CK_FUNCTION_LIST_3_2_PTR p, const char *configuration, const char *pin)
 {
 	CK_C_INITIALIZE_ARGS args = {0};
@@ -305,8 +466,15 @@ int run(CK_FUNCTION_LIST_3_2_PTR p, const char *configuration, const char *pin)
 	OK(p->C_DeriveKey(s, &derive, key, other, LEN(other), &derived));
 	if ((line = crypt(p, s, copy)) != 0 || (line = recover(p, s)) != 0)
 		return line;
+	if ((line = about(p, slots[0], s, key)) != 0 || (line = alone(p, s, key, pair[0], pair[1])) != 0)
+		return line;
+	if ((line = encapsulate(p, s)) != 0 || (line = unserved(p, s, key)) != 0)
+		return line;
 	OK(p->C_SessionCancel(s, CKF_ENCRYPT | CKF_FIND_OBJECTS));
 	OK(p->C_Logout(s));
+	IS(p->C_Login(s, CKU_USER, (CK_UTF8CHAR_PTR)"wrong", 5), CKR_PIN_INCORRECT);
+	OK(p->C_Login(s, CKU_USER, (CK_UTF8CHAR_PTR)pin, strlen(pin)));
+	IS(p->C_Login(s, CKU_USER, (CK_UTF8CHAR_PTR)pin, strlen(pin)), CKR_USER_ALREADY_LOGGED_IN);
 	OK(p->C_CloseSession(s));
 	OK(p->C_CloseAllSessions(slots[0]));
 	OK(p->C_Finalize(NULL_PTR));

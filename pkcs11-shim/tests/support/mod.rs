@@ -14,10 +14,13 @@
 )]
 
 pub mod answers;
+pub mod anything;
 pub mod api;
 pub mod memory;
 pub mod values;
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cryptoki_sys::*;
@@ -81,6 +84,24 @@ pub fn run() -> Running {
         token,
         _turn: turn,
     }
+}
+
+/// Compiles C source to a shared object.
+pub fn compile(folder: &Path, source: &str) -> PathBuf {
+    let out = folder.join(source).with_extension("so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/c")
+        .join(source);
+    let status = Command::new("gcc")
+        .args([
+            "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o",
+        ])
+        .arg(&out)
+        .arg(&source)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    out
 }
 
 impl Running {

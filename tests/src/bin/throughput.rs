@@ -1,7 +1,7 @@
 //! `cargo xtask bench --throughput`: how fast objects are protected and opened on one core, side by side with `openssl speed`.
 //!
 //! Both encrypt with AES-256-GCM in pieces of 16 KiB, in memory, on one thread. They take turns in short rounds, so that whatever else the
-//! machine does meanwhile hits both alike; the median of the rounds' quotients counts.
+//! machine does meanwhile hits both alike; the median of the rounds' quotients counts. It fails where that is below [`LEAST`].
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -46,6 +46,9 @@ struct Figures {
     /// The median of the rounds' quotients to `openssl speed`.
     to_openssl: f64,
 }
+
+/// What protecting and opening must at least do of what `openssl speed` reports.
+const LEAST: f64 = 0.8;
 
 /// The object: as long as what stays in no cache.
 const LENGTH: usize = 64 * 1024 * 1024;
@@ -99,8 +102,14 @@ fn main() -> ExitCode {
             )
             + &line("opening an object", open.bytes_per_second, open.to_openssl)
     };
+    let slowest = report.protect.to_openssl.min(report.open.to_openssl);
     match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) if slowest >= LEAST => ExitCode::SUCCESS,
+        Ok(()) => {
+            let sentence = format!("throughput: below {:.0}% of openssl speed\n", LEAST * 100.0);
+            let _ = io::stderr().write_all(sentence.as_bytes());
+            ExitCode::FAILURE
+        }
         Err(_) => ExitCode::FAILURE,
     }
 }

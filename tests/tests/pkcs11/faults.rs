@@ -140,6 +140,13 @@ fn a_connection_that_a_firewall_forgot_costs_one_reconnect() {
     assert_eq!(answer, "signed");
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert_eq!(wire.connections(), before + 1);
+    // One that was forgotten a moment after it was used takes what is sent and answers nothing: no hang either.
+    let before = wire.connections();
+    wire.forget();
+    let (answer, took) = application.timed("find one");
+    assert_eq!(answer, "2");
+    assert!(took < Duration::from_secs(13), "{took:?}");
+    assert_eq!(wire.connections(), before + 1);
 }
 
 #[test]

@@ -108,6 +108,25 @@ fn what_pkcs11_tool_signs_openssl_verifies() {
 }
 
 #[test]
+fn what_an_old_application_cannot_live_with_is_hidden() {
+    let (_appliance, machine) = machine(SignsIn::ByPin);
+    pair(&machine, "EC:secp256r1", "01", "usual");
+    pair(&machine, "EC:edwards25519", "02", "modern");
+    let listed = || {
+        let mechanisms = machine.does("pkcs11-tool", &["--module", &module(), "--list-mechanisms"]);
+        tool(&machine, &["--list-objects"]) + &mechanisms.text
+    };
+    let all = listed();
+    assert!(all.contains("modern") && all.contains("EDDSA"), "{all}");
+    let configuration = fs::read_to_string(machine.file("pkcs11.toml")).unwrap();
+    let hides = configuration + "[compatibility]\nhide = [\"edwards\"]\n";
+    fs::write(machine.file("pkcs11.toml"), hides).unwrap();
+    let all = listed();
+    assert!(all.contains("usual") && all.contains("ECDSA"), "{all}");
+    assert!(!all.contains("modern") && !all.contains("EDDSA"), "{all}");
+}
+
+#[test]
 fn keys_certificates_and_data_are_brought_found_changed_and_removed() {
     let (appliance, machine) = machine(SignsIn::ByPin);
     machine.does(

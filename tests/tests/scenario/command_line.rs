@@ -134,13 +134,8 @@ impl Driver for CommandLine {
                 nothing(run(person, &["open", from, "-o", to]))
             }
             ["read-range", from, offset, length, to] => {
-                let opened = run(person, &["open", from, "-o", "whole", "--force"]);
-                nothing(opened.inspect(|_| {
-                    let whole = fs::read(person.file("whole")).unwrap();
-                    let start: usize = offset.parse().unwrap();
-                    let end = start + length.parse::<usize>().unwrap();
-                    fs::write(to, &whole[start..end]).unwrap();
-                }))
+                let open = ["open", from, "--offset", offset, "--length", length];
+                nothing(run(person, &[&open[..], &["-o", to]].concat()))
             }
             _ => return keys(person, words),
         })

@@ -60,6 +60,29 @@ impl RightEdge {
         nodes
     }
 
+    /// Appends a complete subtree of 2^`level` leaves of which only the root is known. Answers whether it fits: the tree's size has to be a multiple of
+    /// its leaves, and the tree no larger than [`MAX_SIZE`](super::MAX_SIZE) with it; else nothing changes.
+    #[must_use = "a subtree that does not fit was not appended"]
+    pub fn append_subtree(&mut self, level: u32, root: Hash) -> bool {
+        let Some(leaves) = 1_u64.checked_shl(level) else {
+            return false;
+        };
+        let grown = self.size.checked_add(leaves);
+        let fits = grown.is_some_and(|grown| grown <= super::MAX_SIZE);
+        if !self.size.is_multiple_of(leaves) || !fits {
+            return false;
+        }
+        let mut node = root;
+        // As in `append`, the carry begins at this level: the subtrees of the ones above it in the size are as many.
+        let whole = (self.size >> level).trailing_ones() as usize;
+        for left in self.subtrees.drain(self.subtrees.len() - whole..).rev() {
+            node = tlog_tiles::node_hash(left, node);
+        }
+        self.subtrees.push(node);
+        self.size += leaves;
+        true
+    }
+
     /// The tree's root; of the empty tree, SHA-256 of the empty string.
     #[must_use]
     pub fn root(&self) -> Hash {

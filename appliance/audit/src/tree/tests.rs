@@ -357,3 +357,48 @@ proptest! {
         prop_assert_eq!(nodes.0, expected.0);
     }
 }
+
+#[test]
+fn a_range_is_covered_by_subtrees_whose_roots_are_stored() {
+    let leaves: Vec<Hash> = (0..70_u8)
+        .map(|leaf| tlog_tiles::record_hash(&[leaf]))
+        .collect();
+    let mut whole = RightEdge::empty();
+    let nodes = whole.append(&leaves);
+    for first in 0..=70_usize {
+        for end in first..=70 {
+            let mut edge = RightEdge::empty();
+            let range = first as u64..end as u64;
+            for part in [0..range.start, range.end..70] {
+                if part.start == range.end {
+                    let _ = edge.append(&leaves[first..end]);
+                }
+                let mut at = part.start;
+                for subtree in subtrees(part.clone()) {
+                    assert_eq!(subtree.index, at);
+                    at += subtree.count();
+                    let node = nodes[usize::try_from(subtree.node()).unwrap()];
+                    assert_eq!(node.0, subtree.node());
+                    assert!(edge.append_subtree(subtree.level.into(), node.1));
+                }
+                assert_eq!(at, part.end);
+            }
+            assert_eq!(edge.root(), whole.root(), "{range:?}");
+            assert_eq!(edge, whole);
+        }
+    }
+}
+
+#[test]
+fn a_subtree_that_does_not_fit_changes_nothing() {
+    let mut edge = RightEdge::empty();
+    let _ = edge.append(&[Hash([1; 32])]);
+    let before = edge.clone();
+    assert!(!edge.append_subtree(1, Hash([2; 32])));
+    assert!(!edge.append_subtree(63, Hash([2; 32])));
+    assert!(!edge.append_subtree(64, Hash([2; 32])));
+    assert_eq!(edge, before);
+    assert!(edge.append_subtree(0, Hash([2; 32])));
+    assert!(!RightEdge::empty().append_subtree(63, Hash([2; 32])));
+    assert!(RightEdge::empty().append_subtree(62, Hash([2; 32])));
+}

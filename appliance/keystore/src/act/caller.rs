@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use strongroom_session::TransportKey;
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::SessionId;
+use strongroom_wire::id::{ProposalId, SessionId};
 use strongroom_wire::key::AUTHENTICATED_FOR;
 use strongroom_wire::policy::DomainPolicy;
 use strongroom_wire::session::SignInStrength;
@@ -54,6 +54,8 @@ pub struct Presented {
     pub proof: Proof,
     /// The address.
     pub source: IpAddr,
+    /// The proposal by whose approvals it is made, where it names one.
+    pub proposal: Option<ProposalId>,
 }
 
 impl Presented {
@@ -63,6 +65,7 @@ impl Presented {
         Self {
             proof: Proof::Session(token),
             source,
+            proposal: None,
         }
     }
 }
@@ -92,6 +95,8 @@ pub(crate) struct Caller {
     pub(crate) confirmed: Timestamp,
     /// The domain's policy.
     pub(crate) policy: DomainPolicy,
+    /// The proposal that the request names.
+    pub(crate) proposal: Option<ProposalId>,
 }
 
 impl Caller {

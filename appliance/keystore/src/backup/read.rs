@@ -17,9 +17,9 @@ use super::write::PIECE;
 use super::{BackupError, Manifest, Progress, Stage, go_on, io};
 use crate::audit::verify_audit;
 use crate::hierarchy::Domain;
+use crate::kept;
 use crate::store::Store as _;
 use crate::store::sqlite::{SqliteStore, check_database};
-use crate::witness;
 
 /// What a backup says of itself. It is a claim until [`read_backup`] has succeeded.
 ///
@@ -123,7 +123,7 @@ fn verify(
         .snapshot()?
         .domain(&manifest.domain)?
         .ok_or(BackupError::OtherDatabase)?;
-    let checkpoint = witness::newest_checkpoint(&store, &record)?;
+    let checkpoint = kept::newest_checkpoint(&store, &record)?;
     Domain::open(&record, hsm, 0, Duration::ZERO)?;
 
     let mut answer = ControlFlow::Continue(());

@@ -1,6 +1,8 @@
 //! What a restore leaves beside the database for the appliance that first serves it: signed in the HSM, so that only whoever can use
 //! the HSM can have an older database accepted.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use strongroom_hsm::Hsm;
@@ -10,6 +12,7 @@ use super::BackupError;
 use crate::checkpoint_keys;
 use crate::error::Error;
 use crate::hierarchy::checkpoint_key_label;
+use crate::seal;
 use crate::store::Store;
 
 /// What is signed begins with this, which no checkpoint does: a checkpoint begins with its log's origin and a line feed.
@@ -28,6 +31,9 @@ pub struct Restored {
     /// That the backup was accepted although a checkpoint was known that it does not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Accepted>,
+    /// The evidence of those who approved it, where the backup's policy demands that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Base64>,
 }
 
 /// That an older backup was accepted.
@@ -37,9 +43,11 @@ pub struct Accepted {
     /// Why, in the operator's words.
     pub reason: String,
     /// The checkpoint's note; no other is accepted to be missing.
-    pub witness: String,
+    #[serde(rename = "witness")]
+    pub checkpoint: String,
     /// The number of leaves it is signed over.
-    pub witnessed: u64,
+    #[serde(rename = "witnessed")]
+    pub known: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,13 +100,18 @@ impl Restored {
         let accepted = self.accepted.as_ref().map_or_else(String::new, |accepted| {
             format!(
                 "; accepted in spite of a checkpoint of {} leaves: {}",
-                accepted.witnessed, accepted.reason
+                accepted.known, accepted.reason
             )
         });
         let Self {
             created, leaves, ..
         } = self;
-        format!("backup of {created} with {leaves} leaves{accepted}")
+        let mut approved = String::new();
+        for evidence in &self.approvals {
+            let hash = seal::hex(&seal::sha256(&evidence.0));
+            let _ = write!(approved, " evidence {hash}");
+        }
+        format!("backup of {created} with {leaves} leaves{approved}{accepted}")
     }
 }
 

@@ -15,10 +15,10 @@ use super::manifest::Header;
 use super::{BackupError, Manifest, ManifestDatabase, Progress, Stage, go_on, io};
 use crate::error::Error;
 use crate::hierarchy::{Domain, hsm_random_key};
+use crate::kept;
 use crate::recovery::{Recovery, wrapping_versions};
 use crate::store::Store as _;
 use crate::store::sqlite::{SqliteStore, check_database, copy_database};
-use crate::witness;
 
 /// How much is read at once.
 pub(super) const PIECE: usize = 256 * 1024;
@@ -104,7 +104,7 @@ fn describe(
         let leaves = snapshot.tree_size(record.number)?;
         (record, leaves)
     };
-    let checkpoint = witness::newest_checkpoint(&store, &record)?;
+    let checkpoint = kept::newest_checkpoint(&store, &record)?;
     let opened = Domain::open(&record, hsm, 0, Duration::ZERO)?;
     let snapshot = store.snapshot()?;
     let newest = opened.master_keks(&*snapshot)?.newest;

@@ -5,7 +5,7 @@
 //! | `totp` | authenticator apps |
 //! | `recovery_codes` | one-time codes in place of the second factor |
 //! | `second_factor` | what a right password waits for |
-//! | `passkeys`, `webauthn` | passkeys; verifying what authenticators sign |
+//! | `passkeys` | passkeys; `strongroom_approval::webauthn` verifies what authenticators sign |
 //! | `list` | an account's credentials, and removing one |
 
 mod list;
@@ -13,7 +13,6 @@ pub(crate) mod passkeys;
 pub(crate) mod recovery_codes;
 pub(crate) mod second_factor;
 mod totp;
-mod webauthn;
 
 use std::net::IpAddr;
 
@@ -38,6 +37,7 @@ use crate::store::{AccountRecord, CredentialKind, CredentialRecord};
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 use list::listed;
+pub(crate) use totp::require_person;
 
 impl Keystore {
     /// Begins an enrolment with a one-time code.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use strongroom_approval::webauthn::{self, Expected, Party, Rejected};
 use strongroom_session::{TransportKey, passkey};
 use strongroom_wire::audit::Act;
 use strongroom_wire::credential::{
@@ -22,7 +23,6 @@ use strongroom_wire::session::{
 use super::list::listed_passkey;
 use super::second_factor::{self, Factors};
 use super::totp::require_person;
-use super::webauthn::{self, Expected, Party, Rejected};
 use crate::act::{Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::keystore::{Keystore, PasskeyParty};
@@ -195,7 +195,11 @@ impl Keystore {
             scope.domain.authenticate_passkey(&mut passkey);
             scope.tx.put_passkey(&passkey)?;
             let recovery_codes = second_factor::added(scope, account)?;
-            scope.detail.note = Some(format!("passkey {}", passkey.id));
+            scope.detail.note = Some(format!(
+                "passkey {} key {}",
+                passkey.id,
+                seal::hex(&seal::sha256(&passkey.public_key))
+            ));
             let leaf = scope.record(Act::CredentialAdd)?;
             Ok(FactorAdded {
                 credential: listed_passkey(&passkey),
@@ -291,7 +295,7 @@ impl Keystore {
 }
 
 impl PasskeyParty {
-    pub(super) fn as_party(&self) -> Party<'_> {
+    pub(crate) fn as_party(&self) -> Party<'_> {
         Party {
             id: &self.id,
             origins: &self.origins,
@@ -317,7 +321,7 @@ pub(super) fn passkey_request(
 /// # Errors
 ///
 /// [`Error::SecondFactorRefused`] when it does not hold.
-pub(super) fn use_passkey(
+pub(crate) fn use_passkey(
     scope: &mut Scope<'_>,
     expected: &Expected<'_>,
     mut passkey: PasskeyRecord,
@@ -355,12 +359,13 @@ fn identifiers(passkeys: &[PasskeyRecord]) -> Vec<strongroom_wire::encoding::Bas
         .collect()
 }
 
-fn check_name(name: &str) -> Result<String, Error> {
+/// What a holder calls a credential, if it can be called so.
+pub(crate) fn check_name(name: &str) -> Result<String, Error> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control)
     {
         return Err(Error::Invalid(format!(
-            "A passkey's name has 1 to {LONGEST_NAME} characters, none of them control characters."
+            "A credential's name has 1 to {LONGEST_NAME} characters, none of them control characters."
         )));
     }
     Ok(name.to_owned())

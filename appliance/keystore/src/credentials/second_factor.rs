@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use strongroom_approval::webauthn::Expected;
 use strongroom_session::{TransportKey, passkey};
 use strongroom_wire::audit::Act;
 use strongroom_wire::credential::{CredentialKind as WireKind, SecondFactor};
@@ -15,7 +16,6 @@ use strongroom_wire::id::{AccountId, SessionId, SignInId};
 use strongroom_wire::session::{FinishSecondFactor, SecondFactorNeeded, SignInStrength, SignedIn};
 
 use super::passkeys::{passkey_request, use_passkey};
-use super::webauthn::Expected;
 use super::{recovery_codes, totp};
 use crate::act::{Scope, View};
 use crate::error::{Answer, Error, Refusal};
@@ -70,6 +70,14 @@ impl Waiting {
 
     pub(crate) fn name_of(&self, sign_in: SignInId) -> Option<String> {
         self.held().get(&sign_in).map(|held| held.name.clone())
+    }
+
+    /// What a passkey signs for a sign-in that waits.
+    pub(crate) fn challenge_of(&self, sign_in: SignInId) -> Option<[u8; 32]> {
+        let held = self.held();
+        let held = held.get(&sign_in)?;
+        let binding = held.transport.second_factor_binding();
+        Some(passkey::challenge(&held.random, &binding))
     }
 
     /// Takes a sign-in out for a try, so that no two are made at once.

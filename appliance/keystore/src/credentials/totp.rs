@@ -120,12 +120,12 @@ impl Keystore {
 }
 
 /// Only people have second factors: machines keep a secret.
-pub(super) fn require_person(caller: &Caller) -> Result<(), Error> {
+pub(crate) fn require_person(caller: &Caller) -> Result<(), Error> {
     if caller.account.kind == AccountKind::Person {
         Ok(())
     } else {
         Err(Error::Invalid(
-            "Only people have second factors and recovery codes.".to_owned(),
+            "Only people have second factors, recovery codes and approval keys.".to_owned(),
         ))
     }
 }

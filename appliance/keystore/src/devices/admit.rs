@@ -90,6 +90,7 @@ impl Keystore {
                 presented: Presented {
                     proof: Proof::Signature(admitted),
                     source,
+                    proposal: None,
                 },
                 response_nonce,
             })
@@ -120,6 +121,7 @@ impl Admitted {
             strength: SignInStrength::Secret,
             // Each request proves anew that its maker knows the secret.
             confirmed: view.now,
+            proposal: None,
             policy: view.domain.record(view.snapshot)?.policy,
         })
     }
@@ -192,6 +194,11 @@ pub(super) fn first_request(
         device.admitted = Some(scope.now);
         scope.domain.authenticate_device(&mut device);
         scope.tx.put_device(&device)?;
+        if account.state != AccountState::Pending {
+            scope.detail.note = Some("admitted".to_owned());
+            scope.record(Act::DeviceUpdate)?;
+            scope.detail.note = None;
+        }
     }
     if account.state == AccountState::Pending {
         account.state = AccountState::Active;
@@ -210,6 +217,9 @@ fn forget_older(scope: &mut Scope<'_>, account: AccountId, used: u32) -> Result<
         .is_some_and(|newest| newest.generation == used);
     if is_newest && secrets.len() > 1 {
         scope.tx.forget_secrets_but(account, Some(used))?;
+        scope.detail.note = Some(format!("account-secret before {used}"));
+        scope.record(Act::CredentialRemove)?;
+        scope.detail.note = None;
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ use crate::store::{AccountRecord, CertificateNameRecord};
 const MOST_NAMES: usize = 16;
 /// The longest URI, in bytes.
 const LONGEST_URI: usize = 1024;
+/// The longest DNS name (RFC 1035 section 2.3.4, without the length of the root), in bytes.
+const LONGEST_DNS_NAME: usize = 253;
 
 impl Keystore {
     /// The names in certificates by which an account is known; for itself, who paired it, and administrators.
@@ -164,7 +166,7 @@ impl Keystore {
             Ok(SignedInByCertificate {
                 signed_in,
                 encapsulated: sealed.encapsulated.into(),
-                sealed: sealed.sealed.into(),
+                sealed: sealed.ciphertext.into(),
             })
         })
     }
@@ -229,10 +231,12 @@ fn check_name(name: CertificateName) -> Result<CertificateName, Error> {
                     .split_once(':')
                     .is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty())
         }
+        CertificateNameKind::Dns => is_dns_name(&value),
     };
     if !good {
         return Err(Error::Invalid(
-            "A certificate's fingerprint is its SHA-256 in 64 lower-case hexadecimal digits; its URI begins with a scheme."
+            "A certificate's fingerprint is its SHA-256 in 64 lower-case hexadecimal digits; its URI begins with a scheme; its DNS name is whole, \
+             in lower case and without a wildcard."
                 .to_owned(),
         ));
     }
@@ -242,10 +246,24 @@ fn check_name(name: CertificateName) -> Result<CertificateName, Error> {
     })
 }
 
+/// Whether a text is a DNS name as certificates have them (RFC 5280 section 4.2.1.6), in lower case: labels of letters, digits and hyphens. A
+/// wildcard stands for many hosts, and so for no account.
+fn is_dns_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= LONGEST_DNS_NAME && text.split('.').all(is_label)
+}
+
 fn describe(name: &CertificateName) -> String {
     let kind = match name.kind {
         CertificateNameKind::Fingerprint => "fingerprint",
         CertificateNameKind::Uri => "uri",
+        CertificateNameKind::Dns => "dns",
     };
     format!("{kind} {}", name.value)
 }

@@ -4,40 +4,40 @@
 //! HSM       master KEK of the domain
 //!            └─ wraps, inside the HSM (AES-KW, RFC 3394)
 //! database  domain key ─ HKDF ─┬─ integrity key: HMAC over what decides access and holds no key
-//!                              └─ secrets key: seals the domain's OPAQUE set-up and the secrets of authenticator apps, and mail
+//!                              ├─ secrets key: seals the domain's OPAQUE set-up and the secrets of authenticator apps, and mail
+//!                              └─ hold key: seals the copies of destroyed keys that a lawful hold keeps
 //!           account KEK, one for each account and version
 //!            └─ seals (AES-256-GCM): grants' copies, sessions' transport keys, groups' KEKs for their members, account secrets
 //! ```
 
 mod cache;
 mod directories;
+mod disclosures;
 mod fetched;
+mod lawful;
+mod making;
 mod people;
 mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, RecoveryKekId, WrappedKey};
+use strongroom_audit::cosignature::WitnessKey;
+use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
+use strongroom_session::Suite;
 use strongroom_session::opaque_ke::ServerSetup;
-use strongroom_session::{OsRng, Suite};
-use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
-use strongroom_wire::policy::DomainPolicy;
 
 use self::cache::KekCache;
 pub(crate) use self::fetched::{Fetched, Keks};
 pub(crate) use self::versions::MasterKeks;
-use crate::domains::DomainSettings;
 use crate::error::Error;
-use crate::keystore::NewDomain;
 use crate::seal::{self, MacKey};
 use crate::sessions::Uses;
 use crate::store::{
     AccountKekRecord, AccountRecord, CertificateNameRecord, CredentialRecord, DeviceRecord,
     DomainNumber, DomainRecord, GrantRecord, KeyRecord, ObjectRecord, PublicKeyRecord,
-    RecoveryBlobRecord, RecoveryKekRecord, RequestRecord, RetiredMasterKekRecord, SessionRecord,
-    Snapshot,
+    RequestRecord, RetiredMasterKekRecord, SessionRecord, Snapshot,
 };
 
 const ACCOUNT_KEK: &str = "account KEK";
@@ -52,9 +52,6 @@ pub fn checkpoint_key_label(domain: &str) -> String {
     format!("strongroom/{domain}/checkpoint")
 }
 
-/// The records of a new domain's recovery KEK and of its master KEK's recovery blob.
-pub(crate) type Recoverable = (RecoveryKekRecord, RecoveryBlobRecord);
-
 /// A domain's name, keys and HSM.
 pub(crate) struct Domain {
     pub(crate) number: DomainNumber,
@@ -63,53 +60,18 @@ pub(crate) struct Domain {
     pub(crate) opaque_setup: ServerSetup<Suite>,
     /// Whether the site has a mail relay.
     pub(crate) sends_mail: bool,
+    /// The witnesses that the configuration names.
+    pub(crate) witnesses: Vec<WitnessKey>,
     /// When and from where its sessions were last used.
     pub(crate) uses: Uses,
     integrity: MacKey,
     secrets: Aes256Key,
+    hold: Aes256Key,
     hsm: Arc<dyn Hsm>,
     keks: KekCache,
 }
 
 impl Domain {
-    /// Makes the keys of a new domain: the master KEK and the checkpoint key in the HSM, the domain key wrapped by the former.
-    pub(crate) fn initialise(
-        hsm: &dyn Hsm,
-        number: DomainNumber,
-        new: &NewDomain,
-        now: Timestamp,
-    ) -> Result<(DomainRecord, Option<Recoverable>), Error> {
-        let NewDomain { name, origin, .. } = new;
-        let label = checkpoint_key_label(name);
-        let (master, recoverable) = new_master_kek(hsm, number, new, now)?;
-        let checkpoint_key = match hsm.generate_signing_key(&label) {
-            Err(HsmError::KeyExists { .. }) if new.adopt_keys => hsm.signing_public_key(&label)?,
-            made => made?,
-        };
-        let domain_key = hsm_random_key(hsm)?;
-        let setup = ServerSetup::<Suite>::new(&mut OsRng).serialize();
-        let mut record = DomainRecord {
-            number,
-            name: name.clone(),
-            origin: origin.clone(),
-            domain_key: hsm.wrap(&master, &domain_key)?.to_bytes(),
-            opaque_setup: seal::seal(&secrets_key(&domain_key), &secrets_data(name), &setup)?,
-            checkpoint_key,
-            created: now,
-            policy: DomainPolicy::default(),
-            settings: DomainSettings::default(),
-            mac: [0; 32],
-        };
-        let integrity = integrity_key(&domain_key);
-        record.mac = integrity.mac(&record.canonical());
-        let recoverable = recoverable.map(|(mut kek, mut blob)| {
-            kek.mac = integrity.mac(&kek.canonical());
-            blob.mac = integrity.mac(&blob.canonical());
-            (kek, blob)
-        });
-        Ok((record, recoverable))
-    }
-
     /// Unwraps the keys of a domain.
     pub(crate) fn open(
         record: &DomainRecord,
@@ -136,9 +98,11 @@ impl Domain {
             origin: record.origin.clone(),
             opaque_setup: ServerSetup::deserialize(&setup).map_err(|_| Error::Integrity(WHAT))?,
             sends_mail: false,
+            witnesses: Vec::new(),
             uses: Uses::default(),
             integrity,
             secrets,
+            hold: disclosures::hold_key(&domain_key),
             hsm,
             keks: KekCache::new(cache_size, cache_ttl),
         })
@@ -431,47 +395,6 @@ impl Domain {
     pub(crate) fn authenticate_grant(&self, grant: &mut GrantRecord) {
         grant.mac = self.integrity.mac(&grant.canonical());
     }
-}
-
-/// Makes the master KEK of a new domain, with a recovery KEK before it where there is to be one.
-fn new_master_kek(
-    hsm: &dyn Hsm,
-    number: DomainNumber,
-    new: &NewDomain,
-    now: Timestamp,
-) -> Result<(MasterKekId, Option<Recoverable>), Error> {
-    let mut master = MasterKekId {
-        domain: new.name.clone(),
-        version: 1,
-    };
-    let Some(recovery) = &new.recovery else {
-        match hsm.generate_master_kek(&master) {
-            Err(HsmError::KeyExists { .. }) if new.adopt_keys => {}
-            made => made?,
-        }
-        return Ok((master, None));
-    };
-    let mut id = RecoveryKekId {
-        domain: new.name.clone(),
-        version: 1,
-    };
-    if new.adopt_keys {
-        // What an initialisation that did not end has left cannot be recovered: this one makes its own, and leaves that alone.
-        let after = |versions: Vec<u32>| versions.last().map_or(1, |version| version + 1);
-        master.version = after(hsm.master_kek_versions(&new.name)?);
-        id.version = after(hsm.recovery_kek_versions(&new.name)?);
-    }
-    hsm.put_recovery_kek(&id, recovery.key())?;
-    let blob = RecoveryBlobRecord {
-        domain: number,
-        master_kek: master.version,
-        blob: hsm
-            .generate_recoverable_master_kek(&master, &id)?
-            .to_bytes(),
-        mac: [0; 32],
-    };
-    let kek = recovery.record(number, id.version, now);
-    Ok((master, Some((kek, blob))))
 }
 
 fn integrity_key(domain_key: &Aes256Key) -> MacKey {

@@ -5,6 +5,7 @@ use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
     ChangeState, ChangedKey, GrantState, KeyState, Releasable, Right, TightenKey, UsagePolicy,
 };
+use strongroom_wire::proposal::ProposedRequest;
 
 use super::access::{self, Access};
 use super::create::add_public_key;
@@ -12,6 +13,7 @@ use super::{find, fresh, seal_copy};
 use crate::act::{Caller, Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::lawful::hold;
 use crate::policy;
 use crate::store::{AccountRecord, GrantRecord, KeyTraits};
 
@@ -155,10 +157,13 @@ impl Keystore {
             |scope, caller, access| {
                 access.allow(caller, Right::Destroy, scope.now)?;
                 caller.require_recent(scope.now)?;
-                let key = &mut access.key;
-                key.state = KeyState::Destroyed;
-                scope.domain.authenticate_key(key);
-                Ok(scope.tx.destroy_key(key)?)
+                hold::destroy(scope, access)?;
+                let (id, label) = (access.key.id, access.key.label.as_str());
+                scope.require_quorum(
+                    caller,
+                    &ProposedRequest::KeyDestroy { key: id },
+                    Some(label),
+                )
             },
         )
     }

@@ -23,7 +23,8 @@ impl Keystore {
     }
 
     /// A page of the keys that the caller has or had a grant to, the newest first. A key whose record does not match its seal is left
-    /// out, and a leaf says so.
+    /// out, and a leaf says so. A search looks at so many keys at a time that it takes no long: a page may have fewer than asked for, and
+    /// tell where the search goes on.
     pub fn keys(&self, caller: &Presented, query: KeyQuery) -> Answer<KeyPage> {
         let limit = query.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
         self.core.look(caller, |view, caller, damage| {
@@ -33,10 +34,15 @@ impl Keystore {
                     next: None,
                 });
             };
-            let mut found = view.snapshot.find_keys(&holders(view, caller)?, &filter)?;
+            let found = view.snapshot.find_keys(&holders(view, caller)?, &filter)?;
+            let (mut found, looked_until) = (found.keys, found.looked_until);
             let more = found.len() > limit as usize;
             found.truncate(limit as usize);
-            let next = more.then(|| found.last().map(|key| key.id)).flatten();
+            let next = if more {
+                found.last().map(|key| key.id)
+            } else {
+                looked_until
+            };
             let mut keys = Vec::with_capacity(found.len());
             for record in found {
                 keys.extend(damage.leave_out(record.id, see(view, caller.account.id, record.id))?);

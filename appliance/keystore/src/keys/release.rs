@@ -3,6 +3,7 @@
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{Material, ReleaseKey, Right};
+use strongroom_wire::proposal::ProposedRequest;
 
 use super::access::{self, Access};
 use crate::act::{Caller, Presented, Scope};
@@ -62,6 +63,8 @@ pub(super) fn release(
         .transport
         .wrap(access.key.id, version, &material)
         .map_err(|_| Error::Integrity("grant"))?;
+    let (key, label) = (access.key.id, access.key.label.as_str());
+    scope.require_quorum(caller, &ProposedRequest::KeyRelease { key }, Some(label))?;
     let leaf = scope.record(Act::KeyRelease)?;
     let strictest = policy::strictest(
         &policy::strictest(&access.key.policy, &access.grant.policy),
@@ -70,14 +73,19 @@ pub(super) fn release(
     let kept_until = strictest
         .keep_for
         .map(|seconds| scope.now.plus_seconds(seconds.into()));
+    let hours_end = policy::hours_end(&strictest, scope.now);
     Ok(Material {
         key: access.key.id,
         version,
         algorithm: access.key.algorithm,
         sender: access.key.sender,
         wrapped: wrapped.into(),
-        not_after: kept_until.into_iter().chain(strictest.not_after).min(),
+        not_after: [kept_until, strictest.not_after, hours_end]
+            .into_iter()
+            .flatten()
+            .min(),
         keep_for: strictest.keep_for,
+        ask_again: strictest.max_releases.is_some() || strictest.networks.is_some(),
         leaf,
     })
 }

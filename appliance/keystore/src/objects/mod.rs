@@ -17,6 +17,7 @@ use strongroom_wire::object::{
     AccountObject, ChangedObject, KeyObject, LONGEST_ATTRIBUTES, LONGEST_NAME, ObjectDescription,
     ObjectPart, RemovedObject, ShownObject,
 };
+use strongroom_wire::proposal::ProposedRequest;
 
 use crate::act::{Caller, Presented, Scope, View};
 use crate::domains::Counted;
@@ -25,6 +26,7 @@ use crate::keys::access::{self, Standing};
 use crate::keys::find::holders;
 use crate::keys::{public_key, to_wire};
 use crate::keystore::Keystore;
+use crate::lawful::hold;
 use crate::roles::May;
 use crate::store::{KeyRecord, ObjectRecord};
 
@@ -275,15 +277,18 @@ fn remove_part(
     scope.detail.owner = Some(key.owner);
     let id = ObjectId::from_bytes(*key.id.as_bytes());
     if part != ObjectPart::Public {
-        let access = access::require(&scope.view(), caller, key.id, Right::Destroy)?;
+        let mut access = access::require(&scope.view(), caller, key.id, Right::Destroy)?;
         scope.detail.grant = Some(access.grant.id);
         access.allow(caller, Right::Destroy, scope.now)?;
         caller.require_recent(scope.now)?;
         say_something(scope, owner, &access.key)?;
-        let mut key = access.key;
-        key.state = KeyState::Destroyed;
-        scope.domain.authenticate_key(&mut key);
-        return Ok(scope.tx.destroy_key(&key)?);
+        hold::destroy(scope, &mut access)?;
+        let (id, label) = (access.key.id, access.key.label.as_str());
+        return scope.require_quorum(
+            caller,
+            &ProposedRequest::KeyDestroy { key: id },
+            Some(label),
+        );
     }
     if key.state == KeyState::Destroyed {
         return Ok(scope.tx.delete_object(owner, id, part)?);

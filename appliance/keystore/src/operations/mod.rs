@@ -26,6 +26,7 @@ use strongroom_wire::operation::{
     KeyOperation, MOST_OPERATIONS_A_REQUEST, Operate, OperateMany, Operated, Operation,
     OperationOutcome, OperationResult, Performed, PublicKey,
 };
+use strongroom_wire::proposal::ProposedRequest;
 
 use self::perform::{Done, Inputs, Secret};
 use crate::act::{Caller, Presented, Scope, View};
@@ -382,6 +383,8 @@ fn record(
         scope.detail.owner = Some(other.key.owner);
         scope.detail.grant = Some(other.grant.id);
         scope.detail.note = Some(format!("{mechanism} under {}", wanted.key));
+        let (key, label) = (other.key.id, other.key.label.as_str());
+        scope.require_quorum(caller, &ProposedRequest::KeyRelease { key }, Some(label))?;
         scope.record(Act::KeyRelease)?;
         keys::release::count(scope, caller, &mut other)?;
     }

@@ -1,14 +1,19 @@
-//! The domain's policy: what holds for every key, session and account of it.
+//! The domain's policy: what holds for every key, session and account of it, and for lawful access.
+
+use std::ops::RangeInclusive;
 
 use strongroom_wire::audit::Act;
+use strongroom_wire::authorisation::LawfulPolicy;
 use strongroom_wire::invitation::{AccountPolicy, LONGEST_PATTERN, MOST_PATTERNS};
 use strongroom_wire::operation::{AllowedMechanisms, Mechanism};
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
+use strongroom_wire::proposal::ProposedRequest;
 
 use super::{checked, describe};
 use crate::act::Presented;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::quorum;
 use crate::roles::May;
 
 impl Keystore {
@@ -38,9 +43,19 @@ impl Keystore {
         caller: &Presented,
         request: DomainPolicy,
     ) -> Answer<ChangedDomainPolicy> {
+        let known = self.core.domain.witnesses.len();
+        if request.witnesses as usize > known {
+            return Err(Error::Invalid(format!(
+                "The policy demands the cosignatures of {} witnesses, and the appliance is configured with {known}.",
+                request.witnesses
+            ))
+            .into());
+        }
         let policy = DomainPolicy {
             usage: checked(request.usage)?,
             accounts: checked_accounts(request.accounts)?,
+            lawful: checked_lawful(request.lawful)?,
+            quorums: quorum::checked(request.quorums)?,
             ..request
         };
         let presented = caller.clone();
@@ -49,12 +64,17 @@ impl Keystore {
                 let caller = scope.authenticate(&presented)?;
                 caller.require(May::SetDomainPolicy)?;
                 caller.require_recent(scope.now)?;
+                quorum::check_people(&scope.view(), &caller, &policy.quorums)?;
                 let mut record = scope.domain.record(scope.tx.as_snapshot())?;
                 record.policy = policy.clone();
                 scope.domain.authenticate_domain(&mut record);
                 if !scope.tx.set_domain_policy(&record)? {
                     return Err(Error::Internal("the domain has no record"));
                 }
+                let proposed = ProposedRequest::DomainPolicy {
+                    policy: Box::new(policy.clone()),
+                };
+                scope.require_quorum(&caller, &proposed, None)?;
                 scope.detail.note = Some(describe(&policy));
                 let leaf = scope.record(Act::DomainPolicy)?;
                 Ok(ChangedDomainPolicy {
@@ -63,6 +83,27 @@ impl Keystore {
                 })
             })
     }
+}
+
+/// The fewest and the most approvals of an authorisation: one person alone is none.
+const APPROVALS: RangeInclusive<u32> = 2..=16;
+/// The shortest and the longest time in which an emergency has to be ratified, in seconds.
+const RATIFY_WITHIN: RangeInclusive<u32> = 3600..=30 * 24 * 3600;
+
+/// The policy of lawful access, if it can be one.
+fn checked_lawful(policy: LawfulPolicy) -> Result<LawfulPolicy, Error> {
+    if !APPROVALS.contains(&policy.approvals) {
+        return Err(Error::Invalid(
+            "An authorisation is approved by 2 people at least and 16 at most.".to_owned(),
+        ));
+    }
+    if !RATIFY_WITHIN.contains(&policy.ratify_within) {
+        return Err(Error::Invalid(
+            "An emergency is to be ratified within an hour at least and 30 days at most."
+                .to_owned(),
+        ));
+    }
+    Ok(policy)
 }
 
 /// The shortest delay of a recovery, in seconds: less, and nobody would see it in time.

@@ -12,6 +12,7 @@ pub(crate) mod decide;
 mod domain;
 mod hours;
 
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::key::{Right, UsagePolicy};
 use strongroom_wire::policy::{LONGEST_KEEP, MOST_HOURS, MOST_NETWORKS};
 
@@ -105,6 +106,12 @@ pub(crate) fn strictest(a: &UsagePolicy, b: &UsagePolicy) -> UsagePolicy {
         mechanisms: common(a.mechanisms.as_ref(), b.mechanisms.as_ref(), same),
         keep_for: lesser(a.keep_for, b.keep_for),
     }
+}
+
+/// When the hours end in which this moment is, if the policy has any: the earliest end where it has several.
+pub(crate) fn hours_end(policy: &UsagePolicy, at: Timestamp) -> Option<Timestamp> {
+    let ends = policy.hours.iter();
+    ends.filter_map(|hours| hours::end(hours, at)).min()
 }
 
 /// What a leaf says of a policy: its JSON.

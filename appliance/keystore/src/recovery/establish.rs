@@ -239,15 +239,7 @@ fn record_transcript(scope: &mut Scope<'_>, act: Act, note: &str) -> Result<u64,
 
 /// What the leaf of a transcript says.
 pub(crate) fn transcript_note(note: &str) -> String {
-    use std::fmt::Write as _;
-    let digest = seal::sha256(note.as_bytes());
-    digest
-        .iter()
-        .fold("transcript ".to_owned(), |mut text, byte| {
-            // Writing to a String does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    format!("transcript {}", seal::hex(&seal::sha256(note.as_bytes())))
 }
 
 impl Domain {

@@ -8,13 +8,15 @@ use strongroom_audit::Detail;
 use strongroom_hsm::{HsmError, RecoveryKekId, WrappedKey};
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::AccountId;
+use strongroom_wire::proposal::ProposedRequest;
 use strongroom_wire::rotation::ChangedMasterKek;
 
 use super::{ASK_AGAIN, Damaged, Found, NOT_ASKED, record_damage, version_note};
-use crate::act::{Presented, Scope};
+use crate::act::{Caller, Presented, Scope};
 use crate::error::{Answer, Error, Refusal};
 use crate::hierarchy::MasterKeks;
 use crate::keystore::{Core, Keystore, LOCALHOST};
+use crate::quorum;
 use crate::roles::May;
 use crate::store::{AccountKekRecord, DomainRecord, RecoveryBlobRecord, RetiredMasterKekRecord};
 
@@ -54,7 +56,11 @@ impl Keystore {
     /// Refused while a rotation before it is under way.
     pub fn rotate_master_kek(&self, caller: &Presented) -> Answer<ChangedMasterKek> {
         let core = &self.core;
-        let permitted = self.is_administrator(caller)?;
+        // Without its quorum nothing is made in the HSM; the act below decides, and records the refusal.
+        let permitted = core.look(caller, |view, caller, _| {
+            let held = quorum::held(view, caller, &ProposedRequest::MasterKekRotate {}, None);
+            Ok(caller.may(May::RotateKeks) && held.is_ok())
+        })?;
         let _alone = core.rotation.versions_change();
         let mut made = None;
         let mut conflict = None;
@@ -66,7 +72,16 @@ impl Keystore {
         }
         let presented = caller.clone();
         let answer = core.act(Act::MasterKekRotate, caller.source, move |scope| {
-            scope.authenticate(&presented)?.require(May::RotateKeks)?;
+            let caller = scope.authenticate(&presented)?;
+            caller.require(May::RotateKeks)?;
+            if made.is_none() {
+                quorum::held(
+                    &scope.view(),
+                    &caller,
+                    &ProposedRequest::MasterKekRotate {},
+                    None,
+                )?;
+            }
             let Some((version, blob)) = &made else {
                 let reason = conflict.clone();
                 return Err(Error::Conflict(reason.unwrap_or_default()));
@@ -76,6 +91,7 @@ impl Keystore {
             }
             let version = *version;
             scope.detail.note = Some(version_note(version));
+            scope.require_quorum(&caller, &ProposedRequest::MasterKekRotate {}, None)?;
             let leaf = scope.record(Act::MasterKekRotate)?;
             Ok(ChangedMasterKek { version, leaf })
         });
@@ -184,7 +200,7 @@ impl Keystore {
         let versions = core.versions_for(permitted)?;
         let presented = caller.clone();
         core.act(Act::MasterKekRetire, caller.source, move |scope| {
-            check_unused(scope, &presented, version, versions.as_ref())?;
+            let caller = check_unused(scope, &presented, version, versions.as_ref())?;
             if scope.domain.is_retired(scope.tx.as_snapshot(), version)? {
                 return Err(Error::Conflict(format!(
                     "Version {version} of the master KEK is retired already."
@@ -198,6 +214,8 @@ impl Keystore {
             };
             scope.domain.authenticate_retired(&mut retired);
             scope.tx.retire_master_kek(&retired)?;
+            let proposed = ProposedRequest::MasterKekRetire { version };
+            scope.require_quorum(&caller, &proposed, None)?;
             let leaf = scope.record(Act::MasterKekRetire)?;
             Ok(ChangedMasterKek { version, leaf })
         })
@@ -214,7 +232,7 @@ impl Keystore {
         let versions = core.versions_for(permitted)?;
         let presented = caller.clone();
         let changed = core.act(Act::MasterKekDestroy, caller.source, move |scope| {
-            check_unused(scope, &presented, version, versions.as_ref())?;
+            let caller = check_unused(scope, &presented, version, versions.as_ref())?;
             if !scope.domain.is_retired(scope.tx.as_snapshot(), version)? {
                 return Err(Error::Conflict(format!(
                     "Version {version} of the master KEK is in use: retire it first."
@@ -224,6 +242,8 @@ impl Keystore {
             scope
                 .tx
                 .forget_recovery_blob(scope.domain.number, version)?;
+            let proposed = ProposedRequest::MasterKekDestroy { version };
+            scope.require_quorum(&caller, &proposed, None)?;
             let leaf = scope.record(Act::MasterKekDestroy)?;
             Ok(ChangedMasterKek { version, leaf })
         })?;
@@ -431,7 +451,7 @@ fn check_unused(
     presented: &Presented,
     version: u32,
     versions: Option<&MasterKeks>,
-) -> Result<(), Error> {
+) -> Result<Caller, Error> {
     let caller = scope.authenticate(presented)?;
     scope.detail.note = Some(version_note(version));
     caller.require(May::RotateKeks)?;
@@ -452,5 +472,5 @@ fn check_unused(
             "Version {version} of the master KEK still wraps {left} keys: let the rotation end first."
         )));
     }
-    Ok(())
+    Ok(caller)
 }

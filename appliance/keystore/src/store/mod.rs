@@ -8,20 +8,25 @@
 //! |---|---|
 //! | [`records`] | the records and their canonical encodings |
 //! | `devices` | devices and account secrets: their records, and the part of the traits that they need |
+//! | `disclosures` | disclosures, keys on hold, notifications: their records and part of the traits |
 //! | `directories` | directories and what they say of accounts: their records and part of the traits |
 //! | `idempotency` | requests that are remembered: their record and part of the traits |
 //! | `objects` | objects of accounts: their record and part of the traits |
 //! | `people` | passkeys, recoveries, invitations, mail: their records and part of the traits |
 //! | `settings` | what operators have set for a domain, in its column and in the canonical encoding |
 //! | `identities` | identities at OpenID providers: their records and part of the traits |
+//! | `lawful` | documents, approval keys, authorisations, approvals: their records and part of the traits |
 //! | `policies` | usage policies in columns and in the canonical encoding |
 //! | `rotation`, `recovery` | the parts of the traits, and the records, that rotation and recovery need |
+//! | `witnessing` | cosignatures, what the scrub reads, and feeds: records and part of the traits |
 //! | [`sqlite`] | the embedded engine |
 
 mod devices;
 mod directories;
+mod disclosures;
 mod idempotency;
 mod identities;
+mod lawful;
 mod numbers;
 mod objects;
 mod people;
@@ -31,10 +36,11 @@ mod recovery;
 mod rotation;
 mod settings;
 pub mod sqlite;
+mod witnessing;
 
 use std::ops::Range;
 
-use strongroom_audit::Leaf;
+use strongroom_audit::Event;
 use strongroom_audit::tree::NodeReader;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, GrantId, KeyId, SessionId};
@@ -46,9 +52,17 @@ pub use devices::{
     WriteDevices,
 };
 pub use directories::{DirectoryAccountRecord, DirectoryRecord, ReadDirectories, WriteDirectories};
+pub use disclosures::{
+    DisclosureItemRecord, DisclosureRecord, HeldKeyRecord, NotificationRecord, ReadDisclosures,
+    ReleasedRecord, ScopeFilter, WriteDisclosures,
+};
 pub use idempotency::{CreatedThen, ReadRequests, RequestRecord, WriteRequests};
 pub use identities::{
     IdentityLinkRecord, IdentityMembershipRecord, ReadIdentities, WriteIdentities,
+};
+pub use lawful::{
+    ApprovalKeyRecord, ApprovalRow, AuthorisationFilter, AuthorisationRow, DocumentKind,
+    DocumentRecord, GenerationRow, ProposalRow, ReadLawful, WriteLawful,
 };
 pub(crate) use numbers::*;
 pub use objects::{ObjectFilter, ObjectRecord, PlainKeyFilter, ReadObjects, WriteObjects};
@@ -60,6 +74,7 @@ pub use recovery::{
     CheckpointKeyRecord, ReadRecovery, RecoveryBlobRecord, RecoveryKekRecord, WriteRecovery,
 };
 pub use rotation::{CopyPlace, ReadRotation, SealedUnder, WriteRotation};
+pub use witnessing::{FollowedRow, FollowedTable, ReadWitnessing, RowKey, WriteWitnessing};
 
 /// Where a keystore's records are kept.
 pub trait Store: Send + Sync {
@@ -72,6 +87,9 @@ pub trait Store: Send + Sync {
 
     /// How many acts wait to be run.
     fn queued(&self) -> u64;
+
+    /// Whether the newest commit failed because the disk is full. Where it is said to be, this tries whether it still is.
+    fn is_full(&self) -> bool;
 }
 
 /// An act to be run in a transaction.
@@ -89,8 +107,10 @@ pub trait Snapshot:
     + ReadCredentials
     + ReadDevices
     + ReadDirectories
+    + ReadDisclosures
     + ReadPeople
     + ReadIdentities
+    + ReadLawful
     + ReadKeys
     + ReadObjects
     + ReadRequests
@@ -98,6 +118,7 @@ pub trait Snapshot:
     + ReadRotation
     + ReadRecovery
     + ReadAudit
+    + ReadWitnessing
 {
 }
 
@@ -108,8 +129,10 @@ pub trait Transaction:
     + WriteCredentials
     + WriteDevices
     + WriteDirectories
+    + WriteDisclosures
     + WritePeople
     + WriteIdentities
+    + WriteLawful
     + WriteKeys
     + WriteObjects
     + WriteRequests
@@ -117,6 +140,7 @@ pub trait Transaction:
     + WriteRotation
     + WriteRecovery
     + WriteAudit
+    + WriteWitnessing
 {
     /// What has been done in this act so far is undone; the act goes on.
     fn start_over(&mut self) -> Result<(), StoreError>;
@@ -143,6 +167,12 @@ pub trait ReadAccounts {
         domain: DomainNumber,
         after: &str,
         limit: u32,
+    ) -> Result<Vec<AccountRecord>, StoreError>;
+    /// Accounts that match, by name.
+    fn find_accounts(
+        &self,
+        domain: DomainNumber,
+        filter: &AccountFilter,
     ) -> Result<Vec<AccountRecord>, StoreError>;
     /// Every account with at least one role.
     fn accounts_with_roles(&self, domain: DomainNumber) -> Result<Vec<AccountRecord>, StoreError>;
@@ -231,11 +261,8 @@ pub trait ReadKeys {
     /// The public key of one version of a key pair.
     fn public_key(&self, key: KeyId, version: u32) -> Result<Option<PublicKeyRecord>, StoreError>;
     /// Keys to which one of `holders` has a grant, the newest first.
-    fn find_keys(
-        &self,
-        holders: &[AccountId],
-        filter: &KeyFilter,
-    ) -> Result<Vec<KeyRecord>, StoreError>;
+    fn find_keys(&self, holders: &[AccountId], filter: &KeyFilter)
+    -> Result<FoundKeys, StoreError>;
 }
 
 /// Changing keys.
@@ -301,6 +328,20 @@ pub trait ReadAudit {
         first: u64,
         limit: u32,
     ) -> Result<Vec<LeafRecord>, StoreError>;
+    /// Leaves of this range whose actor, subject or owner is this account, in order, at most `limit`.
+    fn leaves_concerning(
+        &self,
+        domain: DomainNumber,
+        account: AccountId,
+        leaves: Range<u64>,
+        limit: u32,
+    ) -> Result<Vec<LeafRecord>, StoreError>;
+    /// The envelopes of the leaves of this range, in order, with their indexes.
+    fn envelopes(
+        &self,
+        domain: DomainNumber,
+        leaves: Range<u64>,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError>;
     /// The stored nodes with these storage indexes, in order, with their indexes.
     fn nodes_in(
         &self,
@@ -311,19 +352,39 @@ pub trait ReadAudit {
     fn nodes(&self, domain: DomainNumber) -> Box<dyn NodeReader + '_>;
     /// The newest checkpoint: its size and its note.
     fn newest_checkpoint(&self, domain: DomainNumber) -> Result<Option<(u64, String)>, StoreError>;
+    /// The note of the checkpoint of this size.
+    fn checkpoint(&self, domain: DomainNumber, size: u64) -> Result<Option<String>, StoreError>;
+    /// The newest checkpoints, the newest first.
+    fn recent_checkpoints(
+        &self,
+        domain: DomainNumber,
+        limit: u32,
+    ) -> Result<Vec<(u64, String)>, StoreError>;
+    /// How often each act was done and refused, in each hour from this one on (hours since 1970).
+    fn leaf_counts(&self, domain: DomainNumber, from: u64) -> Result<Vec<LeafCount>, StoreError>;
     /// Every checkpoint, by size.
     fn checkpoints(&self, domain: DomainNumber) -> Result<Vec<(u64, String)>, StoreError>;
 }
 
 /// Growing the audit tree.
 pub trait WriteAudit {
-    /// Appends a leaf and answers its index. The tree's nodes are stored when the transaction commits.
+    /// Appends the leaf of an event, under 32 bytes that are random and used for no other leaf, and answers its index. The rows that the act
+    /// has changed since its leaf before, and after its last one, are what the leaf commits to. The tree's nodes are stored when the transaction
+    /// commits.
     fn append_leaf(
         &mut self,
         domain: DomainNumber,
-        leaf: &Leaf,
-        detail: &strongroom_audit::Detail,
+        event: Event,
+        salt: [u8; 32],
     ) -> Result<u64, StoreError>;
+    /// One more leaf of this kind in this hour (hours since 1970), for charts.
+    fn count_leaf(
+        &mut self,
+        domain: DomainNumber,
+        hour: u64,
+        act: u16,
+        done: bool,
+    ) -> Result<(), StoreError>;
     /// A signed checkpoint.
     fn record_checkpoint(
         &mut self,
@@ -337,9 +398,12 @@ pub trait WriteAudit {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The engine failed: disk full, file gone, damaged database.
+    /// The engine failed: file gone, damaged database.
     #[error("The database failed: {0}.")]
-    Engine(#[from] rusqlite::Error),
+    Engine(#[source] rusqlite::Error),
+    /// There is no room for what was to be written. Nothing was.
+    #[error("The disk is full.")]
+    Full,
     /// The database file cannot be used.
     #[error("{0}")]
     File(String),
@@ -368,4 +432,22 @@ pub enum StoreError {
     /// The store is stopping.
     #[error("The appliance is stopping.")]
     Stopped,
+}
+
+/// SQLite's code where the file beside the write-ahead log cannot grow.
+const SHARED_MEMORY_CANNOT_GROW: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error();
+        let full = code.is_some_and(|code| {
+            code.code == rusqlite::ErrorCode::DiskFull
+                || code.extended_code == SHARED_MEMORY_CANNOT_GROW
+        });
+        if full {
+            Self::Full
+        } else {
+            Self::Engine(error)
+        }
+    }
 }

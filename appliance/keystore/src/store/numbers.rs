@@ -1,13 +1,17 @@
 //! The numbers by which enumerations stand in the canonical encoding and in the database. They are added, never changed.
 
 use strongroom_wire::account::{AccountKind, AccountState, Membership, Role};
+use strongroom_wire::approval::Decision;
+use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::certificate::CertificateNameKind;
 use strongroom_wire::key::{
     Algorithm, GrantState, KeyState, Origin, Protection, Releasable, Right,
 };
 use strongroom_wire::object::ObjectPart;
+use strongroom_wire::proposal::ProposalState;
 use strongroom_wire::session::SignInStrength;
 
+use super::lawful::DocumentKind;
 use super::records::CredentialKind;
 
 /// Writes a pair of functions between a wire enumeration and its number in the canonical encoding and in the database.
@@ -58,11 +62,53 @@ numbers!(
     RecoveryCodes = 12,
 );
 numbers!(
+    Decision,
+    decision_number,
+    decision_from,
+    Approve = 1,
+    Reject = 2,
+);
+numbers!(
+    AuthorisationState,
+    authorisation_state_number,
+    authorisation_state_from,
+    AwaitingApproval = 1,
+    Approved = 2,
+    Rejected = 3,
+    Suspended = 4,
+    Cancelled = 5,
+    Expired = 6,
+    Invalid = 7,
+    EmergencyApproval = 8,
+);
+numbers!(
+    ProposalState,
+    proposal_state_number,
+    proposal_state_from,
+    Open = 1,
+    Used = 2,
+    Rejected = 3,
+    Withdrawn = 4,
+    Expired = 5,
+);
+numbers!(
+    DocumentKind,
+    document_kind_number,
+    document_kind_from,
+    Warrant = 1,
+    Record = 2,
+    Evidence = 3,
+    Request = 4,
+    Delivery = 5,
+    Hold = 6,
+);
+numbers!(
     CertificateNameKind,
     certificate_name_number,
     certificate_name_from,
     Fingerprint = 1,
-    Uri = 2
+    Uri = 2,
+    Dns = 3
 );
 numbers!(
     Algorithm,

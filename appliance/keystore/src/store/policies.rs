@@ -20,10 +20,14 @@ use std::net::IpAddr;
 
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
+use serde::{Deserialize, Serialize};
+use strongroom_approval::canonical;
+use strongroom_wire::authorisation::LawfulPolicy;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::invitation::AccountPolicy;
 use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::{DomainPolicy, Hours, Network, TimeOfDay, UsagePolicy, Weekday};
+use strongroom_wire::proposal::QuorumRule;
 
 use super::numbers::{
     kind_from, kind_number, rights_bits, rights_from, strength_from, strength_number,
@@ -62,12 +66,32 @@ pub(crate) fn with_restrictions(policy: UsagePolicy, bytes: Option<&[u8]>) -> Op
     (restrictions(&policy).as_deref() == Some(bytes)).then_some(policy)
 }
 
+/// What a domain's policy says besides: canonical JSON (RFC 8785), at the end of it and absent where there is nothing in it.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Further {
+    lawful: LawfulPolicy,
+    quorums: Vec<QuorumRule>,
+    witnesses: u32,
+}
+
+fn further(policy: &DomainPolicy) -> Option<Vec<u8>> {
+    let further = Further {
+        lawful: policy.lawful.clone(),
+        quorums: policy.quorums.clone(),
+        witnesses: policy.witnesses,
+    };
+    // It has names, strings and whole numbers below 2^53, which have a canonical form.
+    (further != Further::default()).then(|| canonical::to_vec(&further).unwrap_or_default())
+}
+
 /// A domain's policy; none where it restricts nothing.
 pub(crate) fn domain_policy(policy: &DomainPolicy) -> Option<Vec<u8>> {
     let usage = &policy.usage;
     (*policy != DomainPolicy::default()).then(|| {
         encoded(|to| {
-            to.array(7)?;
+            let more = further(policy);
+            to.array(7 + u64::from(more.is_some()))?;
             for value in [
                 usage.not_before.map(Timestamp::as_millis),
                 usage.not_after.map(Timestamp::as_millis),
@@ -82,7 +106,11 @@ pub(crate) fn domain_policy(policy: &DomainPolicy) -> Option<Vec<u8>> {
                 .u32(policy.step_up_within)?;
             let accounts = &policy.accounts;
             let said = (*accounts != AccountPolicy::default()).then_some(accounts);
-            optional(to, said, write_accounts)
+            optional(to, said, write_accounts)?;
+            if let Some(more) = &more {
+                to.bytes(more)?;
+            }
+            Ok(())
         })
     })
 }
@@ -172,7 +200,10 @@ fn write_restrictions(to: &mut Encoded<'_>, policy: &UsagePolicy) -> Written {
 }
 
 fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
-    read_length(from, 7)?;
+    let length = from.array()?;
+    if !matches!(length, Some(7 | 8)) {
+        return Err(Malformed);
+    }
     let moment = |value: Option<u64>| value.map(Timestamp::from_millis);
     let usage = UsagePolicy {
         not_before: moment(from.decode()?),
@@ -181,11 +212,22 @@ fn read_domain_policy(from: &mut Decoder<'_>) -> Read<DomainPolicy> {
         ..UsagePolicy::default()
     };
     let rest = read_optional(from, |from| Ok(from.bytes()?))?;
-    Ok(DomainPolicy {
+    let policy = DomainPolicy {
         usage: with_restrictions(usage, rest).ok_or(Malformed)?,
         bind_sessions_to_address: from.bool()?,
         step_up_within: from.u32()?,
         accounts: read_optional(from, read_accounts)?.unwrap_or_default(),
+        ..DomainPolicy::default()
+    };
+    if length == Some(7) {
+        return Ok(policy);
+    }
+    let further: Further = canonical::from_slice(from.bytes()?).map_err(|_| Malformed)?;
+    Ok(DomainPolicy {
+        lawful: further.lawful,
+        quorums: further.quorums,
+        witnesses: further.witnesses,
+        ..policy
     })
 }
 
@@ -325,7 +367,9 @@ mod tests {
             policy in any_policy(),
             bind: bool,
             step_up_within: u32,
+            witnesses: u32,
             recovery_delay: u32,
+            approvals in 2_u32..6,
             invitees: Vec<String>,
         ) {
             let bytes = restrictions(&policy);
@@ -338,7 +382,8 @@ mod tests {
             prop_assert_eq!(bytes.is_none(), policy == base);
             prop_assert_eq!(with_restrictions(base, bytes.as_deref()), Some(policy.clone()));
             let accounts = AccountPolicy { recovery_delay, invitees, ..AccountPolicy::default() };
-            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts };
+            let lawful = LawfulPolicy { approvals, ..LawfulPolicy::default() };
+            let domain = DomainPolicy { usage: policy, bind_sessions_to_address: bind, step_up_within, accounts, lawful, quorums: Vec::new(), witnesses };
             prop_assert_eq!(domain_policy_from(domain_policy(&domain).as_deref()), Some(domain));
         }
 

@@ -462,6 +462,45 @@ pub struct KeyFilter {
     pub limit: u32,
 }
 
+/// Keys that were found.
+#[derive(Debug, Clone, Default)]
+pub struct FoundKeys {
+    /// The keys, the newest first.
+    pub keys: Vec<KeyRecord>,
+    /// Where the search stopped, as it had looked at enough: it goes on after this key.
+    pub looked_until: Option<KeyId>,
+}
+
+/// How often an act was done, or refused, in an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeafCount {
+    /// Hours since 1970.
+    pub hour: u64,
+    /// The act's number.
+    pub act: u16,
+    /// Whether it was done.
+    pub done: bool,
+    /// How often.
+    pub count: u64,
+}
+
+/// Which accounts to find. Members that are given must all match.
+#[derive(Debug, Clone, Default)]
+pub struct AccountFilter {
+    /// The name contains this.
+    pub contains: Option<String>,
+    /// The kind is this.
+    pub kind: Option<AccountKind>,
+    /// The state is this.
+    pub state: Option<AccountState>,
+    /// This role is among the account's.
+    pub role: Option<Role>,
+    /// Beginning after this name.
+    pub after: String,
+    /// At most so many.
+    pub limit: u32,
+}
+
 /// Which leaves to find.
 #[derive(Debug, Clone, Default)]
 pub struct LeafFilter {

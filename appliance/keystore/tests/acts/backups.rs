@@ -136,13 +136,13 @@ fn no_altered_backup_opens() {
 }
 
 fn an_older_database_shows() {
-    let house = House::new("witness");
+    let house = House::new("kept");
     house.keystore.sign_checkpoint().unwrap();
     let (_, early) = house.keystore.newest_checkpoint().unwrap().unwrap();
     let (file, manifest) = backup(&house);
     house.person("alice");
     house.keystore.sign_checkpoint().unwrap();
-    let (witnessed, late) = house.keystore.newest_checkpoint().unwrap().unwrap();
+    let (known, late) = house.keystore.newest_checkpoint().unwrap().unwrap();
     let held = |store: &dyn strongroom_keystore::store::Store, note: &str| {
         hold_against(store, "default", note)
     };
@@ -154,27 +154,25 @@ fn an_older_database_shows() {
     let old: Arc<SqliteStore> = Arc::new(SqliteStore::open(&path).unwrap());
     assert_eq!(held(&*old, &early).unwrap(), Held::Continues);
     let leaves = manifest.leaves;
-    assert_eq!(
-        held(&*old, &late).unwrap(),
-        Held::Behind { leaves, witnessed }
-    );
+    assert_eq!(held(&*old, &late).unwrap(), Held::Behind { leaves, known });
 
     // Another history grows past it.
     let again = house.reopened(Arc::<SqliteStore>::clone(&old));
     let accepted = Accepted {
         reason: "the newer one burnt".to_owned(),
-        witness: late.clone(),
-        witnessed,
+        checkpoint: late.clone(),
+        known,
     };
     let record = Restored {
         restored: Timestamp::from_millis(1),
         created: manifest.created,
         leaves,
         accepted: Some(accepted),
+        approvals: Vec::new(),
     };
-    while again.record_restore(record.note()).unwrap() < witnessed {}
-    assert_eq!(held(&*old, &late).unwrap(), Held::Diverges { witnessed });
-    let other = House::new("witness-other");
+    while again.record_restore(record.note(), &[]).unwrap() < known {}
+    assert_eq!(held(&*old, &late).unwrap(), Held::Diverges { known });
+    let other = House::new("kept-other");
     other.keystore.sign_checkpoint().unwrap();
     let (_, foreign) = other.keystore.newest_checkpoint().unwrap().unwrap();
     assert!(held(&*house.store, &foreign).is_err());

@@ -1,7 +1,8 @@
 //! Sign-in by client certificate: which account a certificate stands for, and who may say so.
 
 use strongroom_keystore::{Error, Presented, SessionToken};
-use strongroom_session::{CertificateSignInKey, SealedForCertificate};
+use strongroom_session::certificate;
+use strongroom_session::passkey::{EphemeralKey, SealedTransportKey};
 use strongroom_wire::account::{AccountKind, AccountState, CreateAccount, UpdateAccount};
 use strongroom_wire::audit::Act;
 use strongroom_wire::certificate::{CertificateName, CertificateNameKind, OpenByCertificate};
@@ -83,7 +84,7 @@ fn remove(
 
 /// Signs in with a certificate of these names, as a client does.
 fn sign_in(house: &House, names: &[CertificateName]) -> Result<Person, Error> {
-    let key = CertificateSignInKey::generate();
+    let key = EphemeralKey::generate();
     let request = OpenByCertificate {
         wrapping_key: key.public().into(),
     };
@@ -96,13 +97,12 @@ fn sign_in(house: &House, names: &[CertificateName]) -> Result<Person, Error> {
         })?;
     let signed_in = answer.signed_in;
     assert_eq!(signed_in.account.state, AccountState::Active);
-    let sealed = SealedForCertificate {
+    let sealed = SealedTransportKey {
         encapsulated: answer.encapsulated.0,
-        sealed: answer.sealed.0,
+        ciphertext: answer.sealed.0,
     };
-    let transport = key
-        .open(signed_in.account.id, signed_in.session, &sealed)
-        .unwrap();
+    let transport =
+        certificate::open(&key, signed_in.account.id, signed_in.session, &sealed).unwrap();
     Ok(Person {
         name: signed_in.account.name,
         presented: Presented::in_session(

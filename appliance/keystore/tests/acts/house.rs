@@ -29,7 +29,7 @@ use crate::support::TestToken;
 
 pub(crate) const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) const PASSWORD: &str = "a horse, a staple and a battery";
-const ADMIN: &str = "admin@example.com";
+pub(crate) const ADMIN: &str = "admin@example.com";
 
 /// `SoftHSM`'s slot table is not safe against a token being made while another is opened.
 static TOKENS: Mutex<()> = Mutex::new(());

@@ -1,9 +1,10 @@
 //! Every act leaves a leaf; the tree, its checkpoints and proofs hold; what was edited grants nothing.
 
-use strongroom_audit::{Hash, checkpoint, tree};
+use strongroom_audit::{Detail, Event, Hash, checkpoint, tree};
 use strongroom_keystore::{Error, verify_audit};
 use strongroom_wire::account::Role;
 use strongroom_wire::audit::{Act, RecordQuery};
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::key::{GrantState, KeyQuery, ReleaseKey, Right};
 
 use crate::house::House;
@@ -173,6 +174,16 @@ fn an_edited_grant_grants_nothing() {
         .store
         .write(Box::new(move |tx| {
             tx.revoke_grant(&grant)
+                .map_err(|_| strongroom_keystore::store::Abort)?;
+            // What changes rows leaves a leaf, or is undone.
+            let event = Event {
+                time: Timestamp::from_millis(1_800_000_000_000),
+                act: Act::KeyRevoke,
+                done: true,
+                detail: Detail::default(),
+            };
+            tx.append_leaf(1, event, [7; 32])
+                .map(drop)
                 .map_err(|_| strongroom_keystore::store::Abort)
         }))
         .unwrap();

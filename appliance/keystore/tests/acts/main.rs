@@ -19,22 +19,30 @@ mod accounts;
 mod backups;
 mod batch;
 mod certificates;
+mod console;
+mod cosigning;
 mod devices;
 mod directories;
+mod disclosing;
+mod exports;
 mod groups;
 mod house;
 mod identities;
 mod keys;
+mod lawful;
 mod log;
 mod objects;
 mod operations;
 mod pairing;
 mod policies;
 mod previews;
+mod quorum;
 mod recovery;
 mod recovery_rotation;
 mod rotation;
 mod rotation_replay;
+mod scrub;
+mod searches;
 mod second_factor;
 mod sessions;
 mod signers;
@@ -56,13 +64,22 @@ fn main() -> ExitCode {
         backups::TRIALS,
         batch::TRIALS,
         certificates::TRIALS,
+        cosigning::TRIALS,
+        console::TRIALS,
         groups::TRIALS,
         identities::TRIALS,
         devices::TRIALS,
+        disclosing::delivering::TRIALS,
+        disclosing::keeping::TRIALS,
+        disclosing::refusing::TRIALS,
         directories::groups::TRIALS,
         directories::limits::TRIALS,
         directories::users::TRIALS,
+        exports::TRIALS,
         keys::TRIALS,
+        lawful::evidence::TRIALS,
+        lawful::lifecycle::TRIALS,
+        lawful::roles::TRIALS,
         log::TRIALS,
         objects::TRIALS,
         operations::carrying::TRIALS,
@@ -73,10 +90,13 @@ fn main() -> ExitCode {
         pairing::TRIALS,
         policies::TRIALS,
         previews::TRIALS,
+        quorum::TRIALS,
         recovery::TRIALS,
         recovery_rotation::TRIALS,
         rotation::TRIALS,
         rotation_replay::TRIALS,
+        scrub::TRIALS,
+        searches::TRIALS,
         second_factor::TRIALS,
         sessions::TRIALS,
     ]

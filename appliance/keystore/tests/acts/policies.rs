@@ -4,9 +4,10 @@ use strongroom_keystore::Clock as _;
 use strongroom_keystore::{Error, Presented};
 use strongroom_wire::account::{AccountKind, AddMember, CreateAccount, Membership, Role};
 use strongroom_wire::audit::{Act, RecordQuery};
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{GrantId, KeyId};
 use strongroom_wire::key::{ReleaseKey, Right, ShareKey, UsagePolicy};
-use strongroom_wire::policy::DomainPolicy;
+use strongroom_wire::policy::{DomainPolicy, Hours};
 use strongroom_wire::problem::Code;
 use strongroom_wire::session::SignInStrength;
 
@@ -44,6 +45,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
     (
         "clients_are_told_how_long_they_may_keep_material",
         clients_are_told_how_long_they_may_keep_material,
+    ),
+    (
+        "clients_are_told_what_they_cannot_judge_for_themselves",
+        clients_are_told_what_they_cannot_judge_for_themselves,
     ),
     (
         "what_is_passed_on_is_under_both_policies",
@@ -500,6 +505,52 @@ fn clients_are_told_how_long_they_may_keep_material() {
     assert_eq!(told(&alice), (Some(60), Some(now.plus_seconds(90))));
     set_domain(&house, of(|policy| policy.keep_for = Some(5)));
     assert_eq!(told(&bob), (Some(5), Some(now.plus_seconds(85))));
+}
+
+fn clients_are_told_what_they_cannot_judge_for_themselves() {
+    let house = House::new("ask_again");
+    let [alice, bob] = ["alice", "bob"].map(|name| house.person(name));
+    let told = |who: &Person, key| {
+        let released = house
+            .keystore
+            .release(&who.presented, key, ReleaseKey::default());
+        let material = released.unwrap();
+        (material.ask_again, material.not_after)
+    };
+    let (free, _) = house.key(&alice, &[]);
+    assert_eq!(told(&alice, free), (false, None));
+    // How often, and from where.
+    for policy in [
+        of(|policy| policy.max_releases = Some(9)),
+        networks(&["127.0.0.0/8"]),
+    ] {
+        let (key, _) = house.key_with(&alice, &[], policy);
+        assert_eq!(told(&alice, key), (true, None));
+    }
+    // What a grant says is for its grantee.
+    share(
+        &house,
+        &alice,
+        free,
+        "bob",
+        of(|policy| policy.max_releases = Some(2)),
+    );
+    assert_eq!(told(&bob, free), (true, None));
+    assert_eq!(told(&alice, free), (false, None));
+    // At which hours, it can: it knows when they are over.
+    let whole_days = Hours {
+        days: None,
+        from: "00:00".parse().unwrap(),
+        until: "24:00".parse().unwrap(),
+        zone: "UTC".to_owned(),
+    };
+    let (key, _) = house.key_with(&alice, &[], of(|policy| policy.hours = vec![whole_days]));
+    let day = 24 * 3600 * 1000;
+    let end = house.clock.now().as_millis() / day * day + day;
+    assert_eq!(
+        told(&alice, key),
+        (false, Some(Timestamp::from_millis(end)))
+    );
 }
 
 fn what_is_passed_on_is_under_both_policies() {

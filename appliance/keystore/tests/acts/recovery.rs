@@ -113,7 +113,7 @@ fn two_custodians_of_three_recover_a_domain() {
     assert_eq!(changes.len(), 2, "{changes:?}");
     assert_eq!(attended.adopt_checkpoint_key(Some(&[])).unwrap(), []);
     attended
-        .record_restore("of that backup".to_owned())
+        .record_restore("of that backup".to_owned(), &[])
         .unwrap();
     let recorded = attended
         .record_ceremony(Act::DomainRecover, "Ada and Chiara\n")

@@ -2,6 +2,7 @@
 //!
 //! The keystore decides what a token or a signature is worth. Here it is only read.
 
+pub(crate) mod desk;
 pub(crate) mod limits;
 pub(crate) mod oidc;
 pub(crate) mod pace;
@@ -17,7 +18,9 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use strongroom_keystore::{Presented, SessionToken};
+use strongroom_wire::id::ProposalId;
 use strongroom_wire::problem::Code;
+use strongroom_wire::proposal::PROPOSAL_HEADER;
 use zeroize::Zeroizing;
 
 use crate::problems::Failure;
@@ -40,17 +43,41 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let signer = request.extensions_mut().remove::<signed::Signer>();
-        let presented = signer.map(|signer| Self(signer.0)).or_else(|| {
+        let presented = signer.map(|signer| signer.0).or_else(|| {
             let token = session_token(request.headers())?;
-            Some(Self(Presented::in_session(token, source_address(request))))
+            Some(Presented::in_session(token, source_address(request)))
         });
-        ready(presented.ok_or_else(|| {
+        let presented = presented.ok_or_else(|| {
             Failure::new(
                 Code::NotSignedIn,
                 "The request has no session token; sign in first.",
             )
+        });
+        ready(presented.and_then(|presented| {
+            let proposal = proposal(request.headers())?;
+            Ok(Self(Presented {
+                proposal,
+                ..presented
+            }))
         }))
     }
+}
+
+/// The proposal by whose approvals a request is made.
+fn proposal(headers: &HeaderMap) -> Result<Option<ProposalId>, Failure> {
+    let mut values = headers.get_all(PROPOSAL_HEADER);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let id = value.to_str().ok().and_then(|text| text.parse().ok());
+    id.filter(|_| values.next().is_none())
+        .map(Some)
+        .ok_or_else(|| {
+            Failure::new(
+                Code::Malformed,
+                format!("{PROPOSAL_HEADER} is the identifier of one proposal."),
+            )
+        })
 }
 
 /// The address that a request came from: the connection's other end. Headers of proxies are not believed.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
@@ -22,11 +23,38 @@ pub(crate) async fn evenly(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let came = Instant::now();
     let answer = next.call(request).await;
+    wait_evenly(came).await;
+    answer
+}
+
+async fn wait_evenly(came: Instant) {
     let until = came + whole_steps(came.elapsed()) + delay();
     // A thread's sleep ends at a moment that is its own. The runtime's ends so many milliseconds after it began, and so passes the
     // difference on. Where there is no thread, the answer leaves at once.
     let _ =
         web::block(move || thread::sleep(until.saturating_duration_since(Instant::now()))).await;
+}
+
+/// The pages that need no session and take what can be guessed at.
+const PAGES: [&str; 5] = [
+    "/sign-in",
+    "/sign-in/second-factor",
+    "/sign-in/passkey/finish",
+    "/enrol",
+    "/recover",
+];
+
+/// [`evenly`] around these pages' forms, and nothing around other requests.
+pub(crate) async fn pages_evenly(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let guessed = *request.method() == Method::POST && PAGES.contains(&request.path());
+    let came = Instant::now();
+    let answer = next.call(request).await;
+    if guessed {
+        wait_evenly(came).await;
+    }
     answer
 }
 

@@ -156,6 +156,13 @@ fn carry_out(request: Request, gate: &Arc<Gate>, peer: Uid) -> Answer {
     match request {
         Request::Status => done(gate, None),
         Request::Domain { what } => domains(what, gate, &by),
+        Request::Scrub { domain } => {
+            if gate.scrub_soon(domain.as_deref()) {
+                done(gate, None)
+            } else {
+                Answer::Refused("the appliance does not serve".to_owned())
+            }
+        }
         Request::Seal => {
             tracing::warn!(by, "sealing");
             done(gate, Some(gate.seal(&by)))
@@ -245,6 +252,7 @@ fn done(gate: &Gate, sealed: Option<Sealed>) -> Answer {
         reason: view.reason,
         hsms: hsms.chain(further).collect(),
         domains: domains.map(|domains| domains.tally()),
+        watch: gate.watched(),
         cached_keks: gate
             .statistics()
             .map_or(0, |statistics| statistics.cached_keks),

@@ -198,7 +198,7 @@ impl Beat {
     fn turn(&mut self, domain: &Domain, opened: &Opened) -> anyhow::Result<()> {
         let keystore = &opened.keystore;
         keystore.sign_checkpoint()?;
-        opened.witness.keep(keystore)?;
+        opened.kept.keep(keystore)?;
         rotate_one_of_many(keystore, self.records.get())?;
         self.post(domain, opened)?;
         let due = self

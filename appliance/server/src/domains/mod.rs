@@ -10,7 +10,7 @@
 //! | `work` | what takes longer and survives a crash: moving to another slot, removing |
 //! | `bridge` | two HSMs as one, while a domain moves |
 //!
-//! Each domain but the first has a folder of its own with its database, its witness and nothing of any other domain's. The first domain is
+//! Each domain but the first has a folder of its own with its database, its kept checkpoint and nothing of any other domain's. The first domain is
 //! where it always was; its log is also the operators'. A domain is opened when somebody asks for it, and closed when there are more open than
 //! the configuration says and nobody uses it.
 //!
@@ -47,9 +47,10 @@ pub(crate) use slots::Slots;
 
 use crate::config::Config;
 use crate::gate::OpenKeystore;
+use crate::kept::KeptCheckpoint;
 use crate::problems::Failure;
-use crate::witness::Witness;
-use registry::{Entry, FIRST, Registry};
+pub(crate) use registry::FIRST;
+use registry::{Entry, Registry};
 
 /// How long a request waits for its domain while that is being opened or closed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -109,18 +110,23 @@ enum Place {
 pub(crate) struct Opened {
     number: u32,
     keystore: Arc<Keystore>,
-    witness: Arc<Witness>,
+    kept: Arc<KeptCheckpoint>,
     /// The requests that it may make in a second.
     pace: RwLock<Option<DefaultDirectRateLimiter>>,
     used: AtomicU64,
 }
 
 impl Opened {
-    fn new(number: u32, keystore: Arc<Keystore>, witness: Arc<Witness>, quotas: &Quotas) -> Self {
+    fn new(
+        number: u32,
+        keystore: Arc<Keystore>,
+        kept: Arc<KeptCheckpoint>,
+        quotas: &Quotas,
+    ) -> Self {
         Self {
             number,
             keystore,
-            witness,
+            kept,
             pace: RwLock::new(pace(quotas)),
             used: AtomicU64::new(0),
         }
@@ -174,14 +180,14 @@ impl Domains {
         config: &Config,
         slots: Slots,
         keystore: Arc<Keystore>,
-        witness: Arc<Witness>,
+        kept: Arc<KeptCheckpoint>,
     ) -> anyhow::Result<Arc<Self>> {
         let quotas = keystore.settings()?.quotas;
         let registry = Registry::read(&config.data)?;
         let domains = Self {
             config: config.clone(),
             slots,
-            first: Arc::new(Opened::new(FIRST, keystore, witness, &quotas)),
+            first: Arc::new(Opened::new(FIRST, keystore, kept, &quotas)),
             index: RwLock::new(Index::of(&registry)),
             registry: Mutex::new(registry),
             uses: AtomicU64::new(1),
@@ -237,6 +243,48 @@ impl Domains {
         drop(opened);
         self.make_room();
         entered
+    }
+
+    /// The numbers of the domains that are open, the first one among them; where names are given, of those alone.
+    pub(crate) fn open_ones(&self, only: &[String]) -> Vec<u32> {
+        let wanted = |name: &String| only.is_empty() || only.contains(name);
+        let mut open = Vec::new();
+        if wanted(&self.config.domain) {
+            open.push(FIRST);
+        }
+        let all = self.all().into_iter();
+        let others = all.filter(|domain| wanted(&domain.name) && domain.is_open());
+        open.extend(others.map(|domain| domain.number));
+        open
+    }
+
+    /// The keystore of a domain that is open. Whoever has it keeps the domain open, and lets go of it soon.
+    pub(crate) fn open_one(&self, number: u32) -> Option<Arc<Keystore>> {
+        if number == FIRST {
+            return Some(Arc::clone(&self.first.keystore));
+        }
+        let domain = self
+            .all()
+            .into_iter()
+            .find(|domain| domain.number == number)?;
+        match &*lock(&domain.place) {
+            Place::Open(opened) => Some(Arc::clone(&opened.keystore)),
+            _ => None,
+        }
+    }
+
+    /// Whether a domain is open, and nobody waits for it to be closed.
+    pub(crate) fn is_open(&self, number: u32) -> bool {
+        let mut all = self.all().into_iter();
+        number == FIRST || all.any(|domain| domain.number == number && domain.is_open())
+    }
+
+    /// The number of the domain of this name.
+    pub(crate) fn number_of(&self, name: &str) -> Option<u32> {
+        if name == self.config.domain {
+            return Some(FIRST);
+        }
+        self.known(name).map(|domain| domain.number)
     }
 
     /// How many domains there are, how many are open, and how many fail; the first one counted.
@@ -356,6 +404,10 @@ impl Index {
 }
 
 impl Domain {
+    fn is_open(&self) -> bool {
+        matches!(*lock(&self.place), Place::Open(_))
+    }
+
     fn of(entry: &Entry) -> Self {
         Self {
             number: entry.number,

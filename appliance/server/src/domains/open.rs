@@ -13,8 +13,8 @@ use strongroom_wire::problem::{Code, Problem};
 use super::bridge::Bridge;
 use super::registry::{Entry, Work};
 use super::{Domain, Domains, Opened, PATIENCE, Place, TRY_AGAIN, lock};
+use crate::kept::{self, KeptCheckpoint};
 use crate::problems::Failure;
-use crate::witness::{self, Witness};
 
 /// How often is looked whether those who use a domain are done.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -90,14 +90,14 @@ impl Domains {
         let store = SqliteStore::open(&database)
             .with_context(|| format!("the database {} cannot be opened", database.display()))?;
         let store = Arc::new(store);
-        let witness = Arc::new(Witness::new(&config));
-        let restored = witness::restored(&config, &*store)?;
-        witness.check(&*store, &config.domain, restored.as_ref())?;
+        let kept = Arc::new(KeptCheckpoint::new(&config));
+        let restored = kept::restored(&config, &*store)?;
+        kept.check(&*store, &config.domain, restored.as_ref())?;
         let hsm = self.hsm_of(&entry)?;
         let (clock, options) = (Arc::new(SystemClock), config.keystore_options());
         let keystore = Keystore::attend(store, hsm, clock, options)?;
         if let Some(restored) = restored {
-            witness::record(&config, &keystore, &witness, &restored)?;
+            kept::record(&config, &keystore, &kept, &restored)?;
         }
         let settings = keystore.settings()?;
         if settings.suspended {
@@ -107,7 +107,7 @@ impl Domains {
         Ok(Opened::new(
             domain.number,
             Arc::new(keystore),
-            witness,
+            kept,
             &settings.quotas,
         ))
     }
@@ -257,7 +257,7 @@ fn close(domain: &Domain, opened: &Opened) {
         .keystore
         .sign_checkpoint()
         .map_err(anyhow::Error::from);
-    if let Err(error) = signed.and_then(|_| opened.witness.keep(&opened.keystore)) {
+    if let Err(error) = signed.and_then(|_| opened.kept.keep(&opened.keystore)) {
         tracing::error!(
             domain = domain.number,
             error = format!("{error:#}"),

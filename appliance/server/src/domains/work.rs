@@ -117,7 +117,7 @@ impl Domains {
             }
         }
         keystore.sign_checkpoint()?;
-        opened.witness.keep(keystore)?;
+        opened.kept.keep(keystore)?;
         let left = keystore.statistics()?;
         if left.rewraps_left > 0 {
             bail!(
@@ -168,14 +168,14 @@ impl Domains {
         Ok(())
     }
 
-    /// Deletes a domain's folder, durably, and its witness file where that is elsewhere.
+    /// Deletes a domain's folder, durably, and its kept checkpoint where that is elsewhere.
     fn delete_files(&self, entry: &Entry) -> anyhow::Result<()> {
         let folder = self.config.data.join(FOLDER).join(&entry.name);
         delete(&folder).with_context(|| format!("{} cannot be deleted", folder.display()))?;
-        let witness = self.config.of_domain(entry)?.witness();
-        match fs::remove_file(&witness) {
+        let kept = self.config.of_domain(entry)?.kept_checkpoint();
+        match fs::remove_file(&kept) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("{} cannot be deleted", witness.display()))
+                Err(error).with_context(|| format!("{} cannot be deleted", kept.display()))
             }
             _ => Ok(()),
         }

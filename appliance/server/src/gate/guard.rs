@@ -2,7 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -16,6 +16,7 @@ use super::Gate;
 use crate::domains::Wanted;
 use crate::domains::registry::FIRST;
 use crate::problems::Failure;
+use crate::routes::page_of;
 
 /// What is answered even while the gate is closed, and of no domain.
 const ALWAYS: [&str; 2] = ["/v1/health", "/metrics"];
@@ -32,6 +33,21 @@ pub(crate) struct OpenKeystore {
 impl OpenKeystore {
     pub(crate) const fn new(domain: u32, keystore: Arc<Keystore>) -> Self {
         Self { domain, keystore }
+    }
+
+    /// The keystore itself, for as long as the request takes.
+    pub(crate) fn keystore(&self) -> Arc<Keystore> {
+        Arc::clone(&self.keystore)
+    }
+
+    /// Whether it is the appliance's first domain, whose administrators look after the machine.
+    pub(crate) const fn is_first(&self) -> bool {
+        self.domain == FIRST
+    }
+
+    /// The keystore for as long as it is open: for what goes on after the request was answered.
+    pub(crate) fn while_open(&self) -> Weak<Keystore> {
+        Arc::downgrade(&self.keystore)
     }
 
     /// The name under which an account of this domain has its budget of failures: nobody's mistakes slow down somebody of the same name in
@@ -92,9 +108,14 @@ pub(crate) async fn guard(
             response.request().extensions_mut().remove::<OpenKeystore>();
             Ok(response.map_into_left_body())
         }
-        Err(failure) => Ok(request
-            .into_response(failure.error_response())
-            .map_into_right_body()),
+        Err(failure) => {
+            let response = if strongroom_console::request_wants_page(request.request()) {
+                page_of(request.request(), &failure)
+            } else {
+                failure.error_response()
+            };
+            Ok(request.into_response(response).map_into_right_body())
+        }
     }
 }
 

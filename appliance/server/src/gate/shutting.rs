@@ -113,11 +113,13 @@ impl Gate {
             background,
             domains,
             beats,
+            watch,
         } = serving;
+        watch.begin_to_stop();
         domains.close_all(None);
         beats.stop();
         let signed = keystore.sign_checkpoint().map_err(anyhow::Error::from);
-        match signed.and_then(|_| self.witness.keep(&keystore)) {
+        match signed.and_then(|_| self.kept.keep(&keystore)) {
             Ok(()) => outcome.checkpoint = true,
             Err(error) => outcome
                 .problems
@@ -125,6 +127,9 @@ impl Gate {
         }
         hsm.close();
         background.stop();
+        // Nobody outside is waited for before what is open is gone.
+        keystore.wipe();
+        watch.stop();
         drop(hsm);
         let deadline = Instant::now() + patience;
         // Only requests still have them: one that waits for its domain to open has all of them.

@@ -14,7 +14,7 @@ use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{AuditReport, verify_audit};
 
 use crate::config::Config;
-use crate::witness::Witness;
+use crate::kept::KeptCheckpoint;
 
 /// What `audit verify` takes.
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     }
 
     // The database's own checkpoints are as old as it is; the one kept outside of it is not.
-    if let Err(error) = Witness::new(&config).check(&store, &config.domain, None) {
+    if let Err(error) = KeptCheckpoint::new(&config).check(&store, &config.domain, None) {
         report.problems.push(format!("{error:#}"));
     }
 

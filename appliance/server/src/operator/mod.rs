@@ -1,5 +1,6 @@
 //! What an operator does at the command line: one file a subcommand.
 
+pub(crate) mod audit_scrub;
 pub(crate) mod audit_verify;
 pub(crate) mod backup;
 pub(crate) mod ceremony;

@@ -6,18 +6,22 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf, absolute};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 use strongroom_keystore::backup::{Accepted, Manifest, Restored, read_backup};
+use strongroom_keystore::quorum::RestoreRefused;
 use strongroom_keystore::store::sqlite::SqliteStore;
-use strongroom_keystore::{Clock as _, Held, SystemClock, hold_against};
+use strongroom_keystore::{Clock as _, Held, Keystore, Options, SystemClock, hold_against};
+use strongroom_wire::encoding::Base64;
+use strongroom_wire::proposal::{ProposedRequest, SignedApproval};
 
 use super::progress::StageBar;
 use crate::config::{self, Config};
 use crate::folder::{sync_folder, write_whole};
-use crate::witness::{self, RESTORED, Witness};
+use crate::kept::{self, KeptCheckpoint, RESTORED};
 
 /// The longest reason in bytes: it stands in a leaf, beside figures.
 const LONGEST_REASON: usize = 512;
@@ -33,6 +37,8 @@ pub(crate) struct Arguments {
     data: PathBuf,
     #[command(flatten)]
     known: KnownCheckpoint,
+    #[command(flatten)]
+    quorum: RestoreQuorum,
     /// Verify everything and leave nothing behind.
     #[arg(long)]
     dry_run: bool,
@@ -47,15 +53,61 @@ pub(crate) struct Arguments {
 /// The newest checkpoint that is known, and what to do with a backup that does not have all of it.
 #[derive(Debug, Args)]
 pub(super) struct KnownCheckpoint {
-    /// The newest checkpoint that is known; the configuration's witness file unless it is said.
-    #[arg(long, value_name = "FILE")]
-    pub(super) witness: Option<PathBuf>,
+    /// The newest checkpoint that is known; the one that the configuration names unless it is said.
+    #[arg(long, alias = "witness", value_name = "FILE")]
+    pub(super) checkpoint: Option<PathBuf>,
     /// Restore although the newest known checkpoint has leaves that the backup does not have: what was done since the backup is lost.
     #[arg(long, requires = "reason")]
     accept_older: bool,
     /// Why; it is recorded in the audit log.
     #[arg(long, value_name = "TEXT", requires = "accept_older")]
     reason: Option<String>,
+}
+
+/// The approvals of people, where the policy that is in the backup demands them.
+#[derive(Debug, Args)]
+pub(super) struct RestoreQuorum {
+    /// Somebody's approval, where the backup's policy demands a quorum: what `strongroom approval-keys sign` wrote. May be given several times.
+    #[arg(long = "approval", value_name = "FILE")]
+    approvals: Vec<PathBuf>,
+    /// Where approvals are missing, write what there is to be signed to this file.
+    #[arg(long, value_name = "FILE")]
+    quorum_request: Option<PathBuf>,
+}
+
+impl RestoreQuorum {
+    /// Holds the restoring of a database against its own policy. Answers the evidence that is to be recorded.
+    pub(super) fn require(
+        &self,
+        keystore: &Keystore,
+        manifest: &Manifest,
+    ) -> anyhow::Result<Vec<Base64>> {
+        let approvals = self
+            .approvals
+            .iter()
+            .map(|path| {
+                let shown = path.display();
+                let text = fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+                serde_json::from_slice(&text).with_context(|| format!("{shown} is no approval"))
+            })
+            .collect::<anyhow::Result<Vec<SignedApproval>>>()?;
+        let request = ProposedRequest::DomainRestore {
+            database_sha256: hex::encode(&manifest.database.sha256.0),
+            created: manifest.created,
+            leaves: manifest.leaves,
+        };
+        match keystore.require_restore_quorum(request, &approvals) {
+            Ok(evidence) => Ok(evidence.into_iter().map(Base64::from).collect()),
+            Err(refused) => {
+                if let (RestoreRefused::Quorum { request, .. }, Some(path)) =
+                    (&refused, &self.quorum_request)
+                {
+                    write_whole(path, &serde_json::to_vec_pretty(request)?)?;
+                }
+                Err(refused.into())
+            }
+        }
+    }
 }
 
 /// What was restored, or would be.
@@ -65,7 +117,7 @@ struct Report<'a> {
     dry_run: bool,
     manifest: &'a Manifest,
     /// The file with the newest known checkpoint; absent when there is none.
-    witness: Option<&'a Path>,
+    checkpoint: Option<&'a Path>,
     /// Whether the backup was accepted although it is older than that.
     accepted: bool,
 }
@@ -93,7 +145,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         let mut bar = StageBar::new();
         read_backup(
             &mut BufReader::new(backup),
-            std::sync::Arc::clone(&hsm),
+            Arc::clone(&hsm),
             &config.domain,
             &database,
             &mut |stage, done, of| {
@@ -103,25 +155,34 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         )?
     };
 
-    let witness = arguments
+    let kept = arguments
         .known
-        .witness
+        .checkpoint
         .clone()
-        .map_or_else(|| Witness::new(&config), Witness::at);
-    let note = witness.read()?;
-    if arguments.known.witness.is_some() && note.is_none() {
-        bail!("there is no checkpoint at {}", witness.path().display());
+        .map_or_else(|| KeptCheckpoint::new(&config), KeptCheckpoint::at);
+    let note = kept.read()?;
+    if arguments.known.checkpoint.is_some() && note.is_none() {
+        bail!("there is no checkpoint at {}", kept.path().display());
     }
     let accepted = match &note {
         Some(note) => {
             let store = SqliteStore::open(&database)?;
             arguments
                 .known
-                .hold(&store, &config.domain, note, witness.path())?
+                .hold(&store, &config.domain, note, kept.path())?
         }
         None => None,
     };
     let older = accepted.is_some();
+    let approvals = {
+        let options = Options {
+            domain: config.domain.clone(),
+            ..Options::default()
+        };
+        let store = Arc::new(SqliteStore::open(&database)?);
+        let keystore = Keystore::attend(store, Arc::clone(&hsm), Arc::new(SystemClock), options)?;
+        arguments.quorum.require(&keystore, &manifest)?
+    };
 
     if !arguments.dry_run {
         // The checkpoint that is known stays known: an older database is served only together with the record of its acceptance.
@@ -130,13 +191,14 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
             checkpoint.map(|checkpoint| checkpoint.note.as_str())
         });
         if let Some(note) = newest {
-            witness::write(&making.path().join(config::WITNESS), note)?;
+            kept::write(&making.path().join(config::CHECKPOINT), note)?;
         }
         let record = Restored {
             restored: SystemClock.now(),
             created: manifest.created,
             leaves: manifest.leaves,
             accepted,
+            approvals,
         };
         let record = record.to_file(&*hsm, &config.domain)?;
         write_whole(&making.path().join(RESTORED), &record)?;
@@ -151,7 +213,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         data: &data,
         dry_run: arguments.dry_run,
         manifest: &manifest,
-        witness: note.is_some().then(|| witness.path()),
+        checkpoint: note.is_some().then(|| kept.path()),
         accepted: older,
     };
     if arguments.json {
@@ -179,26 +241,26 @@ impl KnownCheckpoint {
         let shown = path.display();
         let held = hold_against(store, domain, note)
             .with_context(|| format!("the backup cannot be held against {shown}"))?;
-        let (witnessed, what) = match held {
+        let (known, what) = match held {
             Held::Continues => return Ok(None),
-            Held::Behind { leaves, witnessed } => (
-                witnessed,
+            Held::Behind { leaves, known } => (
+                known,
                 format!(
-                    "the backup is older than the checkpoint in {shown}: it has {leaves} of {witnessed} leaves"
+                    "the backup is older than the checkpoint in {shown}: it has {leaves} of {known} leaves"
                 ),
             ),
-            Held::Diverges { witnessed } => (
-                witnessed,
+            Held::Diverges { known } => (
+                known,
                 format!(
-                    "the backup has another history than the checkpoint of {witnessed} leaves in {shown} is signed over"
+                    "the backup has another history than the checkpoint of {known} leaves in {shown} is signed over"
                 ),
             ),
         };
         match (&self.reason, self.accept_older) {
             (Some(reason), true) => Ok(Some(Accepted {
                 reason: reason.clone(),
-                witness: note.to_owned(),
-                witnessed,
+                checkpoint: note.to_owned(),
+                known,
             })),
             _ => bail!(
                 "{what}; use a newer backup, or say --accept-older --reason TEXT if there is none and what was done since is to be lost"
@@ -234,7 +296,7 @@ fn as_text(report: &Report<'_>) -> String {
         "The backup of {} is whole: {} leaves of the log {}.\n",
         manifest.created, manifest.leaves, manifest.origin
     );
-    text += match (report.witness, report.accepted) {
+    text += match (report.checkpoint, report.accepted) {
         (None, _) => {
             "No newer checkpoint is known, so whether it is the newest backup cannot be told.\n"
         }

@@ -18,6 +18,7 @@ use anyhow::Context as _;
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls::ServerConfig;
+use strongroom_console::FormKey;
 use strongroom_keystore::store::sqlite::SqliteStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -25,6 +26,7 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::auth::limits::SignInLimits;
 use crate::auth::oidc::Oidc;
+use crate::auth::pace::pages_evenly;
 use crate::auth::signed;
 use crate::background::Housekeeping;
 use crate::config::Config;
@@ -36,7 +38,7 @@ use crate::observe::observe;
 use crate::routes::health::NewestStorage;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
 use crate::tls::clients::{ClientCertificates, PresentedChain};
-use crate::{logging, metrics, tls};
+use crate::{console, logging, metrics, tls};
 
 /// How long requests that are being answered may take once a stop was asked for, in seconds.
 const STOP_TIMEOUT: u64 = 20;
@@ -65,6 +67,8 @@ struct Shared {
     body_limits: web::Data<BodyLimits>,
     storage: web::Data<NewestStorage>,
     metrics: web::Data<PrometheusHandle>,
+    console: web::Data<dyn strongroom_console::Host>,
+    form_key: web::Data<FormKey>,
 }
 
 /// Serves until asked to stop, or until something is found with which the appliance must not go on.
@@ -90,17 +94,21 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     // Said now, and not each time that the gate opens.
     Mailer::new(&config).context("mail cannot be sent")?;
     let (gate, failed) = Gate::new(config.clone(), Arc::new(store))?;
+    let storage: Arc<NewestStorage> = Arc::default();
     let shared = Shared {
         gate: web::Data::from(Arc::clone(&gate)),
         limits: web::Data::new(SignInLimits::new(&config.limits)),
         oidc: web::Data::new(Oidc::new(&config.oidc)?),
         body_limits: web::Data::new(BodyLimits::from(&config.limits)),
-        storage: web::Data::default(),
+        storage: web::Data::from(Arc::clone(&storage)),
         metrics: web::Data::new(metrics::start()?),
+        console: web::Data::from(console::host(&config, Arc::clone(&gate), storage)),
+        form_key: web::Data::new(FormKey::generate().context("there are no random numbers")?),
     };
     let housekeeping = Housekeeping::start(
         web::Data::clone(&shared.limits).into_inner(),
         web::Data::clone(&shared.metrics).into_inner(),
+        Arc::clone(&gate),
     )
     .context("a background thread cannot be started")?;
     let control = Control::start(&config.data, Arc::clone(&gate))?;
@@ -160,6 +168,9 @@ fn server(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(listener))
+            .app_data(web::Data::new(listener.side()))
+            .app_data(web::Data::clone(&shared.console))
+            .app_data(web::Data::clone(&shared.form_key))
             .app_data(web::Data::clone(&table))
             .app_data(web::Data::clone(&shared.gate))
             .app_data(web::Data::clone(&shared.limits))
@@ -171,8 +182,10 @@ fn server(
             .into_utoipa_app()
             .configure(|services| listener.routes(services))
             .into_app()
+            .configure(|services| strongroom_console::routes(listener.side(), services))
             .default_service(web::to(unrouted))
             .wrap(from_fn(signed::admit))
+            .wrap(from_fn(pages_evenly))
             .wrap(from_fn(guard))
             .wrap(from_fn(observe))
     })

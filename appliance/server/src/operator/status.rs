@@ -8,6 +8,7 @@ use strongroom_wire::health::State;
 
 use crate::config::Config;
 use crate::control::{HsmReport, Report, Request, ask};
+use crate::watch;
 
 /// What `status` takes.
 #[derive(Debug, Args)]
@@ -49,7 +50,41 @@ fn as_text(report: &Report) -> String {
         ));
     }
     lines.extend(report.hsms.iter().flat_map(hsm_lines));
+    if let Some(watch) = &report.watch {
+        lines.extend(watch_lines(watch));
+    }
     lines.join("\n") + "\n"
+}
+
+fn watch_lines(watch: &watch::Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    let outside = watch.witnesses.iter().map(|report| ("witness", report));
+    for (what, report) in outside.chain(watch.siem.iter().map(|report| ("SIEM", report))) {
+        lines.push(format!("{what} {} at {}", report.name, report.address));
+        lines.push(match &report.failing {
+            Some(failing) => format!("  FAILS since {}: {}", failing.since, failing.reason),
+            None => "  works".to_owned(),
+        });
+        let last = report.last.map(|last| format!(", the last at {last}"));
+        lines.push(format!(
+            "  has {} leaves{}; lacks {}",
+            report.leaves,
+            last.unwrap_or_default(),
+            report.behind
+        ));
+    }
+    let scrub = &watch.scrub;
+    lines.push(match scrub.last {
+        Some(last) => format!(
+            "scrub:       {} rows at {last}, of which {} do not follow from the log",
+            scrub.rows, scrub.findings
+        ),
+        None => "scrub:       none has run yet".to_owned(),
+    });
+    lines.extend(scrub.first.iter().map(|found| format!("  FOUND: {found}")));
+    let failed = scrub.failed.iter();
+    lines.extend(failed.map(|reason| format!("  the newest did not come to its end: {reason}")));
+    lines
 }
 
 fn hsm_lines(hsm: &HsmReport) -> Vec<String> {

@@ -1,9 +1,15 @@
 //! The audit log.
 
-use actix_web::{get, web};
-use strongroom_wire::audit::{CheckpointNote, InclusionProof, RecordPage, RecordQuery};
+mod pieces;
 
-use super::{Answer, ask, shown};
+use actix_web::{HttpResponse, get, web};
+use strongroom_wire::audit::{
+    CheckpointNote, ConsistencyProof, ConsistencyQuery, ExportQuery, InclusionProof, RecordPage,
+    RecordQuery,
+};
+
+use self::pieces::Pieces;
+use super::{Answer, Leaf, ask, shown};
 use crate::auth::Caller;
 use crate::gate::OpenKeystore;
 
@@ -54,4 +60,55 @@ pub(super) async fn proof(caller: Caller, index: web::Path<u64>, keystore: OpenK
     })
     .await?;
     Ok(shown(&proof))
+}
+
+/// Prove that the log has only grown.
+#[utoipa::path(
+    tag = "audit",
+    operation_id = "prove_consistency",
+    params(ConsistencyQuery),
+    responses((status = 200, description = "The consistency proof (RFC 9162 section 2.1.4).", body = ConsistencyProof)),
+)]
+#[get("/v1/audit/consistency")]
+pub(super) async fn consistency(
+    caller: Caller,
+    query: web::Query<ConsistencyQuery>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let query = query.into_inner();
+    let growth = ask(keystore, move |keystore| {
+        keystore.consistency_proof(&caller, query)
+    })
+    .await?;
+    Ok(shown(&growth))
+}
+
+/// Export audit records.
+///
+/// A bundle, in lines of JSON, that is verified without the appliance. Owners get what concerns them or their keys; auditors get all that is asked for. The export has a
+/// leaf of its own. An answer that breaks off is no bundle.
+#[utoipa::path(
+    tag = "audit",
+    operation_id = "export_records",
+    params(ExportQuery),
+    responses((status = 200, description = "The bundle.", body = String, content_type = "application/x-ndjson")),
+)]
+#[get("/v1/audit/export")]
+pub(super) async fn export(
+    caller: Caller,
+    query: web::Query<ExportQuery>,
+    keystore: OpenKeystore,
+) -> Answer {
+    let query = query.into_inner();
+    let open = keystore.while_open();
+    let begun = ask(keystore, move |keystore| {
+        keystore.export_audit(&caller, query)
+    })
+    .await?;
+    let leaf = begun.leaf();
+    let mut response = HttpResponse::Ok()
+        .content_type("application/x-ndjson")
+        .body(Pieces::new(open, begun));
+    response.extensions_mut().insert(Leaf(leaf));
+    Ok(response)
 }

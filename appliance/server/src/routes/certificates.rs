@@ -26,7 +26,7 @@ const MOST_NAMES: usize = 16;
 
 /// Open a session by the certificate that the client has presented.
 ///
-/// The certificate stands for the device or service for which its fingerprint or a URI in it is registered. The session's transport key comes sealed to
+/// The certificate stands for the device or service for which its fingerprint, or a URI or DNS name in it, is registered. The session's transport key comes sealed to
 /// the client's ephemeral key.
 #[utoipa::path(
     tag = "sessions",
@@ -140,7 +140,7 @@ pub(super) async fn remove(
     Ok(acted(StatusCode::OK, &done, done.leaf))
 }
 
-/// What of a certificate may name an account: its fingerprint, and the URIs among its subject alternative names.
+/// What of a certificate may name an account: its fingerprint, and the URIs and DNS names among its subject alternative names.
 fn names_of(certificate: &[u8]) -> Vec<CertificateName> {
     let fingerprint = hex::encode(Sha256::digest(certificate));
     let mut names = vec![CertificateName {
@@ -153,13 +153,16 @@ fn names_of(certificate: &[u8]) -> Vec<CertificateName> {
     let alternatives = certificate.subject_alternative_name().ok().flatten();
     let alternatives = alternatives.map(|extension| &extension.value.general_names);
     for name in alternatives.into_iter().flatten() {
-        if let GeneralName::URI(uri) = name {
-            names.push(CertificateName {
-                kind: CertificateNameKind::Uri,
-                value: (*uri).to_owned(),
-            });
-        }
+        let (kind, value) = match name {
+            GeneralName::URI(uri) => (CertificateNameKind::Uri, (*uri).to_owned()),
+            // Upper and lower case are one (RFC 5280 section 7.2).
+            GeneralName::DNSName(name) => (CertificateNameKind::Dns, name.to_ascii_lowercase()),
+            _ => continue,
+        };
+        names.push(CertificateName { kind, value });
     }
+    // A certificate with many DNS names keeps its URIs.
+    names.sort_by_key(|name| name.kind);
     names.truncate(MOST_NAMES);
     names
 }
@@ -173,8 +176,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_named_by_itself_and_its_uris() {
-        let mut params = CertificateParams::new(vec!["payroll.example.com".to_owned()]).unwrap();
+    fn a_certificate_is_named_by_itself_and_its_alternative_names() {
+        let mut params = CertificateParams::new(vec!["Payroll.example.com".to_owned()]).unwrap();
+        params.subject_alt_names.push(SanType::Rfc822Name(
+            "payroll@example.com".try_into().unwrap(),
+        ));
         for uri in ["spiffe://example.com/payroll", "urn:example:payroll"] {
             params
                 .subject_alt_names
@@ -186,7 +192,11 @@ mod tests {
         assert_eq!(values[0].len(), 64);
         assert_eq!(
             values[1..],
-            ["spiffe://example.com/payroll", "urn:example:payroll"]
+            [
+                "spiffe://example.com/payroll",
+                "urn:example:payroll",
+                "payroll.example.com"
+            ]
         );
         assert_eq!(names_of(b"no certificate").len(), 1);
     }

@@ -9,8 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, ContentType};
 use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
 use serde::de::Error as _;
-use strongroom_keystore::Keystore;
 use strongroom_keystore::devices::DeviceImport;
+use strongroom_keystore::{Keystore, Presented};
 use strongroom_wire::device::{
     ChangedDevice, ChangedFleet, Device, DevicePage, DeviceQuery, ImportDevices, ImportLine,
     ImportQuery, IssuedSecret, NewDevice, UpdateDevice, UpdateFleet,
@@ -169,12 +169,29 @@ pub(super) async fn import(
         keystore.import_devices(&caller, manifest)
     })
     .await?;
-    let (sender, receiver) = mpsc::channel(WAITING_PIECES);
-    // Ends by itself: when all is done, or nobody reads any more.
-    drop(web::block(move || make(devices, &shared, &sender)));
     Ok(HttpResponse::Ok()
         .content_type("application/x-ndjson")
-        .body(Lines(receiver)))
+        .body(Lines(lines(devices, shared))))
+}
+
+/// An import of a manifest in CSV, for the console: the lines of its answer. It may wait.
+pub(crate) fn import_csv(
+    keystore: &OpenKeystore,
+    caller: &Presented,
+    query: ImportQuery,
+    csv: &[u8],
+) -> Result<mpsc::Receiver<web::Bytes>, Failure> {
+    let manifest = manifest_of(query, read_csv(csv)?);
+    let devices = keystore.import_devices(caller, manifest)?;
+    Ok(lines(devices, keystore.clone()))
+}
+
+/// Begins to make the devices of an import, and answers what is said of them.
+fn lines(devices: DeviceImport, keystore: OpenKeystore) -> mpsc::Receiver<web::Bytes> {
+    let (sender, receiver) = mpsc::channel(WAITING_PIECES);
+    // Ends by itself: when all is done, or nobody reads any more.
+    drop(web::block(move || make(devices, &keystore, &sender)));
+    receiver
 }
 
 /// Makes the devices of an import and tells of them, as long as somebody listens.
@@ -251,17 +268,7 @@ fn read_manifest(request: &HttpRequest, body: &[u8]) -> Result<ImportDevices, Fa
     match content_type.map(|value| value.trim().to_ascii_lowercase()) {
         Some(csv) if csv == "text/csv" => {
             let query = web::Query::<ImportQuery>::from_query(request.query_string())?;
-            let ImportQuery {
-                factory_key,
-                fleet,
-                replace_secrets,
-            } = query.into_inner();
-            Ok(ImportDevices {
-                factory_key,
-                fleet,
-                replace_secrets,
-                devices: read_csv(body)?,
-            })
+            Ok(manifest_of(query.into_inner(), read_csv(body)?))
         }
         Some(json) if json == ContentType::json().to_string() => serde_json::from_slice(body)
             .map(|Object(manifest)| manifest)
@@ -273,6 +280,15 @@ fn read_manifest(request: &HttpRequest, body: &[u8]) -> Result<ImportDevices, Fa
             Code::Malformed,
             "The manifest must be JSON with the content type application/json, or CSV with text/csv.",
         )),
+    }
+}
+
+fn manifest_of(query: ImportQuery, devices: Vec<NewDevice>) -> ImportDevices {
+    ImportDevices {
+        factory_key: query.factory_key,
+        fleet: query.fleet,
+        replace_secrets: query.replace_secrets,
+        devices,
     }
 }
 

@@ -6,6 +6,7 @@ use actix_web::App;
 use strongroom_wire::audit::Act;
 use strongroom_wire::operation::Mechanism;
 use strongroom_wire::problem::{Code, MEDIA_TYPE, Problem};
+use strongroom_wire::proposal::GuardedAct;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -46,6 +47,9 @@ const SESSION: &str = "session";
         (name = "operations", description = "The appliance uses a key for a client, which never receives its material."),
         (name = "grants", description = "Who has a key."),
         (name = "policies", description = "Usage policies of the domain, of keys and of grants; what they decide."),
+        (name = "authorisations", description = "Lawful access: orders, which nobody puts into effect alone."),
+        (name = "disclosures", description = "Lawful access: what an order reaches, letting it out, what is kept, and who is told."),
+        (name = "proposals", description = "Acts that several people have to approve, because the domain's policy says so. `Strongroom-Proposal` in a request names the proposal by whose approvals it is made."),
         (name = "rotation", description = "New versions of the master KEK and of account KEKs."),
         (name = "audit", description = "The record of every act."),
         (name = "health", description = "For the monitoring and for tools.")
@@ -124,6 +128,10 @@ fn whole() -> OpenApi {
         (
             Act::name(),
             Act::ALL.iter().map(|act| act.as_str()).collect(),
+        ),
+        (
+            GuardedAct::name(),
+            GuardedAct::ALL.iter().map(|act| act.as_str()).collect(),
         ),
         (
             Mechanism::name(),
@@ -291,10 +299,9 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 103);
+        assert_eq!(identifiers.len(), 128);
         let expected = [
             "get /metrics",
-            "get /pair",
             "get /v1/health",
             "get /v1/oidc",
             "get /v1/openapi.json",

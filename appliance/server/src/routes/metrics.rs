@@ -29,6 +29,8 @@ pub(super) async fn show(
     let text = wait_for(move || {
         metrics::state(&gate.health(&storage), gate.statistics().as_ref());
         metrics::domains(gate.tally().as_ref());
+        metrics::watch(gate.watched().as_ref());
+        metrics::storage_full(gate.is_full());
         for (member, status) in gate.hsms() {
             metrics::hsm(member.place.name(), status.as_ref());
         }

@@ -4,13 +4,16 @@
 //! answer ([`shown`], [`acted`]).
 
 mod accounts;
+mod approval_keys;
 mod audit;
+mod authorisations;
 mod batch;
 mod body;
 mod certificates;
 mod credentials;
-mod devices;
+pub(crate) mod devices;
 mod directories;
+mod disclosures;
 pub(crate) mod document;
 mod enrolments;
 mod grants;
@@ -24,16 +27,19 @@ mod openapi;
 mod operations;
 mod pairings;
 mod policies;
+mod proposals;
 mod recoveries;
 mod rotation;
 mod scim;
 mod sessions;
 
 use actix_web::dev::ResourceDef;
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use strongroom_console::Side;
 use strongroom_keystore::{Answer as KeystoreAnswer, Keystore};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -61,6 +67,14 @@ impl Listener {
         match self {
             Self::Client => "client",
             Self::Administration => "administration",
+        }
+    }
+
+    /// The web interface that it has.
+    pub(crate) const fn side(self) -> Side {
+        match self {
+            Self::Client => Side::Owners,
+            Self::Administration => Side::Administration,
         }
     }
 
@@ -111,6 +125,14 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(credentials::make_recovery_codes)
         .service(credentials::start_passkey)
         .service(credentials::register_passkey)
+        .service(proposals::make)
+        .service(proposals::list)
+        .service(proposals::show)
+        .service(proposals::decide)
+        .service(proposals::withdraw)
+        .service(approval_keys::list)
+        .service(approval_keys::add)
+        .service(approval_keys::remove)
         .service(recoveries::own)
         .service(recoveries::cancel_own)
         .service(recoveries::start_password)
@@ -122,9 +144,12 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
         .service(certificates::list)
         .service(certificates::register)
         .service(certificates::remove)
+        .service(disclosures::notifications)
         .service(audit::records)
         .service(audit::checkpoint)
         .service(audit::proof)
+        .service(audit::consistency)
+        .service(audit::export)
         .service(health::show)
         .service(openapi::show);
 }
@@ -163,8 +188,7 @@ fn client_routes(services: &mut ServiceConfig<'_>) {
         // Before the one with the code, which would take it for one.
         .service(pairings::token)
         .service(pairings::show)
-        .service(pairings::decide)
-        .service(pairings::page);
+        .service(pairings::decide);
 }
 
 fn administration_routes(services: &mut ServiceConfig<'_>) {
@@ -182,11 +206,26 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(devices::update_fleet)
         .service(policies::of_domain)
         .service(policies::set_of_domain)
+        .service(authorisations::enter)
+        .service(authorisations::list)
+        .service(authorisations::put_document)
+        .service(authorisations::show)
+        .service(authorisations::change)
+        .service(authorisations::decide)
+        .service(authorisations::move_to)
+        .service(authorisations::document)
         .service(rotation::rotate_account_kek)
         .service(rotation::show)
         .service(rotation::rotate_master_kek)
         .service(rotation::retire_master_kek)
         .service(rotation::destroy_master_kek)
+        .service(disclosures::preview)
+        .service(disclosures::execute)
+        .service(disclosures::list)
+        .service(disclosures::hold)
+        .service(disclosures::show)
+        .service(disclosures::release)
+        .service(disclosures::deliver)
         .service(directories::list)
         .service(directories::add)
         .service(directories::renew)
@@ -204,7 +243,14 @@ const LARGEST_FORM: usize = 4096;
 /// Settings of the extractors that handlers use.
 pub(crate) fn extractor_settings(services: &mut web::ServiceConfig) {
     services
-        .app_data(web::PathConfig::default().error_handler(|error, _| Failure::from(error).into()))
+        .app_data(web::PathConfig::default().error_handler(|error, request| {
+            // To a person with a browser it is an address with nothing at it.
+            if strongroom_console::request_wants_page(request) {
+                let response = page_of(request, &Failure::no_such_page());
+                return InternalError::from_response(error, response).into();
+            }
+            Failure::from(error).into()
+        }))
         .app_data(web::QueryConfig::default().error_handler(|error, _| Failure::from(error).into()))
         .app_data(web::FormConfig::default().limit(LARGEST_FORM));
 }
@@ -234,10 +280,20 @@ impl RouteTable {
 
 /// Answers what no route took.
 pub(crate) async fn unrouted(request: HttpRequest, table: web::Data<RouteTable>) -> Answer {
+    if strongroom_console::request_wants_page(&request) {
+        return Ok(page_of(&request, &Failure::no_such_page()));
+    }
     Err(match table.methods(request.path()) {
         Some(allow) => Failure::method_not_allowed(allow),
         None => Failure::no_such_route(),
     })
+}
+
+/// The page that tells a person with a browser of a failure.
+pub(crate) fn page_of(request: &HttpRequest, failure: &Failure) -> HttpResponse {
+    let listener = request.app_data::<web::Data<Listener>>();
+    let side = listener.map_or(Side::Owners, |listener| listener.side());
+    strongroom_console::problem_page(side, failure.problem())
 }
 
 /// Makes one call into the keystore, on a thread that may wait.
@@ -251,7 +307,7 @@ pub(crate) async fn ask<T: Send + 'static>(
 }
 
 /// Runs what may wait on a thread that may.
-async fn wait_for<T: Send + 'static>(
+pub(crate) async fn wait_for<T: Send + 'static>(
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     web::block(call).await.map_err(|_| {

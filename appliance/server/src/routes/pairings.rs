@@ -1,7 +1,7 @@
 //! Devices without a keyboard: the OAuth 2.0 device authorization grant (RFC 8628).
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, HOST};
+use actix_web::http::header::{CACHE_CONTROL, HOST};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use strongroom_keystore::devices::PairingAnswer;
 use strongroom_wire::device::{
@@ -11,23 +11,14 @@ use strongroom_wire::device::{
 use strongroom_wire::problem::Code;
 
 use super::body::Json;
-use super::{Answer, Leaf, acted, ask, shown};
+use super::{Answer, Leaf, acted, ask, shown, wait_for};
+use crate::auth::desk::Desk;
 use crate::auth::limits::SignInLimits;
 use crate::auth::{Caller, Source};
 use crate::gate::OpenKeystore;
-use crate::problems::{Failure, Refused};
+use crate::problems::Refused;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// What a person finds at the address that a device shows.
-const PAGE: &str = "<!DOCTYPE html>
-<html lang=\"en\">
-<title>Pair a device</title>
-<h1>Pair a device</h1>
-<p>Where you are signed in to this appliance, type</p>
-<pre>strongroom devices pair CODE</pre>
-<p>with the code that the device shows. You are asked before anything happens. Do so only for a device that you have before you.</p>
-</html>
-";
 
 /// Ask for a device's two codes.
 ///
@@ -126,17 +117,8 @@ pub(super) async fn token(
     responses((status = 200, description = "The device.", body = Pairing)),
 )]
 #[get("/v1/pairings/{code}")]
-pub(super) async fn show(
-    caller: Caller,
-    Source(source): Source,
-    code: web::Path<String>,
-    limits: web::Data<SignInLimits>,
-    keystore: OpenKeystore,
-) -> Answer {
-    let pairing = guessing(&limits, source, async {
-        ask(keystore, move |keystore| keystore.pairing(&caller, &code)).await
-    })
-    .await?;
+pub(super) async fn show(caller: Caller, desk: Desk, code: web::Path<String>) -> Answer {
+    let pairing = wait_for(move || desk.pairing(&caller, &code)).await??;
     Ok(shown(&pairing))
 }
 
@@ -153,52 +135,12 @@ pub(super) async fn show(
 #[post("/v1/pairings/{code}")]
 pub(super) async fn decide(
     caller: Caller,
-    Source(source): Source,
+    desk: Desk,
     code: web::Path<String>,
     Json(request): Json<DecidePairing>,
-    limits: web::Data<SignInLimits>,
-    keystore: OpenKeystore,
 ) -> Answer {
-    let decided = guessing(&limits, source, async {
-        ask(keystore, move |keystore| {
-            keystore.decide_pairing(&caller, &code, request)
-        })
-        .await
-    })
-    .await?;
+    let decided = wait_for(move || desk.decide_pairing(&caller, &code, request)).await??;
     Ok(acted(StatusCode::OK, &decided, decided.leaf))
-}
-
-/// Tell a person how to pair a device.
-///
-/// The page whose address a device shows beside its code.
-#[utoipa::path(
-    tag = "devices",
-    operation_id = "show_pairing_page",
-    security(()),
-    responses((status = 200, description = "A page for people.", body = String, content_type = "text/html")),
-)]
-#[get("/pair")]
-pub(super) async fn page() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(ContentType::html())
-        .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'"))
-        .body(PAGE)
-}
-
-/// A call by which somebody could try codes: a wrong one costs its source an attempt.
-async fn guessing<T>(
-    limits: &SignInLimits,
-    source: std::net::IpAddr,
-    call: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    limits.admit_source(source)?;
-    let answer = call.await;
-    let guessed = matches!(&answer, Err(failure) if failure.code() == Code::PairingNotFound);
-    if !guessed {
-        limits.give_back_source(source);
-    }
-    answer
 }
 
 /// An error as OAuth 2.0 has it (RFC 6749 section 5.2). `code` is what the metrics count it under.

@@ -9,11 +9,10 @@ use strongroom_wire::invitation::{Invite, Invited};
 use strongroom_wire::recovery::{FinishRecovery, PresentRecovery, RecoveryCode, StartRecovery};
 
 use super::body::Json;
-use super::enrolments::limited;
-use super::{Answer, acted, ask, shown};
-use crate::auth::limits::SignInLimits;
+use super::{Answer, acted, ask, shown, wait_for};
+use crate::auth::Caller;
+use crate::auth::desk::Desk;
 use crate::auth::pace::evenly;
-use crate::auth::{Caller, Source};
 use crate::gate::OpenKeystore;
 
 /// Show the recovery of one's own account that is under way.
@@ -150,17 +149,8 @@ pub(super) async fn cancel(
     responses((status = 200, description = "The OPAQUE registration response.", body = EnrolmentStarted)),
 )]
 #[post("/v1/recoveries/start", wrap = "from_fn(evenly)")]
-pub(super) async fn start_password(
-    Source(source): Source,
-    limits: web::Data<SignInLimits>,
-    Json(request): Json<StartRecovery>,
-    keystore: OpenKeystore,
-) -> Answer {
-    let account = request.account.clone();
-    let started = limited(&limits, keystore, account, source, move |keystore| {
-        keystore.start_recovered_password(source, request)
-    })
-    .await?;
+pub(super) async fn start_password(desk: Desk, Json(request): Json<StartRecovery>) -> Answer {
+    let started = wait_for(move || desk.start_recovered_password(request)).await??;
     Ok(shown(&started))
 }
 
@@ -175,17 +165,8 @@ pub(super) async fn start_password(
     responses((status = 200, description = "The account is recovered and can sign in.", body = Done)),
 )]
 #[post("/v1/recoveries/finish", wrap = "from_fn(evenly)")]
-pub(super) async fn finish_password(
-    Source(source): Source,
-    limits: web::Data<SignInLimits>,
-    Json(request): Json<FinishRecovery>,
-    keystore: OpenKeystore,
-) -> Answer {
-    let account = request.account.clone();
-    let done = limited(&limits, keystore, account, source, move |keystore| {
-        keystore.finish_recovery(source, request)
-    })
-    .await?;
+pub(super) async fn finish_password(desk: Desk, Json(request): Json<FinishRecovery>) -> Answer {
+    let done = wait_for(move || desk.finish_recovery(request)).await??;
     Ok(acted(StatusCode::OK, &done, done.leaf))
 }
 

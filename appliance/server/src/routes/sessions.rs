@@ -13,11 +13,10 @@ use strongroom_wire::session::{
 
 use super::body::Json;
 use super::{Answer, acted, ask, shown, wait_for};
-use crate::auth::limits::SignInLimits;
+use crate::auth::Caller;
+use crate::auth::desk::Desk;
 use crate::auth::pace::evenly;
-use crate::auth::{Caller, Source};
 use crate::gate::OpenKeystore;
-use crate::problems::Failure;
 
 /// Start a sign-in.
 ///
@@ -30,23 +29,9 @@ use crate::problems::Failure;
     responses((status = 200, description = "The OPAQUE message KE2.", body = SignInStarted)),
 )]
 #[post("/v1/sessions/start", wrap = "from_fn(evenly)")]
-pub(super) async fn start(
-    Source(source): Source,
-    limits: web::Data<SignInLimits>,
-    Json(request): Json<StartSignIn>,
-    keystore: OpenKeystore,
-) -> Answer {
-    let account = keystore.budget(&request.account);
-    limits.admit(&account, source)?;
-    let answer = ask(keystore, move |keystore| {
-        keystore.start_sign_in(source, request)
-    })
-    .await;
-    // A start that worked stays counted until its finish: it let the client try a password.
-    if answer.as_ref().is_err_and(Failure::is_fault) {
-        limits.give_back(&account, source);
-    }
-    Ok(shown(&answer?))
+pub(super) async fn start(desk: Desk, Json(request): Json<StartSignIn>) -> Answer {
+    let started = wait_for(move || desk.start_sign_in(request)).await??;
+    Ok(shown(&started))
 }
 
 /// Finish a sign-in: open a session, or learn which second factor it takes.
@@ -58,30 +43,8 @@ pub(super) async fn start(
     responses((status = 200, description = "The session and its token, or what else it takes.", body = SignInFinished)),
 )]
 #[post("/v1/sessions/finish", wrap = "from_fn(evenly)")]
-pub(super) async fn finish(
-    Source(source): Source,
-    limits: web::Data<SignInLimits>,
-    Json(request): Json<FinishSignIn>,
-    keystore: OpenKeystore,
-) -> Answer {
-    let limited = web::Data::clone(&limits);
-    let (account, answer) = wait_for(move || {
-        let account = keystore.account_of_sign_in(request.sign_in);
-        let account = account.map(|account| keystore.budget(&account));
-        if account.is_none() {
-            // Its start has not been counted, as there was none.
-            limited.admit_source(source)?;
-        }
-        let answer = keystore.finish_sign_in(source, request);
-        Ok::<_, Failure>((account, answer.map_err(Failure::from)))
-    })
-    .await??;
-    if let Some(account) = account
-        && answer.as_ref().err().is_none_or(Failure::is_fault)
-    {
-        limits.give_back(&account, source);
-    }
-    let finished = answer?;
+pub(super) async fn finish(desk: Desk, Json(request): Json<FinishSignIn>) -> Answer {
+    let finished = wait_for(move || desk.finish_sign_in(request)).await??;
     Ok(match &finished {
         SignInFinished::SignedIn(signed_in) => acted(StatusCode::OK, &finished, signed_in.leaf),
         SignInFinished::SecondFactor { .. } => shown(&finished),
@@ -99,29 +62,8 @@ pub(super) async fn finish(
     responses((status = 200, description = "The session and its token.", body = SignedIn)),
 )]
 #[post("/v1/sessions/second-factor", wrap = "from_fn(evenly)")]
-pub(super) async fn second_factor(
-    Source(source): Source,
-    limits: web::Data<SignInLimits>,
-    Json(request): Json<FinishSecondFactor>,
-    keystore: OpenKeystore,
-) -> Answer {
-    let signed_in = wait_for(move || {
-        let account = keystore.account_of_sign_in(request.sign_in);
-        let account = account.map(|account| keystore.budget(&account));
-        match &account {
-            Some(account) => limits.admit(account, source)?,
-            None => limits.admit_source(source)?,
-        }
-        let answer = keystore.finish_second_factor(source, request);
-        let answer = answer.map_err(Failure::from);
-        if let Some(account) = account
-            && answer.as_ref().err().is_none_or(Failure::is_fault)
-        {
-            limits.give_back(&account, source);
-        }
-        answer
-    })
-    .await??;
+pub(super) async fn second_factor(desk: Desk, Json(request): Json<FinishSecondFactor>) -> Answer {
+    let signed_in = wait_for(move || desk.finish_second_factor(request)).await??;
     Ok(acted(StatusCode::OK, &signed_in, signed_in.leaf))
 }
 
@@ -136,22 +78,9 @@ pub(super) async fn second_factor(
     responses((status = 200, description = "What to ask the authenticator for.", body = PasskeySignInStarted)),
 )]
 #[post("/v1/sessions/passkey/start", wrap = "from_fn(evenly)")]
-pub(super) async fn start_passkey(
-    Source(source): Source,
-    limits: web::Data<SignInLimits>,
-    Json(request): Json<StartPasskeySignIn>,
-    keystore: OpenKeystore,
-) -> Answer {
-    limits.admit_source(source)?;
-    let answer = ask(keystore, move |keystore| {
-        keystore.start_passkey_sign_in(request)
-    })
-    .await;
-    // A start that worked stays counted until its finish, so that nobody fills the memory with starts.
-    if answer.as_ref().is_err_and(Failure::is_fault) {
-        limits.give_back_source(source);
-    }
-    Ok(shown(&answer?))
+pub(super) async fn start_passkey(desk: Desk, Json(request): Json<StartPasskeySignIn>) -> Answer {
+    let started = wait_for(move || desk.start_passkey_sign_in(request)).await??;
+    Ok(shown(&started))
 }
 
 /// Finish a sign-in with a passkey alone and open a session.
@@ -163,27 +92,8 @@ pub(super) async fn start_passkey(
     responses((status = 200, description = "The session, its token and its sealed transport key.", body = PasskeySignedIn)),
 )]
 #[post("/v1/sessions/passkey/finish", wrap = "from_fn(evenly)")]
-pub(super) async fn finish_passkey(
-    Source(source): Source,
-    limits: web::Data<SignInLimits>,
-    Json(request): Json<FinishPasskeySignIn>,
-    keystore: OpenKeystore,
-) -> Answer {
-    limits.admit_source(source)?;
-    let answer = ask(keystore, move |keystore| {
-        keystore.finish_passkey_sign_in(source, request)
-    })
-    .await;
-    match &answer {
-        // Both its own place and its start's.
-        Ok(_) => {
-            limits.give_back_source(source);
-            limits.give_back_source(source);
-        }
-        Err(failure) if failure.is_fault() => limits.give_back_source(source),
-        Err(_) => {}
-    }
-    let answer = answer?;
+pub(super) async fn finish_passkey(desk: Desk, Json(request): Json<FinishPasskeySignIn>) -> Answer {
+    let answer = wait_for(move || desk.finish_passkey_sign_in(request)).await??;
     Ok(acted(StatusCode::OK, &answer, answer.signed_in.leaf))
 }
 
@@ -199,22 +109,10 @@ pub(super) async fn finish_passkey(
 #[post("/v1/sessions/current/step-up/start")]
 pub(super) async fn start_step_up(
     caller: Caller,
-    limits: web::Data<SignInLimits>,
+    desk: Desk,
     Json(request): Json<StartStepUp>,
-    keystore: OpenKeystore,
 ) -> Answer {
-    let started = wait_for(move || {
-        // Whoever holds the token alone guesses the password here as they would at a sign-in.
-        let account = keystore.budget(&keystore.own_account(&caller)?.name);
-        limits.admit(&account, caller.source)?;
-        let answer = keystore.start_step_up(&caller, request);
-        let answer = answer.map_err(Failure::from);
-        if answer.as_ref().is_err_and(Failure::is_fault) {
-            limits.give_back(&account, caller.source);
-        }
-        answer
-    })
-    .await??;
+    let started = wait_for(move || desk.start_step_up(&caller, request)).await??;
     Ok(shown(&started))
 }
 
@@ -230,27 +128,10 @@ pub(super) async fn start_step_up(
 #[post("/v1/sessions/current/step-up/finish")]
 pub(super) async fn finish_step_up(
     caller: Caller,
-    limits: web::Data<SignInLimits>,
+    desk: Desk,
     Json(request): Json<FinishSignIn>,
-    keystore: OpenKeystore,
 ) -> Answer {
-    let stepped = wait_for(move || {
-        let account = keystore.account_of_sign_in(request.sign_in);
-        let account = account.map(|account| keystore.budget(&account));
-        if account.is_none() {
-            // Its start has not been counted, as there was none.
-            limits.admit_source(caller.source)?;
-        }
-        let answer = keystore.finish_step_up(&caller, request);
-        let answer = answer.map_err(Failure::from);
-        if let Some(account) = account
-            && answer.as_ref().err().is_none_or(Failure::is_fault)
-        {
-            limits.give_back(&account, caller.source);
-        }
-        answer
-    })
-    .await??;
+    let stepped = wait_for(move || desk.finish_step_up(&caller, request)).await??;
     Ok(acted(StatusCode::OK, &stepped, stepped.leaf))
 }
 
@@ -283,21 +164,10 @@ pub(super) async fn start_second_factor_step_up(caller: Caller, keystore: OpenKe
 #[post("/v1/sessions/current/step-up/second-factor/finish")]
 pub(super) async fn finish_second_factor_step_up(
     caller: Caller,
-    limits: web::Data<SignInLimits>,
+    desk: Desk,
     Json(request): Json<FinishSecondFactor>,
-    keystore: OpenKeystore,
 ) -> Answer {
-    let stepped = wait_for(move || {
-        let account = keystore.budget(&keystore.own_account(&caller)?.name);
-        limits.admit(&account, caller.source)?;
-        let answer = keystore.finish_second_factor_step_up(&caller, request);
-        let answer = answer.map_err(Failure::from);
-        if answer.as_ref().err().is_none_or(Failure::is_fault) {
-            limits.give_back(&account, caller.source);
-        }
-        answer
-    })
-    .await??;
+    let stepped = wait_for(move || desk.finish_second_factor_step_up(&caller, request)).await??;
     Ok(acted(StatusCode::OK, &stepped, stepped.leaf))
 }
 

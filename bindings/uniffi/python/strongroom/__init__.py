@@ -26,6 +26,7 @@ from strongroom._bindings.strongroom import (
     UsagePolicy,
     Weekday,
 )
+from strongroom._client import Client, sign_in
 from strongroom._objects import (
     ObjectReader,
     ObjectWriter,
@@ -49,7 +50,7 @@ from strongroom._records import (
     Protected,
     Sealed,
 )
-from strongroom._session import Client, Device, Material, Session, sign_in
+from strongroom._session import Device, Material, Session
 from strongroom.errors import (
     Altered,
     Destroyed,

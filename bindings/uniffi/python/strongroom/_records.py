@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from dataclasses import dataclass, field
 from typing import Iterable, List, Optional, Tuple, Union
 
@@ -19,10 +20,47 @@ from strongroom._bindings.strongroom import (
 #: One account's name, or several.
 Names = Union[str, Iterable[str]]
 
+#: A path of a file.
+Path = Union[str, "os.PathLike[str]"]
+#: A file in PEM by its path, or its content.
+Pem = Union[bytes, Path]
+
 
 def names(given: Names) -> List[str]:
     """Several names, even where one was given."""
     return [given] if isinstance(given, str) else list(given)
+
+
+def pem(given: Pem) -> bytes:
+    """A file in PEM, read where its path was given."""
+    if isinstance(given, bytes):
+        return given
+    with open(given, "rb") as file:
+        return file.read()
+
+
+def secret(given: Union[str, bytes]) -> bytes:
+    """A secret as bytes."""
+    return given.encode() if isinstance(given, str) else bytes(given)
+
+
+def aware(moment: Optional[datetime.datetime]) -> Optional[datetime.datetime]:
+    """A moment without a zone is one by this machine's clock."""
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.astimezone()
+
+
+def protection(
+    to: Names,
+    label: Optional[str],
+    content_type: Optional[str],
+    policy: Optional[UsagePolicy],
+) -> _generated.Protection:
+    """Who may open an object and when."""
+    return _generated.Protection(
+        label=label, content_type=content_type, recipients=names(to), policy=policy
+    )
 
 
 @dataclass(frozen=True)

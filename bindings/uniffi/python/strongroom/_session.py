@@ -1,4 +1,4 @@
-"""Signing in, and what can be done then."""
+"""What can be done in a session, or by a device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import datetime
 import os
 from types import TracebackType
 from typing import (
-    Callable,
     Iterable,
     Iterator,
     List,
@@ -21,7 +20,6 @@ from strongroom import _objects, _records
 from strongroom._bindings import strongroom as _generated
 from strongroom._bindings.strongroom import (
     Algorithm,
-    ErrorKind,
     KeyState,
     Releasable,
     Right,
@@ -42,38 +40,25 @@ from strongroom._records import (
     Message,
     Names,
     Outgoing,
+    Path,
+    Pem,
     Protected,
     Sealed,
     key_id,
     names,
     new_key,
+    pem,
+    secret,
 )
 from strongroom.errors import (
     NotSignedIn,
-    SignInRefused,
     StrongroomError,
     Unreachable,
     of_failure,
     told,
 )
 
-#: A path of a file.
-Path = Union[str, "os.PathLike[str]"]
-#: A file in PEM by its path, or its content.
-Pem = Union[bytes, Path]
-
 _Self = TypeVar("_Self", bound="_Protects")
-
-
-def _pem(given: Pem) -> bytes:
-    if isinstance(given, bytes):
-        return given
-    with open(given, "rb") as file:
-        return file.read()
-
-
-def _secret(given: Union[str, bytes]) -> bytes:
-    return given.encode() if isinstance(given, str) else bytes(given)
 
 
 class Material:
@@ -195,7 +180,7 @@ class _Protects:
     ) -> Protected:
         """Protects a file for the accounts with these names, and for oneself. The object appears when it is complete, and replaces no file.
         Label and content type are the file's own unless they are given."""
-        protection = _protection(to, label, content_type, policy)
+        protection = _records.protection(to, label, content_type, policy)
         with told():
             done = self._inner.protect_file(
                 os.fspath(source), os.fspath(destination), protection
@@ -222,7 +207,7 @@ class _Protects:
         reader, writer = _objects.Source(source), _objects.Sink(destination)
         with told(reader, writer):
             done = self._inner.protect(
-                _protection(to, label, content_type, policy), reader, writer
+                _records.protection(to, label, content_type, policy), reader, writer
             )
         return Protected(_records.key(done.key), done.length)
 
@@ -242,7 +227,7 @@ class _Protects:
         """
         sink = _objects.Sink(destination)
         with told(sink):
-            inner = self._inner.writer(_protection(to, label, content_type, policy), sink)
+            inner = self._inner.writer(_records.protection(to, label, content_type, policy), sink)
         return ObjectWriter(inner, sink)
 
     def open(self, source: Readable) -> ObjectReader:
@@ -266,7 +251,7 @@ class _Protects:
     def open_url(self, url: str, *, ca: Pem) -> ObjectReader:
         """The same for an object behind an address that gives ranges, such as somebody's cloud storage, for which the authorities in `ca`
         vouch. Only what is read is fetched."""
-        authorities = _pem(ca)
+        authorities = pem(ca)
         with told():
             return _objects.reader_at(self._inner.open_url_at(url, authorities))
 
@@ -353,8 +338,8 @@ class _Protects:
                 sender=sender,
                 recipient=recipient,
                 state=state,
-                since=_aware(since),
-                until=_aware(until),
+                since=_records.aware(since),
+                until=_records.aware(until),
                 after=after,
             )
             with told():
@@ -408,7 +393,7 @@ class Session(_Protects, Operates):
     def step_up(self, password: Union[str, bytes]) -> None:
         """Signs in again in this session, where something needs a recent sign-in."""
         with told():
-            self._inner.step_up(_secret(password))
+            self._inner.step_up(secret(password))
 
     def share(
         self,
@@ -498,117 +483,6 @@ class Device(_Protects, Operates):
         self.forget()
 
 
-class Client:
-    """An appliance, and who vouches for it. Connects to nothing yet."""
-
-    def __init__(
-        self,
-        server: str,
-        *,
-        ca: Pem,
-        or_at: Names = (),
-        also_known_as: Names = (),
-        domain: Optional[str] = None,
-        identity: Optional[Tuple[Pem, Pem]] = None,
-        rounds: Optional[int] = None,
-    ) -> None:
-        """`server` is its address, such as `https://keys.example.com:8443`; `ca` the certificates of the authorities that vouch for it.
-
-        `or_at`: further addresses at which it is reached, tried in turn. `also_known_as`: further addresses that objects may name it by.
-        `domain`: the domain, where the address does not stand for it. `identity`: a client certificate and its private key.
-        `rounds`: how often every address is tried when a request comes to nothing and may be made again; 4 by default.
-        """
-        settings = _generated.ClientSettings(
-            server=server,
-            ca=_pem(ca),
-            or_at=names(or_at),
-            also_known_as=names(also_known_as),
-            domain=domain,
-            identity=None
-            if identity is None
-            else _generated.Identity(certificate=_pem(identity[0]), key=_pem(identity[1])),
-            rounds=rounds,
-        )
-        with told():
-            self._inner = _generated.Client(settings)
-
-    @property
-    def origin(self) -> str:
-        """The appliance's origin, such as `https://keys.example.com:8443`."""
-        return self._inner.origin()
-
-    def enrol(self, account: str, code: str, password: Union[str, bytes]) -> None:
-        """Sets the password of an account with the one-time code that the administrator handed out."""
-        with told():
-            self._inner.enrol(account, code, _secret(password))
-
-    def sign_in(
-        self,
-        account: str,
-        password: Union[str, bytes],
-        *,
-        second_factor: Union[str, Callable[[], str], None] = None,
-    ) -> Session:
-        """Signs in with a password, which the appliance never sees.
-
-        `second_factor` is the authenticator app's six digits or a recovery code, or a function that asks for one: it is called only when the
-        account has a second factor, and again as long as what it gave is wrong and tries are left.
-        """
-        with told():
-            outcome = self._inner.sign_in(account, _secret(password))
-        if isinstance(outcome, _generated.SignIn.DONE):
-            return Session(outcome.session)
-        assert isinstance(outcome, _generated.SignIn.SECOND_FACTOR_NEEDED)
-        waiting = outcome.sign_in
-        if second_factor is None:
-            raise SignInRefused(
-                "the account has a second factor: it takes that as well",
-                ErrorKind.SIGN_IN_REFUSED,
-            )
-        if isinstance(second_factor, str):
-            return _prove(waiting, second_factor)
-        for _ in range(waiting.tries() - 1):
-            try:
-                return _prove(waiting, second_factor())
-            except SignInRefused as error:
-                if error.code != "second-factor-refused":
-                    raise
-        return _prove(waiting, second_factor())
-
-    def sign_in_by_certificate(self) -> Session:
-        """Signs in by the client certificate that was given as `identity`."""
-        with told():
-            return Session(self._inner.sign_in_by_certificate())
-
-    def device(self, account_id: str, secret: str) -> Device:
-        """The device or service with this account and account secret. Nothing is asked of the appliance yet."""
-        with told():
-            return Device(self._inner.device(account_id, secret))
-
-    def __repr__(self) -> str:
-        return f"Client({self.origin!r})"
-
-
-def sign_in(
-    server: str,
-    account: str,
-    password: Union[str, bytes],
-    *,
-    ca: Pem,
-    second_factor: Union[str, Callable[[], str], None] = None,
-) -> Session:
-    """Signs in at an appliance: `Client` and `Client.sign_in` in one."""
-    return Client(server, ca=ca).sign_in(account, password, second_factor=second_factor)
-
-
-def _prove(waiting: _generated.SecondFactorSignIn, code: str) -> Session:
-    code = code.strip()
-    with told():
-        if len(code) == 6 and code.isdigit():
-            return Session(waiting.prove_totp(code))
-        return Session(waiting.prove_recovery_code(code))
-
-
 def _opened(outcome: _generated.OpenOutcome) -> Union[Message, StrongroomError]:
     if isinstance(outcome, _generated.OpenOutcome.OPENED):
         return _records.message(outcome.message)
@@ -621,21 +495,3 @@ def _obtained(outcome: _generated.Obtained) -> Union[Material, StrongroomError]:
         return Material(outcome.released)
     assert isinstance(outcome, _generated.Obtained.REFUSED)
     return of_failure(outcome.failure)
-
-
-def _protection(
-    to: Names,
-    label: Optional[str],
-    content_type: Optional[str],
-    policy: Optional[UsagePolicy],
-) -> _generated.Protection:
-    return _generated.Protection(
-        label=label, content_type=content_type, recipients=names(to), policy=policy
-    )
-
-
-def _aware(moment: Optional[datetime.datetime]) -> Optional[datetime.datetime]:
-    """A moment without a zone is one by this machine's clock."""
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.astimezone()

@@ -263,6 +263,6 @@ fn here(error: ClientError) -> Failure {
     elsewhere(error, HINT)
 }
 
-fn role_parser() -> impl TypedValueParser<Value = Role> {
+pub(crate) fn role_parser() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|text| spelt::<Role>(&text))
 }

@@ -1,13 +1,22 @@
 //! `audit`.
 
+mod compare;
+mod told;
+mod trust;
+mod verify;
+
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use strongroom_client::audit::{verify_checkpoint, verify_proof};
+use strongroom_audit::Event;
+use strongroom_client::audit::{to_tlog_proof, verify_checkpoint, verify_proof};
+use strongroom_client::file::NewFile;
 use strongroom_client::{ClientError, Session};
-use strongroom_wire::audit::{CheckpointNote, Record, RecordPage, RecordQuery};
+use strongroom_wire::audit::{CheckpointNote, InclusionProof, Record, RecordPage, RecordQuery};
 use strongroom_wire::id::KeyId;
 
 use crate::Context;
@@ -34,7 +43,24 @@ pub(crate) enum Command {
     Proof {
         /// The leaf's index.
         index: u64,
+        /// Write the proof into a file that others verify without the appliance (C2SP tlog-proof).
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Leave out of the file who did it and to whom.
+        #[arg(long, requires = "output")]
+        redacted: bool,
+        /// Replace a file that exists.
+        #[arg(long, requires = "output")]
+        force: bool,
     },
+    /// Export records as a bundle that anyone can verify without the appliance, and as CSV and PDF.
+    Export(verify::Export),
+    /// Verify a bundle, or the proof of a single leaf, without the appliance.
+    Verify(verify::Verify),
+    /// Make CSV or PDF of a bundle, once it is verified.
+    Report(verify::Report),
+    /// Find whether a log only grew from one checkpoint to another.
+    Compare(compare::Compare),
 }
 
 /// `strongroom audit tail`.
@@ -63,29 +89,23 @@ impl Command {
                     format!("{}\nVerified with {}", note.note, note.verifier_key)
                 })
             }
-            Self::Proof { index } => {
+            Self::Proof {
+                index,
+                output,
+                redacted,
+                force,
+            } => {
                 let proof = context.session()?.inclusion_proof(index)?;
                 let key = verifier_key(context, &proof.checkpoint)?;
                 let (event, checkpoint) = verify_proof(&proof, &key)?;
                 if proof.index != index {
                     return Err(ClientError::NotProved("it is of another leaf".to_owned()).into());
                 }
+                if let Some(path) = output {
+                    write_proof(&proof, &path, redacted, force)?;
+                }
                 context.output.answer(&proof, || {
-                    let outcome = if event.done { "done" } else { "refused" };
-                    let mut text = facts(&[
-                        ("leaf", index.to_string()),
-                        ("time", event.time.to_string()),
-                        ("act", format!("{}, {outcome}", event.act)),
-                        ("actor", shown(event.detail.actor)),
-                        ("session", shown(event.detail.session)),
-                        ("source", shown(event.detail.source)),
-                        ("subject", shown(event.detail.subject)),
-                        ("key", shown(event.detail.key)),
-                        ("key version", shown(event.detail.key_version)),
-                        ("owner", shown(event.detail.owner)),
-                        ("grant", shown(event.detail.grant)),
-                        ("note", plain(&event.detail.note.unwrap_or_default())),
-                    ]);
+                    let mut text = describe_leaf(index, &event);
                     // Writing to a String does not fail.
                     let _ = writeln!(
                         text,
@@ -95,8 +115,52 @@ impl Command {
                     text
                 })
             }
+            Self::Export(export) => export.run(context),
+            Self::Verify(verify) => verify.run(context),
+            Self::Report(report) => report.run(context),
+            Self::Compare(compare) => compare.run(context),
         }
     }
+}
+
+/// What a leaf says, for a person.
+fn describe_leaf(index: u64, event: &Event) -> String {
+    let outcome = if event.done { "done" } else { "refused" };
+    let detail = &event.detail;
+    facts(&[
+        ("leaf", index.to_string()),
+        ("time", event.time.to_string()),
+        ("act", format!("{}, {outcome}", event.act)),
+        ("actor", shown(detail.actor)),
+        ("session", shown(detail.session)),
+        ("source", shown(detail.source)),
+        ("subject", shown(detail.subject)),
+        ("key", shown(detail.key)),
+        ("key version", shown(detail.key_version)),
+        ("owner", shown(detail.owner)),
+        ("grant", shown(detail.grant)),
+        ("note", plain(detail.note.as_deref().unwrap_or_default())),
+    ])
+}
+
+/// Writes a proof for others.
+fn write_proof(
+    proof: &InclusionProof,
+    path: &std::path::Path,
+    redacted: bool,
+    force: bool,
+) -> Result<(), Failure> {
+    let mut proof = to_tlog_proof(proof)?;
+    if redacted {
+        proof = proof.redacted();
+    }
+    let written = NewFile::private(path, force).and_then(|mut file| {
+        file.write_all(proof.to_text().as_bytes())?;
+        file.complete()
+    });
+    written
+        .map(drop)
+        .map_err(|error| Failure::local(format!("{} cannot be written", path.display()), &error))
 }
 
 fn shown(value: Option<impl ToString>) -> String {

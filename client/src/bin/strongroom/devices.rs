@@ -5,6 +5,8 @@ mod import;
 
 pub(crate) use self::factory::print_secret;
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 use strongroom_client::sign_in::account_name;
 use strongroom_client::{ClientError, Session};
@@ -155,6 +157,13 @@ impl Command {
             Self::Pair(pair) => pair.run(context, &session),
         }
     }
+}
+
+/// The file beside another whose name goes on like this.
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 impl Pair {

@@ -2,11 +2,13 @@
 
 use clap::{Args, Subcommand};
 use strongroom_client::ClientError;
+use strongroom_wire::authorisation::LawfulPolicy;
 use strongroom_wire::invitation::AccountPolicy;
 use strongroom_wire::policy::DomainPolicy;
+use strongroom_wire::proposal::{GuardedAct, QuorumRule};
 
 use crate::failure::{Failure, elsewhere};
-use crate::output::{facts, plain};
+use crate::output::{facts, plain, spelt};
 use crate::policy::{self, Lift, Policy};
 use crate::step_up::with_recent_sign_in;
 use crate::{Context, moment};
@@ -55,10 +57,63 @@ pub(crate) struct Set {
     /// Invitations lapse after so long, such as 7d.
     #[arg(long, value_name = "SPAN", value_parser = moment::span)]
     invitation_lifetime: Option<u32>,
+    /// How many legal approvers an authorisation takes: 2 at least.
+    #[arg(long, value_name = "COUNT")]
+    approvals: Option<u32>,
+    /// An emergency lapses after so long unless it is ratified, such as 48h.
+    #[arg(long, value_name = "SPAN", value_parser = moment::span)]
+    ratify_within: Option<u32>,
+    /// An act takes several people: ACT=COUNT:ROLE:SPAN, or for keys with one label ACT/LABEL=COUNT:ROLE:SPAN, such as
+    /// "key.destroy/root CA=2:security-officer:7d". May be given several times.
+    #[arg(long = "quorum", value_name = "RULE", value_parser = quorum)]
+    quorums: Vec<QuorumRule>,
+    /// An act takes no more than one any more: ACT or ACT/LABEL.
+    #[arg(long = "no-quorum", value_name = "ACT", value_parser = guarded)]
+    no_quorums: Vec<Guarded>,
+    /// How many of the appliance's witnesses must have cosigned a checkpoint over a disclosure before it goes out.
+    #[arg(long, value_name = "COUNT")]
+    witnesses: Option<u32>,
     #[command(flatten)]
     lift: Lift,
     #[command(flatten)]
     policy: Policy,
+}
+
+/// An act that may take several people, and of keys the label.
+type Guarded = (GuardedAct, Option<String>);
+
+fn guarded(text: &str) -> Result<Guarded, String> {
+    let (act, label) = match text.split_once('/') {
+        Some((act, label)) => (act, Some(label.to_owned())),
+        None => (text, None),
+    };
+    let names: Vec<_> = GuardedAct::ALL.iter().map(|act| act.as_str()).collect();
+    spelt::<GuardedAct>(act)
+        .map(|act| (act, label))
+        .map_err(|_| format!("an act is one of {}", names.join(", ")))
+}
+
+fn quorum(text: &str) -> Result<QuorumRule, String> {
+    let wrong = || {
+        "a quorum is one such as key.destroy=2:security-officer:7d, or key.destroy/LABEL=2:security-officer:7d"
+            .to_owned()
+    };
+    // A label may have any character.
+    let (about, what) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let mut parts = what.split(':');
+    let (Some(count), Some(role), Some(span), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(wrong());
+    };
+    let (act, label) = guarded(about)?;
+    Ok(QuorumRule {
+        act,
+        label,
+        count: count.parse().map_err(|_| wrong())?,
+        role: spelt(role).map_err(|_| wrong())?,
+        valid_for: moment::span(span)?,
+    })
 }
 
 impl Command {
@@ -91,6 +146,11 @@ impl Set {
             && self.invitee.is_none()
             && self.invitations_per_day.is_none()
             && self.invitation_lifetime.is_none()
+            && self.approvals.is_none()
+            && self.ratify_within.is_none()
+            && self.quorums.is_empty()
+            && self.no_quorums.is_empty()
+            && self.witnesses.is_none()
             && self.lift.is_empty()
             && self.policy.is_empty()
     }
@@ -123,6 +183,21 @@ impl Set {
                 .bind_sessions_to_address
                 .unwrap_or(policy.bind_sessions_to_address),
             step_up_within: self.step_up_within.unwrap_or(policy.step_up_within),
+            lawful: LawfulPolicy {
+                approvals: self.approvals.unwrap_or(policy.lawful.approvals),
+                ratify_within: self.ratify_within.unwrap_or(policy.lawful.ratify_within),
+            },
+            quorums: {
+                let mut quorums = policy.quorums;
+                let named = |rule: &QuorumRule| (rule.act, rule.label.clone());
+                quorums.retain(|rule| {
+                    !self.no_quorums.contains(&named(rule))
+                        && !self.quorums.iter().any(|new| named(new) == named(rule))
+                });
+                quorums.extend(self.quorums);
+                quorums
+            },
+            witnesses: self.witnesses.unwrap_or(policy.witnesses),
         }
     }
 }
@@ -152,7 +227,41 @@ fn describe(policy: &DomainPolicy) -> String {
             format!("after {} s", policy.accounts.recovery_delay),
         ),
         ("invitations", invitations(&policy.accounts)),
+        (
+            "lawful access",
+            format!(
+                "{} legal approvers; an emergency is ratified within {} s",
+                policy.lawful.approvals, policy.lawful.ratify_within
+            ),
+        ),
+        ("several people for", quorums(&policy.quorums)),
+        (
+            "disclosures go out",
+            match policy.witnesses {
+                0 => "without waiting for witnesses".to_owned(),
+                count => format!("once {count} witnesses have cosigned"),
+            },
+        ),
     ])
+}
+
+fn quorums(rules: &[QuorumRule]) -> String {
+    let rules: Vec<_> = rules
+        .iter()
+        .map(|rule| {
+            let label = rule.label.as_deref().map(plain);
+            let label = label.map(|label| format!(" of keys {label:?}"));
+            format!(
+                "{}{}: {} of the role {}, within {} s",
+                rule.act.as_str(),
+                label.unwrap_or_default(),
+                rule.count,
+                rule.role.as_str(),
+                rule.valid_for
+            )
+        })
+        .collect();
+    rules.join("; ")
 }
 
 fn invitations(policy: &AccountPolicy) -> String {

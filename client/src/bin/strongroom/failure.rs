@@ -24,6 +24,9 @@ pub(crate) enum Failure {
     /// Something on this machine failed.
     #[error("{0}")]
     Failed(String),
+    /// What was asked about does not hold, and the answer says so.
+    #[error("it does not hold")]
+    Told,
     /// Whoever reads standard output has stopped reading.
     #[error("nobody reads the output")]
     OutputClosed,
@@ -37,8 +40,8 @@ impl Failure {
 
     /// Says what went wrong, and gives the exit code.
     pub(crate) fn report(&self, output: Output) -> ExitCode {
-        if matches!(self, Self::OutputClosed) {
-            return ExitCode::SUCCESS;
+        if matches!(self, Self::OutputClosed | Self::Told) {
+            return ExitCode::from(self.exit_code());
         }
         if output.is_json() {
             complain(&self.to_json().to_string());
@@ -86,7 +89,7 @@ impl Failure {
                 | ClientError::NotTrusted { .. }
                 | ClientError::UnexpectedAnswer { .. },
             ) => 5,
-            Self::Client(_) | Self::Failed(_) => 1,
+            Self::Client(_) | Self::Failed(_) | Self::Told => 1,
         }
     }
 

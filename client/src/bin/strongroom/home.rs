@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use strongroom_client::file::NewFile;
-use strongroom_client::{Client, Retries, Roots};
+use strongroom_client::{Client, Identity, Retries, Roots};
 
 use crate::failure::Failure;
 
@@ -35,6 +35,9 @@ pub(crate) struct Profile {
     /// The verifier keys of the appliance's audit log: the one that this device saw first, and those that its user has trusted since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) verifier_keys: Vec<String>,
+    /// Further addresses at which it is reached, or another appliance that serves the same domain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) or_at: Vec<String>,
     /// Other addresses of the same appliance, under which others protect objects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) also_known_as: Vec<String>,
@@ -132,7 +135,7 @@ impl Home {
 
     /// The profile's appliance.
     pub(crate) fn client(&self, profile: &Profile) -> Result<Client, Failure> {
-        client(profile, &self.ca()?)
+        client(profile, &self.ca()?, None)
     }
 
     fn write(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
@@ -152,10 +155,22 @@ fn to_toml(profile: &Profile) -> Result<String, Failure> {
         .map_err(|error| Failure::Failed(format!("the profile cannot be written: {error}")))
 }
 
-/// The profile's appliance, vouched for by these certificates.
-pub(crate) fn client(profile: &Profile, ca: &[u8]) -> Result<Client, Failure> {
+/// The profile's appliance, vouched for by these certificates; with this certificate for itself, if it has one.
+pub(crate) fn client(
+    profile: &Profile,
+    ca: &[u8],
+    identity: Option<&Identity>,
+) -> Result<Client, Failure> {
+    let (server, roots) = (&profile.server, Roots::from_pem(ca)?);
+    let client = match identity {
+        Some(identity) => Client::with_identity(server, &roots, identity)?,
+        None => Client::new(server, &roots)?,
+    };
     // Whoever types commands makes them again, or does not.
-    let mut client = Client::new(&profile.server, &Roots::from_pem(ca)?)?.retries(Retries::none());
+    let mut client = client.retries(Retries::none());
+    for other in &profile.or_at {
+        client = client.or_at(other)?;
+    }
     if let Some(domain) = &profile.domain {
         client = client.in_domain(domain)?;
     }
@@ -201,6 +216,7 @@ mod tests {
             server: "https://keys.example.com:8443".to_owned(),
             domain: Some("acme".to_owned()),
             account: "alice@example.com".to_owned(),
+            or_at: vec!["https://keys-2.example.com:8443".to_owned()],
             also_known_as: vec!["https://10.0.0.5:8443".to_owned()],
         };
         home.save(&profile, b"certificate").unwrap();

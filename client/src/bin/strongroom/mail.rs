@@ -1,12 +1,14 @@
 //! `mail`: messages sealed for their addressees, and opened; a filter for mail programs.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use strongroom_client::disclosure;
 use strongroom_client::file::NewFile;
 use strongroom_client::mail::{self, Mail, MailError, OpenedMail, SealedMail, Sealing};
 use strongroom_client::message::MAX_PLAINTEXT_LEN;
@@ -15,6 +17,7 @@ use strongroom_wire::problem::Code;
 use zeroize::Zeroizing;
 
 use crate::Context;
+use crate::disclosure::read_disclosed;
 use crate::failure::Failure;
 use crate::objects::{Target, check_output, is_stream, open_input, shown};
 use crate::output::{complain, plain};
@@ -72,7 +75,7 @@ pub(crate) struct Protect {
         hide_default_value = true
     )]
     output: PathBuf,
-    /// The folder for the sealed messages of those in Bcc, one file each, named after the address.
+    /// The folder for the sealed messages of those in Bcc, one file each, named after the address. It is made if it is not there.
     #[arg(long, value_name = "DIR")]
     bcc_to: Option<PathBuf>,
     #[command(flatten)]
@@ -97,6 +100,9 @@ pub(crate) struct Open {
         hide_default_value = true
     )]
     output: PathBuf,
+    /// Open it with a disclosed key, as `disclosure open` wrote it, in place of an account.
+    #[arg(long, value_name = "FILE", conflicts_with = "pass")]
+    disclosed: Option<PathBuf>,
     /// Let a message in which nothing is sealed through as it is, and say so.
     #[arg(long)]
     pass: bool,
@@ -139,15 +145,12 @@ impl Protect {
                     .to_owned(),
             ));
         }
+        // What cannot be written is found before anything is sealed.
+        let mut targets = self.targets(&mail)?.into_iter();
         let session = context.session()?;
         let sealed = self.how.seal(&session, &mail)?;
         let mut outputs = Vec::new();
-        for sealed in &sealed {
-            let output = match &self.bcc_to {
-                Some(folder) if sealed.hidden => folder.join(file_name(&sealed.to.concat())),
-                _ => self.output.clone(),
-            };
-            let mut target = Target::new(&output, self.force, NewFile::shared)?;
+        for (sealed, (output, mut target)) in sealed.iter().zip(&mut targets) {
             target.write_all(&sealed.bytes).map_err(|error| {
                 Failure::local(format!("{} cannot be written", output.display()), &error)
             })?;
@@ -163,23 +166,51 @@ impl Protect {
             .output
             .answer(&json!({ "messages": outputs }), || summary(&sealed))
     }
+
+    /// Where the messages go, in their order: one for those in To and Cc, if there are any, and one for each in Bcc.
+    fn targets(&self, mail: &Mail) -> Result<Vec<(PathBuf, Target)>, Failure> {
+        let mut outputs = Vec::new();
+        if !mail.visible().is_empty() {
+            outputs.push(self.output.clone());
+        }
+        if let Some(folder) = self.bcc_to.as_ref().filter(|_| !mail.hidden().is_empty()) {
+            fs::create_dir_all(folder).map_err(|error| {
+                Failure::local(
+                    format!("the folder {} cannot be made", folder.display()),
+                    &error,
+                )
+            })?;
+            let names = mail.hidden().iter();
+            outputs.extend(names.map(|address| folder.join(file_name(address))));
+        }
+        let targets = outputs.into_iter().map(|output| {
+            let target = Target::new(&output, self.force, NewFile::shared)?;
+            Ok((output, target))
+        });
+        targets.collect()
+    }
 }
 
 impl Open {
     fn run(self, context: &Context) -> Result<(), Failure> {
         check_output(context, &self.output)?;
         let message = read(&self.file)?;
+        if let Some(disclosed) = &self.disclosed {
+            return self.run_disclosed(context, disclosed, &message);
+        }
+        // What cannot be written is found before the key is released, which policies may count.
+        let target = Target::new(&self.output, self.force, NewFile::private)?;
         let opened = match context
             .session()
             .and_then(|session| Ok(mail::open(&session, &message)?))
         {
             Err(Failure::Client(ClientError::Mail(MailError::NotSealed))) if self.pass => {
                 complain("strongroom: this message was not sealed");
-                return self.write(&message);
+                return self.write(target, &message);
             }
             opened => opened?,
         };
-        self.write(&opened.bytes)?;
+        self.write(target, &opened.bytes)?;
         let sentence = sealer(&opened);
         if is_stream(&self.output) {
             complain(&format!("strongroom: {sentence}"));
@@ -199,8 +230,33 @@ impl Open {
         context.output.answer(&answer, || sentence)
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut target = Target::new(&self.output, self.force, NewFile::private)?;
+    fn run_disclosed(
+        &self,
+        context: &Context,
+        disclosed: &Path,
+        message: &[u8],
+    ) -> Result<(), Failure> {
+        let target = Target::new(&self.output, self.force, NewFile::private)?;
+        let key = read_disclosed(disclosed)?;
+        let opened = disclosure::open_mail(&key, message)?;
+        self.write(target, &opened.plaintext)?;
+        let header = &opened.header;
+        if is_stream(&self.output) {
+            complain(&format!("strongroom: sealed at {}", header.time));
+            return Ok(());
+        }
+        let answer = json!({
+            "output": shown(&self.output),
+            "key_id": header.key,
+            "sealed_at": header.time,
+            "recipients": header.recipients,
+        });
+        context
+            .output
+            .answer(&answer, || format!("sealed at {}", header.time))
+    }
+
+    fn write(&self, mut target: Target, bytes: &[u8]) -> Result<(), Failure> {
         target.write_all(bytes).map_err(|error| {
             Failure::local(
                 format!("{} cannot be written", self.output.display()),

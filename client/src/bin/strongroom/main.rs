@@ -10,8 +10,13 @@
 //! | `signatures` | `sign` and `verify` |
 //! | `recovery` | `recover`, `recovery` |
 //! | `second_factor` | `second-factor`, `recovery-codes`, `passkeys` |
+//! | `cases` | `case`: lawful access |
+//! | `approval_keys`, `approving` | the keys that one approves with; signing an approval |
+//! | `proposals` | what the domain's policy wants several people for |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation` | one command group each |
 //! | `pkcs11` | `pkcs11 configure`, `pkcs11 doctor` |
+//! | `witness` | leads to the program `strongroom-witness` |
+//! | `disclosures`, `disclosure` | executing and releasing disclosures, `notifications`; what an agency does with a delivery |
 //! | `policy` | usage policies as options and in words |
 //! | `step_up` | `step-up`, and what may need it |
 //! | `agent` | the process that holds a session's secrets in memory between commands |
@@ -26,9 +31,14 @@
 
 mod accounts;
 mod agent;
+mod approval_keys;
+mod approving;
 mod audit;
+mod cases;
 mod devices;
 mod directory;
+mod disclosure;
+mod disclosures;
 mod domain;
 mod failure;
 mod groups;
@@ -44,6 +54,7 @@ mod output;
 mod pkcs11;
 mod policy;
 mod prompt;
+mod proposals;
 mod recovery;
 mod rotation;
 mod second_factor;
@@ -53,6 +64,7 @@ mod signatures;
 mod step_up;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +72,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use strongroom_client::Session;
+use strongroom_wire::id::ProposalId;
 
 use failure::Failure;
 use home::Home;
@@ -102,6 +115,9 @@ struct Common {
     /// Print one JSON document on standard output; errors as one on standard error.
     #[arg(long, global = true)]
     json: bool,
+    /// Do it by the approvals of this proposal, where the domain's policy demands some.
+    #[arg(long, global = true, value_name = "PROPOSAL")]
+    proposal: Option<ProposalId>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -171,12 +187,28 @@ enum Command {
     /// Let directories manage accounts by SCIM, signed in at the administration address.
     #[command(subcommand)]
     Directory(directory::Command),
+    /// Look after the keys that one approves with.
+    #[command(subcommand)]
+    ApprovalKeys(approval_keys::Command),
+    /// Enter, approve and look after authorisations of lawful access, signed in at the administration address.
+    #[command(subcommand)]
+    Case(cases::Command),
+    /// Propose, approve and carry out what the domain's policy wants several people for.
+    #[command(subcommand)]
+    Proposals(proposals::Command),
+    /// Open what was disclosed, as the agency that it was disclosed to.
+    #[command(subcommand)]
+    Disclosure(disclosure::Command),
+    /// Show what was disclosed of one's own under orders of lawful access, as soon as one may know.
+    Notifications,
     /// Rotate the master KEK and account KEKs, signed in at the administration address.
     #[command(subcommand)]
     Rotation(rotation::Command),
     /// Set up the PKCS #11 module for applications, and look for what is wrong with it.
     #[command(subcommand)]
     Pkcs11(pkcs11::Command),
+    /// Be a witness of appliances' audit logs: runs strongroom-witness.
+    Witness(witness::Witness),
     /// Holds a session's secrets; started by `login`.
     #[command(hide = true)]
     Agent {
@@ -189,11 +221,21 @@ enum Command {
 struct Context {
     home: Home,
     output: Output,
+    proposal: Option<ProposalId>,
 }
 
 impl Context {
     /// The session that the agent holds.
     fn session(&self) -> Result<Session, Failure> {
+        self.session_with(self.proposal)
+    }
+
+    /// The same, for requests that are made by the approvals of a proposal.
+    fn session_by(&self, proposal: ProposalId) -> Result<Session, Failure> {
+        self.session_with(Some(proposal))
+    }
+
+    fn session_with(&self, proposal: Option<ProposalId>) -> Result<Session, Failure> {
         let profile = self.home.profile()?.ok_or_else(|| {
             Failure::NotSignedIn(
                 "sign in first: strongroom login ACCOUNT --server URL --ca FILE".to_owned(),
@@ -207,7 +249,11 @@ impl Context {
                 profile.account
             ))
         })?;
-        Ok(held.into_session(self.home.client(&profile)?))
+        let client = self.home.client(&profile)?;
+        Ok(held.into_session(match proposal {
+            Some(proposal) => client.by_proposal(proposal),
+            None => client,
+        }))
     }
 }
 
@@ -239,9 +285,13 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
     if let Command::Agent { socket } = &cli.command {
         return agent::serve(socket);
     }
+    if let Command::Witness(witness) = cli.command {
+        return witness.run();
+    }
     let context = Context {
         home: Home::find(cli.common.home)?,
         output,
+        proposal: cli.common.proposal,
     };
     match cli.command {
         Command::Enrol(enrol) => enrol.run(&context),
@@ -269,9 +319,14 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Domain(command) => command.run(&context),
         Command::Devices(command) => command.run(&context),
         Command::Directory(command) => command.run(&context),
+        Command::ApprovalKeys(command) => command.run(&context),
+        Command::Case(command) => command.run(&context),
+        Command::Proposals(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),
+        Command::Disclosure(command) => command.run(&context),
+        Command::Notifications => disclosures::notifications(&context),
         Command::Pkcs11(command) => command.run(&context),
-        // Answered above: it has no home.
-        Command::Agent { .. } => Ok(()),
+        // Answered above: they have no home.
+        Command::Agent { .. } | Command::Witness(_) => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
 //! `protect` and `open`.
 
+mod part;
+
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -7,9 +9,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use strongroom_client::disclosure;
 use strongroom_client::file::NewFile;
+use strongroom_client::object::ObjectError;
 use strongroom_client::{ClientError, Protect as _, Protection};
 
+use crate::disclosure::read_disclosed;
 use crate::failure::Failure;
 use crate::output::{complain, output_failure, size};
 use crate::policy::Policy;
@@ -103,11 +108,16 @@ impl Protect {
 /// `strongroom open`.
 #[derive(Args, Debug)]
 pub(crate) struct Open {
-    /// The protected file, or - for standard input.
+    /// The protected file, or - for standard input; or the https or http address of one in somebody's storage.
     file: PathBuf,
-    /// Where to write the content, or - for standard output [default: FILE without its .sealed].
+    /// Where to write the content, or - for standard output [default: FILE without its .sealed; for a part, and from an address, standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    part: part::Part,
+    /// Open it with a disclosed key, as `disclosure open` wrote it, in place of an account.
+    #[arg(long, value_name = "FILE")]
+    disclosed: Option<PathBuf>,
     /// Replace the output where it exists.
     #[arg(long)]
     force: bool,
@@ -115,14 +125,21 @@ pub(crate) struct Open {
 
 impl Open {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
+        let by_ranges = self.part.is_wanted() || part::is_address(&self.file);
         let output = match self.output {
             Some(output) => output,
-            None if is_stream(&self.file) => PathBuf::from("-"),
+            None if is_stream(&self.file) || by_ranges => PathBuf::from("-"),
             None => without_ending(&self.file)?,
         };
         check_output(context, &output)?;
+        if by_ranges {
+            return self.part.open(context, &self.file, &output, self.force);
+        }
         let (input, length) = open_input(&self.file)?;
         let mut target = Target::new(&output, self.force, NewFile::private)?;
+        if let Some(disclosed) = &self.disclosed {
+            return open_disclosed(context, disclosed, input, length, target, &output);
+        }
         let session = context.session()?;
         let bar = progress(length);
         let input = BufReader::with_capacity(64 * 1024, bar.wrap_read(input));
@@ -146,6 +163,36 @@ impl Open {
         let text = || format!("{} is opened: {}.", shown(&output), size(bytes));
         tell(context, &output, &answer, text)
     }
+}
+
+/// Opens a protected object with a disclosed key.
+fn open_disclosed(
+    context: &Context,
+    disclosed: &Path,
+    input: Box<dyn Read>,
+    length: Option<u64>,
+    mut target: Target,
+    output: &Path,
+) -> Result<(), Failure> {
+    let key = read_disclosed(disclosed)?;
+    let bar = progress(length);
+    let input = BufReader::with_capacity(64 * 1024, bar.wrap_read(input));
+    let opened = disclosure::open_object(&key, input).and_then(|(header, mut reader)| {
+        let bytes = reader.copy_to(&mut target).map_err(ObjectError::from)?;
+        Ok((header, bytes))
+    });
+    bar.finish_and_clear();
+    let (header, bytes) = opened.map_err(of_stream(output))?;
+    target.complete(output)?;
+    let answer = json!({
+        "key_id": header.key(),
+        "version": header.key_version(),
+        "output": shown(output),
+        "bytes": bytes,
+        "content_type": header.content_type(),
+    });
+    let text = || format!("{} is opened: {}.", shown(output), size(bytes));
+    tell(context, output, &answer, text)
 }
 
 /// Where the bytes go.

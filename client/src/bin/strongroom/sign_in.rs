@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use strongroom_client::sign_in::{SignIn, account_name};
-use strongroom_client::{Client, ClientError, Identity, Roots, Session};
+use strongroom_client::{Client, ClientError, Identity, Session};
 use strongroom_wire::health::{Health, State, Status};
 use zeroize::Zeroizing;
 
@@ -20,9 +20,10 @@ use crate::{Context, agent, prompt};
 /// The appliance to talk to; remembered in the home.
 #[derive(Args, Debug)]
 pub(crate) struct Appliance {
-    /// The appliance's address, such as <https://keys.example.com:8443> [default: the profile's].
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
+    /// The appliance's address, such as <https://keys.example.com:8443>; may be given several times where it has several, which are tried in turn
+    /// [default: the profile's].
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    server: Vec<String>,
     /// The domain of the appliance [default: the profile's, or the one that the address stands for].
     #[arg(long, value_name = "NAME")]
     domain: Option<String>,
@@ -139,12 +140,7 @@ impl Login {
             }
         };
         let session = if let Some(identity) = identity {
-            let roots = Roots::from_pem(&chosen.ca)?;
-            let mut client = Client::with_identity(&chosen.profile.server, &roots, &identity)?;
-            if let Some(domain) = &chosen.profile.domain {
-                client = client.in_domain(domain)?;
-            }
-            client.sign_in_by_certificate()?
+            home::client(&chosen.profile, &chosen.ca, Some(&identity))?.sign_in_by_certificate()?
         } else if let Some(provider) = &self.oidc {
             oidc::sign_in(
                 &client,
@@ -309,7 +305,7 @@ pub(crate) struct Chosen {
 
 impl Chosen {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        home::client(&self.profile, &self.ca)
+        home::client(&self.profile, &self.ca, None)
     }
 
     /// The account's name.
@@ -341,7 +337,7 @@ impl Appliance {
         let missing = |what: &str| {
             Failure::Usage(format!("this home has no profile yet: give {what} as well"))
         };
-        let server = self.server.clone();
+        let server = self.server.first().cloned();
         let server = server.or_else(|| profile.as_ref().map(|profile| profile.server.clone()));
         let server = server.ok_or_else(|| missing("--server"))?;
         let account = account.map(account_name);
@@ -355,16 +351,22 @@ impl Appliance {
         let same = profile.filter(|profile| {
             profile.server == server && (self.domain.is_none() || self.domain == profile.domain)
         });
-        let profile = match same {
+        let mut profile = match same {
             Some(profile) => Profile { account, ..profile },
             None => Profile {
                 server,
                 domain: self.domain.clone(),
                 account,
                 verifier_keys: Vec::new(),
+                or_at: Vec::new(),
                 also_known_as: Vec::new(),
             },
         };
+        if let [_, further @ ..] = self.server.as_slice()
+            && !further.is_empty()
+        {
+            profile.or_at = further.to_vec();
+        }
         Ok(Chosen { profile, ca })
     }
 }
@@ -388,9 +390,10 @@ mod tests {
         let context = Context {
             home: Home::find(Some(temp.path().join("home"))).unwrap(),
             output: Output::new(false),
+            proposal: None,
         };
         let nothing = Appliance {
-            server: None,
+            server: Vec::new(),
             domain: None,
             ca: None,
         };
@@ -400,7 +403,9 @@ mod tests {
         let ca = temp.path().join("ca.pem");
         fs::write(&ca, "one").unwrap();
         let given = Appliance {
-            server: Some("https://keys.example.com:8443".to_owned()),
+            server: ["https://keys.example.com:8443", "https://10.0.0.4:8443"]
+                .map(str::to_owned)
+                .into(),
             domain: Some("acme".to_owned()),
             ca: Some(ca),
         };
@@ -408,6 +413,7 @@ mod tests {
         assert_eq!(chosen.profile.account, "alice@example.com");
         assert_eq!(chosen.profile.domain.as_deref(), Some("acme"));
         assert_eq!(chosen.ca, b"one");
+        assert_eq!(chosen.profile.or_at, ["https://10.0.0.4:8443"]);
 
         let mut profile = chosen.profile;
         profile.also_known_as = vec!["https://10.0.0.5:8443".to_owned()];
@@ -417,14 +423,14 @@ mod tests {
         assert_eq!(chosen.ca, b"two");
 
         let elsewhere = Appliance {
-            server: Some("https://other.example.com".to_owned()),
+            server: vec!["https://other.example.com".to_owned()],
             domain: None,
             ca: None,
         };
         let chosen = elsewhere.choose(&context, Some("bob")).unwrap();
         assert_eq!(chosen.profile.account, "bob");
         assert_eq!(chosen.profile.domain, None);
-        assert!(chosen.profile.also_known_as.is_empty());
+        assert!(chosen.profile.also_known_as.is_empty() && chosen.profile.or_at.is_empty());
     }
 
     #[test]
@@ -435,6 +441,9 @@ mod tests {
             hsm,
             storage,
             failing_domains: 0,
+            failing_witnesses: 0,
+            failing_receivers: 0,
+            scrub_findings: 0,
             version: "0.1.0".to_owned(),
         };
         assert_eq!(

@@ -1,15 +1,15 @@
 //! Domains, accounts, their KEKs and groups.
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, ToSql, named_params, params, params_from_iter};
 use strongroom_wire::id::AccountId;
 
 use super::counts;
 use super::rows::{Rows, all, array, millis, number, numbered, one, optional_bytes, time};
 use crate::domains::Counted;
 use crate::store::{
-    AccountKekRecord, AccountRecord, DomainNumber, DomainRecord, MembershipRecord, ReadAccounts,
-    StoreError, WriteAccounts, account_state_from, account_state_number, kind_from, kind_number,
-    membership_from, membership_number, policies, roles_bits, roles_from, settings,
+    AccountFilter, AccountKekRecord, AccountRecord, DomainNumber, DomainRecord, MembershipRecord,
+    ReadAccounts, StoreError, WriteAccounts, account_state_from, account_state_number, kind_from,
+    kind_number, membership_from, membership_number, policies, roles_bits, roles_from, settings,
 };
 
 pub(super) const ACCOUNT: &str = "SELECT id, domain, name, kind, state, roles, kek_version, oldest_kek_version, created, mac FROM accounts";
@@ -77,6 +77,39 @@ impl ReadAccounts for Rows<'_> {
                 "{ACCOUNT} WHERE domain = ?1 AND name > ?2 ORDER BY name LIMIT ?3"
             ))?,
             params![domain, after, limit],
+            account,
+        )
+    }
+
+    fn find_accounts(
+        &self,
+        domain: DomainNumber,
+        filter: &AccountFilter,
+    ) -> Result<Vec<AccountRecord>, StoreError> {
+        // The statement is put together from fixed pieces; every value is bound.
+        let mut sql = format!("{ACCOUNT} WHERE domain = ? AND name > ?");
+        let mut values: Vec<Box<dyn ToSql>> =
+            vec![Box::new(domain), Box::new(filter.after.clone())];
+        let mut condition = |text: &str, value: Box<dyn ToSql>| {
+            sql.push_str(text);
+            values.push(value);
+        };
+        if let Some(part) = &filter.contains {
+            condition(" AND instr(name, ?) > 0", Box::new(part.clone()));
+        }
+        if let Some(kind) = filter.kind {
+            condition(" AND kind = ?", Box::new(kind_number(kind)));
+        }
+        if let Some(state) = filter.state {
+            condition(" AND state = ?", Box::new(account_state_number(state)));
+        }
+        if let Some(role) = filter.role {
+            condition(" AND roles & ? <> 0", Box::new(roles_bits(&[role])));
+        }
+        condition(" ORDER BY name LIMIT ?", Box::new(filter.limit));
+        all(
+            &mut self.connection().prepare_cached(&sql)?,
+            params_from_iter(values),
             account,
         )
     }

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rusqlite::{Connection, Row, ToSql, params, params_from_iter};
+use sha2::{Digest as _, Sha256};
 use strongroom_audit::tree::{NodeReadError, NodeReader, RightEdge};
-use strongroom_audit::{Detail, Hash, Leaf};
+use strongroom_audit::{Event, Hash, Leaf};
+use strongroom_wire::id::AccountId;
 
-use super::rows::{Rows, Tail, all, array, count, number, one};
-use crate::store::{DomainNumber, LeafFilter, LeafRecord, ReadAudit, StoreError, WriteAudit};
+use super::rows::{Pending, Rows, Tail, all, array, count, flag, number, one};
+use crate::store::{
+    DomainNumber, LeafCount, LeafFilter, LeafRecord, ReadAudit, StoreError, WriteAudit,
+};
 
 const LEAF: &str = "SELECT l.idx, l.envelope, l.salt, l.detail FROM leaves l";
 
@@ -75,6 +79,10 @@ pub(super) fn store_nodes(
 
 impl ReadAudit for Rows<'_> {
     fn tree_size(&self, domain: DomainNumber) -> Result<u64, StoreError> {
+        let pending = self.pending.as_ref();
+        if let Some(leaf) = pending.filter(|leaf| leaf.domain == domain) {
+            return Ok(leaf.index + 1);
+        }
         match self.tails.get(&domain) {
             Some(tail) => Ok(tail.size + tail.appended.len() as u64),
             None => tree_size(self.connection(), domain),
@@ -152,6 +160,45 @@ impl ReadAudit for Rows<'_> {
         )
     }
 
+    fn leaves_concerning(
+        &self,
+        domain: DomainNumber,
+        account: AccountId,
+        leaves: Range<u64>,
+        limit: u32,
+    ) -> Result<Vec<LeafRecord>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(&format!(
+                "{LEAF} JOIN leaves_by_account a ON a.domain = l.domain AND a.idx = l.idx
+                 WHERE a.account = ?1 AND a.domain = ?2 AND a.idx >= ?3 AND a.idx < ?4
+                 ORDER BY a.idx LIMIT ?5"
+            ))?,
+            params![
+                account.as_bytes(),
+                domain,
+                count(leaves.start),
+                count(leaves.end),
+                limit
+            ],
+            leaf,
+        )
+    }
+
+    fn envelopes(
+        &self,
+        domain: DomainNumber,
+        leaves: Range<u64>,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(
+                "SELECT idx, envelope FROM leaves
+                 WHERE domain = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx",
+            )?,
+            params![domain, count(leaves.start), count(leaves.end)],
+            |row| Ok((number(row, "idx", "leaf")?, row.get("envelope")?)),
+        )
+    }
+
     fn nodes_in(
         &self,
         domain: DomainNumber,
@@ -189,6 +236,48 @@ impl ReadAudit for Rows<'_> {
         )
     }
 
+    fn recent_checkpoints(
+        &self,
+        domain: DomainNumber,
+        limit: u32,
+    ) -> Result<Vec<(u64, String)>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(
+                "SELECT size, note FROM checkpoints WHERE domain = ?1 ORDER BY size DESC LIMIT ?2",
+            )?,
+            params![domain, limit],
+            checkpoint,
+        )
+    }
+
+    fn leaf_counts(&self, domain: DomainNumber, from: u64) -> Result<Vec<LeafCount>, StoreError> {
+        const WHAT: &str = "leaf count";
+        all(
+            &mut self.connection().prepare_cached(
+                "SELECT hour, act, done, count FROM leaf_counts WHERE domain = ?1 AND hour >= ?2",
+            )?,
+            params![domain, count(from)],
+            |row| {
+                Ok(LeafCount {
+                    hour: number(row, "hour", WHAT)?,
+                    act: number(row, "act", WHAT)?,
+                    done: flag(row, "done", WHAT)?,
+                    count: number(row, "count", WHAT)?,
+                })
+            },
+        )
+    }
+
+    fn checkpoint(&self, domain: DomainNumber, size: u64) -> Result<Option<String>, StoreError> {
+        one(
+            &mut self
+                .connection()
+                .prepare_cached("SELECT note FROM checkpoints WHERE domain = ?1 AND size = ?2")?,
+            params![domain, count(size)],
+            |row| Ok(row.get("note")?),
+        )
+    }
+
     fn checkpoints(&self, domain: DomainNumber) -> Result<Vec<(u64, String)>, StoreError> {
         all(
             &mut self.connection().prepare_cached(
@@ -204,10 +293,73 @@ impl WriteAudit for Rows<'_> {
     fn append_leaf(
         &mut self,
         domain: DomainNumber,
-        leaf: &Leaf,
-        detail: &Detail,
+        event: Event,
+        salt: [u8; 32],
     ) -> Result<u64, StoreError> {
         let index = self.tree_size(domain)?;
+        // What was changed so far belongs to this leaf; the one before says what it says.
+        let rows = self.take_touched()?;
+        self.store_pending()?;
+        self.pending = Some(Pending {
+            domain,
+            index,
+            event,
+            salt,
+            rows,
+        });
+        Ok(index)
+    }
+
+    fn count_leaf(
+        &mut self,
+        domain: DomainNumber,
+        hour: u64,
+        act: u16,
+        done: bool,
+    ) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT INTO leaf_counts (domain, hour, act, done, count) VALUES (?1, ?2, ?3, ?4, 1)
+                 ON CONFLICT (domain, hour, act, done) DO UPDATE SET count = count + 1",
+            )?
+            .execute(params![domain, count(hour), act, done])?;
+        Ok(())
+    }
+
+    fn record_checkpoint(
+        &mut self,
+        domain: DomainNumber,
+        size: u64,
+        note: &str,
+    ) -> Result<(), StoreError> {
+        self.connection()
+            .prepare_cached(
+                "INSERT OR IGNORE INTO checkpoints (domain, size, note) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![domain, count(size), note])?;
+        Ok(())
+    }
+}
+
+impl Rows<'_> {
+    /// Stores the newest leaf of the act, which says no more than it does now.
+    pub(super) fn store_pending(&mut self) -> Result<(), StoreError> {
+        let Some(Pending {
+            domain,
+            index,
+            mut event,
+            salt,
+            rows,
+        }) = self.pending.take()
+        else {
+            return Ok(());
+        };
+        if !rows.is_empty() {
+            event.detail.rows = Some(Sha256::digest(&rows).into());
+            self.put_leaf_rows(domain, index, &rows)?;
+        }
+        let leaf = Leaf::seal(&event, salt);
+        let detail = &event.detail;
         self.connection()
             .prepare_cached(
                 "INSERT INTO leaves (domain, idx, envelope, salt, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -242,20 +394,6 @@ impl WriteAudit for Rows<'_> {
             .or_default()
             .appended
             .push(leaf.hash());
-        Ok(index)
-    }
-
-    fn record_checkpoint(
-        &mut self,
-        domain: DomainNumber,
-        size: u64,
-        note: &str,
-    ) -> Result<(), StoreError> {
-        self.connection()
-            .prepare_cached(
-                "INSERT OR IGNORE INTO checkpoints (domain, size, note) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![domain, count(size), note])?;
         Ok(())
     }
 }

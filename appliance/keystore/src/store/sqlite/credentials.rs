@@ -195,6 +195,8 @@ impl WriteCredentials for Rows<'_> {
             .connection()
             .prepare_cached("DELETE FROM account_recoveries WHERE expires <= ?1")?
             .execute([millis(now)])?;
+        // Whose time is over is of no use anyway: the log does not tell of it.
+        self.untouch()?;
         Ok((sessions + credentials + recoveries) as u64)
     }
 }

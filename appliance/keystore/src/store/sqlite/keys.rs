@@ -5,11 +5,11 @@ use strongroom_wire::id::{AccountId, KeyId};
 use strongroom_wire::object::ObjectPart;
 
 use super::rows::{
-    Rows, all, array, count, flag, millis, number, numbered, one, optional_number, pack, policy,
-    time, unpack,
+    Rows, array, count, flag, millis, number, numbered, one, optional_number, pack, policy, time,
+    unpack,
 };
 use crate::store::{
-    KeyFilter, KeyRecord, KeyTraits, PublicKeyRecord, ReadKeys, StoreError, WriteKeys,
+    FoundKeys, KeyFilter, KeyRecord, KeyTraits, PublicKeyRecord, ReadKeys, StoreError, WriteKeys,
     algorithm_from, algorithm_number, key_state_from, key_state_number, object_part_number,
     origin_from, origin_number, policies, protection_from, protection_number, releasable_from,
     releasable_number,
@@ -18,6 +18,9 @@ use crate::store::{
 const COLUMNS: &str = "k.id, k.domain, k.owner, k.sender, k.recipients, k.algorithm, k.state, k.label, k.content_type, \
      k.version, k.not_before, k.not_after, k.max_releases, k.restrictions, k.releases, k.created, k.length, k.releasable, \
      k.origin, k.protection, k.authenticate_each, k.mac";
+
+/// The most of a holder's keys that one search looks at.
+const MOST_LOOKED_AT: u32 = 20_000;
 
 impl ReadKeys for Rows<'_> {
     fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -55,20 +58,39 @@ impl ReadKeys for Rows<'_> {
         &self,
         holders: &[AccountId],
         filter: &KeyFilter,
-    ) -> Result<Vec<KeyRecord>, StoreError> {
+    ) -> Result<FoundKeys, StoreError> {
         // Each holder's newest come from an index in order; together they hold the newest of all.
-        let mut found = Vec::new();
+        let mut found = FoundKeys::default();
         for holder in holders {
             let (sql, values) = find(*holder, filter);
-            found.extend(all(
-                &mut self.connection().prepare_cached(&sql)?,
-                rusqlite::params_from_iter(values),
-                key,
-            )?);
+            let mut statement = self.connection().prepare_cached(&sql)?;
+            let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+            let (mut looked_at, mut fitting) = (0, 0);
+            while let Some(row) = rows.next()? {
+                if fitting == filter.limit {
+                    break;
+                }
+                looked_at += 1;
+                if flag(row, "fits", "key")? {
+                    fitting += 1;
+                    found.keys.push(key(row)?);
+                }
+                if looked_at == MOST_LOOKED_AT && fitting < filter.limit {
+                    let last = KeyId::from_bytes(array(row, "id", "key")?);
+                    found.looked_until = found.looked_until.max(Some(last));
+                    break;
+                }
+            }
         }
-        found.sort_unstable_by_key(|key| std::cmp::Reverse(key.id));
-        found.dedup_by_key(|key| key.id);
-        found.truncate(filter.limit as usize);
+        // What is older than that is found when the search goes on from there.
+        if let Some(until) = found.looked_until {
+            found.keys.retain(|key| key.id >= until);
+        }
+        found
+            .keys
+            .sort_unstable_by_key(|key| std::cmp::Reverse(key.id));
+        found.keys.dedup_by_key(|key| key.id);
+        found.keys.truncate(filter.limit as usize);
         Ok(found)
     }
 }
@@ -168,20 +190,15 @@ impl WriteKeys for Rows<'_> {
     }
 }
 
-/// The query for one holder's keys. It is put together from fixed pieces; every value is bound.
+/// The query for one holder's keys, the newest first, each with whether it fits the filter. It is put together from fixed pieces; every value is
+/// bound.
 fn find(holder: AccountId, filter: &KeyFilter) -> (String, Vec<Box<dyn ToSql>>) {
-    // CROSS JOIN keeps SQLite from walking all keys in search of the holder's.
-    let mut sql = format!(
-        "SELECT {COLUMNS} FROM grants g CROSS JOIN keys k ON k.id = g.key WHERE g.grantee = ?"
-    );
-    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(*holder.as_bytes())];
+    let mut fits = String::from("1");
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     let mut condition = |text: &str, value: Box<dyn ToSql>| {
-        sql.push_str(text);
+        fits.push_str(text);
         values.push(value);
     };
-    if let Some(after) = filter.after {
-        condition(" AND g.key < ?", Box::new(*after.as_bytes()));
-    }
     if let Some(label) = &filter.label {
         let pattern = label
             .replace('\\', "\\\\")
@@ -210,11 +227,17 @@ fn find(holder: AccountId, filter: &KeyFilter) -> (String, Vec<Box<dyn ToSql>>) 
     if let Some(until) = filter.until {
         condition(" AND k.created < ?", Box::new(millis(until)));
     }
-    // A key that was revoked and shared again stands once.
-    condition(
-        " GROUP BY g.key ORDER BY g.key DESC LIMIT ?",
-        Box::new(filter.limit),
+    // CROSS JOIN keeps SQLite from walking all keys in search of the holder's.
+    let mut sql = format!(
+        "SELECT {COLUMNS}, ({fits}) AS fits FROM grants g CROSS JOIN keys k ON k.id = g.key WHERE g.grantee = ?"
     );
+    values.push(Box::new(*holder.as_bytes()));
+    if let Some(after) = filter.after {
+        sql.push_str(" AND g.key < ?");
+        values.push(Box::new(*after.as_bytes()));
+    }
+    // A key that was revoked and shared again stands once.
+    sql.push_str(" GROUP BY g.key ORDER BY g.key DESC");
     (sql, values)
 }
 

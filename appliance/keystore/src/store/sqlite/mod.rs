@@ -4,7 +4,10 @@
 //! |---|---|
 //! | [`schema`] | numbered migrations, forward only |
 //! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
-//! | `accounts`, `credentials`, `people`, `identities`, `directories`, `keys`, `objects`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
+//! | `accounts`, `credentials`, `people`, `identities`, `lawful`, `directories`, `disclosures`, `keys`, `objects`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
+//! | `followed` | which rows have to follow from the log, and the lists that leaves commit to |
+//! | `witnessing` | cosignatures, lists of rows, and how far the log was fed to its receivers |
+//! | [`scratch`] | what the scrub remembers while it runs |
 //! | `copy` | a consistent copy of a database that is in use |
 //! | `counts` | how much there is in a database: for quotas, and for operators |
 //! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
@@ -18,16 +21,21 @@ mod coverage;
 mod credentials;
 mod devices;
 mod directories;
+mod disclosures;
+mod followed;
 mod grants;
 mod idempotency;
 mod identities;
 mod keys;
+mod lawful;
 mod objects;
 mod people;
 mod recovery;
 mod rotation;
 mod rows;
 mod schema;
+pub mod scratch;
+mod witnessing;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -38,9 +46,10 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use self::copy::{check_database, copy_database};
 pub use self::counts::count_database;
+pub(crate) use self::followed::key_parts;
 use self::rows::Rows;
 use self::writer::Writer;
-use super::{Act, Snapshot, Store, StoreError};
+use super::{Abort, Act, Snapshot, Store, StoreError};
 
 /// The most read connections that are kept open when nobody reads.
 const IDLE_READERS: usize = 16;
@@ -94,7 +103,10 @@ impl SqliteStore {
         configure(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "secure_delete", "ON")?;
+        // Nothing is written before the commit, so that a full disk shows there and nowhere else.
+        connection.pragma_update(None, "cache_spill", "OFF")?;
         schema::migrate(&mut connection)?;
+        followed::watch(&connection)?;
         Ok(Self {
             path: path.to_owned(),
             readers: Mutex::default(),
@@ -135,6 +147,14 @@ impl Store for SqliteStore {
 
     fn queued(&self) -> u64 {
         self.writer.queued()
+    }
+
+    fn is_full(&self) -> bool {
+        self.writer.is_full()
+            // A real write, of the same row each time.
+            && matches!(self.write(Box::new(|tx| {
+                tx.set_fed_up_to(0, "probe", 0).map_err(|_| Abort)
+            })), Err(StoreError::Full))
     }
 }
 

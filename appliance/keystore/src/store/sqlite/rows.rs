@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use rusqlite::{Connection, Row};
-use strongroom_audit::Hash;
+use strongroom_audit::{Event, Hash};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::key::UsagePolicy;
@@ -26,6 +26,18 @@ pub(super) struct Rows<'a> {
     pub(super) tails: BTreeMap<DomainNumber, Tail>,
     /// The tails as they were when the present act began.
     before_act: BTreeMap<DomainNumber, Tail>,
+    /// The newest leaf of the present act, which may come to say more.
+    pub(super) pending: Option<Pending>,
+}
+
+/// A leaf that has its place in the tree and is not stored yet: the rows that its act goes on to change belong to it, unless another leaf follows.
+pub(super) struct Pending {
+    pub(super) domain: DomainNumber,
+    pub(super) index: u64,
+    pub(super) event: Event,
+    pub(super) salt: [u8; 32],
+    /// The list of the rows that it commits to.
+    pub(super) rows: Vec<u8>,
 }
 
 /// The end of a domain's tree during a transaction.
@@ -60,6 +72,7 @@ impl<'a> Rows<'a> {
             connection: Held::Reading(pool, Some(connection)),
             tails: BTreeMap::new(),
             before_act: BTreeMap::new(),
+            pending: None,
         }
     }
 
@@ -68,6 +81,7 @@ impl<'a> Rows<'a> {
             connection: Held::Writing(connection),
             tails: BTreeMap::new(),
             before_act: BTreeMap::new(),
+            pending: None,
         }
     }
 
@@ -81,15 +95,33 @@ impl<'a> Rows<'a> {
         self.run(&format!("SAVEPOINT {SAVEPOINT}"))
     }
 
-    /// The act stays.
+    /// The act stays, unless it changed rows of which none of its leaves can tell.
     pub(super) fn keep_act(&mut self) -> Result<(), StoreError> {
+        let rows = self.take_touched()?;
+        match &mut self.pending {
+            Some(leaf) => leaf.rows.extend(rows),
+            None if rows.is_empty() => {}
+            None => {
+                tracing::error!(
+                    table = rows[0],
+                    "an act changed rows and left no leaf; it was undone"
+                );
+                self.undo_act()?;
+                return Err(StoreError::ActFailed);
+            }
+        }
+        self.store_pending()?;
+        self.release_act()
+    }
+
+    fn release_act(&self) -> Result<(), StoreError> {
         self.run(&format!("RELEASE {SAVEPOINT}"))
     }
 
     /// The act is undone.
     pub(super) fn undo_act(&mut self) -> Result<(), StoreError> {
         self.start_over()?;
-        self.keep_act()
+        self.release_act()
     }
 
     fn run(&self, sql: &str) -> Result<(), StoreError> {
@@ -103,6 +135,7 @@ impl Snapshot for Rows<'_> {}
 impl Transaction for Rows<'_> {
     fn start_over(&mut self) -> Result<(), StoreError> {
         self.tails.clone_from(&self.before_act);
+        self.pending = None;
         self.run(&format!("ROLLBACK TO {SAVEPOINT}"))
     }
 

@@ -20,6 +20,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0012_key_pairs.sql"),
     include_str!("schema/0013_objects.sql"),
     include_str!("schema/0014_restrictions.sql"),
+    include_str!("schema/0015_lawful.sql"),
+    include_str!("schema/0016_witness.sql"),
+    include_str!("schema/0017_console.sql"),
+    include_str!("schema/0018_disclosure.sql"),
 ];
 
 /// The newest schema that this version knows.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
@@ -24,6 +24,7 @@ const MOST_ACTS: usize = 512;
 pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
     queued: Arc<AtomicU64>,
+    full: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -39,11 +40,13 @@ impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
         let (queue, acts) = mpsc::channel();
         let queued = Arc::new(AtomicU64::new(0));
+        let full = Arc::new(AtomicBool::new(false));
         let edges = audit::load_edges(&connection)?;
         let mut worker = Worker {
             connection,
             edges,
             queued: Arc::clone(&queued),
+            full: Arc::clone(&full),
         };
         let thread = std::thread::Builder::new()
             .name("keystore-writer".to_owned())
@@ -54,6 +57,7 @@ impl Writer {
         Ok(Self {
             queue: Mutex::new(Some(queue)),
             queued,
+            full,
             thread: Some(thread),
         })
     }
@@ -77,6 +81,11 @@ impl Writer {
     pub(super) fn queued(&self) -> u64 {
         self.queued.load(Ordering::Relaxed)
     }
+
+    /// Whether the newest commit that wrote something failed because the disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Writer {
@@ -97,23 +106,35 @@ struct Worker {
     connection: Connection,
     edges: BTreeMap<DomainNumber, RightEdge>,
     queued: Arc<AtomicU64>,
+    full: Arc<AtomicBool>,
 }
 
 impl Worker {
     fn run(&mut self, acts: &mpsc::Receiver<Queued>) {
         while let Ok(first) = acts.recv() {
             let mut answers = Vec::new();
+            let changed_before = self.connection.total_changes();
             let outcome = self.commit_together(first, acts, &mut answers);
-            let failure = outcome.err().map(|error| {
+            if let Err(error) = &outcome {
                 // The transaction is over either way; the error below says why nothing was done.
                 let _ = self.connection.execute_batch("ROLLBACK");
-                tracing::error!(%error, acts = answers.len(), "a commit failed; none of its acts was done");
-                error.to_string()
-            });
+                let full_before = self
+                    .full
+                    .swap(matches!(error, StoreError::Full), Ordering::Relaxed);
+                // Said once: everybody who tries meets it again.
+                if !full_before {
+                    tracing::error!(%error, acts = answers.len(), "a commit failed; none of its acts was done");
+                }
+            } else if self.connection.total_changes() > changed_before
+                && self.full.swap(false, Ordering::Relaxed)
+            {
+                tracing::warn!("there is room on the disk again");
+            }
             for (answer, result) in answers {
-                let result = match &failure {
-                    None => result,
-                    Some(failure) => Err(StoreError::NotCommitted(failure.clone())),
+                let result = match &outcome {
+                    Ok(()) => result,
+                    Err(StoreError::Full) => Err(StoreError::Full),
+                    Err(error) => Err(StoreError::NotCommitted(error.to_string())),
                 };
                 // Whoever asked may have given up; the act stands.
                 let _ = answer.send(result);
@@ -141,6 +162,13 @@ impl Worker {
                 Err(_) => Err(StoreError::ActFailed),
             };
             answers.push((answer, result));
+            if begun.is_ok() && self.connection.is_autocommit() {
+                // What an act met made the engine give up the transaction, with all that was done in it. What came after would be committed
+                // act by act, without the trees' nodes.
+                return Err(StoreError::NotCommitted(
+                    "the engine gave the transaction up".to_owned(),
+                ));
+            }
             if answers.len() < MOST_ACTS {
                 next = acts.try_recv().ok();
             }

@@ -35,7 +35,7 @@ use strongroom_keystore::{Keystore, SystemClock};
 
 use crate::config::Config;
 use crate::folder::DataFolder;
-use crate::witness::{self, Witness};
+use crate::kept::{self, KeptCheckpoint};
 
 /// `strongroomd ceremony`.
 #[derive(Debug, Subcommand)]
@@ -66,7 +66,7 @@ impl Command {
 struct Stopped {
     config: Config,
     store: Arc<SqliteStore>,
-    witness: Witness,
+    kept: KeptCheckpoint,
     _folder: DataFolder,
 }
 
@@ -79,17 +79,17 @@ impl Stopped {
         let database = config.database();
         let store = SqliteStore::open(&database)
             .with_context(|| format!("the database {} cannot be opened", database.display()))?;
-        if config.data.join(witness::RESTORED).exists() {
+        if config.data.join(kept::RESTORED).exists() {
             bail!(
                 "the data folder was restored and has not served since: start the appliance once, stop it, and run this again"
             );
         }
-        let witness = Witness::new(&config);
-        witness.check(&store, &config.domain, None)?;
+        let kept = KeptCheckpoint::new(&config);
+        kept.check(&store, &config.domain, None)?;
         Ok(Self {
             config,
             store: Arc::new(store),
-            witness,
+            kept,
             _folder: folder,
         })
     }
@@ -107,6 +107,6 @@ impl Stopped {
     /// Signs what was done, and keeps the checkpoint outside of the database.
     fn seal(&self, keystore: &Keystore) -> anyhow::Result<()> {
         keystore.sign_checkpoint()?;
-        self.witness.keep(keystore)
+        self.kept.keep(keystore)
     }
 }

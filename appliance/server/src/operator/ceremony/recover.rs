@@ -25,10 +25,10 @@ use super::people::People;
 use super::terminal::Terminal;
 use super::transcript::{self, Draft, clock_time};
 use crate::config::{self, Place};
+use crate::kept::KeptCheckpoint;
 use crate::operator::init::{Site, SiteArguments};
 use crate::operator::progress::StageBar;
-use crate::operator::restore::KnownCheckpoint;
-use crate::witness::Witness;
+use crate::operator::restore::{KnownCheckpoint, RestoreQuorum};
 
 /// `ceremony recover`: what there is to recover from.
 #[derive(Debug, Subcommand)]
@@ -49,6 +49,8 @@ pub(crate) struct FromBackup {
     site: SiteArguments,
     #[command(flatten)]
     known: KnownCheckpoint,
+    #[command(flatten)]
+    quorum: RestoreQuorum,
     #[command(flatten)]
     people: People,
     #[command(flatten)]
@@ -172,45 +174,46 @@ impl FromBackup {
             )?;
         }
         let store = Arc::new(SqliteStore::open(&database)?);
-        let accepted = self.held_against_witness(&store, domain)?;
-        let restored = Restored {
-            restored: SystemClock.now(),
-            created: manifest.created,
-            leaves: manifest.leaves,
-            accepted,
-        };
+        let accepted = self.held_against_kept(&store, domain)?;
         let options = Options {
             domain: domain.clone(),
             ..Options::default()
         };
         let keystore = Keystore::attend(store, Arc::clone(hsm), Arc::new(SystemClock), options)?;
+        let restored = Restored {
+            restored: SystemClock.now(),
+            created: manifest.created,
+            leaves: manifest.leaves,
+            accepted,
+            approvals: self.quorum.require(&keystore, manifest)?,
+        };
         // The HSMs of the appliance that is gone sign nothing more.
         for change in keystore.adopt_checkpoint_key(Some(&[]))? {
             draft.fact("checkpoint key", change.to_string());
         }
         keystore
-            .record_restore(restored.note())
+            .record_restore(restored.note(), &restored.approvals)
             .map_err(|refusal| refusal.error)?;
         note_log(&mut draft, &keystore)?;
         let recorded = keystore.record_ceremony(Act::DomainRecover, &draft.text())?;
         keystore.sign_checkpoint()?;
-        let witness = Witness::at(site.path(config::WITNESS));
-        witness.keep(&keystore)?;
+        let kept = KeptCheckpoint::at(site.path(config::CHECKPOINT));
+        kept.keep(&keystore)?;
         let path = transcript::keep(site.folder(), &recorded)?;
         drop(keystore);
         self.site.complete(site, name, domain, &opened)?;
         terminal.say(&ended(&recorded, &path))
     }
 
-    fn held_against_witness(
+    fn held_against_kept(
         &self,
         store: &SqliteStore,
         domain: &str,
     ) -> anyhow::Result<Option<Accepted>> {
-        let Some(path) = &self.known.witness else {
+        let Some(path) = &self.known.checkpoint else {
             return Ok(None);
         };
-        let note = Witness::at(path.clone())
+        let note = KeptCheckpoint::at(path.clone())
             .read()?
             .with_context(|| format!("there is no checkpoint at {}", path.display()))?;
         self.known.hold(store, domain, &note, path)

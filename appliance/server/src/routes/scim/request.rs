@@ -15,6 +15,7 @@ use super::failure::ScimFailure;
 use crate::auth::Source;
 use crate::problems::Failure;
 use crate::routes::BodyLimits;
+use crate::routes::body::bytes;
 
 const SEARCH: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
 
@@ -82,15 +83,7 @@ pub(super) async fn read_body(
         )
         .into());
     }
-    let limit = limits.of(true);
-    let Ok(body) = payload.to_bytes_limited(limit).await else {
-        return Err(Failure::new(
-            Code::TooLarge,
-            format!("The body is larger than the {limit} bytes that this address takes."),
-        )
-        .into());
-    };
-    let body = body.map_err(|_| Failure::new(Code::Malformed, "The body did not arrive whole."))?;
+    let body = bytes(request, payload, limits.of(true)).await?;
     serde_json::from_slice(&body)
         .map_err(|_| Failure::new(Code::Malformed, "The body is not JSON.").into())
 }

@@ -35,7 +35,7 @@ pub(crate) struct Named {
     /// The account's name or identifier.
     account: String,
     /// This certificate and no other: a file in PEM.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["fingerprint", "uri"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["fingerprint", "uri", "dns"])]
     file: Option<PathBuf>,
     /// The certificate with this SHA-256, in 64 hexadecimal digits.
     #[arg(long, value_name = "DIGITS", conflicts_with = "file")]
@@ -43,6 +43,9 @@ pub(crate) struct Named {
     /// Every certificate of the site's authority with this URI among its subject alternative names.
     #[arg(long, conflicts_with_all = ["file", "fingerprint"])]
     uri: Option<String>,
+    /// Every certificate of the site's authority with this DNS name among them.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "fingerprint", "uri"])]
+    dns: Option<String>,
 }
 
 impl Command {
@@ -89,12 +92,13 @@ impl Named {
             })?;
             return Ok(fingerprint(&pem)?);
         }
-        let (kind, value) = match (&self.fingerprint, &self.uri) {
-            (Some(digits), _) => (
+        let (kind, value) = match (&self.fingerprint, &self.dns, &self.uri) {
+            (Some(digits), ..) => (
                 CertificateNameKind::Fingerprint,
                 digits.replace(':', "").to_lowercase(),
             ),
-            (None, uri) => (CertificateNameKind::Uri, uri.clone().unwrap_or_default()),
+            (None, Some(name), _) => (CertificateNameKind::Dns, name.to_lowercase()),
+            (None, None, uri) => (CertificateNameKind::Uri, uri.clone().unwrap_or_default()),
         };
         Ok(CertificateName { kind, value })
     }

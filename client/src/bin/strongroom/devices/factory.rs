@@ -1,7 +1,6 @@
 //! `devices factory-key` and `devices open`: what a factory does, with no account and far from the appliance.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::AccountId;
 use zeroize::Zeroizing;
 
+use super::beside;
 use crate::Context;
 use crate::failure::Failure;
 use crate::output::{complain, facts, plain};
@@ -29,7 +29,7 @@ const PUBLIC: &str = "strongroom-factory-public-key-1:";
 #[derive(Args, Debug)]
 pub(crate) struct NewKey {
     /// The file of the private key; it must not be there yet.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = "factory.key")]
     out: PathBuf,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct NewKey {
 #[derive(Args, Debug)]
 pub(crate) struct Open {
     /// The file of the factory's private key.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = "factory.key")]
     factory_key: PathBuf,
     /// What `devices import` wrote.
     secrets: PathBuf,
@@ -57,9 +57,7 @@ struct Opened<'a> {
 impl NewKey {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
         let key = FactoryKey::generate();
-        let mut name = OsString::from(&self.out);
-        name.push(".pub");
-        let public_file = PathBuf::from(name);
+        let public_file = beside(&self.out, ".pub");
         let private = Zeroizing::new(Base64(key.to_bytes().to_vec()).to_text());
         let public = Base64(key.public_key().to_bytes()).to_text();
         let private = Zeroizing::new(format!("{PRIVATE}{}\n", *private));

@@ -13,7 +13,7 @@ use strongroom_client::devices::ManifestForm;
 use strongroom_wire::device::{ImportLine, ImportQuery};
 use strongroom_wire::problem::Problem;
 
-use super::{factory, here};
+use super::{beside, factory, here};
 use crate::Context;
 use crate::failure::Failure;
 use crate::output::{complain, plain};
@@ -25,11 +25,12 @@ pub(crate) struct Import {
     /// fleet may be missing.
     manifest: PathBuf,
     /// The file of the factory's public key.
-    #[arg(long, value_name = "FILE.pub")]
+    #[arg(long, value_name = "FILE.pub", default_value = "factory.key.pub")]
     factory_key: PathBuf,
-    /// The file in which the wrapped secrets are kept. An import that was interrupted adds to it when it is made again.
+    /// The file in which the wrapped secrets are kept. An import that was interrupted adds to it when it is made again
+    /// [default: MANIFEST.secrets].
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// The fleet of devices for which the manifest names none.
     #[arg(long)]
     fleet: Option<String>,
@@ -66,9 +67,12 @@ impl Import {
             fleet: self.fleet,
             replace_secrets: self.replace_secrets,
         };
+        let file = self
+            .out
+            .unwrap_or_else(|| beside(&self.manifest, ".secrets"));
         // Before any device is made: what comes must be kept.
-        let mut out = open(&self.out).map_err(|error| unwritable(&self.out, &error))?;
-        let kept = factory::read_imported(&self.out)?;
+        let mut out = open(&file).map_err(|error| unwritable(&file, &error))?;
+        let kept = factory::read_imported(&file)?;
         let lines = session
             .import_devices(form, &manifest, &query)
             .map_err(here)?;
@@ -79,14 +83,14 @@ impl Import {
             let line = match line {
                 Ok(line) => line,
                 Err(error) => {
-                    sync(&self.out, &out)?;
+                    sync(&file, &out)?;
                     return Err(interrupted(&here(error).sentence()));
                 }
             };
             match &line {
                 ImportLine::Started { devices } => bar = Some(progress(*devices)),
                 ImportLine::Created(_) | ImportLine::Replaced(_) => {
-                    write(&mut out, &line).map_err(|error| unwritable(&self.out, &error))?;
+                    write(&mut out, &line).map_err(|error| unwritable(&file, &error))?;
                 }
                 ImportLine::Existing { serial, .. } => {
                     summary.without_secret += u64::from(!kept.contains_key(serial));
@@ -105,7 +109,7 @@ impl Import {
                     (summary.existing, summary.refused) = (*existing, *refused);
                 }
                 ImportLine::Failed(Problem { detail, .. }) => {
-                    sync(&self.out, &out)?;
+                    sync(&file, &out)?;
                     return Err(interrupted(&plain(detail)));
                 }
             }
@@ -119,13 +123,13 @@ impl Import {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        sync(&self.out, &out)?;
+        sync(&file, &out)?;
         if !whole {
             return Err(interrupted("the answer is not whole"));
         }
         context
             .output
-            .answer(&summary, || describe(&summary, &self.out))?;
+            .answer(&summary, || describe(&summary, &file))?;
         match summary.refused {
             0 => Ok(()),
             refused => Err(Failure::Failed(format!(

@@ -1,0 +1,247 @@
+//! What the console needs of whoever serves it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, web};
+use strongroom_keystore::{Keystore, Presented};
+use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
+use strongroom_wire::device::{DecidePairing, DecidedPairing, ImportQuery, Pairing};
+use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::health::Health;
+use strongroom_wire::problem::Problem;
+use strongroom_wire::recovery::{FinishRecovery, StartRecovery};
+use strongroom_wire::session::{
+    FinishPasskeySignIn, FinishSecondFactor, FinishSignIn, PasskeySignInStarted, PasskeySignedIn,
+    SignInFinished, SignInStarted, SignedIn, StartPasskeySignIn, StartSignIn, StartStepUp,
+    SteppedUp,
+};
+use tokio::sync::mpsc::Receiver;
+
+/// Which of the two web interfaces it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Owners' self-service, on the client listener.
+    Owners,
+    /// The console of those with a role, on the administration listener.
+    Administration,
+}
+
+impl Side {
+    /// The side that a request is on.
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        request
+            .app_data::<web::Data<Self>>()
+            .map_or(Self::Owners, |side| ***side)
+    }
+
+    /// The name of the cookie with the session's token. Cookies do not tell ports apart, so each listener has its own.
+    pub(crate) const fn session_cookie(self) -> &'static str {
+        match self {
+            Self::Owners => "__Host-strongroom",
+            Self::Administration => "__Host-strongroom-administration",
+        }
+    }
+
+    /// The name of the cookie to which forms are bound before anybody has signed in.
+    pub(crate) const fn visit_cookie(self) -> &'static str {
+        match self {
+            Self::Owners => "__Host-strongroom-visit",
+            Self::Administration => "__Host-strongroom-visit-administration",
+        }
+    }
+
+    /// The page that one comes to.
+    pub(crate) const fn home(self) -> &'static str {
+        match self {
+            Self::Owners => "/keys",
+            Self::Administration => "/overview",
+        }
+    }
+}
+
+/// Whoever serves the console.
+pub trait Host: Send + Sync {
+    /// What a request is to be answered with.
+    ///
+    /// # Errors
+    /// The problem that answers it where the appliance is sealed or serves no such domain.
+    fn visit(&self, request: &HttpRequest) -> Result<Visit, Problem>;
+}
+
+/// What one request is answered with.
+#[derive(Clone)]
+pub struct Visit {
+    /// The keystore of the domain that it is for.
+    pub keystore: Arc<Keystore>,
+    /// The address that it came from.
+    pub source: IpAddr,
+    /// Sign-in, with failures counted as the API counts them.
+    pub sign_ins: Arc<dyn SignIns>,
+    /// The appliance as its operators' administrators see it; none for those of a domain other than the first.
+    pub appliance: Option<Arc<dyn Appliance>>,
+}
+
+/// Sign-in and what else can be guessed at: the keystore's functions, with failures counted against account and address. All of them may block.
+#[expect(missing_docs, reason = "each is the keystore's function of this name")]
+pub trait SignIns: Send + Sync {
+    fn start_sign_in(&self, request: StartSignIn) -> Result<SignInStarted, Problem>;
+    fn finish_sign_in(&self, request: FinishSignIn) -> Result<SignInFinished, Problem>;
+    fn finish_second_factor(&self, request: FinishSecondFactor) -> Result<SignedIn, Problem>;
+    fn start_passkey_sign_in(
+        &self,
+        request: StartPasskeySignIn,
+    ) -> Result<PasskeySignInStarted, Problem>;
+    fn finish_passkey_sign_in(
+        &self,
+        request: FinishPasskeySignIn,
+    ) -> Result<PasskeySignedIn, Problem>;
+    fn start_step_up(
+        &self,
+        caller: &Presented,
+        request: StartStepUp,
+    ) -> Result<SignInStarted, Problem>;
+    fn finish_step_up(
+        &self,
+        caller: &Presented,
+        request: FinishSignIn,
+    ) -> Result<SteppedUp, Problem>;
+    fn finish_second_factor_step_up(
+        &self,
+        caller: &Presented,
+        request: FinishSecondFactor,
+    ) -> Result<SteppedUp, Problem>;
+    fn start_enrolment(&self, request: StartEnrolment) -> Result<EnrolmentStarted, Problem>;
+    fn finish_enrolment(&self, request: FinishEnrolment) -> Result<Done, Problem>;
+    fn start_recovered_password(&self, request: StartRecovery)
+    -> Result<EnrolmentStarted, Problem>;
+    fn finish_recovery(&self, request: FinishRecovery) -> Result<Done, Problem>;
+    fn pairing(&self, caller: &Presented, code: &str) -> Result<Pairing, Problem>;
+    fn decide_pairing(
+        &self,
+        caller: &Presented,
+        code: &str,
+        request: DecidePairing,
+    ) -> Result<DecidedPairing, Problem>;
+    /// Begins an import of devices from CSV and answers its lines as they come.
+    fn import_devices(
+        &self,
+        caller: &Presented,
+        query: ImportQuery,
+        csv: &[u8],
+    ) -> Result<Receiver<Bytes>, Problem>;
+}
+
+/// The appliance, for the pages of those who administer it. Every function may block.
+pub trait Appliance: Send + Sync {
+    /// Whether it works.
+    fn health(&self) -> Health;
+    /// Its HSMs, the primary first.
+    fn hsms(&self) -> Vec<HsmView>;
+    /// What it counted in the last minutes, the oldest first.
+    fn minutes(&self) -> Vec<Minute>;
+    /// The configuration as it was loaded: settings in the order of the file. Nothing secret is among them.
+    fn configuration(&self) -> Vec<(String, Vec<(String, String)>)>;
+    /// The certificates that it shows to clients, its own first.
+    fn certificates(&self) -> Vec<CertificateView>;
+    /// Scheduled backups.
+    fn backups(&self) -> BackupsView;
+    /// Makes a backup now, in the folder of the schedule, and reads its header back. It may take minutes.
+    ///
+    /// # Errors
+    /// One sentence.
+    fn make_backup(&self) -> Result<String, String>;
+}
+
+/// An HSM as administrators see it.
+#[derive(Debug, Clone)]
+pub struct HsmView {
+    /// `primary` or `replica`.
+    pub place: &'static str,
+    /// Its kind and address, or token.
+    pub device: Vec<(&'static str, String)>,
+    /// What it is doing; none while the appliance is sealed.
+    pub state: Option<HsmState>,
+}
+
+/// What an HSM is doing.
+#[derive(Debug, Clone)]
+pub struct HsmState {
+    /// Whether it answers.
+    pub usable: bool,
+    /// Whether calls go to it.
+    pub serving: bool,
+    /// Why it does not answer.
+    pub reason: Option<String>,
+    /// Since when it is so.
+    pub since: Timestamp,
+    /// Calls that it is answering.
+    pub at_work: u64,
+    /// Calls that were given up and have not come back.
+    pub abandoned: u64,
+    /// Calls that were not answered in time since it was opened.
+    pub timed_out: u64,
+}
+
+/// What was counted in a minute.
+#[derive(Debug, Clone, Copy)]
+pub struct Minute {
+    /// Its end.
+    pub at: Timestamp,
+    /// Requests answered, on both listeners.
+    pub requests: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// The time by which 95 of 100 requests were answered, in microseconds; 0 where there were none.
+    pub most_took: u64,
+    /// Acts that waited for the writer at its end.
+    pub queued: u64,
+}
+
+/// A certificate.
+#[derive(Debug, Clone)]
+pub struct CertificateView {
+    /// Whom it is for.
+    pub subject: String,
+    /// Its names.
+    pub names: Vec<String>,
+    /// Who vouches for it.
+    pub issuer: String,
+    /// From when on it holds.
+    pub not_before: Timestamp,
+    /// Until when.
+    pub not_after: Timestamp,
+    /// SHA-256 of it, in hexadecimal.
+    pub fingerprint: String,
+    /// The file that it was read from.
+    pub file: String,
+}
+
+/// Scheduled backups.
+#[derive(Debug, Clone, Default)]
+pub struct BackupsView {
+    /// The folder; none where the configuration names none.
+    pub folder: Option<String>,
+    /// Hours from one to the next.
+    pub every_hours: u32,
+    /// How many are kept.
+    pub keep: u32,
+    /// Those that are there, the newest first.
+    pub made: Vec<BackupView>,
+    /// Why the folder cannot be read.
+    pub failed: Option<String>,
+}
+
+/// A backup that was made.
+#[derive(Debug, Clone)]
+pub struct BackupView {
+    /// The file's name.
+    pub name: String,
+    /// Bytes.
+    pub length: u64,
+    /// When it was begun.
+    pub created: Timestamp,
+    /// How many leaves it holds.
+    pub leaves: Option<u64>,
+}

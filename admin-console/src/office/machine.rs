@@ -1,0 +1,314 @@
+//! HSMs, backups, certificates and the configuration: for those who look after the machine.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, ServiceConfig};
+use strongroom_wire::health::{Health, Status};
+use strongroom_wire::problem::{Code, Problem};
+
+use super::status;
+use crate::form::{Fields, Sent};
+use crate::host::{Appliance, BackupsView, CertificateView, HsmView};
+use crate::page;
+use crate::pieces::{
+    Card, Empty, Facts, Form, Html, Note, Table, Tone, badge, count, list as bullets, mono, plural,
+    soft, tags, when,
+};
+use crate::reader::{Page, Reader, wait};
+use crate::stop::{Stop, problem_note};
+use crate::words;
+
+type Answer = Result<HttpResponse, Stop>;
+
+pub(super) fn routes(services: &mut ServiceConfig) {
+    page(services, "/hsm", vec![web::get().to(hsm)]);
+    page(
+        services,
+        "/backups",
+        vec![web::get().to(backups), web::post().to(make_backup)],
+    );
+    page(services, "/certificates", vec![web::get().to(certificates)]);
+    page(
+        services,
+        "/configuration",
+        vec![web::get().to(configuration)],
+    );
+}
+
+/// Asks the machine, for those who look after it: the keystore says who they are.
+async fn asked<T: Send + 'static>(
+    reader: &Reader,
+    ask: impl FnOnce(&dyn Appliance) -> T + Send + 'static,
+) -> Result<T, Stop> {
+    let Some(appliance) = reader.visit.appliance.clone() else {
+        return Err(Stop::new(
+            &reader.frame,
+            Code::NotPermitted,
+            "The machine is looked after by the administrators of its first domain.",
+        ));
+    };
+    reader
+        .ask(strongroom_keystore::Keystore::may_see_machine)
+        .await?;
+    let answer = wait(move || Ok(ask(&*appliance))).await;
+    answer.map_err(|problem| Stop::problem(&reader.frame, problem))
+}
+
+async fn hsm(reader: Reader) -> Answer {
+    let (hsms, health): (Vec<HsmView>, Health) =
+        asked(&reader, |appliance| (appliance.hsms(), appliance.health())).await?;
+    let mut page = Page::new(&reader.frame, "HSM").intro(
+        "Where the master KEK is. It wraps and unwraps there; nothing that it is made of ever comes out.",
+    );
+    if health.hsm == Status::Failing {
+        page = page.block(Note::new(Tone::Bad, "No HSM answers", "What is cached goes on for a while. The appliance tries again by itself; where an HSM refused its PIN, run strongroomd unseal.").html());
+    }
+    for hsm in &hsms {
+        let mut facts = Facts::new();
+        for (name, value) in &hsm.device {
+            facts = facts.with(name, mono(value));
+        }
+        match &hsm.state {
+            None => facts = facts.with("State", badge(Tone::Bad, "Sealed")),
+            Some(state) => {
+                let shown = if state.usable {
+                    badge(Tone::Good, "Answers")
+                } else {
+                    badge(Tone::Bad, "Does not answer")
+                };
+                facts = facts
+                    .with("State", shown)
+                    .with_some("Because", state.reason.as_deref())
+                    .with("Since", when(state.since))
+                    .with(
+                        "Calls go to it",
+                        if state.serving {
+                            "Yes"
+                        } else {
+                            "No: it stands by"
+                        },
+                    )
+                    .with("Calls under way", count(state.at_work))
+                    .with("Not answered in time", count(state.timed_out))
+                    .with("Given up and not back", count(state.abandoned));
+            }
+        }
+        let title = if hsm.place == "primary" {
+            "Primary HSM"
+        } else {
+            "Replica"
+        };
+        page = page.block(Card::new(title).body(facts.html()).html());
+    }
+    if hsms.len() < 2 {
+        page = page.block(Card::new("A second HSM").body(Empty::new("There is only one", "Without a second one, the appliance waits whenever this HSM is away. A ceremony gives another one the same keys: see docs/ceremonies.md.").html()).html());
+    }
+    let seal = bullets([
+        Html::from("Sealing makes the appliance forget every PIN and KEK at once. It answers nothing but its health until operators unseal it."),
+        "It is done at the machine, by strongroomd seal, so that nobody with a browser can stop the service.".into(),
+        "What an HSM offers, and how fast it is, strongroomd hsm check says.".into(),
+    ]);
+    page = page.block(Card::new("Seal").body(seal).html());
+    Ok(page.answer())
+}
+
+async fn backups(reader: Reader, _query: Fields) -> Answer {
+    let view = asked(&reader, |appliance: &dyn Appliance| appliance.backups()).await?;
+    Ok(backups_page(&reader, &view, None, None))
+}
+
+fn backups_page(
+    reader: &Reader,
+    view: &BackupsView,
+    made: Option<&str>,
+    refused: Option<&Problem>,
+) -> HttpResponse {
+    let mut page = Page::new(&reader.frame, "Backups").intro(
+        "Everything but the HSM: encrypted, and of use only with the master KEK. Keep them on another machine.",
+    );
+    if let Some(problem) = refused {
+        page = page.block(problem_note(problem, "").html());
+    }
+    if let Some(name) = made {
+        page = page.block(
+            Note::new(
+                Tone::Good,
+                "The backup is made",
+                Html::join(" ", [Html::from("Its header was read back:"), mono(name)]),
+            )
+            .html(),
+        );
+    }
+    let Some(folder) = &view.folder else {
+        let empty = Empty::new(
+            "No backups are scheduled",
+            "Name a folder in the configuration, on another disk or machine, and restart: [backup] folder = \"/srv/backups\".",
+        );
+        return page
+            .block(Card::new("").body(empty.html()).html())
+            .answer_with(status(refused));
+    };
+    let facts = Facts::new()
+        .with("Folder", mono(folder))
+        .with(
+            "One every",
+            plural(view.every_hours.into(), "hour", "hours"),
+        )
+        .with("Kept", plural(view.keep.into(), "backup", "backups"))
+        .with("To verify one", mono("strongroomd restore --verify-only"));
+    let form = Form::new("/backups", &reader.frame.form_token, "Make a backup now").class("");
+    page = page.block(
+        Card::new("Schedule")
+            .body(Html::all([
+                facts.html(),
+                Html::fixed(format!("<div class=\"after\">{}</div>", form.html())),
+            ]))
+            .html(),
+    );
+    let card = Card::new("Backups in the folder");
+    let card = if let Some(failed) = &view.failed {
+        card.body(Note::new(Tone::Bad, "The folder cannot be read", failed.as_str()).html())
+    } else if view.made.is_empty() {
+        card.body(
+            Empty::new(
+                "None yet",
+                "The schedule makes the first one within minutes of the start.",
+            )
+            .html(),
+        )
+    } else {
+        let rows = view.made.iter().map(|backup| {
+            vec![
+                mono(&backup.name),
+                when(backup.created),
+                size(backup.length).into(),
+                backup
+                    .leaves
+                    .map_or_else(|| soft("Cannot be read"), |leaves| count(leaves).into()),
+            ]
+        });
+        card.table(
+            Table::new(
+                "Backups",
+                &["File", "Begun", "#Size", "#Records in its log"],
+            )
+            .rows(rows),
+        )
+    };
+    page.block(card.html()).answer_with(status(refused))
+}
+
+/// `12.3 MB`.
+fn size(bytes: u64) -> String {
+    let tenths = bytes / 100_000;
+    if tenths < 10 {
+        return format!("{} kB", bytes.div_ceil(1000));
+    }
+    format!("{}.{} MB", count(tenths / 10), tenths % 10)
+}
+
+async fn make_backup(reader: Reader, _sent: Sent) -> Answer {
+    let Some(appliance): Option<Arc<dyn Appliance>> = reader.visit.appliance.clone() else {
+        return Err(Stop::not_found(&reader.frame));
+    };
+    reader
+        .ask(strongroom_keystore::Keystore::may_see_machine)
+        .await?;
+    let made = wait(move || Ok(appliance.make_backup()))
+        .await
+        .map_err(|problem| Stop::problem(&reader.frame, problem))?;
+    let view = asked(&reader, |appliance: &dyn Appliance| appliance.backups()).await?;
+    Ok(match made {
+        Ok(name) => backups_page(&reader, &view, Some(&name), None),
+        Err(sentence) => {
+            let problem = Problem::new(Code::Conflict, sentence);
+            backups_page(&reader, &view, None, Some(&problem))
+        }
+    })
+}
+
+async fn certificates(reader: Reader) -> Answer {
+    let certificates: Vec<CertificateView> = asked(&reader, |appliance: &dyn Appliance| {
+        appliance.certificates()
+    })
+    .await?;
+    let now = reader.presence.now;
+    let mut page = Page::new(&reader.frame, "Certificates").intro(
+        "What the appliance shows to those who connect, and whom it trusts. Put new files in their place and restart before the old ones lapse.",
+    );
+    if certificates.is_empty() {
+        return Ok(page
+            .block(
+                Card::new("")
+                    .body(
+                        Empty::new(
+                            "None can be read",
+                            "Look at the paths under [tls] on the page Configuration.",
+                        )
+                        .html(),
+                    )
+                    .html(),
+            )
+            .answer());
+    }
+    for certificate in &certificates {
+        let left = certificate
+            .not_after
+            .as_millis()
+            .saturating_sub(now.as_millis())
+            / 1000;
+        let tone = match left {
+            0 => Tone::Bad,
+            left if left < 30 * 86_400 => Tone::Warn,
+            _ => Tone::Good,
+        };
+        let state = if left == 0 {
+            "Lapsed".to_owned()
+        } else {
+            format!("Holds for {} more", words::about(left))
+        };
+        let facts = Facts::new()
+            .with("State", badge(tone, &state))
+            .with("For", tags(&certificate.names))
+            .with("Issued by", certificate.issuer.as_str())
+            .with("From", when(certificate.not_before))
+            .with("Until", when(certificate.not_after))
+            .with("SHA-256", mono(&certificate.fingerprint))
+            .with("File", mono(&certificate.file));
+        page = page.block(
+            Card::new(certificate.subject.as_str())
+                .body(facts.html())
+                .html(),
+        );
+    }
+    Ok(page.answer())
+}
+
+async fn configuration(reader: Reader) -> Answer {
+    let tables = asked(&reader, |appliance: &dyn Appliance| {
+        appliance.configuration()
+    })
+    .await?;
+    let mut page = Page::new(&reader.frame, "Configuration").intro(
+        "As it was loaded when the appliance was started. It is changed in strongroom.toml at the machine; a restart brings it into force.",
+    );
+    for (table, settings) in tables {
+        let rows = settings.iter().map(|(name, value)| {
+            vec![
+                mono(name),
+                if value.is_empty() {
+                    soft("not set")
+                } else {
+                    mono(value)
+                },
+            ]
+        });
+        page = page.block(
+            Card::new(format!("[{table}]"))
+                .table(Table::new(format!("Settings of {table}"), &["Setting", "Value"]).rows(rows))
+                .html(),
+        );
+    }
+    Ok(page.answer())
+}

@@ -1,0 +1,214 @@
+//! Entering authorisations, changing them, and seeing them.
+
+use strongroom_wire::audit::Act;
+use strongroom_wire::authorisation::{
+    Authorisation, AuthorisationOrder, AuthorisationPage, AuthorisationQuery, AuthorisationState,
+    ChangeAuthorisation, ChangedAuthorisation, ListedAuthorisation,
+};
+use strongroom_wire::id::AuthorisationId;
+
+use super::states::{keep, stands};
+use super::{approvals, case, case_generation, record, require_sight, states_seen};
+use crate::act::{Caller, Presented, Scope, View};
+use crate::error::{Answer, Error};
+use crate::keystore::Keystore;
+use crate::roles::May;
+use crate::seal;
+use crate::store::{AuthorisationFilter, AuthorisationRow, DocumentKind, GenerationRow};
+
+/// How many authorisations a page has by default, and at most.
+const PAGE: u32 = 50;
+const LONGEST_PAGE: u32 = 200;
+
+impl Keystore {
+    /// Enters an authorisation, which then awaits approval; case officers only.
+    pub fn enter_authorisation(
+        &self,
+        caller: &Presented,
+        order: AuthorisationOrder,
+    ) -> Answer<ChangedAuthorisation> {
+        let presented = caller.clone();
+        self.core
+            .act(Act::AuthorisationEnter, caller.source, move |scope| {
+                let caller = scope.authenticate(&presented)?;
+                caller.require(May::EnterAuthorisations)?;
+                let order = record::checked(order.clone())?;
+                let id = AuthorisationId::generate();
+                generate(scope, &caller, Act::AuthorisationEnter, id, 1, order)
+            })
+    }
+
+    /// Gives an authorisation another generation, which voids its approvals; case officers only. None that was cancelled.
+    pub fn change_authorisation(
+        &self,
+        caller: &Presented,
+        id: AuthorisationId,
+        request: ChangeAuthorisation,
+    ) -> Answer<ChangedAuthorisation> {
+        let presented = caller.clone();
+        self.core
+            .act(Act::AuthorisationChange, caller.source, move |scope| {
+                scope.about = Some(case(id));
+                let caller = scope.authenticate(&presented)?;
+                caller.require(May::EnterAuthorisations)?;
+                let order = record::checked(request.order.clone())?;
+                let row = scope.view().authorisation(id)?;
+                require_sight(&caller, &row)?;
+                if row.state == AuthorisationState::Cancelled {
+                    return Err(stands(row.state));
+                }
+                if row.generation != request.generation {
+                    return Err(Error::Conflict(format!(
+                        "The authorisation has generation {} by now: look at it again.",
+                        row.generation
+                    )));
+                }
+                let next = row.generation.checked_add(1);
+                let next =
+                    next.ok_or(Error::Internal("an authorisation has too many generations"))?;
+                generate(scope, &caller, Act::AuthorisationChange, id, next, order)
+            })
+    }
+
+    /// An authorisation, for those who have to do with it.
+    pub fn authorisation(&self, caller: &Presented, id: AuthorisationId) -> Answer<Authorisation> {
+        self.core.watched_look(
+            caller,
+            Act::AuthorisationRead,
+            Some(case(id)),
+            |view, caller, _| {
+                let row = view.authorisation(id)?;
+                require_sight(caller, &row)?;
+                to_wire(view, &row)
+            },
+        )
+    }
+
+    /// Authorisations that the caller has to do with, the newest first.
+    pub fn authorisations(
+        &self,
+        caller: &Presented,
+        query: AuthorisationQuery,
+    ) -> Answer<AuthorisationPage> {
+        let limit = query.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
+        self.core
+            .watched_look(caller, Act::AuthorisationRead, None, |view, caller, _| {
+                let seen = states_seen(caller)?;
+                let wanted = |state: AuthorisationState| {
+                    seen.contains(&state) && query.state.is_none_or(|asked| asked == state)
+                };
+                // What time has done to them since they were written is not in their rows: so all are looked at from which the wanted ones come.
+                let mut before = query.before;
+                let mut listed: Vec<ListedAuthorisation> = Vec::new();
+                loop {
+                    let filter = AuthorisationFilter {
+                        states: &AuthorisationState::ALL,
+                        before,
+                        limit: LONGEST_PAGE,
+                    };
+                    let rows = view.snapshot.authorisations(view.domain.number, &filter)?;
+                    let Some(last) = rows.last().map(|row| row.id) else {
+                        return Ok(AuthorisationPage {
+                            authorisations: listed,
+                            next: None,
+                        });
+                    };
+                    for row in rows {
+                        let row =
+                            super::states::at(view.domain.check_authorisation(row)?, view.now);
+                        if !wanted(row.state) {
+                            continue;
+                        }
+                        if listed.len() == limit as usize {
+                            let next = listed.last().map(|listed| listed.id);
+                            return Ok(AuthorisationPage {
+                                authorisations: listed,
+                                next,
+                            });
+                        }
+                        listed.push(list(view, &row)?);
+                    }
+                    before = Some(last);
+                }
+            })
+    }
+}
+
+/// Writes a generation and its leaf.
+fn generate(
+    scope: &mut Scope<'_>,
+    caller: &Caller,
+    act: Act,
+    id: AuthorisationId,
+    generation: u32,
+    order: AuthorisationOrder,
+) -> Result<ChangedAuthorisation, Error> {
+    let record = record::make(&scope.view(), caller, id, generation, order)?;
+    let sha256 = scope.put_document(DocumentKind::Record, &record::to_bytes(&record)?)?;
+    let mut row = AuthorisationRow {
+        id,
+        domain: scope.domain.number,
+        generation,
+        record: sha256,
+        state: AuthorisationState::AwaitingApproval,
+        since: scope.now,
+        resumes_to: None,
+        reason: None,
+        ratify_by: None,
+        terminated: None,
+        ends: record.order.timespan.end,
+        mac: [0; 32],
+    };
+    keep(scope, &mut row)?;
+    let mut entered = GenerationRow {
+        authorisation: id,
+        generation,
+        record: sha256,
+        entered_by: caller.account.id,
+        entered: scope.now,
+        mac: [0; 32],
+    };
+    scope.domain.authenticate_generation(&mut entered);
+    scope.tx.put_generation(&entered)?;
+    let note = format!("{} record {}", case_generation(&row), seal::hex(&sha256));
+    scope.detail.note = Some(note);
+    let leaf = scope.record(act)?;
+    Ok(ChangedAuthorisation {
+        authorisation: to_wire(&scope.view(), &row)?,
+        leaf,
+    })
+}
+
+/// An authorisation as the API shows it.
+pub(super) fn to_wire(view: &View<'_>, row: &AuthorisationRow) -> Result<Authorisation, Error> {
+    Ok(Authorisation {
+        id: row.id,
+        generation: row.generation,
+        state: row.state,
+        since: row.since,
+        reason: row.reason.clone(),
+        ratify_by: row.ratify_by,
+        terminated: row.terminated,
+        record_sha256: seal::hex(&row.record),
+        record: record::of(view, row)?,
+        approvals: approvals::given(view, row.id.as_bytes(), row.generation)?,
+    })
+}
+
+fn list(view: &View<'_>, row: &AuthorisationRow) -> Result<ListedAuthorisation, Error> {
+    let record = record::of(view, row)?;
+    Ok(ListedAuthorisation {
+        id: row.id,
+        generation: row.generation,
+        state: row.state,
+        since: row.since,
+        reference: record.order.reference,
+        priority: record.order.priority,
+        flags: record.order.flags,
+        timespan: record.order.timespan,
+        ratify_by: row.ratify_by,
+        approved_by: approvals::approved_by(view, row)?,
+        approvals_needed: record.approvals_needed,
+        entered_by_name: record.entered_by_name,
+    })
+}
