@@ -8,6 +8,7 @@
 //! | `listeners` | where the appliance listens, and whether the ports can be had |
 //! | `appliance` | `strongroomd` as a child process |
 //! | `demo` | `run --demo`: plays the story on an appliance of its own |
+//! | `player` | plays the story, and sees that each command comes out as it has to |
 //! | `story` | the story of two people and a file, as data |
 //! | `test` | `test`: every test with every real part it needs, and where the time went |
 //! | `python` | the virtual environment with the other implementation that tests compare against |
@@ -37,6 +38,7 @@ mod demo;
 mod image;
 mod listeners;
 mod packages;
+mod player;
 mod process;
 mod python;
 mod run;

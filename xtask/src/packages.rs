@@ -197,7 +197,10 @@ pub(crate) const KRYOPTIC: &[Package] = &[
 /// What building the image needs; the rest comes into a chroot of its own.
 pub(crate) const IMAGE: &[Package] = &[
     image("mmdebstrap", Sign::Command("mmdebstrap")),
-    image("fdisk", Sign::AnyFile(&["/sbin/sfdisk", "/usr/sbin/sfdisk"])),
+    image(
+        "fdisk",
+        Sign::AnyFile(&["/sbin/sfdisk", "/usr/sbin/sfdisk"]),
+    ),
     image("openssl", Sign::Command("openssl")),
 ];
 

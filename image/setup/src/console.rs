@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::machine::{self, End};
+use crate::machine::{self, End, Obstacle};
 
 /// How often the console looks whether something has changed.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(4);
 
 /// Shows how the appliance is whenever that changes, and does what is typed.
 pub(crate) fn run() -> Result<()> {
@@ -48,7 +48,7 @@ pub(crate) fn run() -> Result<()> {
     }
 }
 
-const MENU: &str = "\nType and press Enter:  l  the log    r  restart    o  turn off\n";
+const MENU: &str = "\nType and press Enter:  l  the log    f  forget the enrolment code, once it was used    r  restart    o  turn off\n";
 
 /// Does what was typed; a sentence where there is something to say.
 fn obey(
@@ -59,6 +59,7 @@ fn obey(
     let end = match word {
         "" => return Ok(None),
         "l" => return machine::log(40).map(Some),
+        "f" => return machine::forget_enrolment_code().map(|()| None),
         "r" => End::Reboot,
         "o" => End::PowerOff,
         _ => return Ok(Some("There is no such choice.".to_owned())),
@@ -82,71 +83,93 @@ fn obey(
 /// How the appliance is.
 struct Status {
     service: String,
-    refused: Option<String>,
-    data_is_open: bool,
+    /// Whether the first start is going on.
+    being_made: bool,
+    /// What it says of itself while it runs.
+    report: Option<String>,
+    obstacle: Option<Obstacle>,
     secure_boot: bool,
     addresses: Vec<String>,
-    fingerprint: Option<String>,
+    /// Of the server's certificate and of its CA's.
+    fingerprints: Option<[String; 2]>,
     enrolment_code: Option<String>,
 }
 
 impl Status {
     fn now() -> Self {
         Self {
+            report: machine::status(),
             service: machine::unit_state("strongroomd.service"),
-            refused: fs::read_to_string(machine::REFUSED).ok(),
-            data_is_open: machine::data_is_open(),
+            being_made: ["strongroom-init.service", "strongroom-seal.service"]
+                .iter()
+                .any(|unit| machine::unit_state(unit) == "activating"),
+            obstacle: machine::obstacle(),
             secure_boot: machine::secure_boot(),
-            addresses: machine::addresses(),
-            fingerprint: machine::fingerprint().ok(),
+            addresses: machine::addresses()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            fingerprints: match (
+                machine::fingerprint("server.pem"),
+                machine::fingerprint("ca.pem"),
+            ) {
+                (Ok(server), Ok(authority)) => Some([server, authority]),
+                _ => None,
+            },
             enrolment_code: fs::read_to_string(machine::ENROLMENT_CODE).ok(),
         }
     }
 
     fn text(&self) -> String {
-        let mut lines = vec![format!("Strongroom {}", env!("CARGO_PKG_VERSION"))];
-        lines.push(format!(
-            "  Service        {}",
-            match self.service.as_str() {
-                "active" => "serving",
-                "activating" => "starting",
-                "failed" => "failed: see the log",
-                _ => "not started",
-            }
-        ));
-        if let Some(why) = &self.refused {
-            lines.push(format!("  Refused        {why}"));
-        }
-        lines.push(format!(
-            "  Data           {}",
-            if self.data_is_open {
-                "open, by this machine's TPM"
-            } else {
-                "locked"
-            }
-        ));
-        lines.push(format!(
-            "  Secure Boot    {}",
-            if self.secure_boot { "on" } else { "off" }
-        ));
-        let addresses = if self.addresses.is_empty() {
-            "none yet".to_owned()
-        } else {
-            self.addresses.join(", ")
+        let service = match (self.report.as_deref(), self.service.as_str()) {
+            (Some(report), _) => settled(report),
+            (None, "active" | "activating") => vec!["starting"],
+            _ if self.being_made => vec!["being made: token, keys and certificates"],
+            (None, "failed") => vec!["failed: see the log"],
+            _ => vec!["not started"],
         };
-        lines.push(format!("  Addresses      {addresses}"));
-        if let Some(fingerprint) = &self.fingerprint {
-            lines.push(format!("  Certificate    SHA-256 {fingerprint}"));
+        let mut lines = vec![format!("Strongroom {}", env!("CARGO_PKG_VERSION"))];
+        let mut line = |name: &str, what: &str| lines.push(format!("  {name:<15}  {what}"));
+        for (index, what) in service.iter().enumerate() {
+            line(if index == 0 { "Service" } else { "" }, what);
+        }
+        if let Some(obstacle) = self.obstacle {
+            line("Not serving", &obstacle.to_string());
+        } else {
+            line("Data", "open, by this machine's TPM");
+        }
+        line("Secure Boot", if self.secure_boot { "on" } else { "off" });
+        let addresses = self.addresses.join(", ");
+        line(
+            "Addresses",
+            if addresses.is_empty() {
+                "none yet"
+            } else {
+                &addresses
+            },
+        );
+        if let (Some([server, authority]), None) = (&self.fingerprints, self.obstacle) {
+            line("Certificate", &format!("SHA-256 {server}"));
+            line("Authority", &format!("SHA-256 {authority}"));
         }
         if let Some(code) = &self.enrolment_code {
-            lines.push(format!(
-                "  Enrol          account admin, one-time code {}",
-                code.trim()
-            ));
+            line(
+                "First enrolment",
+                &format!("account admin, code {}, good once", code.trim()),
+            );
         }
         lines.push(String::new());
         lines.join("\n")
     }
+}
+
+/// Of what the service says, what changes only when something happens, so that the screen stands still meanwhile.
+fn settled(report: &str) -> Vec<&str> {
+    const PASSING: [&str; 2] = ["cached KEKs:", "scrub:"];
+    report
+        .lines()
+        .filter(|line| !PASSING.iter().any(|passing| line.starts_with(passing)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -156,11 +179,14 @@ mod tests {
     fn status() -> Status {
         Status {
             service: "active".to_owned(),
-            refused: None,
-            data_is_open: true,
+            being_made: false,
+            report: Some(
+                "serving since 2026-11-30\ncached KEKs: 3\nHSM primary\n  open\n".to_owned(),
+            ),
+            obstacle: None,
             secure_boot: true,
             addresses: vec!["192.0.2.7".to_owned()],
-            fingerprint: Some("AA:BB".to_owned()),
+            fingerprints: Some(["AA:BB".to_owned(), "CC:DD".to_owned()]),
             enrolment_code: Some("CODE\n".to_owned()),
         }
     }
@@ -168,21 +194,38 @@ mod tests {
     #[test]
     fn the_screen_says_what_whoever_racks_it_needs() {
         let text = status().text();
-        for words in ["serving", "192.0.2.7", "SHA-256 AA:BB", "one-time code CODE", "Secure Boot    on"] {
+        for words in [
+            "serving since",
+            "192.0.2.7",
+            "SHA-256 AA:BB",
+            "SHA-256 CC:DD",
+            "code CODE,",
+            "Secure Boot      on",
+        ] {
             assert!(text.contains(words), "{text}");
         }
+        assert!(
+            !text.contains("cached"),
+            "what changes all the time would redraw the screen: {text}"
+        );
     }
 
     #[test]
-    fn a_refusal_says_why() {
+    fn an_obstacle_says_why() {
         let refused = Status {
-            refused: Some("Secure Boot is off.".to_owned()),
             service: "inactive".to_owned(),
+            report: None,
+            obstacle: Some(Obstacle::SecureBootOff),
+            secure_boot: false,
             enrolment_code: None,
             ..status()
         };
         let text = refused.text();
-        assert!(text.contains("Refused        Secure Boot is off."), "{text}");
+        assert!(
+            text.contains("Not serving      Secure Boot is off, so nobody"),
+            "{text}"
+        );
         assert!(text.contains("not started"), "{text}");
+        assert!(!text.contains("SHA-256"), "{text}");
     }
 }

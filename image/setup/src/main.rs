@@ -3,7 +3,8 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `main` | the command line |
-//! | `prepare` | the first start: token, keys, certificates, the first administrator, the PIN under the TPM |
+//! | `init` | the first start: token, keys, certificates, the first administrator |
+//! | `seal` | the end of the first start: the PIN under the TPM |
 //! | `console` | what stands on the screen and the serial line, and what may be done there |
 //! | `machine` | what is asked of the machine: addresses, Secure Boot, units, logs |
 //!
@@ -12,8 +13,9 @@
 #![forbid(unsafe_code)]
 
 mod console;
+mod init;
 mod machine;
-mod prepare;
+mod seal;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -22,10 +24,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["prepare"] => prepare::run(),
+        ["init"] => init::run(),
+        ["seal"] => seal::run(),
         ["console"] => console::run(),
         _ => {
-            complain("usage: strongroom-setup prepare | console");
+            complain("usage: strongroom-setup init | seal | console");
             return ExitCode::from(2);
         }
     };

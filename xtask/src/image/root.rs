@@ -21,53 +21,48 @@ pub(crate) struct Root {
     pub(crate) hash: String,
 }
 
-/// What Debian brings and an appliance without users has no use for.
-const TAKEN_OUT: &[&str] = &[
-    "boot", "home", "media", "mnt", "opt", "srv",
-    "etc/cron.d", "etc/cron.daily", "etc/dpkg", "etc/apt", "etc/skel", "etc/profile.d", "etc/update-motd.d",
-    "usr/bin/apt", "usr/bin/apt-cache", "usr/bin/apt-cdrom", "usr/bin/apt-config", "usr/bin/apt-get", "usr/bin/apt-key", "usr/bin/apt-mark",
-    "usr/bin/bash", "usr/bin/rbash", "usr/bin/chage", "usr/bin/chfn", "usr/bin/chsh", "usr/bin/expiry", "usr/bin/gpasswd", "usr/bin/login",
-    "usr/bin/newgrp", "usr/bin/passwd", "usr/bin/perl", "usr/bin/perl5.40.1", "usr/bin/su", "usr/bin/mount", "usr/bin/umount", "usr/sbin/agetty",
-    "usr/sbin/getty", "usr/sbin/sulogin", "usr/sbin/unix_chkpwd", "usr/lib/apt", "usr/lib/dpkg", "usr/libexec/dpkg", "usr/share/dpkg", "usr/share/perl5",
-    "usr/lib/x86_64-linux-gnu/perl-base", "usr/share/bash-completion", "usr/share/zsh", "usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale",
-    "usr/share/lintian", "usr/share/bug", "usr/lib/systemd/system-generators/systemd-getty-generator", "usr/lib/systemd/system/getty@.service",
-    "usr/lib/systemd/system/serial-getty@.service", "usr/lib/systemd/system/debug-shell.service", "usr/lib/systemd/system/emergency.service",
-    "usr/lib/systemd/system/rescue.service", "usr/lib/systemd/system/console-getty.service", "usr/lib/systemd/system/container-getty@.service",
-    "usr/lib/systemd/system/autovt@.service",
-];
-
 /// Makes the root file system with these programs.
-pub(crate) fn make(bench: &Bench, tools: &Tools, programs: &[&Path]) -> Result<Root> {
-    let base = base(bench)?;
+pub(crate) fn make(
+    bench: &Bench,
+    tools: &Tools,
+    base: &Path,
+    programs: &[PathBuf],
+) -> Result<Root> {
     let stage = bench.work.join("root");
     remove(&stage)?;
-    copy(&base, &stage)?;
+    copy(base, &stage)?;
     // `cp -aT` lays our files over Debian's.
     copy(&bench.sources.join("root"), &stage)?;
     for program in programs {
         let name = program.file_name().context("a program has no name")?;
         let there = stage.join("usr/bin").join(name);
-        fs::copy(program, &there).with_context(|| format!("{} cannot be copied", shown(program)))?;
+        fs::copy(program, &there)
+            .with_context(|| format!("{} cannot be copied", shown(program)))?;
     }
-    write(&stage.join("usr/lib/os-release"), os_release(&bench.version))?;
+    write(
+        &stage.join("usr/lib/os-release"),
+        os_release(&bench.version),
+    )?;
     // Accounts and units are settled here: nothing is to be settled on the machine.
+    let masked = read(&bench.sources.join("masked.units"))?;
     tools.sh(
-        "systemd-sysusers --root=root; systemctl --root=root preset-all >/dev/null 2>&1; \
-         systemctl --root=root enable -q strongroomd.service strongroom-prepare.service strongroom-console@ttyS0.service strongroom-console@tty1.service nftables.service \
-           systemd-networkd.service systemd-timesyncd.service; \
-         systemctl --root=root mask -q getty.target systemd-firstboot.service systemd-userdbd.socket; \
-         systemctl --root=root set-default -q multi-user.target; \
-         strip --strip-debug root/usr/bin/strongroomd root/usr/bin/strongroom-setup; \
-         cp -a /usr/lib/modules root/usr/lib/; rm -f root/usr/lib/modules/*/build root/usr/lib/modules/*/source; \
-         find root -xdev \\( -perm -4000 -o -perm -2000 \\) -type f -exec chmod ug-s {} +",
+        &format!(
+            "systemd-sysusers --root=root; rm -rf root/etc/systemd/system/*.wants; systemctl --root=root preset-all >/dev/null 2>&1; \
+             systemctl --root=root mask -q {masked}; systemctl --root=root set-default -q multi-user.target; \
+             sed -i 's#:[^:]*$#:/usr/sbin/nologin#' root/etc/passwd; ln -sf ../run/systemd/resolve/stub-resolv.conf root/etc/resolv.conf; \
+             strip --strip-debug root/usr/bin/strongroomd root/usr/bin/strongroom-setup; \
+             cp -a /usr/lib/modules root/usr/lib/; rm -f root/usr/lib/modules/*/build root/usr/lib/modules/*/source; \
+             find root -xdev \\( -perm -4000 -o -perm -2000 \\) -type f -exec chmod ug-s {{}} +",
+            masked = tools::names(&masked).join(" ")
+        ),
         &[],
     )?;
-    clear(&stage)?;
+    clear(bench, &stage)?;
     squash(bench, tools)
 }
 
 /// Debian's part, which changes only with its list.
-fn base(bench: &Bench) -> Result<PathBuf> {
+pub(crate) fn base(bench: &Bench) -> Result<PathBuf> {
     let folder = bench.work.join("base");
     let list = read(&bench.sources.join("root.packages"))?;
     let stamp = bench.work.join("base.stamp");
@@ -90,8 +85,9 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Takes out what is not needed, and what differs from build to build.
-fn clear(stage: &Path) -> Result<()> {
-    for what in TAKEN_OUT {
+fn clear(bench: &Bench, stage: &Path) -> Result<()> {
+    let taken_out = read(&bench.sources.join("taken-out.list"))?;
+    for what in tools::names(&taken_out) {
         let path = stage.join(what);
         let about = match path.symlink_metadata() {
             Ok(about) => about,
@@ -104,19 +100,19 @@ fn clear(stage: &Path) -> Result<()> {
         };
         removed.with_context(|| format!("{} cannot be removed", shown(&path)))?;
     }
-    // The data partition is mounted there; what belongs into it is made by systemd-tmpfiles.
+    // The data partition is mounted on /var; what belongs into it is made by systemd-tmpfiles. Where it stays locked, services still
+    // look for /var/tmp.
     for folder in ["var", "tmp", "run", "root"] {
+        remove(&stage.join(folder))?;
+    }
+    for folder in ["var", "var/tmp", "tmp", "run", "root"] {
         let path = stage.join(folder);
-        remove(&path)?;
         fs::create_dir(&path).with_context(|| format!("{} cannot be made", shown(&path)))?;
     }
-    for (file, text) in [("etc/machine-id", "uninitialized\n"), ("etc/hostname", "strongroom\n")] {
+    for (file, text) in [("etc/machine-id", ""), ("etc/hostname", "strongroom\n")] {
         write(&stage.join(file), text)?;
     }
-    write(
-        &stage.join("etc/shells"),
-        "# Nobody logs in here.\n",
-    )
+    write(&stage.join("etc/shells"), "# Nobody logs in here.\n")
 }
 
 fn squash(bench: &Bench, tools: &Tools) -> Result<Root> {

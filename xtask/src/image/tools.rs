@@ -62,15 +62,12 @@ pub(crate) fn bootstrap(folder: &Path, variant: &str, packages: &[&str]) -> Resu
         .args(["--aptopt=APT::Install-Recommends \"false\"", SUITE])
         .arg(folder)
         .env("SOURCE_DATE_EPOCH", super::EPOCH);
-    process::answer(&mut command).map(|_| ())
+    process::answer(&mut command).map(|_| ()).context(
+        "Debian's packages cannot be fetched: see that this machine reaches deb.debian.org, or name a proxy in http_proxy",
+    )
 }
 
 impl Tools {
-    /// A file of the chroot.
-    pub(crate) fn path(&self, inside: &str) -> PathBuf {
-        self.folder.join(inside.trim_start_matches('/'))
-    }
-
     /// Runs a script of `sh` in the chroot, there with the work folder as `/work` and the signing keys as `/keys`. The mounts end with it. Gives what it printed.
     ///
     /// # Errors
@@ -82,7 +79,15 @@ impl Tools {
              exec chroot $tools sh -euc \"cd /work; $script\" sh \"$@\"";
         let mut command = Command::new("unshare");
         command
-            .args(["--mount", "--propagation", "private", "sh", "-c", ENTER, "sh"])
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                ENTER,
+                "sh",
+            ])
             .arg(&self.folder)
             .arg(&self.work)
             .arg(&self.keys)
