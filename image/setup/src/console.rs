@@ -83,8 +83,8 @@ fn obey(
 /// How the appliance is.
 struct Status {
     service: String,
-    /// Whether the first start is going on.
-    being_made: bool,
+    /// How the first start is, in systemd's words, while its units are not what they should be.
+    first_start: Option<String>,
     /// What it says of itself while it runs.
     report: Option<String>,
     obstacle: Option<Obstacle>,
@@ -100,9 +100,10 @@ impl Status {
         Self {
             report: machine::status(),
             service: machine::unit_state("strongroomd.service"),
-            being_made: ["strongroom-init.service", "strongroom-seal.service"]
-                .iter()
-                .any(|unit| machine::unit_state(unit) == "activating"),
+            first_start: ["strongroom-init.service", "strongroom-seal.service"]
+                .map(machine::unit_state)
+                .into_iter()
+                .find(|state| state == "activating" || state == "failed"),
             obstacle: machine::obstacle(),
             secure_boot: machine::secure_boot(),
             addresses: machine::addresses()
@@ -124,9 +125,12 @@ impl Status {
         let service = match (self.report.as_deref(), self.service.as_str()) {
             (Some(report), _) => settled(report),
             (None, "active" | "activating") => vec!["starting"],
-            _ if self.being_made => vec!["being made: token, keys and certificates"],
             (None, "failed") => vec!["failed: see the log"],
-            _ => vec!["not started"],
+            _ => match self.first_start.as_deref() {
+                Some("activating") => vec!["being made: token, keys and certificates"],
+                Some(_) => vec!["not started, as it could not be made: see the log"],
+                None => vec!["not started"],
+            },
         };
         let mut lines = vec![format!("Strongroom {}", env!("CARGO_PKG_VERSION"))];
         let mut line = |name: &str, what: &str| lines.push(format!("  {name:<15}  {what}"));
@@ -179,7 +183,7 @@ mod tests {
     fn status() -> Status {
         Status {
             service: "active".to_owned(),
-            being_made: false,
+            first_start: None,
             report: Some(
                 "serving since 2026-11-30\ncached KEKs: 3\nHSM primary\n  open\n".to_owned(),
             ),

@@ -10,7 +10,16 @@ use anyhow::{Context, Result, bail};
 use super::{Bench, disk, machine::Machine, read, tools};
 
 /// What the kernel says to warn of a machine in QEMU, and is not of our making.
-pub(crate) const KNOWN_WARNINGS: &[&str] = &[];
+pub(crate) const KNOWN_WARNINGS: &[&str] = &[
+    // An emulated processor's clock, and what it says of its power states.
+    "tsc: ",
+    "amd_pstate: ",
+    // How Debian built the kernel.
+    "device-mapper: core: CONFIG_IMA_DISABLE_HTABLE",
+    // An offer of DHCP, before there is an address to offer it to.
+    "martian source 255.255.255.255 from",
+    "ll header: ",
+];
 
 /// The highest exposure of our own units, and of any other.
 const OURS: f64 = 1.5;

@@ -21,13 +21,51 @@ pub(crate) struct Root {
     pub(crate) hash: String,
 }
 
-/// Makes the root file system with these programs.
+impl Root {
+    fn at(bench: &Bench, hash: &str) -> Self {
+        Self {
+            squashfs: bench.work.join("root.squashfs"),
+            verity: bench.work.join("root.verity"),
+            hash: hash.to_owned(),
+        }
+    }
+}
+
+/// Makes the root file system with these programs, where anything that it is made of has changed.
 pub(crate) fn make(
     bench: &Bench,
     tools: &Tools,
     base: &Path,
     programs: &[PathBuf],
 ) -> Result<Root> {
+    let (stamp, of) = (bench.work.join("root.stamp"), inputs(bench, programs)?);
+    let made = fs::read_to_string(&stamp).unwrap_or_default();
+    if let Some((hash, was_of)) = made.split_once('\n')
+        && was_of == of
+    {
+        return Ok(Root::at(bench, hash));
+    }
+    let _ = fs::remove_file(&stamp);
+    let root = make_anew(bench, tools, base, programs)?;
+    write(&stamp, format!("{}\n{of}", root.hash))?;
+    Ok(root)
+}
+
+/// What a root file system is made of: the chroots, our files and programs, each as it was last written.
+fn inputs(bench: &Bench, programs: &[PathBuf]) -> Result<String> {
+    let mut found = process::answer(
+        Command::new("find")
+            .arg(&bench.sources)
+            .args(programs)
+            .args(["-type", "f", "-printf", "%p %s %T@\n"]),
+    )?;
+    for stamp in ["tools.stamp", "base.stamp"] {
+        found.extend(read(&bench.work.join(stamp))?.into_bytes());
+    }
+    String::from_utf8(found).context("a file's name is no text")
+}
+
+fn make_anew(bench: &Bench, tools: &Tools, base: &Path, programs: &[PathBuf]) -> Result<Root> {
     let stage = bench.work.join("root");
     remove(&stage)?;
     copy(base, &stage)?;
@@ -131,11 +169,7 @@ fn squash(bench: &Bench, tools: &Tools) -> Result<Root> {
     let Some(hash) = hash.filter(|hash| hash.len() == 64) else {
         bail!("veritysetup printed no root hash");
     };
-    Ok(Root {
-        squashfs: bench.work.join("root.squashfs"),
-        verity: bench.work.join("root.verity"),
-        hash,
-    })
+    Ok(Root::at(bench, &hash))
 }
 
 /// What the image says of itself (os-release(5)).
