@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    Bench, checks, disk,
+    Bench, checks, disk, kvm,
     machine::{Machine, Network, Running},
     play, scan,
     table::{self, Row},
@@ -330,10 +330,10 @@ fn after_time(line: &str) -> String {
 /// What the measurements depend on.
 fn this_machine() -> String {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let how = if Path::new("/dev/kvm").exists() {
+    let how = if kvm::works() {
         "KVM"
     } else {
-        "QEMU's emulation, as there is no KVM"
+        "QEMU's emulation, as KVM cannot be used there"
     };
     format!("a machine with {processors} processors, by {how}")
 }

@@ -11,6 +11,7 @@
 //! | `lock` | which packages, of which version and with which hash |
 //! | `ready` | what has to be there before anything is begun |
 //! | `firmware` | QEMU's UEFI firmware, with our keys or without |
+//! | `kvm` | whether KVM can be used |
 //! | `machine` | a machine in QEMU, with Secure Boot and a software TPM |
 //! | `play` | the README's story against a machine |
 //! | `matrix` | `--test`: what an image has to do and to refuse |
@@ -25,6 +26,7 @@ mod disk;
 mod firmware;
 mod kernel;
 mod keys;
+mod kvm;
 mod lock;
 mod machine;
 mod matrix;
@@ -213,10 +215,8 @@ fn matrix(
 fn boot(bench: &Bench, disk: &Path, listeners: Listeners) -> Result<ExitCode> {
     listeners.check_free()?;
     let machine = Machine::at(bench, disk, bench.out.join("machine"))?;
-    if !Path::new("/dev/kvm").exists() {
-        say!(
-            "There is no /dev/kvm, so the machine is emulated and takes a minute or more to start."
-        );
+    if let Some(remark) = kvm::remark() {
+        say!("{remark}");
     }
     say!(
         "Clients: {}, administration: {}. The machine is in {}; remove that folder for a new one.\n\
