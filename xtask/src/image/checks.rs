@@ -13,6 +13,8 @@ use super::{Bench, disk, machine::Machine, read, tools};
 pub(crate) const KNOWN_WARNINGS: &[&str] = &[
     // An emulated processor's clock, and what it says of its power states.
     "tsc: ",
+    "clocksource: ",
+    "TSC found unstable",
     "amd_pstate: ",
     // How Debian built the kernel.
     "device-mapper: core: CONFIG_IMA_DISABLE_HTABLE",
