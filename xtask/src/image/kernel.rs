@@ -13,7 +13,7 @@ use super::{Bench, keys, read, root, root::Root, tools::Tools, write};
 const COMMAND_LINE: &str = "root=/dev/mapper/root rootfstype=squashfs ro systemd.verity_root_options=panic-on-corruption \
      lockdown=integrity console=tty0 console=ttyS0 rd.shell=0 rd.emergency=reboot panic=10 oops=panic loglevel=5 \
      init_on_alloc=1 slab_nomerge page_alloc.shuffle=1 randomize_kstack_offset=on vsyscall=none debugfs=off \
-     audit=0 systemd.show_status=false systemd.firstboot=off systemd.import_credentials=no systemd.gpt_auto=0";
+     audit=0 systemd.show_status=false systemd.firstboot=off systemd.import_credentials=no systemd.gpt_auto=0 systemd.default_device_timeout_sec=600";
 
 /// What the initial RAM disk needs of dracut, and what it does not.
 const DRACUT: &str = "--add 'systemd systemd-veritysetup systemd-repart systemd-cryptsetup systemd-pcrphase tpm2-tss dm crypt' \
