@@ -14,6 +14,7 @@ pub(crate) const KNOWN_WARNINGS: &[&str] = &[
     // An emulated processor's clock, and what it says of its power states.
     "tsc: ",
     "clocksource: ",
+    "hpet: ",
     "TSC found unstable",
     "amd_pstate: ",
     // How Debian built the kernel.
