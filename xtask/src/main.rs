@@ -8,6 +8,7 @@
 //! | `listeners` | where the appliance listens, and whether the ports can be had |
 //! | `appliance` | `strongroomd` as a child process |
 //! | `demo` | `run --demo`: plays the story on an appliance of its own |
+//! | `player` | plays the story, and sees that each command comes out as it has to |
 //! | `story` | the story of two people and a file, as data |
 //! | `test` | `test`: every test with every real part it needs, and where the time went |
 //! | `python` | the virtual environment with the other implementation that tests compare against |
@@ -15,6 +16,7 @@
 //! | `bench` | `bench`: the benchmarks |
 //! | `screenshots` | `screenshots`: the pictures of the web interfaces |
 //! | `small_device` | the sample sensor, built as for a small device |
+//! | `image/` | `image`: the bootable appliance |
 //! | `packages` | system packages, by apt |
 //! | `workspace` | where the workspace is, and building it with cargo |
 //! | `process` | running a command and saying what went wrong in one sentence |
@@ -33,8 +35,10 @@ mod appliance;
 mod bench;
 mod bindings;
 mod demo;
+mod image;
 mod listeners;
 mod packages;
+mod player;
 mod process;
 mod python;
 mod run;
@@ -68,6 +72,8 @@ enum Chore {
     Bindings(bindings::Options),
     /// Measure key release and key creation beside a bare HTTPS endpoint.
     Bench(bench::Options),
+    /// Build the bootable appliance, and boot it in QEMU.
+    Image(image::Options),
     /// Take the pictures of the web interfaces anew, from an appliance with people, keys and devices.
     Screenshots(screenshots::Options),
 }
@@ -78,6 +84,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Bindings(options) => bindings::run(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Image(options) => image::run(&options),
         Chore::Screenshots(options) => screenshots::run(&options),
     };
     done.unwrap_or_else(|error| match error.downcast_ref() {

@@ -194,6 +194,34 @@ pub(crate) const KRYOPTIC: &[Package] = &[
     },
 ];
 
+/// What building the image needs; the rest comes into a chroot of its own.
+pub(crate) const IMAGE: &[Package] = &[
+    image("mmdebstrap", Sign::Command("mmdebstrap")),
+    image(
+        "fdisk",
+        Sign::AnyFile(&["/sbin/sfdisk", "/usr/sbin/sfdisk"]),
+    ),
+    image("openssl", Sign::Command("openssl")),
+];
+
+/// What booting the image in a virtual machine needs.
+pub(crate) const MACHINE: &[Package] = &[
+    image("qemu-system-x86", Sign::Command("qemu-system-x86_64")),
+    image(
+        "ovmf",
+        Sign::AnyFile(&["/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"]),
+    ),
+    image("swtpm", Sign::Command("swtpm")),
+];
+
+const fn image(debian: &'static str, sign: Sign) -> Package {
+    Package {
+        purpose: "the image of the appliance",
+        debian,
+        sign,
+    }
+}
+
 /// Installs those of `needed` that are missing. Nothing is run when nothing is.
 ///
 /// # Errors

@@ -61,19 +61,15 @@ pub(crate) const REPORT: &[u8] = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>
     3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]>>endobj\n\
     trailer<</Root 1 0 R>>\n%%EOF\n";
 
-/// The story. What is learnt from the start: `client_url`, `admin_url`, `ca`, `password` (a file) and `admin_code`.
+/// The story. What is learnt from the start: `client_url`, `admin_url`, `ca`, `password` (a file), `admin` and `admin_code`.
 pub(crate) const STORY: &[Act] = &[
     Tell("The administrator enrols with the one-time code and creates two accounts."),
     Type(
         Admin,
-        "enrol admin@example.com --server {admin_url} --ca {ca} --code {admin_code} --password-file {password}",
+        "enrol {admin} --server {admin_url} --ca {ca} --code {admin_code} --password-file {password}",
         DONE,
     ),
-    Type(
-        Admin,
-        "login admin@example.com --password-file {password}",
-        DONE,
-    ),
+    Type(Admin, "login {admin} --password-file {password}", DONE),
     Type(
         Admin,
         "accounts create alice@example.com --json",
@@ -181,7 +177,14 @@ mod tests {
 
     #[test]
     fn nothing_is_used_before_it_is_learnt() {
-        let mut known = BTreeSet::from(["client_url", "admin_url", "ca", "password", "admin_code"]);
+        let mut known = BTreeSet::from([
+            "client_url",
+            "admin_url",
+            "ca",
+            "password",
+            "admin",
+            "admin_code",
+        ]);
         for act in STORY {
             let Type(_, words, expect) = act else {
                 continue;

@@ -3,9 +3,10 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Prints one line to standard output. A reader that went away is no reason to stop.
@@ -44,6 +45,48 @@ impl Spinner {
 impl Drop for Spinner {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// A bar over the steps of long work, and a line for each that is done.
+pub(crate) struct Steps {
+    bar: ProgressBar,
+    done: u64,
+}
+
+impl Steps {
+    /// Nothing of so many steps is done yet.
+    pub(crate) fn new(all: u64) -> Self {
+        let bar = ProgressBar::new(all);
+        if let Ok(style) = ProgressStyle::with_template("[{bar:24}] {pos}/{len} {msg} ({elapsed})")
+        {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self { bar, done: 0 }
+    }
+
+    /// Does a step.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, below the step's name.
+    pub(crate) fn take<T>(&mut self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let since = Instant::now();
+        self.bar.set_message(what.to_owned());
+        let made = work().with_context(|| format!("{what} cannot be made"))?;
+        self.done += 1;
+        self.bar.set_position(self.done);
+        let (done, all) = (self.done, self.bar.length().unwrap_or_default());
+        self.bar
+            .suspend(|| say!("[{done}/{all}] {what}: {}", duration(since.elapsed())));
+        Ok(made)
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

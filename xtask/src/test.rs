@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
-    bindings, packages, process, python,
+    bindings, image, packages, process, python,
     terminal::{duration, say},
     workspace::Workspace,
 };
@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// which is built first (seven minutes on two cores).
     #[arg(long)]
     pub(crate) long: bool,
+    /// Test the appliance's image instead, in QEMU: build, boot, the story from outside, and one that was tampered with. It needs root.
+    #[arg(long, conflicts_with_all = ["long", "package", "arguments"])]
+    pub(crate) image: bool,
     /// Test only this package of the workspace.
     #[arg(short, long, value_name = "NAME")]
     pub(crate) package: Vec<String>,
@@ -32,6 +35,9 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
+    if options.image {
+        return image::test_short(&workspace);
+    }
     let mut clock = Clock::new();
     packages::ensure(
         packages::BUILD

@@ -1,0 +1,235 @@
+//! What stands on the screen and on the serial line, and what may be done there.
+//!
+//! Plain lines, so that it is read on whatever is plugged in and by whatever reads it aloud.
+
+use std::fs;
+use std::io::{self, BufRead as _, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::machine::{self, End, Obstacle};
+
+/// How often the console looks whether something has changed.
+const LOOK: Duration = Duration::from_secs(4);
+
+/// Shows how the appliance is whenever that changes, and does what is typed.
+pub(crate) fn run() -> Result<()> {
+    let (sender, typed) = mpsc::channel();
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut out = io::stdout();
+    let mut shown = String::new();
+    loop {
+        let now = Status::now().text();
+        if now != shown {
+            writeln!(out, "\n{now}{MENU}")?;
+            out.flush()?;
+            shown = now;
+        }
+        match typed.recv_timeout(LOOK) {
+            Ok(line) => {
+                if let Some(answer) = obey(line.trim(), &typed, &mut out)? {
+                    writeln!(out, "{answer}")?;
+                }
+                shown.clear();
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
+        }
+    }
+}
+
+const MENU: &str = "\nType and press Enter:  l  the log    f  forget the enrolment code, once it was used    r  restart    o  turn off\n";
+
+/// Does what was typed; a sentence where there is something to say.
+fn obey(
+    word: &str,
+    typed: &mpsc::Receiver<String>,
+    out: &mut impl Write,
+) -> Result<Option<String>> {
+    let end = match word {
+        "" => return Ok(None),
+        "l" => return machine::log(40).map(Some),
+        "f" => return machine::forget_enrolment_code().map(|()| None),
+        "r" => End::Reboot,
+        "o" => End::PowerOff,
+        _ => return Ok(Some("There is no such choice.".to_owned())),
+    };
+    let what = if end == End::Reboot {
+        "restart"
+    } else {
+        "turn off"
+    };
+    writeln!(out, "Type \"{what}\" to {what} the appliance:")?;
+    out.flush()?;
+    match typed.recv_timeout(Duration::from_secs(30)) {
+        Ok(line) if line.trim() == what => {
+            machine::end(end)?;
+            Ok(Some("It ends what it is doing.".to_owned()))
+        }
+        _ => Ok(Some("Nothing was done.".to_owned())),
+    }
+}
+
+/// How the appliance is.
+struct Status {
+    service: String,
+    /// How the first start is, in systemd's words, while its units are not what they should be.
+    first_start: Option<String>,
+    /// What it says of itself while it runs.
+    report: Option<String>,
+    obstacle: Option<Obstacle>,
+    secure_boot: bool,
+    addresses: Vec<String>,
+    /// Of the server's certificate and of its CA's.
+    fingerprints: Option<[String; 2]>,
+    enrolment_code: Option<String>,
+}
+
+impl Status {
+    fn now() -> Self {
+        Self {
+            report: machine::status(),
+            service: machine::unit_state("strongroomd.service"),
+            first_start: ["strongroom-init.service", "strongroom-seal.service"]
+                .map(machine::unit_state)
+                .into_iter()
+                .find(|state| state == "activating" || state == "failed"),
+            obstacle: machine::obstacle(),
+            secure_boot: machine::secure_boot(),
+            addresses: machine::addresses()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            fingerprints: match (
+                machine::fingerprint("server.pem"),
+                machine::fingerprint("ca.pem"),
+            ) {
+                (Ok(server), Ok(authority)) => Some([server, authority]),
+                _ => None,
+            },
+            enrolment_code: fs::read_to_string(machine::ENROLMENT_CODE).ok(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let service = match (self.report.as_deref(), self.service.as_str()) {
+            (Some(report), _) => settled(report),
+            (None, "active" | "activating") => vec!["starting"],
+            (None, "failed") => vec!["failed: see the log"],
+            _ => match self.first_start.as_deref() {
+                Some("activating") => vec!["being made: token, keys and certificates"],
+                Some(_) => vec!["not started, as it could not be made: see the log"],
+                None => vec!["not started"],
+            },
+        };
+        let mut lines = vec![format!("Strongroom {}", env!("CARGO_PKG_VERSION"))];
+        let mut line = |name: &str, what: &str| lines.push(format!("  {name:<15}  {what}"));
+        for (index, what) in service.iter().enumerate() {
+            line(if index == 0 { "Service" } else { "" }, what);
+        }
+        if let Some(obstacle) = self.obstacle {
+            line("Not serving", &obstacle.to_string());
+        } else {
+            line("Data", "open, by this machine's TPM");
+        }
+        line("Secure Boot", if self.secure_boot { "on" } else { "off" });
+        let addresses = self.addresses.join(", ");
+        line(
+            "Addresses",
+            if addresses.is_empty() {
+                "none yet"
+            } else {
+                &addresses
+            },
+        );
+        if let (Some([server, authority]), None) = (&self.fingerprints, self.obstacle) {
+            line("Certificate", &format!("SHA-256 {server}"));
+            line("Authority", &format!("SHA-256 {authority}"));
+        }
+        if let Some(code) = &self.enrolment_code {
+            line(
+                "First enrolment",
+                &format!("account admin, code {}, good once", code.trim()),
+            );
+        }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+}
+
+/// Of what the service says, what changes only when something happens, so that the screen stands still meanwhile.
+fn settled(report: &str) -> Vec<&str> {
+    const PASSING: [&str; 2] = ["cached KEKs:", "scrub:"];
+    report
+        .lines()
+        .filter(|line| !PASSING.iter().any(|passing| line.starts_with(passing)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> Status {
+        Status {
+            service: "active".to_owned(),
+            first_start: None,
+            report: Some(
+                "serving since 2026-11-30\ncached KEKs: 3\nHSM primary\n  open\n".to_owned(),
+            ),
+            obstacle: None,
+            secure_boot: true,
+            addresses: vec!["192.0.2.7".to_owned()],
+            fingerprints: Some(["AA:BB".to_owned(), "CC:DD".to_owned()]),
+            enrolment_code: Some("CODE\n".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_screen_says_what_whoever_racks_it_needs() {
+        let text = status().text();
+        for words in [
+            "serving since",
+            "192.0.2.7",
+            "SHA-256 AA:BB",
+            "SHA-256 CC:DD",
+            "code CODE,",
+            "Secure Boot      on",
+        ] {
+            assert!(text.contains(words), "{text}");
+        }
+        assert!(
+            !text.contains("cached"),
+            "what changes all the time would redraw the screen: {text}"
+        );
+    }
+
+    #[test]
+    fn an_obstacle_says_why() {
+        let refused = Status {
+            service: "inactive".to_owned(),
+            report: None,
+            obstacle: Some(Obstacle::SecureBootOff),
+            secure_boot: false,
+            enrolment_code: None,
+            ..status()
+        };
+        let text = refused.text();
+        assert!(
+            text.contains("Not serving      Secure Boot is off, so nobody"),
+            "{text}"
+        );
+        assert!(text.contains("not started"), "{text}");
+        assert!(!text.contains("SHA-256"), "{text}");
+    }
+}

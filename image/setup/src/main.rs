@@ -1,0 +1,47 @@
+//! `strongroom-setup`: what the image does beside serving.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `main` | the command line |
+//! | `init` | the first start: token, keys, certificates, the first administrator |
+//! | `seal` | the end of the first start: the PIN under the TPM |
+//! | `console` | what stands on the screen and the serial line, and what may be done there |
+//! | `machine` | what is asked of the machine: addresses, Secure Boot, units, logs |
+//!
+//! What must never happen here: a shell; a secret in a log or on the screen, but for the enrolment code, which is there to be read.
+
+#![forbid(unsafe_code)]
+
+mod console;
+mod init;
+mod machine;
+mod seal;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["init"] => init::run(),
+        ["seal"] => seal::run(),
+        ["console"] => console::run(),
+        _ => {
+            complain("usage: strongroom-setup init | seal | console");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says a line on standard error. Where nobody hears it there is nobody left to tell.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

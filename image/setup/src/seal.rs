@@ -1,0 +1,114 @@
+//! The end of the first start, as root: the HSM's PIN goes into a systemd credential that only this machine's TPM opens, with Secure Boot as
+//! it is now (PCR 7), and out of the data folder. The mark that lets the service start is the last thing that is written.
+
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::machine;
+
+/// The PIN, opened by this machine's TPM only.
+const CREDENTIAL: &str = "/var/lib/strongroom/hsm-pin.cred";
+const CREDENTIAL_NAME: &str = "hsm-pin";
+
+/// Seals the PIN and leaves the mark.
+pub(crate) fn run() -> Result<()> {
+    let pin_file = Path::new(machine::DATA).join("hsm-pin");
+    let pin = fs::read(&pin_file).context("the PIN cannot be read")?;
+    seal(pin.trim_ascii())?;
+    let config = fs::read_to_string(machine::CONFIG).context("the configuration cannot be read")?;
+    // In place, so that it stays the service's own; who is killed meanwhile begins anew.
+    write(
+        Path::new(machine::CONFIG),
+        with_credential(&config)?.as_bytes(),
+    )?;
+    for secret in [pin_file, Path::new(machine::DATA).join("hsm-so-pin")] {
+        forget(&secret).with_context(|| format!("{} cannot be removed", secret.display()))?;
+    }
+    write(Path::new(machine::PREPARED), b"")?;
+    fs::File::open(machine::HOME)
+        .and_then(|folder| folder.sync_all())
+        .with_context(|| format!("{} cannot be written", machine::HOME))
+}
+
+fn seal(pin: &[u8]) -> Result<()> {
+    let mut creds = Command::new("systemd-creds")
+        .args(["encrypt", "--with-key=tpm2", "--tpm2-pcrs=7"])
+        .arg(format!("--name={CREDENTIAL_NAME}"))
+        .args(["-", CREDENTIAL])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("`systemd-creds` cannot be started")?;
+    creds
+        .stdin
+        .take()
+        .context("`systemd-creds` takes no input")?
+        .write_all(pin)
+        .context("the PIN cannot be handed over")?;
+    if !creds.wait().context("`systemd-creds` was lost")?.success() {
+        bail!("the TPM did not take the PIN");
+    }
+    Ok(())
+}
+
+/// The configuration with the PIN from the credential.
+fn with_credential(config: &str) -> Result<String> {
+    const FROM: &str = "pin = \"file:hsm-pin\"";
+    if !config.contains(FROM) {
+        bail!("the configuration does not say where the PIN is");
+    }
+    Ok(config.replace(FROM, &format!("pin = \"credential:{CREDENTIAL_NAME}\"")))
+}
+
+/// Overwrites a file and removes it. The partition is encrypted; overwriting is for who reads the free blocks of a running machine.
+fn forget(secret: &Path) -> std::io::Result<()> {
+    match fs::metadata(secret) {
+        Ok(about) => {
+            let zeros = vec![0; usize::try_from(about.len()).unwrap_or_default()];
+            fs::write(secret, zeros)?;
+            fs::File::open(secret)?.sync_all()?;
+            fs::remove_file(secret)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    fs::File::create(file)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .with_context(|| format!("{} cannot be written", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn the_configuration_names_the_credential_and_nothing_else_changes() {
+        let config = "name = \"x\"\n[hsm]\npin = \"file:hsm-pin\"\n";
+        assert_eq!(
+            with_credential(config).unwrap(),
+            "name = \"x\"\n[hsm]\npin = \"credential:hsm-pin\"\n"
+        );
+        assert!(with_credential("[hsm]\npin = \"prompt\"\n").is_err());
+    }
+
+    #[test]
+    fn a_secret_is_forgotten_once_and_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("pin");
+        fs::write(&secret, "1234").unwrap();
+        forget(&secret).unwrap();
+        assert!(!secret.exists());
+        forget(&secret).unwrap();
+    }
+}

@@ -1,0 +1,297 @@
+//! `cargo xtask image`: the bootable appliance, from Debian's packages and our programs to a disk image.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `mod` | the command line, and the steps in their order |
+//! | `tools` | the chroot with the tools that build the image, of the image's own Debian release |
+//! | `root` | the root file system: packages, our files, what is taken out; squashfs and dm-verity |
+//! | `kernel` | kernel, initial RAM disk and the signed unified kernel image |
+//! | `keys` | the keys that sign: Secure Boot and the policy of PCR 11 |
+//! | `disk` | the EFI system partition and the partition table |
+//! | `lock` | which packages, of which version and with which hash |
+//! | `ready` | what has to be there before anything is begun |
+//! | `firmware` | QEMU's UEFI firmware, with our keys or without |
+//! | `kvm` | whether KVM can be used |
+//! | `machine` | a machine in QEMU, with Secure Boot and a software TPM |
+//! | `play` | the README's story against a machine |
+//! | `matrix` | `--test`: what an image has to do and to refuse |
+//! | `tamper`, `scan`, `checks` | what the matrix changes on a disk, asks from outside, and looks at without starting |
+//! | `table` | what the matrix saw |
+//!
+//! No step needs a loop device, the device mapper or KVM. What must never happen here: a private key in the image; a byte of the image
+//! that depends on when or where it was built.
+
+mod checks;
+mod disk;
+mod firmware;
+mod kernel;
+mod keys;
+mod kvm;
+mod lock;
+mod machine;
+mod matrix;
+mod play;
+mod ready;
+mod root;
+mod scan;
+mod table;
+mod tamper;
+mod tools;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::{
+    listeners::Listeners,
+    packages, process,
+    terminal::{Steps, duration, say, shown},
+    workspace::Workspace,
+};
+use machine::{Machine, Network};
+use matrix::{Extent, Matrix};
+
+/// The flags of `cargo xtask image`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Boot the image in QEMU afterwards, in the foreground, with Secure Boot and a software TPM.
+    #[arg(long, conflicts_with = "test")]
+    run: bool,
+    /// Try in QEMU afterwards what the image has to do and to refuse, and write docs/IMAGE-TESTS.md.
+    #[arg(long)]
+    test: bool,
+    /// Fetch Debian's packages anew, and write down their versions and hashes in image/packages.lock.
+    #[arg(long)]
+    update_lock: bool,
+    /// Where the image and what belongs to it is put [default: target/image/out].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The folder with the keys that sign the image; they are made where it is missing [default: target/image/keys].
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// The port of this machine that leads to the appliance's client listener, with --run and --test.
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    client_port: u16,
+    /// The port of this machine that leads to the appliance's administration listener, with --run and --test.
+    #[arg(long, value_name = "PORT", default_value_t = 9443)]
+    admin_port: u16,
+}
+
+/// The moment that stands wherever a time goes into the image: 2025-11-30, in seconds since 1970.
+pub(crate) const EPOCH: &str = "1764460800";
+
+/// Where things are built.
+pub(crate) struct Bench {
+    /// The folder with the image's sources.
+    pub(crate) sources: PathBuf,
+    /// The folder that holds what is built and can be built again.
+    pub(crate) work: PathBuf,
+    /// The folder with what comes out.
+    pub(crate) out: PathBuf,
+    /// The folder with the signing keys.
+    pub(crate) keys: PathBuf,
+    /// The image's version.
+    pub(crate) version: String,
+}
+
+/// The programs that the image is made of, and the one that is used from outside.
+struct Programs {
+    inside: [PathBuf; 2],
+    strongroom: PathBuf,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    let (bench, programs) = prepare(&workspace, options)?;
+    let listeners = Listeners::local(options.client_port, options.admin_port);
+    if options.update_lock {
+        for stamp in ["tools.stamp", "base.stamp"] {
+            let _ = fs::remove_file(bench.work.join(stamp));
+        }
+    }
+    let disk = build(&bench, &programs, options.update_lock)?;
+    if options.test {
+        let page = workspace.root().join("docs/IMAGE-TESTS.md");
+        return matrix(&bench, &programs, &disk, listeners, Extent::Whole, &page);
+    }
+    if options.run {
+        return boot(&bench, &disk, listeners);
+    }
+    say!("Boot it with: cargo xtask image --run");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The short form of the matrix, for `cargo xtask test --image`.
+pub(crate) fn test_short(workspace: &Workspace) -> Result<ExitCode> {
+    let options = Options {
+        run: false,
+        test: true,
+        update_lock: false,
+        out: None,
+        keys: None,
+        client_port: 8443,
+        admin_port: 9443,
+    };
+    let (bench, programs) = prepare(workspace, &options)?;
+    let disk = build(&bench, &programs, false)?;
+    let listeners = Listeners::local(options.client_port, options.admin_port);
+    matrix(
+        &bench,
+        &programs,
+        &disk,
+        listeners,
+        Extent::Short,
+        Path::new("/dev/null"),
+    )
+}
+
+/// Sees that all is there, builds the programs, and makes the folders.
+fn prepare(workspace: &Workspace, options: &Options) -> Result<(Bench, Programs)> {
+    let machine: &[packages::Package] = if options.run || options.test {
+        packages::MACHINE
+    } else {
+        &[]
+    };
+    let work = workspace.target().join("image");
+    let absolute = |given: &Option<PathBuf>, usual: &str| -> Result<PathBuf> {
+        let path = given.clone().unwrap_or_else(|| work.join(usual));
+        std::path::absolute(&path).with_context(|| format!("{} is no folder", shown(&path)))
+    };
+    let bench = Bench {
+        sources: workspace.root().join("image"),
+        out: absolute(&options.out, "out")?,
+        keys: absolute(&options.keys, "keys")?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        work,
+    };
+    bench.make()?;
+    ready::check(&bench)?;
+    packages::ensure(packages::IMAGE.iter().chain(machine))?;
+    let [strongroomd, setup, strongroom] =
+        workspace.build(["strongroomd", "strongroom-setup", "strongroom"])?;
+    let programs = Programs {
+        inside: [strongroomd, setup],
+        strongroom,
+    };
+    Ok((bench, programs))
+}
+
+fn matrix(
+    bench: &Bench,
+    programs: &Programs,
+    disk: &Path,
+    listeners: Listeners,
+    extent: Extent,
+    page: &Path,
+) -> Result<ExitCode> {
+    let build_again = |folder: &Path| {
+        let again = Bench {
+            sources: bench.sources.clone(),
+            work: folder.to_owned(),
+            out: folder.join("out"),
+            keys: bench.keys.clone(),
+            version: bench.version.clone(),
+        };
+        again.make()?;
+        build(&again, programs, false)
+    };
+    Matrix {
+        bench,
+        disk,
+        strongroom: &programs.strongroom,
+        listeners,
+        build_again: &build_again,
+    }
+    .run(extent, page)
+}
+
+/// Boots the image in the foreground; a machine that was booted before goes on with its data.
+fn boot(bench: &Bench, disk: &Path, listeners: Listeners) -> Result<ExitCode> {
+    listeners.check_free()?;
+    let machine = Machine::at(bench, disk, bench.out.join("machine"))?;
+    if let Some(remark) = kvm::remark() {
+        say!("{remark}");
+    }
+    say!(
+        "Clients: {}, administration: {}. The machine is in {}; remove that folder for a new one.\n\
+         Its console follows, with the first enrolment code. Ctrl-A X pulls its plug.",
+        listeners.client_url(),
+        listeners.admin_url(),
+        shown(machine.folder())
+    );
+    Ok(process::exit_code(
+        machine.run(Network::Forwarded(listeners))?,
+    ))
+}
+
+/// Builds the disk image and says where it is.
+fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBuf> {
+    let began = Instant::now();
+    let mut step = Steps::new(8);
+    let tools = step.take("the tools, in a chroot", || {
+        keys::ensure(&bench.keys)?;
+        tools::ensure(bench)
+    })?;
+    let keys = step.take("what enrols the signing keys", || {
+        keys::enrolment(bench, &tools)
+    })?;
+    let base = step.take("Debian's packages", || {
+        kernel::kernel(&tools)?;
+        let base = root::base(bench)?;
+        lock::hold(bench, &tools, update_lock)?;
+        Ok(base)
+    })?;
+    let root = step.take("the root file system", || {
+        root::make(bench, &tools, &base, &programs.inside)
+    })?;
+    let initrd = step.take("the initial RAM disk", || kernel::initrd(bench, &tools))?;
+    let unified = step.take("the signed kernel image", || {
+        kernel::unified(bench, &tools, &keys, &root, &initrd)
+    })?;
+    let system = step.take("the EFI system partition", || {
+        disk::system_partition(bench, &tools, &keys, &unified)
+    })?;
+    let disk = step.take("the disk", || disk::assemble(bench, &root, &system))?;
+    say!(
+        "{} is built, after {}.",
+        shown(&disk),
+        duration(began.elapsed())
+    );
+    Ok(disk)
+}
+
+impl Bench {
+    fn make(&self) -> Result<()> {
+        for folder in [&self.work, &self.out] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("{} cannot be made", shown(folder)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file, naming it where that fails.
+pub(crate) fn write(file: &Path, text: impl AsRef<[u8]>) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("{} cannot be written", shown(file)))
+}
+
+/// Reads a file, naming it where that fails.
+pub(crate) fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("{} cannot be read", shown(file)))
+}
+
+/// Removes a folder and all that is in it, if it is there.
+pub(crate) fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", shown(folder)))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,113 @@
+//! The chroot with the tools that build the image.
+//!
+//! They are of the image's own Debian release, so that a machine with an older one builds the same image.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+use super::{Bench, read, remove, write};
+use crate::process;
+
+/// Debian's release that the image is made of.
+pub(crate) const SUITE: &str = "trixie";
+
+/// The chroot.
+pub(crate) struct Tools {
+    folder: PathBuf,
+    work: PathBuf,
+    keys: PathBuf,
+}
+
+/// The package names in a list: a line each, `#` begins a comment.
+pub(crate) fn names(list: &str) -> Vec<&str> {
+    list.lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// The chroot, made where it is missing or its list of packages has changed.
+pub(crate) fn ensure(bench: &Bench) -> Result<Tools> {
+    let folder = bench.work.join("tools");
+    let list = read(&bench.sources.join("tools.packages"))?;
+    let stamp = bench.work.join("tools.stamp");
+    if fs::read_to_string(&stamp).ok().as_deref() != Some(&list) {
+        remove(&folder)?;
+        bootstrap(&folder, "apt", &names(&list))?;
+        write(&stamp, &list)?;
+    }
+    Ok(Tools {
+        folder,
+        work: bench.work.clone(),
+        keys: bench.keys.clone(),
+    })
+}
+
+/// Makes a Debian root in a folder.
+pub(crate) fn bootstrap(folder: &Path, variant: &str, packages: &[&str]) -> Result<()> {
+    let mut command = Command::new("mmdebstrap");
+    command
+        .args(["--quiet", "--mode=root", "--format=directory"])
+        .arg(format!("--variant={variant}"))
+        .arg(format!("--include={}", packages.join(",")))
+        .args(
+            ["doc", "man", "locale", "info", "bug", "lintian"]
+                .map(|what| format!("--dpkgopt=path-exclude=/usr/share/{what}/*")),
+        )
+        .args(["--aptopt=APT::Install-Recommends \"false\"", SUITE])
+        .arg(folder)
+        .env("SOURCE_DATE_EPOCH", super::EPOCH);
+    process::answer(&mut command).map(|_| ()).context(
+        "Debian's packages cannot be fetched: see that this machine reaches deb.debian.org, or name a proxy in http_proxy",
+    )
+}
+
+impl Tools {
+    /// Runs a script of `sh` in the chroot, there with the work folder as `/work` and the signing keys as `/keys`. The mounts end with it. Gives what it printed.
+    ///
+    /// # Errors
+    ///
+    /// The script's last words where it fails.
+    pub(crate) fn sh(&self, script: &str, arguments: &[&str]) -> Result<String> {
+        const ENTER: &str = "set -eu; tools=$1; work=$2; keys=$3; script=$4; shift 4; cd /; mkdir -p $tools/work $tools/keys; \
+             mount --bind $work $tools/work; mount --bind $keys $tools/keys; mount -t proc proc $tools/proc; \
+             exec chroot $tools sh -euc \"cd /work; $script\" sh \"$@\"";
+        let mut command = Command::new("unshare");
+        command
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                ENTER,
+                "sh",
+            ])
+            .arg(&self.folder)
+            .arg(&self.work)
+            .arg(&self.keys)
+            .arg(script)
+            .args(arguments)
+            .env("SOURCE_DATE_EPOCH", super::EPOCH)
+            .env("LC_ALL", "C.UTF-8")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(Stdio::null());
+        let printed = process::answer(&mut command)?;
+        String::from_utf8(printed).context("what a tool printed is no text")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_a_name_a_line_and_comments() {
+        assert_eq!(names("# all\none\n\n two # the second\n"), ["one", "two"]);
+    }
+}
