@@ -169,9 +169,13 @@ impl World {
             .collect();
         let all = tables.into_iter().map(|table| {
             let mut statement = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
-            let columns = statement.column_count();
+            let names = statement.column_names();
+            // When and from where a session was last used is written once a minute.
+            let columns: Vec<usize> = (0..names.len())
+                .filter(|column| table != "sessions" || !names[*column].starts_with("seen"))
+                .collect();
             let rows = statement
-                .query_map([], |row| (0..columns).map(|index| row.get(index)).collect())
+                .query_map([], |row| columns.iter().map(|column| row.get(*column)).collect())
                 .unwrap()
                 .map(Result::unwrap)
                 .collect();
