@@ -169,13 +169,15 @@ impl World {
             .collect();
         let all = tables.into_iter().map(|table| {
             let mut statement = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
-            let names = statement.column_names();
+            let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
             // When and from where a session was last used is written once a minute.
             let columns: Vec<usize> = (0..names.len())
                 .filter(|column| table != "sessions" || !names[*column].starts_with("seen"))
                 .collect();
             let rows = statement
-                .query_map([], |row| columns.iter().map(|column| row.get(*column)).collect())
+                .query_map([], |row| {
+                    columns.iter().map(|column| row.get(*column)).collect()
+                })
                 .unwrap()
                 .map(Result::unwrap)
                 .collect();
