@@ -46,6 +46,20 @@ fn code(outcome: Result<Session, Failed>) -> Code {
     outcome.map(drop).unwrap_err().code()
 }
 
+/// Takes another password at the command line, and the first one again: each opens sessions as long as it is the account's.
+fn a_password_is_changed(appliance: &Appliance, alice: &Person) {
+    let name = "alice@example.com";
+    let first = appliance.password_of(name);
+    let second = "another horse, another battery";
+    let change = ["password", "change", "--password-file", "-"];
+    for (new, old) in [(second, first.as_str()), (first.as_str(), second)] {
+        let _ = alice.pipe(&change, new.as_bytes()).success();
+        let api = appliance.api();
+        assert!(api.sign_in(name, old).is_err());
+        assert!(api.sign_in(name, new).is_ok());
+    }
+}
+
 #[test]
 fn a_person_sets_up_an_app_and_signs_in_with_it() {
     let Scene {
@@ -55,6 +69,7 @@ fn a_person_sets_up_an_app_and_signs_in_with_it() {
     } = scene();
     let alice = Person::new(&appliance, "alice@example.com");
     let _ = alice.login().success();
+    a_password_is_changed(&appliance, &alice);
 
     let shown = alice.run(&["second-factor", "set-up"]).success().stdout;
     assert!(shown.contains("otpauth://totp/Strongroom"), "{shown}");
