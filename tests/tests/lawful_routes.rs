@@ -219,7 +219,7 @@ fn order() -> Value {
         "timespan": { "start": "2020-01-01T00:00:00Z", "end": soon() },
         "necessity": "Nothing milder leads there.",
         "proportionality": "A few files.",
-        "agency_key": { "hpke": Base64(agency.public_key().to_bytes().to_vec()) },
+        "agency_key": { "hpke": Base64(agency.public_key().to_bytes()) },
         "max_items": 10,
         "tasks": [{ "reference": "1", "scope": { "label": { "owner": "alice@example.com", "label": "evidence" } } }],
     })

@@ -20,7 +20,7 @@ pub(crate) struct Bars<'a> {
     /// What they show, for those who hear it.
     pub(crate) about: &'a str,
     /// Names and values.
-    pub(crate) bars: Vec<(String, u64)>,
+    pub(crate) values: Vec<(String, u64)>,
     /// What stands behind them.
     pub(crate) table: Table,
 }
@@ -47,7 +47,7 @@ struct Drawn<'a> {
 
 impl Bars<'_> {
     pub(crate) fn html(&self) -> Html {
-        let most = self.bars.iter().map(|(_, value)| *value).max();
+        let most = self.values.iter().map(|(_, value)| *value).max();
         let (top, step) = scale(most.unwrap_or_default());
         let length = |value: u64| rounded((WIDTH - LEFT - RIGHT) * ratio(value, top));
         let mut lines = Vec::new();
@@ -57,8 +57,8 @@ impl Bars<'_> {
             value += step;
         }
         let mut y = TOP;
-        let mut bars = Vec::with_capacity(self.bars.len());
-        for (name, value) in &self.bars {
+        let mut bars = Vec::with_capacity(self.values.len());
+        for (name, value) in &self.values {
             bars.push(Bar {
                 name: shortened(name),
                 y,
@@ -97,7 +97,7 @@ mod tests {
     fn bars_have_their_axis_their_names_and_their_table() {
         let bars = Bars {
             about: "Leaves <b>",
-            bars: vec![
+            values: vec![
                 ("The log".to_owned(), 40),
                 ("w".repeat(40), 10),
                 ("<img>".to_owned(), 0),

@@ -139,23 +139,20 @@ fn parse(boundary: &str, body: &[u8]) -> Option<Parts> {
         };
         let disposition = header("content-disposition")?;
         let name = unescaped(&parameter(&disposition, "name")?);
-        match parameter(&disposition, "filename") {
-            Some(file) => {
-                let file = unescaped(&file);
-                let file = file.rsplit(['/', '\\']).next().unwrap_or_default();
-                files.push((
-                    name,
-                    File {
-                        name: file.to_owned(),
-                        media_type: header("content-type").unwrap_or_default(),
-                        bytes: content.to_vec(),
-                    },
-                ));
-            }
-            None => {
-                let text = String::from_utf8(content.to_vec()).ok()?;
-                fields.push((name, Zeroizing::new(text)));
-            }
+        if let Some(file) = parameter(&disposition, "filename") {
+            let file = unescaped(&file);
+            let file = file.rsplit(['/', '\\']).next().unwrap_or_default();
+            files.push((
+                name,
+                File {
+                    name: file.to_owned(),
+                    media_type: header("content-type").unwrap_or_default(),
+                    bytes: content.to_vec(),
+                },
+            ));
+        } else {
+            let text = String::from_utf8(content.to_vec()).ok()?;
+            fields.push((name, Zeroizing::new(text)));
         }
     }
     None

@@ -235,41 +235,41 @@ fn warnings(figures: &Figures, machine: Option<&Machine>) -> Vec<Html> {
             );
         }
     }
-    match (&machine.backups.folder, machine.backups.made.first()) {
-        (None, _) => warn(
-            Tone::Warn,
+    if let Some((title, body)) = backups_warning(figures, machine) {
+        warn(Tone::Warn, title, body, Some(("/backups", "See backups")));
+    }
+    warnings
+}
+
+/// What is wrong with the backups, if something is.
+fn backups_warning(figures: &Figures, machine: &Machine) -> Option<(&'static str, Html)> {
+    let backups = &machine.backups;
+    match (&backups.folder, backups.made.first()) {
+        (None, _) => Some((
             "No backups are scheduled",
             "Name a folder for them in the configuration: backup.folder.".into(),
-            Some(("/backups", "See backups")),
-        ),
-        (Some(_), None) => warn(
-            Tone::Warn,
+        )),
+        (Some(_), None) => Some((
             "No backup has been made yet",
             "The first one is made within minutes of the start, or by hand.".into(),
-            Some(("/backups", "See backups")),
-        ),
+        )),
         (Some(_), Some(newest)) => {
             let age = figures
                 .now
                 .as_millis()
                 .saturating_sub(newest.created.as_millis())
                 / 3_600_000;
-            if age > u64::from(machine.backups.every_hours) * 2 {
-                warn(
-                    Tone::Warn,
-                    "The newest backup is old",
-                    format!(
-                        "It is {} old, and one is due every {}.",
-                        words::about(age * 3600),
-                        plural(machine.backups.every_hours.into(), "hour", "hours")
-                    )
-                    .into(),
-                    Some(("/backups", "See backups")),
+            let is_old = age > u64::from(backups.every_hours) * 2;
+            is_old.then(|| {
+                let body = format!(
+                    "It is {} old, and one is due every {}.",
+                    words::about(age * 3600),
+                    plural(backups.every_hours.into(), "hour", "hours")
                 );
-            }
+                ("The newest backup is old", body.into())
+            })
         }
     }
-    warnings
 }
 
 fn tiles(figures: &Figures, machine: Option<&Machine>) -> Html {

@@ -97,15 +97,12 @@ impl Slot {
         if let Some(change) = self.heard(lately) {
             return change == seen;
         }
-        match self.token.as_ref().map(|token| token.change()) {
-            Ok(Ok(change)) => {
-                self.hear(change);
-                change == seen
-            }
-            _ => {
-                self.hear_nothing();
-                true
-            }
+        if let Ok(Ok(change)) = self.token.as_ref().map(|token| token.change()) {
+            self.hear(change);
+            change == seen
+        } else {
+            self.hear_nothing();
+            true
         }
     }
 

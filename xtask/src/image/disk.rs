@@ -29,12 +29,7 @@ pub(crate) const KERNEL: &str = "/EFI/Linux/strongroom.efi";
 pub(crate) const LOADER: &str = "/EFI/BOOT/BOOTX64.EFI";
 
 /// The EFI system partition: boot loader and unified kernel image.
-pub(crate) fn system_partition(
-    bench: &Bench,
-    tools: &Tools,
-    (): &(),
-    unified: &Path,
-) -> Result<PathBuf> {
+pub(crate) fn system_partition(bench: &Bench, tools: &Tools, unified: &Path) -> Result<PathBuf> {
     let (key, certificate) = keys::SIGNING;
     let size = unified
         .metadata()
@@ -201,8 +196,9 @@ pub(crate) fn data_partition(disk: &Path) -> Result<Range<u64>> {
 
 /// 32 hexadecimal digits as a UUID.
 fn uuid(digits: &str) -> String {
-    let [a, b, c, d, e] = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &digits[part]);
-    format!("{a}-{b}-{c}-{d}-{e}")
+    [0..8, 8..12, 12..16, 16..20, 20..32]
+        .map(|part| &digits[part])
+        .join("-")
 }
 
 #[cfg(test)]

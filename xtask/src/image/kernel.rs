@@ -92,13 +92,7 @@ pub(crate) fn kernel(tools: &Tools) -> Result<String> {
 }
 
 /// Joins kernel, initial RAM disk, command line and the policy of PCR 11 in one file, and signs it.
-pub(crate) fn unified(
-    bench: &Bench,
-    tools: &Tools,
-    (): &(),
-    root: &Root,
-    _initrd: &Path,
-) -> Result<PathBuf> {
+pub(crate) fn unified(bench: &Bench, tools: &Tools, root: &Root) -> Result<PathBuf> {
     let kernel = kernel(tools)?;
     write(
         &bench.work.join("os-release"),

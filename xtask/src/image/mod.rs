@@ -238,7 +238,7 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
         keys::ensure(&bench.keys)?;
         tools::ensure(bench)
     })?;
-    let keys = step.take("what enrols the signing keys", || {
+    step.take("what enrols the signing keys", || {
         keys::enrolment(bench, &tools)
     })?;
     let base = step.take("Debian's packages", || {
@@ -250,12 +250,12 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
     let root = step.take("the root file system", || {
         root::make(bench, &tools, &base, &programs.inside)
     })?;
-    let initrd = step.take("the initial RAM disk", || kernel::initrd(bench, &tools))?;
+    step.take("the initial RAM disk", || kernel::initrd(bench, &tools))?;
     let unified = step.take("the signed kernel image", || {
-        kernel::unified(bench, &tools, &keys, &root, &initrd)
+        kernel::unified(bench, &tools, &root)
     })?;
     let system = step.take("the EFI system partition", || {
-        disk::system_partition(bench, &tools, &keys, &unified)
+        disk::system_partition(bench, &tools, &unified)
     })?;
     let disk = step.take("the disk", || disk::assemble(bench, &root, &system))?;
     say!(

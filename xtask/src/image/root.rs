@@ -127,9 +127,8 @@ fn clear(bench: &Bench, stage: &Path) -> Result<()> {
     let taken_out = read(&bench.sources.join("taken-out.list"))?;
     for what in tools::names(&taken_out) {
         let path = stage.join(what);
-        let about = match path.symlink_metadata() {
-            Ok(about) => about,
-            Err(_) => continue,
+        let Ok(about) = path.symlink_metadata() else {
+            continue;
         };
         let removed = if about.is_dir() {
             fs::remove_dir_all(&path)

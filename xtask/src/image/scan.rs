@@ -73,7 +73,7 @@ pub(crate) fn open_ports(until_it_serves: impl FnOnce() -> Result<()>) -> Result
 fn reach(listener: SocketAddrV6) -> Result<()> {
     let since = Instant::now();
     while TcpStream::connect_timeout(&listener.into(), Duration::from_secs(5)).is_err() {
-        if since.elapsed() > Duration::from_secs(60) {
+        if since.elapsed() > Duration::from_mins(1) {
             bail!(
                 "the machine's own listener {listener} cannot be reached, so that nothing can be said of its ports"
             );

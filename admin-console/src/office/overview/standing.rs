@@ -64,7 +64,7 @@ pub(super) fn checkpoints(figures: &Figures, watched: Option<&WatchView>) -> Htm
     }
     let chart = Bars {
         about: "How many of the log's records the newest checkpoint covers, and each witness has cosigned",
-        bars,
+        values: bars,
         table,
     };
     let mut facts = Facts::new()
@@ -199,7 +199,7 @@ pub(super) fn rotation(rotation: &RotationStatus) -> Html {
     }
     let chart = Bars {
         about: "How many keys each version of the master KEK wraps",
-        bars,
+        values: bars,
         table,
     };
     let state = [

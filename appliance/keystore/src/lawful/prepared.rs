@@ -86,14 +86,13 @@ impl Prepared {
         let mut opened = materials(view, &missing)?.into_iter();
         let mut all = Vec::with_capacity(items.len());
         for ((item, found), sequence) in items.iter().zip(found).zip(1_u32..) {
-            all.push(match found {
-                Some(sealed) => sealed.clone(),
-                None => {
-                    let versions = opened
-                        .next()
-                        .ok_or(Error::Internal("an item has no material"))?;
-                    seal_item(sealing, order, delivery, item, &versions, sequence)?
-                }
+            all.push(if let Some(sealed) = found {
+                sealed.clone()
+            } else {
+                let versions = opened
+                    .next()
+                    .ok_or(Error::Internal("an item has no material"))?;
+                seal_item(sealing, order, delivery, item, &versions, sequence)?
             });
         }
         Ok(all)

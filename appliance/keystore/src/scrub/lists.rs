@@ -3,15 +3,18 @@
 use crate::store::RowKey;
 use crate::store::sqlite::{IS_THERE, WAS_THERE, WAS_TOLD};
 
+/// The hash of a row; none where it is not there.
+type RowHash = Option<[u8; 32]>;
+
 /// What a list says of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) table: u8,
     pub(super) key: RowKey,
-    /// What it is; none where it is not there any more.
-    pub(super) hash: Option<[u8; 32]>,
-    /// What it was before, where that is told; none where it was not there.
-    pub(super) was: Option<Option<[u8; 32]>>,
+    /// What it is.
+    pub(super) hash: RowHash,
+    /// What it was before, where that is told.
+    pub(super) was: Option<RowHash>,
 }
 
 /// Of how many leaves the log was that a scrub held the rows against, by its leaf's note.
@@ -34,7 +37,7 @@ pub(super) fn entries(mut list: &[u8]) -> Option<Vec<Entry>> {
             return None;
         }
         let mut rest = rest;
-        let mut hash_if = |there: bool| -> Option<Option<[u8; 32]>> {
+        let mut hash_if = |there: bool| -> Option<RowHash> {
             if !there {
                 return Some(None);
             }
@@ -60,12 +63,7 @@ mod tests {
     use super::super::ScrubReport;
     use super::*;
 
-    fn entry(
-        table: u8,
-        key: &[u8],
-        hash: Option<[u8; 32]>,
-        was: Option<Option<[u8; 32]>>,
-    ) -> Entry {
+    fn entry(table: u8, key: &[u8], hash: RowHash, was: Option<RowHash>) -> Entry {
         Entry {
             table,
             key: RowKey(key.to_vec()),

@@ -127,7 +127,9 @@ fn cosigned_by_enough() {
             .witnesses
             .into_iter()
             .map(|witness| {
-                let time = witness.time.map(|time| time.as_millis());
+                let time = witness
+                    .time
+                    .map(strongroom_wire::encoding::Timestamp::as_millis);
                 (witness.name, witness.size, time)
             })
             .collect();

@@ -9,12 +9,15 @@ use super::super::rows::Rows;
 use super::{FOLLOWED, Followed, by_number, hash_at, key_bytes};
 use crate::store::StoreError;
 
+/// The hash of a row; none where it is not there.
+type RowHash = Option<[u8; 32]>;
+
 /// A row that an act touched.
 struct Touched {
     number: u8,
     key: Vec<Value>,
-    /// The hash of what it was before, where that was noted; without one, it was not there.
-    was: Option<Option<[u8; 32]>>,
+    /// What it was before, where that was noted.
+    was: Option<RowHash>,
 }
 
 /// What the byte after a row's key says in a list: whether the row is there, whether it is told what it was before, and whether it was there then. The hashes of what it is and of what it
