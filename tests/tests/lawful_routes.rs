@@ -84,6 +84,7 @@ const ROUTES: &[Route] = &[
     route("POST", "/v1/authorisations/{authorisation}/preview", To(&[Executor, Releaser]), Act::DisclosurePreview, Body::None),
     route("POST", "/v1/authorisations/{authorisation}/disclosures", To(&[Executor]), Act::DisclosureExecute, Body::None),
     route("GET", "/v1/authorisations/{authorisation}/disclosures", SEEING, Act::AuthorisationRead, Body::None),
+    route("GET", "/v1/authorisations/{authorisation}/generations", SEEING, Act::AuthorisationRead, Body::None),
     route("GET", "/v1/authorisations/{authorisation}/hold", SEEING, Act::AuthorisationRead, Body::None),
     route("GET", "/v1/disclosures/{disclosure}", SEEING, Act::AuthorisationRead, Body::None),
     route("POST", "/v1/disclosures/{disclosure}/release", To(&[Releaser]), Act::DisclosureRelease, Body::None),
