@@ -1,8 +1,11 @@
 //! `cargo xtask test`: every test of the project with every real part it needs, and where the time went.
 
 use std::{
+    env,
     io::{self, BufRead as _, BufReader},
+    num::NonZero,
     process::{Command, ExitCode, ExitStatus, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -76,6 +79,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         .args(["test", "--release", "--no-fail-fast", "--color=never"])
         .args(selection(&options.package));
     cargo.arg("--").args(&options.arguments);
+    // Most tests wait for appliances more than they compute.
+    if env::var_os("RUST_TEST_THREADS").is_none() {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        cargo.env("RUST_TEST_THREADS", (cores * 2).to_string());
+    }
     cargo.env("STRONGROOM_TEST_PYTHON", python);
     cargo.env("STRONGROOM_TEST_WHEEL", wheel);
     if options.long {

@@ -360,6 +360,7 @@ fn acts_that_take_several_people_lead_to_a_proposal() {
     // A change of the policy, proposed from its form, and rejected; and a rotation, withdrawn.
     visit.open("/policy/change");
     visit.fill("recovery_delay", "7200");
+    visit.press("See what it changes");
     visit.press("Set the policy");
     visit.press("Make a proposal of it");
     visit.expect("Change the domain's policy");
