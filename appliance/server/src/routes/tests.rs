@@ -162,7 +162,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
             }
         }
     }
-    assert_eq!(asked, 153);
+    assert_eq!(asked, 157);
 }
 
 #[actix_web::test]
