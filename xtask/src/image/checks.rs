@@ -42,7 +42,7 @@ pub(crate) fn exposure(bench: &Bench) -> Result<String> {
     let mut wrong = Vec::new();
     for exposed in exposed(&list)? {
         let said = tools.sh(
-            "systemd-analyze security --offline=yes --root=/work/root --no-pager \"$1\" 2>/dev/null",
+            "systemd-analyze security --offline=yes --root=/bench/root --no-pager \"$1\" 2>/dev/null",
             &[exposed.unit],
         )?;
         let score = score(&said)
@@ -202,7 +202,7 @@ fn machine_disk_in_tools(bench: &Bench, machine: &Machine) -> Result<String> {
     let inside = disk
         .strip_prefix(&bench.work)
         .context("the machine is elsewhere")?;
-    Ok(format!("/work/{}", inside.display()))
+    Ok(format!("/bench/{}", inside.display()))
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ const COMMAND_LINE: &str = "root=/dev/mapper/root rootfstype=squashfs ro systemd
 const DRACUT: &str = "--add 'systemd systemd-veritysetup systemd-repart systemd-cryptsetup systemd-pcrphase tpm2-tss dm crypt' \
      --omit 'plymouth nfs iscsi multipath lvm mdraid btrfs network dbus dbus-broker dbus-daemon resume memstrack bash qemu lunmask virtfs virtiofs' \
      --drivers 'ahci sd_mod nvme virtio_pci virtio_blk virtio_scsi virtio_net virtio_rng dm_verity dm_crypt squashfs loop overlay \
-       tpm_crb tpm_tis ext4 vfat nls_cp437 nls_ascii efi_pstore' --install mkfs.ext4 --include /etc/mke2fs.conf /etc/mke2fs.conf --include /work/repart.d /usr/lib/repart.d \
-     --include /work/initrd.units /usr/lib/systemd/system";
+       tpm_crb tpm_tis ext4 vfat nls_cp437 nls_ascii efi_pstore' --install mkfs.ext4 --include /etc/mke2fs.conf /etc/mke2fs.conf --include /bench/repart.d /usr/lib/repart.d \
+     --include /bench/initrd.units /usr/lib/systemd/system";
 
 /// The states of the boot in which the policy of PCR 11 holds: the data is unlocked before `ready` and by nothing after it.
 const PHASES: &str = "enter-initrd,enter-initrd:leave-initrd,enter-initrd:leave-initrd:sysinit";

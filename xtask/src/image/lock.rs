@@ -73,7 +73,7 @@ fn ask(tools: &Tools) -> Result<String> {
     let said = tools.sh(
         "apt-get -q update >/dev/null; \
          list() { dpkg-query --admindir=\"$2\" -W -f=\"$1 \\${Package} \\${Version} \\${Architecture}\\n\"; }; \
-         { list root /work/base/var/lib/dpkg; list tools /var/lib/dpkg; cat /kernel.package; } >packages.wanted; \
+         { list root /bench/base/var/lib/dpkg; list tools /var/lib/dpkg; cat /kernel.package; } >packages.wanted; \
          cut -d' ' -f2,3,4 packages.wanted | sed 's/\\([^ ]*\\) \\([^ ]*\\) .*/\\1=\\2/' | sort -u | xargs apt-cache show >packages.shown; \
          awk 'NR==FNR { if ($1==\"Package:\") p=$2; else if ($1==\"Version:\") v=$2; else if ($1==\"SHA256:\") h[p\" \"v]=$2; next } \
            { print $1, $2, $3, h[$2\" \"$3] }' packages.shown packages.wanted | sort -u; rm packages.wanted packages.shown",

@@ -68,15 +68,15 @@ pub(crate) fn bootstrap(folder: &Path, variant: &str, packages: &[&str]) -> Resu
 }
 
 impl Tools {
-    /// Runs a script of `sh` in the chroot, there with the work folder as `/work` and the signing keys as `/keys`. The mounts end with it. Gives what it printed.
+    /// Runs a script of `sh` in the chroot, there with the bench as `/bench` and the signing keys as `/keys`. The mounts end with it. Gives what it printed.
     ///
     /// # Errors
     ///
     /// The script's last words where it fails.
     pub(crate) fn sh(&self, script: &str, arguments: &[&str]) -> Result<String> {
-        const ENTER: &str = "set -eu; tools=$1; work=$2; keys=$3; script=$4; shift 4; cd /; mkdir -p $tools/work $tools/keys; \
-             mount --bind $work $tools/work; mount --bind $keys $tools/keys; mount -t proc proc $tools/proc; \
-             exec chroot $tools sh -euc \"cd /work; $script\" sh \"$@\"";
+        const ENTER: &str = "set -eu; tools=$1; work=$2; keys=$3; script=$4; shift 4; cd /; mkdir -p $tools/bench $tools/keys; \
+             mount --bind $work $tools/bench; mount --bind $keys $tools/keys; mount -t proc proc $tools/proc; \
+             exec chroot $tools sh -euc \"cd /bench; $script\" sh \"$@\"";
         let mut command = Command::new("unshare");
         command
             .args([
