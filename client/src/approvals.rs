@@ -20,8 +20,7 @@ use crate::session::Session;
 ///
 /// ```no_run
 /// # use strongroom_client::approvals::{PublicKey, Statement};
-/// # fn run(statement: &Statement, id: strongroom_wire::id::ApprovalKeyId, key: &PublicKey) -> Result<(), strongroom_client::ClientError> {
-/// # fn token_signs(_: &[u8]) -> Vec<u8> { todo!() }
+/// # fn run(statement: &Statement, id: strongroom_wire::id::ApprovalKeyId, key: &PublicKey, token_signs: impl Fn(&[u8]) -> Vec<u8>) -> Result<(), strongroom_client::ClientError> {
 /// use strongroom_client::approvals;
 ///
 /// let signature = token_signs(&key.signing_input(&statement.to_bytes()));
@@ -51,8 +50,7 @@ pub fn signed_by_key(
 /// ```no_run
 /// # use strongroom_client::approvals::Statement;
 /// # use strongroom_wire::credential::PasskeyAssertion;
-/// # fn run(session: &strongroom_client::Session, id: strongroom_wire::id::ProposalId, statement: &Statement) -> Result<(), strongroom_client::ClientError> {
-/// # fn authenticator_signs(_: [u8; 32]) -> PasskeyAssertion { todo!() }
+/// # fn run(session: &strongroom_client::Session, id: strongroom_wire::id::ProposalId, statement: &Statement, authenticator_signs: impl Fn([u8; 32]) -> PasskeyAssertion) -> Result<(), strongroom_client::ClientError> {
 /// use strongroom_client::approvals;
 ///
 /// let assertion = authenticator_signs(statement.challenge());
