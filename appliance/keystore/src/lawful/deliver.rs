@@ -71,7 +71,7 @@ impl Keystore {
             })?;
         let package = missing
             .or_else(|| foreseen.map(|(_, package)| package))
-            .unwrap_or_default();
+            .ok_or(Error::Internal("a delivery has no package"))?;
         Ok(Delivery { package, leaf })
     }
 }
