@@ -7,9 +7,9 @@
 
 use std::any::Any;
 use std::panic;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use strongroom_keystore::{Clock as _, SystemClock};
@@ -31,15 +31,17 @@ const OUR_CRATES: [&str; 5] = [
 
 /// The log that was started.
 static LOG: Mutex<Option<Started>> = Mutex::new(None);
+/// The level was set by somebody.
+static CHANGED: Condvar = Condvar::new();
 
 struct Started {
     filter: reload::Handle<Targets, Registry>,
     configured: Level,
     now: Level,
-    /// Until when the level is another one than the configured one.
-    until: Option<Timestamp>,
-    /// How often the level was set: whoever sets it back does so only if nobody has set it since.
-    turn: u64,
+    /// Until when the level is another one than the configured one, for people and for the clock that it is set back by.
+    until: Option<(Timestamp, Instant)>,
+    /// Whether a thread waits to set it back.
+    is_watched: bool,
 }
 
 /// Starts the log and sends panics to it.
@@ -58,7 +60,7 @@ pub(crate) fn start(config: Log) -> Result<(), TryInitError> {
         configured: config.level,
         now: config.level,
         until: None,
-        turn: 0,
+        is_watched: false,
     });
     panic::set_hook(Box::new(|panicked| {
         let location = panicked.location().map(ToString::to_string);
@@ -73,7 +75,9 @@ pub(crate) fn start(config: Log) -> Result<(), TryInitError> {
 
 /// The level, and until when, where it is not the configured one; none before the log was started.
 pub(crate) fn level() -> Option<(Level, Option<Timestamp>)> {
-    started().as_ref().map(|log| (log.now, log.until))
+    started()
+        .as_ref()
+        .map(|log| (log.now, log.until.map(|(until, _)| until)))
 }
 
 /// Sets the level for a time. The configured one ends what was set before it.
@@ -83,32 +87,51 @@ pub(crate) fn level() -> Option<(Level, Option<Timestamp>)> {
 pub(crate) fn set(level: Level, lasts: Duration) -> anyhow::Result<()> {
     let mut held = started();
     let log = held.as_mut().context("the log was not started")?;
-    log.turn += 1;
-    if level == log.configured {
-        return log.put(level, None);
+    let until = (level != log.configured).then(|| {
+        let until = SystemClock.now().plus_seconds(lasts.as_secs());
+        (until, Instant::now() + lasts)
+    });
+    if until.is_some() && !log.is_watched {
+        thread::Builder::new()
+            .name("log-level".to_owned())
+            .spawn(set_back)
+            .context("there is no thread to set the log level back")?;
+        log.is_watched = true;
     }
-    let turn = log.turn;
-    thread::Builder::new()
-        .name("log-level".to_owned())
-        .spawn(move || {
-            thread::sleep(lasts);
-            set_back(turn);
-        })
-        .context("there is no thread to set the log level back")?;
-    log.put(level, Some(SystemClock.now().plus_seconds(lasts.as_secs())))
+    log.put(level, until)?;
+    CHANGED.notify_all();
+    Ok(())
 }
 
-fn set_back(turn: u64) {
+/// Waits until the level's time is over, however often that is changed meanwhile, and sets it back.
+fn set_back() {
     let mut held = started();
-    if let Some(log) = held.as_mut().filter(|log| log.turn == turn)
-        && let Err(error) = log.put(log.configured, None)
-    {
-        tracing::error!(%error, "the log level cannot be set back");
+    loop {
+        let Some(log) = held.as_mut() else { return };
+        let left = log
+            .until
+            .map(|(_, ends)| ends.saturating_duration_since(Instant::now()));
+        match left {
+            Some(left) if !left.is_zero() => {
+                let waited = CHANGED.wait_timeout(held, left);
+                held = waited.unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            Some(_) => {
+                if let Err(error) = log.put(log.configured, None) {
+                    tracing::error!(%error, "the log level cannot be set back");
+                }
+            }
+            // Somebody has set it back already.
+            None => {}
+        }
+        log.is_watched = false;
+        return;
     }
 }
 
 impl Started {
-    fn put(&mut self, level: Level, until: Option<Timestamp>) -> anyhow::Result<()> {
+    fn put(&mut self, level: Level, until: Option<(Timestamp, Instant)>) -> anyhow::Result<()> {
         self.filter
             .reload(filter(level))
             .context("the log level cannot be changed")?;
