@@ -7,11 +7,13 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use strongroom_wire::account::Role;
 use tempfile::TempDir;
 
 use crate::accounts::ADMINISTRATOR;
 use crate::appliance::Appliance;
+use crate::session::Session;
 use crate::{programs, scan};
 
 /// How long a command may take before the test fails.
@@ -58,6 +60,24 @@ impl Person {
     #[must_use]
     pub fn at_administration(appliance: &Appliance, name: &str) -> Self {
         Self::at(appliance, name, appliance.admin_url())
+    }
+
+    /// Somebody with this role and an approval key in `key.pem`, signed in on a new device at the administration listener.
+    #[must_use]
+    pub fn officer(appliance: &Appliance, admin: &mut Session, name: &str, role: Role) -> Self {
+        let session = appliance.person(admin, name);
+        let path = format!("/v1/accounts/{}", session.account.id);
+        let roles = json!({ "roles": [role.as_str()] });
+        let _: Value = admin.ask("PATCH", &path, &roles).unwrap();
+        let person = Self::at_administration(appliance, name);
+        let _ = person.login().success();
+        let _ = person
+            .shell("openssl genpkey -algorithm ed25519 -out key.pem 2>/dev/null")
+            .success();
+        let _ = person
+            .run(&["approval-keys", "add", "mine", "--key", "key.pem"])
+            .success();
+        person
     }
 
     fn at(appliance: &Appliance, name: &str, server: String) -> Self {

@@ -7,25 +7,8 @@ use std::path::Path;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use strongroom_tests::{Appliance, Person, Session};
+use strongroom_tests::{Appliance, Person};
 use strongroom_wire::account::Role;
-
-/// Somebody with this role and an approval key in `key.pem`, at the administration address.
-fn officer(appliance: &Appliance, admin: &mut Session, name: &str, role: Role) -> Person {
-    let session = appliance.person(admin, name);
-    let path = format!("/v1/accounts/{}", session.account.id);
-    let roles = json!({ "roles": [role.as_str()] });
-    let _: Value = admin.ask("PATCH", &path, &roles).unwrap();
-    let person = Person::at_administration(appliance, name);
-    let _ = person.login().success();
-    let _ = person
-        .shell("openssl genpkey -algorithm ed25519 -out key.pem 2>/dev/null")
-        .success();
-    let _ = person
-        .run(&["approval-keys", "add", "mine", "--key", "key.pem"])
-        .success();
-    person
-}
 
 fn approve(by: &[&Person], proposal: &str) {
     for person in by {
@@ -44,13 +27,13 @@ fn made(person: &Person, words: &[&str]) -> String {
 fn roles_and_keys_of_a_label_take_several_people() {
     let mut appliance = Appliance::start();
     let mut session = appliance.administrator();
-    let sam = officer(
+    let sam = Person::officer(
         &appliance,
         &mut session,
         "sam@example.com",
         Role::SecurityOfficer,
     );
-    let sue = officer(
+    let sue = Person::officer(
         &appliance,
         &mut session,
         "sue@example.com",
@@ -150,13 +133,13 @@ fn restore(appliance: &Appliance, backup: &Path, to: &Path, more: &[&Path]) -> O
 fn a_backup_is_restored_by_several_people() {
     let mut appliance = Appliance::start();
     let mut session = appliance.administrator();
-    let sam = officer(
+    let sam = Person::officer(
         &appliance,
         &mut session,
         "sam@example.com",
         Role::SecurityOfficer,
     );
-    let sue = officer(
+    let sue = Person::officer(
         &appliance,
         &mut session,
         "sue@example.com",

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use serde_json::{Value, json};
-use strongroom_tests::{Appliance, Console, Paper, Person, Session};
+use strongroom_tests::{Appliance, Console, Paper, Person};
 use strongroom_wire::account::Role;
 
 const CUSTODIANS: [&str; 2] = ["Ada", "Bruno"];
@@ -31,23 +31,6 @@ fn hold(appliance: &mut Appliance) -> [Paper; 2] {
     assert!(status.success(), "{said}");
     appliance.know_code(&code);
     papers
-}
-
-/// Somebody with this role and an approval key.
-fn officer(appliance: &Appliance, admin: &mut Session, name: &str, role: Role) -> Person {
-    let session = appliance.person(admin, name);
-    let path = format!("/v1/accounts/{}", session.account.id);
-    let roles = json!({ "roles": [role.as_str()] });
-    let _: Value = admin.ask("PATCH", &path, &roles).unwrap();
-    let person = Person::at_administration(appliance, name);
-    let _ = person.login().success();
-    let _ = person
-        .shell("openssl genpkey -algorithm ed25519 -out key.pem 2>/dev/null")
-        .success();
-    let _ = person
-        .run(&["approval-keys", "add", "mine", "--key", "key.pem"])
-        .success();
-    person
 }
 
 /// Recovers from a backup with both shares, where they are asked for, and these further options.
@@ -75,8 +58,8 @@ fn custodians_recover_a_backup_only_with_the_quorum_that_it_demands() {
     let mut session = appliance.administrator();
     let role = Role::SecurityOfficer;
     let [sam, sue] = ["sam@example.com", "sue@example.com"]
-        .map(|name| officer(&appliance, &mut session, name, role));
-    let mallory = officer(
+        .map(|name| Person::officer(&appliance, &mut session, name, role));
+    let mallory = Person::officer(
         &appliance,
         &mut session,
         "mallory@example.com",

@@ -183,6 +183,23 @@ impl House {
         sign_in(&self.keystore, name, PASSWORD).unwrap()
     }
 
+    /// So many keys of `owner`'s, each labelled `Report N of the series`.
+    pub(crate) fn many_keys(&self, owner: &Person, count: u32) {
+        for first in (0..count).step_by(1000) {
+            let keys = (first..(first + 1000).min(count)).map(|number| NewKey {
+                label: format!("Report {number} of the series"),
+                ..NewKey::new(Algorithm::Aes256)
+            });
+            let request = CreateKeys {
+                keys: keys.collect(),
+                release: false,
+            };
+            self.keystore
+                .create_keys(&owner.presented, request)
+                .unwrap();
+        }
+    }
+
     /// A new key of `owner`'s for these recipients, and its material.
     pub(crate) fn key(&self, owner: &Person, recipients: &[&Person]) -> (KeyId, Vec<u8>) {
         self.key_with(owner, recipients, UsagePolicy::default())

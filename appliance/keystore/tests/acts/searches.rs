@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use strongroom_keystore::RecordSearch;
 use strongroom_wire::audit::Act;
-use strongroom_wire::key::{Algorithm, CreateKeys, Key, KeyQuery, NewKey};
+use strongroom_wire::key::{Key, KeyQuery};
 
 use crate::house::House;
 
@@ -46,20 +46,7 @@ fn searches_end_however_much_there_is() {
     let house = House::new("searches");
     let alice = house.person("alice@example.com");
     let count = count();
-    for first in (0..count).step_by(1000) {
-        let keys = (first..(first + 1000).min(count)).map(|number| NewKey {
-            label: format!("Report {number} of the series"),
-            ..NewKey::new(Algorithm::Aes256)
-        });
-        let request = CreateKeys {
-            keys: keys.collect(),
-            release: false,
-        };
-        house
-            .keystore
-            .create_keys(&alice.presented, request)
-            .unwrap();
-    }
+    house.many_keys(&alice, count);
     // All of a rare match's pages together: it is found, however far back it is.
     let all = |query: &KeyQuery| {
         let (mut keys, mut pages, mut longest) = (Vec::<Key>::new(), 0, Duration::ZERO);

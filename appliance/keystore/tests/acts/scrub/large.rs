@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use strongroom_wire::key::{Algorithm, CreateKeys, NewKey};
-
 use super::{attacker, scrubbed};
 use crate::house::House;
 
@@ -31,20 +29,7 @@ fn a_large_database_is_scrubbed_while_people_work() {
     let house = House::new("scrub-large");
     let alice = house.person("alice");
     let count = count();
-    for first in (0..count).step_by(1000) {
-        let keys = (first..(first + 1000).min(count)).map(|number| NewKey {
-            label: format!("Report {number} of the series"),
-            ..NewKey::new(Algorithm::Aes256)
-        });
-        let request = CreateKeys {
-            keys: keys.collect(),
-            release: false,
-        };
-        house
-            .keystore
-            .create_keys(&alice.presented, request)
-            .unwrap();
-    }
+    house.many_keys(&alice, count);
     let (key, _) = house.key(&alice, &[]);
     let over = AtomicBool::new(false);
     let (report, took, longest) = thread::scope(|scope| {
