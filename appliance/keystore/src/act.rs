@@ -8,6 +8,7 @@
 //! [`Error::NeedKeks`], the KEKs are fetched, and it is run again.
 
 mod caller;
+mod refusing;
 mod view;
 
 use std::cell::RefCell;
@@ -23,6 +24,7 @@ pub(crate) use caller::Caller;
 pub use caller::{Presented, Proof, SessionToken};
 pub(crate) use view::View;
 
+use self::refusing::{append_refusal, leaves_leaf, record_refusal};
 use crate::error::{Answer, Error, Refusal};
 use crate::hierarchy::{Domain, Fetched, KekName, Keks};
 use crate::keystore::Core;
@@ -451,63 +453,5 @@ impl Damage {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-/// Undoes what an act did and appends the leaf of its refusal.
-fn record_refusal(
-    tx: &mut dyn Transaction,
-    domain: &Domain,
-    now: Timestamp,
-    act: Act,
-    error: &Error,
-    about: Option<&str>,
-    detail: &mut Detail,
-) -> Result<u64, Error> {
-    tx.start_over()?;
-    append_refusal(tx, domain, now, act, error, about, detail)
-}
-
-/// Appends the leaf of a refusal.
-fn append_refusal(
-    tx: &mut dyn Transaction,
-    domain: &Domain,
-    now: Timestamp,
-    act: Act,
-    error: &Error,
-    about: Option<&str>,
-    detail: &mut Detail,
-) -> Result<u64, Error> {
-    if let (Some(key), None) = (detail.key, detail.owner) {
-        // So that owners see who tried what with their keys, even when those who tried had nothing to do with them.
-        // A record that cannot be read names nobody.
-        let record = tx.key(key).ok().flatten();
-        detail.owner = record
-            .and_then(|key| domain.check_key(key).ok())
-            .map(|key| key.owner);
-    }
-    detail.note = Some(match about {
-        Some(about) => format!("{} {about}", error.note()),
-        None => error.note(),
-    });
-    if error.is_tampering() {
-        tracing::error!(%act, key = ?detail.key, actor = ?detail.actor, "{error}");
-    }
-    append(tx, domain, now, act, false, detail)
-}
-
-/// Whether an error is a refusal that leaves a leaf, rather than a failure after which nothing can be written or a request that has
-/// nobody to be recorded against.
-const fn leaves_leaf(error: &Error, known: bool) -> bool {
-    match error {
-        Error::Store(StoreError::MalformedRow(_))
-        | Error::Integrity(_)
-        | Error::SessionElsewhere(..) => true,
-        Error::Store(_)
-        | Error::Hsm(_)
-        | Error::Internal(_)
-        | Error::NeedKeks(_)
-        | Error::Domain(_) => false,
-        _ => known,
     }
 }

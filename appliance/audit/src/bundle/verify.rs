@@ -1,5 +1,6 @@
 //! Verifying a bundle, line by line.
 
+mod documents;
 mod hold;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,11 +9,11 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 use tlog_tiles::Hash;
 
-use super::approvals::{ApprovalProblem, Approvals, Shown};
+use super::approvals::{Approvals, Shown};
 use super::cosigned::Tally;
 use super::line::{
-    Document, DocumentKind, Earlier, Header, Hidden, LeafLine, Line, LineError, Proven, bytes32,
-    hashes, named_documents,
+    DocumentKind, Earlier, Header, Hidden, LeafLine, Line, LineError, bytes32, hashes,
+    named_documents,
 };
 use super::report::{BundleProblem, BundleReport};
 use super::write::Writer;
@@ -20,7 +21,7 @@ use super::{Seen, Trust};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::event::Event;
 use crate::keys::{KeyChange, verify_by};
-use crate::tree::{RightEdge, verify_consistency, verify_inclusion};
+use crate::tree::{RightEdge, verify_consistency};
 
 /// The most earlier checkpoints of a bundle.
 const MOST_EARLIER: usize = 1000;
@@ -420,71 +421,6 @@ impl BundleVerifier {
             self.edge = None;
         }
         true
-    }
-
-    fn take_document(&mut self, document: Document) -> Seen {
-        let line = self.report.lines;
-        let named = self.documents.pop_front();
-        let is_named = named
-            .as_ref()
-            .is_some_and(|(_, kind, sha256)| *kind == document.kind && *sha256 == document.sha256);
-        if !is_named || !document.is_itself() {
-            self.problem(BundleProblem::DocumentAltered { line });
-            return Seen::Nothing;
-        }
-        self.report.documents += 1;
-        let judged: Option<(u64, ApprovalProblem)> = self.header.as_ref().and_then(|header| {
-            let shown = Shown {
-                first: header.first,
-                filter: &header.filter,
-            };
-            self.approvals.document(&document, &header.origin, shown)
-        });
-        if let Some((index, problem)) = judged {
-            self.problem(BundleProblem::Approval { index, problem });
-        }
-        Seen::Document(document)
-    }
-
-    fn take_proven(&mut self, line: &Proven) -> Seen {
-        let index = line.index;
-        let (leaf, proof) = match (line.leaf(), hashes(&line.hashes)) {
-            (Ok(leaf), Ok(proof)) => (leaf, proof),
-            (Err(error), _) | (_, Err(error)) => {
-                self.bad_line(error);
-                return Seen::Nothing;
-            }
-        };
-        let proved = self.checkpoint.as_ref().is_some_and(|checkpoint| {
-            let Checkpoint { size, root, .. } = checkpoint;
-            verify_inclusion(*size, index, &leaf.hash(), &proof, root).is_ok()
-        });
-        if !proved {
-            self.problem(BundleProblem::NotProven { index });
-            return Seen::Nothing;
-        }
-        match leaf.open() {
-            Ok(event) => {
-                self.report.proven += 1;
-                self.note_keys(index, &event);
-                self.note_approvals(index, &event);
-                Seen::Proven { index, event }
-            }
-            Err(error) => {
-                self.problem(BundleProblem::Leaf { index, error });
-                Seen::Nothing
-            }
-        }
-    }
-
-    fn documents_missing(&mut self) {
-        while let Some((index, kind, sha256)) = self.documents.pop_front() {
-            self.problem(BundleProblem::DocumentMissing {
-                index,
-                kind,
-                sha256,
-            });
-        }
     }
 
     fn bad_line(&mut self, error: LineError) {

@@ -1,5 +1,6 @@
 //! Lawful access: the people, what they sign with, and an order.
 
+pub(crate) mod ending;
 pub(crate) mod evidence;
 pub(crate) mod lifecycle;
 pub(crate) mod roles;
