@@ -4,13 +4,8 @@
   const form = document.querySelector("form[data-approve]");
   const shown = document.getElementById("to-sign");
   if (!shown || !window.crypto?.subtle) return;
+  const { text, complain, get, sentence } = window.webauthn;
   const asked = JSON.parse(shown.dataset.asked);
-  const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-  const text = (buffer) =>
-    btoa(String.fromCharCode(...new Uint8Array(buffer)))
-      .replaceAll("+", "-")
-      .replaceAll("/", "_")
-      .replaceAll("=", "");
   const hex = (buffer) => [...new Uint8Array(buffer)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const digest = (id) => crypto.subtle.digest("SHA-256", new TextEncoder().encode(document.getElementById(id).textContent));
   const say = (step, good, words) => {
@@ -20,22 +15,6 @@
     row.querySelector("[data-says]").textContent = words;
     return good;
   };
-  const complain = (sentence) => {
-    const place = form.querySelector("[data-complaint]");
-    place.textContent = sentence;
-    place.hidden = false;
-  };
-  const sentence = (error) => {
-    switch (error.name) {
-      case "NotAllowedError":
-        return "Nothing was signed: it was cancelled, took too long, or this device has none of your passkeys.";
-      case "SecurityError":
-        return "Passkeys do not work at this address. Use the appliance's own name in the address bar.";
-      default:
-        return "The passkey could not be used. Try again, or sign with an approval key.";
-    }
-  };
-
   const check = async () => {
     const statement = JSON.parse(document.getElementById("statement").textContent);
     const computed = hex(await digest("document"));
@@ -67,25 +46,17 @@
       const button = form.querySelector("button[type=submit]");
       button.disabled = true;
       try {
-        const answer = await navigator.credentials.get({
-          publicKey: {
-            challenge,
-            rpId: asked.rp_id,
-            allowCredentials: asked.allow.map((id) => ({ type: "public-key", id: bytes(id) })),
-            userVerification: "required",
-          },
-        });
-        const values = {
-          credential: text(answer.rawId),
-          client_data: text(answer.response.clientDataJSON),
-          authenticator_data: text(answer.response.authenticatorData),
-          signature: text(answer.response.signature),
-          user_handle: answer.response.userHandle ? text(answer.response.userHandle) : "",
-        };
-        for (const [name, value] of Object.entries(values)) form.elements.namedItem(name).value = value;
+        await get(form, challenge, { ...asked, user_verification: "required" });
         form.submit();
       } catch (error) {
-        complain(sentence(error));
+        complain(
+          form,
+          sentence(
+            error,
+            "Nothing was signed: it was cancelled, took too long, or this device has none of your passkeys.",
+            "The passkey could not be used. Try again, or sign with an approval key.",
+          ),
+        );
         button.disabled = false;
       }
     });

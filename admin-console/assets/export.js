@@ -17,51 +17,33 @@
     bar.value = 0;
     words.textContent = "Asking";
     form.querySelector("button[type=submit]").disabled = true;
-    const pieces = [];
     let first = 0;
     let end = 1;
     let shown = 0;
     let whole = false;
-    let ending = "The export broke off before its end: what came is no bundle. Ask for it again.";
-    try {
-      const answer = await fetch(form.action, {
-        method: "POST",
-        headers: { "content-type": "application/x-www-form-urlencoded" },
-        body: new URLSearchParams(new FormData(form)),
-      });
-      if (!answer.ok || !answer.headers.get("content-type").startsWith("application/x-ndjson")) {
-        ending = "The appliance refused the export. Check what was asked for, and whether you are still signed in.";
-        throw new Error(ending);
-      }
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = "";
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        pieces.push(value);
-        const lines = (rest + value).split("\n");
-        rest = lines.pop();
-        for (const line of lines) {
-          const said = JSON.parse(line);
-          if (said.type === "header") [first, end] = [said.first, said.end];
-          else if (said.type === "leaf") {
-            shown += said.detail ? 1 : 0;
-            bar.value = said.index - first + 1;
-          } else if (said.type === "hidden") bar.value = Math.min(said.index + said.count, end) - first;
-          else if (said.type === "footer") whole = true;
-        }
+    const came = await window.progress.follow(
+      form,
+      (said) => {
+        if (said.type === "header") [first, end] = [said.first, said.end];
+        else if (said.type === "leaf") {
+          shown += said.detail ? 1 : 0;
+          bar.value = said.index - first + 1;
+        } else if (said.type === "hidden") bar.value = Math.min(said.index + said.count, end) - first;
+        else if (said.type === "footer") whole = true;
+      },
+      () => {
         bar.max = Math.max(end - first, 1);
         words.textContent = `${number.format(bar.value)} of ${number.format(end - first)} leaves`;
-      }
-      if (whole) ending = `Done: ${number.format(shown)} records of ${number.format(end - first)} leaves.`;
-    } catch {
-      // The ending says what happened.
-    }
-    words.textContent = ending;
+      },
+    );
     if (whole) {
+      words.textContent = `Done: ${number.format(shown)} records of ${number.format(end - first)} leaves.`;
       bar.value = bar.max;
-      link.href = URL.createObjectURL(new Blob(pieces, { type: "application/x-ndjson" }));
-      link.hidden = false;
+      window.progress.keep(link, came.pieces);
+    } else if (came.refused) {
+      words.textContent = "The appliance refused the export. Check what was asked for, and whether you are still signed in.";
+    } else {
+      words.textContent = "The export broke off before its end: what came is no bundle. Ask for it again.";
     }
     form.querySelector("button[type=submit]").disabled = false;
   });

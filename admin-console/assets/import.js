@@ -12,49 +12,28 @@
     panel.hidden = false;
     link.hidden = true;
     form.querySelector("button[type=submit]").disabled = true;
-    const pieces = [];
     let devices = 0;
     let made = 0;
     let refused = 0;
     let ending = "The import stopped before its end. Send it again: it goes on where it stopped.";
-    try {
-      const answer = await fetch(form.action, {
-        method: "POST",
-        headers: { "content-type": "application/x-www-form-urlencoded" },
-        body: new URLSearchParams(new FormData(form)),
-      });
-      if (!answer.ok || !answer.headers.get("content-type").startsWith("application/x-ndjson")) {
-        ending = "The appliance refused the import. Check the factory key and the manifest.";
-        throw new Error(ending);
-      }
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = "";
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        pieces.push(value);
-        const lines = (rest + value).split("\n");
-        rest = lines.pop();
-        for (const line of lines) {
-          const said = JSON.parse(line);
-          if (said.outcome === "started") devices = said.devices;
-          else if (said.outcome === "refused") refused += 1;
-          else if (said.outcome === "failed") ending = `The import stopped: ${said.detail}`;
-          else if (said.outcome === "done") ending = `Done: ${said.created} made, ${said.replaced} with a new secret, ${said.existing} there already, ${said.refused} refused.`;
-          if (["created", "replaced", "existing", "refused"].includes(said.outcome)) made += 1;
-        }
+    const came = await window.progress.follow(
+      form,
+      (said) => {
+        if (said.outcome === "started") devices = said.devices;
+        else if (said.outcome === "refused") refused += 1;
+        else if (said.outcome === "failed") ending = `The import stopped: ${said.detail}`;
+        else if (said.outcome === "done") ending = `Done: ${said.created} made, ${said.replaced} with a new secret, ${said.existing} there already, ${said.refused} refused.`;
+        if (["created", "replaced", "existing", "refused"].includes(said.outcome)) made += 1;
+      },
+      () => {
         bar.max = Math.max(devices, 1);
         bar.value = made;
         words.textContent = `${made} of ${devices} devices${refused ? `, ${refused} refused` : ""}`;
-      }
-    } catch {
-      // What came so far can be kept; the ending says what happened.
-    }
-    words.textContent = ending;
-    if (pieces.length) {
-      link.href = URL.createObjectURL(new Blob(pieces, { type: "application/x-ndjson" }));
-      link.hidden = false;
-    }
+      },
+    );
+    words.textContent = came.refused ? "The appliance refused the import. Check the factory key and the manifest." : ending;
+    // What came so far can be kept.
+    if (came.pieces.length) window.progress.keep(link, came.pieces);
     form.querySelector("button[type=submit]").disabled = false;
   });
 })();

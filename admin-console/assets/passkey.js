@@ -1,50 +1,7 @@
 // Passkeys (Web Authentication Level 3). The appliance makes the challenge; here the authenticator is asked and its answer is put into the form.
 (() => {
   "use strict";
-  const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-  const text = (buffer) =>
-    btoa(String.fromCharCode(...new Uint8Array(buffer)))
-      .replaceAll("+", "-")
-      .replaceAll("/", "_")
-      .replaceAll("=", "");
-  const fill = (form, values) => {
-    for (const [name, value] of Object.entries(values)) form.elements.namedItem(name).value = value;
-  };
-  const complain = (form, sentence) => {
-    const place = form.querySelector("[data-complaint]");
-    place.textContent = sentence;
-    place.hidden = false;
-  };
-  const sentence = (error) => {
-    switch (error.name) {
-      case "NotAllowedError":
-        return "The passkey was not used: it was cancelled, took too long, or this device has none for this appliance.";
-      case "InvalidStateError":
-        return "This device already holds a passkey for this account.";
-      case "SecurityError":
-        return "Passkeys do not work at this address. Use the appliance's own name in the address bar.";
-      default:
-        return "The passkey could not be used. Try again, or sign in another way.";
-    }
-  };
-
-  const get = async (form, asked) => {
-    const answer = await navigator.credentials.get({
-      publicKey: {
-        challenge: bytes(asked.challenge),
-        rpId: asked.rp_id,
-        allowCredentials: asked.allow.map((id) => ({ type: "public-key", id: bytes(id) })),
-        userVerification: asked.user_verification,
-      },
-    });
-    fill(form, {
-      credential: text(answer.rawId),
-      client_data: text(answer.response.clientDataJSON),
-      authenticator_data: text(answer.response.authenticatorData),
-      signature: text(answer.response.signature),
-      user_handle: answer.response.userHandle ? text(answer.response.userHandle) : "",
-    });
-  };
+  const { bytes, text, fill, complain, get, sentence } = window.webauthn;
 
   const create = async (form, asked) => {
     const answer = await navigator.credentials.create({
@@ -89,10 +46,18 @@
       button.disabled = true;
       try {
         const asked = await ask(form);
-        await (form.dataset.passkey === "create" ? create : get)(form, asked);
+        if (form.dataset.passkey === "create") await create(form, asked);
+        else await get(form, bytes(asked.challenge), asked);
         form.submit();
       } catch (error) {
-        complain(form, sentence(error));
+        complain(
+          form,
+          sentence(
+            error,
+            "The passkey was not used: it was cancelled, took too long, or this device has none for this appliance.",
+            "The passkey could not be used. Try again, or sign in another way.",
+          ),
+        );
         button.disabled = false;
       }
     });

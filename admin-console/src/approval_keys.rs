@@ -12,10 +12,11 @@ use strongroom_wire::id::ApprovalKeyId;
 use strongroom_wire::problem::{Code, Problem};
 
 use crate::form::{Fields, Sent, Uploaded};
+use crate::own::recorded;
 use crate::page;
 use crate::pieces::{
-    Card, Empty, Facts, Field, Form, Html, Note, Table, Tone, address, button, count, list, mono,
-    paragraph, plural, slim_button, when, with_sub,
+    Card, Empty, Facts, Field, Form, Html, Table, address, button, list, mono, paragraph, plural,
+    slim_button, when, with_sub,
 };
 use crate::reader::{Page, Reader};
 use crate::show;
@@ -84,14 +85,7 @@ async fn overview(reader: Reader, query: Fields) -> Answer {
         _ => None,
     };
     if let Some((title, more)) = said {
-        let mut body = Html::from(more);
-        if let Ok(leaf) = query.one("leaf").parse::<u64>() {
-            body = Html::join(
-                " ",
-                [body, format!("Recorded as leaf {}.", count(leaf)).into()],
-            );
-        }
-        page = page.block(Note::new(Tone::Good, title, body).html());
+        page = page.block(recorded(title, more, &query));
     }
     let keys = Card::new("Approval keys").intro(
         "Public keys whose private halves lie in a card, a token or a file that is nobody else's.",

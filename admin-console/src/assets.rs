@@ -24,12 +24,14 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 9] = [
+const ASSETS: [Asset; 11] = [
     asset!("console.css", "text/css; charset=utf-8"),
     asset!("theme.js", "text/javascript; charset=utf-8"),
     asset!("console.js", "text/javascript; charset=utf-8"),
+    asset!("webauthn.js", "text/javascript; charset=utf-8"),
     asset!("passkey.js", "text/javascript; charset=utf-8"),
     asset!("approve.js", "text/javascript; charset=utf-8"),
+    asset!("progress.js", "text/javascript; charset=utf-8"),
     asset!("export.js", "text/javascript; charset=utf-8"),
     asset!("proof.js", "text/javascript; charset=utf-8"),
     asset!("import.js", "text/javascript; charset=utf-8"),

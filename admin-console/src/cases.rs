@@ -36,8 +36,9 @@ use strongroom_wire::id::AuthorisationId;
 use strongroom_wire::problem::Problem;
 
 use crate::form::Fields;
+use crate::own::recorded;
 use crate::page;
-use crate::pieces::{Card, Html, Note, Tone, count};
+use crate::pieces::{Card, Html, Note, Tone};
 use crate::reader::{Frame, Page, Reader};
 use crate::stop::{Stop, problem_note};
 
@@ -252,12 +253,5 @@ fn done(query: &Fields) -> Option<Html> {
         ),
         _ => return None,
     };
-    let mut body = Html::from(more);
-    if let Ok(leaf) = query.one("leaf").parse::<u64>() {
-        body = Html::join(
-            " ",
-            [body, format!("Recorded as leaf {}.", count(leaf)).into()],
-        );
-    }
-    Some(Note::new(Tone::Good, title, body).html())
+    Some(recorded(title, more, query))
 }

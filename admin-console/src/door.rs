@@ -25,7 +25,7 @@ use actix_web::web::{self, ServiceConfig};
 
 use crate::page;
 
-pub(crate) use factor::complaint;
+pub(crate) use factor::{PASSKEY_SCRIPTS, complaint};
 pub(crate) use new_password::{new_password, password_fields};
 
 pub(crate) fn routes(services: &mut ServiceConfig) {

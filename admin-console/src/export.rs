@@ -3,21 +3,18 @@
 
 mod report;
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
-use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Bytes, ServiceConfig};
-use strongroom_keystore::{Error, Export, Keystore};
+use actix_web::web::{self, ServiceConfig};
+use strongroom_keystore::{Export, Keystore};
 use strongroom_wire::account::Role;
 use strongroom_wire::audit::{Act, ExportQuery};
 use strongroom_wire::problem::{Code, Problem};
 
 use self::report::{Form as As, Report};
+use crate::exporting::{Broken, Making, cosigned, pieces};
 use crate::form::{Fields, Sent};
 use crate::own::policy::moment;
 use crate::page;
@@ -88,7 +85,7 @@ fn export_page(reader: &Reader, said: &Fields, refused: Option<&Problem>) -> Htt
     };
     let mut page = Page::new(&reader.frame, "Export the log")
         .intro(intro)
-        .scripts(&["export.js"]);
+        .scripts(&["progress.js", "export.js"]);
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, "").html());
     }
@@ -174,45 +171,49 @@ async fn export(reader: Reader, sent: Sent) -> Answer {
         .into_iter()
         .find(|form| form.value() == sent.one("as"))
         .unwrap_or(As::Bundle);
-    let pieces = begun.and_then(|export| {
-        Pieces::new(Arc::downgrade(&reader.visit.keystore), export, form).map_err(|_| failed())
-    });
-    Ok(match pieces {
-        Ok(pieces) => {
+    let open = Arc::downgrade(&reader.visit.keystore);
+    let making = match begun {
+        Ok(export) => {
+            let export = cosigned(&open, export).await;
+            export
+                .and_then(|export| Reported::new(export, form))
+                .map_err(|_| failed())
+        }
+        Err(problem) => Err(problem),
+    };
+    Ok(match making {
+        Ok(making) => {
             let (name, kind) = form.file();
-            show::download(name, kind).body(pieces)
+            show::download(name, kind).body(pieces(open, making, || ()))
         }
         Err(problem) => export_page(&reader, &sent, Some(&problem)),
     })
 }
 
-/// The pieces of an export, each made when there is room for it: a slow reader holds neither a thread nor the keystore.
-struct Pieces {
-    keystore: Weak<Keystore>,
-    state: State,
-}
-
-enum State {
-    Idle(Box<Making>),
-    Working(Pin<Box<dyn Future<Output = Option<Made>>>>),
-    Over,
-}
-
 /// An export that is under way, and what is made of it.
-struct Making {
+struct Reported {
     export: Export,
     report: Option<Report>,
     ended: bool,
 }
 
-impl Making {
-    /// The next bytes to send; none at the end.
+impl Reported {
+    fn new(export: Export, form: As) -> Result<Self, Broken> {
+        Ok(Self {
+            export,
+            report: Report::new(form)?,
+            ended: false,
+        })
+    }
+}
+
+impl Making for Reported {
     fn next(&mut self, keystore: &Keystore) -> Result<Option<Vec<u8>>, Broken> {
         loop {
             if self.ended {
                 return Ok(None);
             }
-            let piece = self.export.next(keystore).map_err(Broken::Keystore)?;
+            let piece = self.export.next(keystore)?;
             let made = match (piece, &mut self.report) {
                 (Some(piece), None) => piece,
                 (Some(piece), Some(report)) => report.take(&piece)?,
@@ -227,99 +228,6 @@ impl Making {
             // Of a document nothing is there before its end.
             if !made.is_empty() {
                 return Ok(Some(made));
-            }
-        }
-    }
-}
-
-/// What became of a piece, and the export to go on with.
-type Made = (Box<Making>, Result<Option<Vec<u8>>, Broken>);
-
-/// The export cannot go on: the connection is broken off, so that nobody takes what came for the whole.
-#[derive(Debug)]
-enum Broken {
-    Closed,
-    Keystore(Error),
-    NotWhole,
-    Failed,
-}
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Closed => f.write_str("the appliance is being sealed or stopped"),
-            Self::Keystore(error) => error.fmt(f),
-            Self::NotWhole => f.write_str("the bundle that was made is not whole"),
-            Self::Failed => f.write_str("the export failed inside the appliance"),
-        }
-    }
-}
-
-impl std::error::Error for Broken {}
-
-impl Pieces {
-    fn new(keystore: Weak<Keystore>, export: Export, form: As) -> Result<Self, Broken> {
-        Ok(Self {
-            keystore,
-            state: State::Idle(Box::new(Making {
-                export,
-                report: Report::new(form)?,
-                ended: false,
-            })),
-        })
-    }
-
-    /// Begins to make the next piece, on a thread that may wait.
-    fn make(
-        keystore: Weak<Keystore>,
-        mut making: Box<Making>,
-    ) -> Pin<Box<dyn Future<Output = Option<Made>>>> {
-        let made = web::block(move || {
-            let piece = match keystore.upgrade() {
-                Some(keystore) => making.next(&keystore),
-                None => Err(Broken::Closed),
-            };
-            (making, piece)
-        });
-        Box::pin(async move { made.await.ok() })
-    }
-}
-
-impl MessageBody for Pieces {
-    type Error = Broken;
-
-    fn size(&self) -> BodySize {
-        BodySize::Stream
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Broken>>> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Over => return Poll::Ready(None),
-                State::Idle(export) => {
-                    self.state = State::Working(Self::make(self.keystore.clone(), export));
-                }
-                State::Working(mut piece) => {
-                    let Poll::Ready(made) = piece.as_mut().poll(context) else {
-                        self.state = State::Working(piece);
-                        return Poll::Pending;
-                    };
-                    let broken = match made {
-                        Some((export, Ok(Some(piece)))) => {
-                            self.state = State::Idle(export);
-                            return Poll::Ready(Some(Ok(piece.into())));
-                        }
-                        Some((_, Ok(None))) => return Poll::Ready(None),
-                        Some((_, Err(broken))) => broken,
-                        // It panicked; the panic hook has logged where.
-                        None => Broken::Failed,
-                    };
-                    tracing::error!(error = %broken, "an export broke off");
-                    return Poll::Ready(Some(Err(broken)));
-                }
             }
         }
     }

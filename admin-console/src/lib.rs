@@ -15,7 +15,8 @@
 //! | `office/` | what administrators, security officers and auditors have |
 //! | `cases/` | lawful access: cases, and for everybody what was disclosed of theirs |
 //! | `proposals`, `approval_keys`, `signing` | acts that several people approve, what they approve with, and signing on a page |
-//! | `export` | bundles of the audit log |
+//! | `export` | bundles of the audit log, and reports of them |
+//! | [`exporting`] | what the interface's exports and the pages' share |
 //! | `chart` | charts as SVG, with a table behind each |
 //!
 //! Pages are server-rendered and work without JavaScript, but for passkeys. They call the keystore's own functions as the session's holder:
@@ -41,6 +42,7 @@ mod chart;
 mod cookie;
 mod door;
 mod export;
+pub mod exporting;
 mod form;
 pub mod host;
 mod office;

@@ -197,6 +197,11 @@ pub(crate) fn done(query: &Fields) -> Option<Html> {
         "directory" => ("The directory is removed", ""),
         _ => return None,
     };
+    Some(recorded(title, more, query))
+}
+
+/// A note that something is done, and as which leaf, as the address says.
+pub(crate) fn recorded(title: &str, more: &str, query: &Fields) -> Html {
     let mut body = Html::from(more);
     if let Ok(leaf) = query.one("leaf").parse::<u64>() {
         body = Html::join(
@@ -204,5 +209,5 @@ pub(crate) fn done(query: &Fields) -> Option<Html> {
             [body, format!("Recorded as leaf {}.", count(leaf)).into()],
         );
     }
-    Some(Note::new(Tone::Good, title, body).html())
+    Note::new(Tone::Good, title, body).html()
 }

@@ -3,18 +3,18 @@
 //! A statement is made here from what the page shows, and comes back with the signature; the keystore holds it against what stands there then. Where
 //! scripts run, the reader's own browser computes the digests, of the very text on the page, and the passkey signs what it has computed.
 
+mod signed;
+
 use std::fmt::Write as _;
 
 use serde_json::json;
 use strongroom_approval::{ApprovalKey as PublicKey, Statement};
-use strongroom_wire::approval::{ApprovalCredentials, ApprovalKey, Decide, Decision, SignedBy};
-use strongroom_wire::credential::PasskeyAssertion;
+use strongroom_wire::approval::{ApprovalCredentials, ApprovalKey, Decision};
 use strongroom_wire::encoding::Base64;
-use strongroom_wire::id::ApprovalKeyId;
-use strongroom_wire::problem::{Code, Problem};
 
+pub(crate) use self::signed::{Signed, done, jws, statement};
 use crate::door::complaint;
-use crate::form::{Fields, File, Uploaded};
+use crate::form::Fields;
 use crate::pieces::{
     Card, Choice, Facts, Field, Form, Html, Note, Tone, address, button, link, mono, paragraph,
     when,
@@ -51,7 +51,7 @@ pub(crate) fn days(query: &Fields) -> u64 {
 }
 
 /// The scripts of a page on which is signed.
-pub(crate) const SCRIPTS: &[&str] = &["approve.js"];
+pub(crate) const SCRIPTS: &[&str] = &["webauthn.js", "approve.js"];
 
 impl ToSign<'_> {
     /// The cards of a page on which is signed.
@@ -296,130 +296,6 @@ pub(crate) fn signature_fields() -> [Field; 2] {
     ]
 }
 
-/// What a passkey has signed.
-pub(crate) fn by_passkey(sent: &Fields) -> Result<Decide, Problem> {
-    let bytes = |name: &str| {
-        sent.some(name)
-            .and_then(|text| text.parse::<Base64>().ok())
-            .ok_or_else(|| {
-                Problem::new(
-                    Code::Invalid,
-                    "Nothing was signed: the passkey was not asked. Pages do that where scripts run.",
-                )
-            })
-    };
-    Ok(Decide {
-        statement: bytes("statement")?,
-        signed_by: SignedBy::Passkey(PasskeyAssertion {
-            credential: bytes("credential")?,
-            client_data: bytes("client_data")?,
-            authenticator_data: bytes("authenticator_data")?,
-            signature: bytes("signature")?,
-            user_handle: sent
-                .some("user_handle")
-                .and_then(|text| text.parse::<Base64>().ok()),
-        }),
-    })
-}
-
-/// What an approval key of the reader's has signed.
-pub(crate) fn by_key<const MOST: usize>(
-    sent: &Uploaded<MOST>,
-    keys: &[ApprovalKey],
-) -> Result<Decide, Problem> {
-    let statement = statement(sent)?;
-    let id = sent.one("key").parse::<ApprovalKeyId>().ok();
-    let key = keys.iter().find(|key| Some(key.id) == id);
-    let key = key.ok_or_else(|| Problem::new(Code::Invalid, "Choose the key that has signed."))?;
-    let public = PublicKey::from_spki(&key.public_key.0)
-        .map_err(|error| Problem::new(Code::Invalid, format!("Of the approval key: {error}.")))?;
-    let jws = jws(sent, &public, &statement.0)?;
-    Ok(Decide {
-        statement,
-        signed_by: SignedBy::ApprovalKey { id: key.id, jws },
-    })
-}
-
-/// The statement that a form carries.
-pub(crate) fn statement(sent: &Fields) -> Result<Base64, Problem> {
-    sent.one("statement")
-        .parse::<Base64>()
-        .ok()
-        .filter(|bytes| Statement::from_bytes(&bytes.0).is_ok())
-        .ok_or_else(|| {
-            Problem::new(
-                Code::Invalid,
-                "The statement that was to be signed did not come along. Load the page again.",
-            )
-        })
-}
-
-/// The detached JWS over a statement by this key, from the signature as it came.
-pub(crate) fn jws<const MOST: usize>(
-    sent: &Uploaded<MOST>,
-    key: &PublicKey,
-    statement: &[u8],
-) -> Result<String, Problem> {
-    jws_of(
-        sent.file("signature_file"),
-        sent.one("signature_text"),
-        key,
-        statement,
-    )
-}
-
-fn jws_of(
-    file: Option<&File>,
-    pasted: &str,
-    key: &PublicKey,
-    statement: &[u8],
-) -> Result<String, Problem> {
-    let refuse = |sentence: String| Problem::new(Code::ApprovalRefused, sentence);
-    let text: String = pasted
-        .chars()
-        .filter(|letter| !letter.is_whitespace())
-        .collect();
-    let jws = match file {
-        Some(file) => key.jws(&file.bytes),
-        None if text.is_empty() => {
-            return Err(Problem::new(
-                Code::Invalid,
-                "Bring the signature: as a file, or pasted.",
-            ));
-        }
-        None if text.contains("..") => Ok(text),
-        None => {
-            let compact: String = text
-                .trim_end_matches('=')
-                .chars()
-                .map(|letter| match letter {
-                    '+' => '-',
-                    '/' => '_',
-                    letter => letter,
-                })
-                .collect();
-            let bytes = compact.parse::<Base64>();
-            let bytes = bytes
-                .map_err(|_| refuse("What was pasted is no signature in base64.".to_owned()))?;
-            key.jws(&bytes.0)
-        }
-    };
-    jws.and_then(|jws| key.verify(&jws, statement).map(|()| jws))
-        .map_err(|error| {
-            refuse(format!(
-                "{}: it has to be made with the chosen key, over the file that this page gave.",
-                sentence(&error.to_string())
-            ))
-        })
-}
-
-/// With a capital letter in front.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -431,30 +307,6 @@ mod tests {
 
     /// RFC 8410 section 10.1: an Ed25519 public key.
     const KEY: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
-
-    #[test]
-    fn a_signature_of_another_key_is_refused_before_it_is_handed_in() {
-        let key = PublicKey::from_spki(&STANDARD.decode(KEY).unwrap()).unwrap();
-        let file = |bytes: &[u8]| File {
-            name: "signature".to_owned(),
-            media_type: String::new(),
-            bytes: bytes.to_vec(),
-        };
-        let refused = |file: Option<&File>, pasted: &str| {
-            jws_of(file, pasted, &key, b"statement").unwrap_err().detail
-        };
-        assert!(refused(None, " ").contains("Bring the signature"));
-        assert!(refused(None, "§").contains("no signature in base64"));
-        for detail in [
-            refused(Some(&file(&[7; 64])), ""),
-            refused(Some(&file(&[7; 63])), ""),
-            refused(None, &STANDARD.encode([7; 64])),
-            refused(None, "eyJhbGciOiJFZERTQSJ9..AAAA"),
-        ] {
-            assert!(detail.starts_with("The signature is "), "{detail}");
-            assert!(detail.contains("made with the chosen key"), "{detail}");
-        }
-    }
 
     #[test]
     fn commands_are_those_of_the_readers_keys() {

@@ -1,13 +1,16 @@
 //! States, rights, policies and acts in plain words.
 
+mod log;
+mod policy;
+
 use strongroom_wire::account::{AccountKind, AccountState, Role};
-use strongroom_wire::audit::Act;
 use strongroom_wire::key::{Algorithm, KeyState, Origin, Protection, Releasable, Right};
-use strongroom_wire::policy::{Hours, UsagePolicy, Weekday};
 use strongroom_wire::problem::{Code, Problem};
 use strongroom_wire::session::SignInStrength;
 
-use crate::pieces::{Html, Tone, badge, count, utc};
+pub(crate) use self::log::{act, note};
+pub(crate) use self::policy::policy;
+use crate::pieces::{Html, Tone, badge};
 
 /// What a reader does about a problem, beside what the problem itself says.
 pub(crate) fn advice(problem: &Problem) -> Option<&'static str> {
@@ -223,16 +226,11 @@ pub(crate) const fn role(role: Role) -> &'static str {
     }
 }
 
-const fn weekday(day: Weekday) -> &'static str {
-    match day {
-        Weekday::Monday => "Monday",
-        Weekday::Tuesday => "Tuesday",
-        Weekday::Wednesday => "Wednesday",
-        Weekday::Thursday => "Thursday",
-        Weekday::Friday => "Friday",
-        Weekday::Saturday => "Saturday",
-        Weekday::Sunday => "Sunday",
-    }
+/// With a capital letter in front.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// `a, b and c`.
@@ -275,266 +273,4 @@ pub(crate) fn about(seconds: u64) -> String {
         }
     }
     crate::pieces::plural(seconds, "second", "seconds")
-}
-
-/// A usage policy, a sentence for each rule.
-pub(crate) fn policy(policy: &UsagePolicy) -> Vec<String> {
-    let mut sentences = Vec::new();
-    if policy.operations_only {
-        sentences.push("The key stays in the appliance, which uses it for its holders.".to_owned());
-    }
-    match (policy.not_before, policy.not_after) {
-        (Some(from), Some(until)) => {
-            sentences.push(format!("Only from {} until {}.", utc(from).0, utc(until).0));
-        }
-        (Some(from), None) => sentences.push(format!("Not before {}.", utc(from).0)),
-        (None, Some(until)) => sentences.push(format!("Not after {}.", utc(until).0)),
-        (None, None) => {}
-    }
-    if let Some(most) = policy.max_releases {
-        sentences.push(match most {
-            1 => "Released once.".to_owned(),
-            most => format!("Released at most {} times.", count(most)),
-        });
-    }
-    if let Some(networks) = &policy.networks {
-        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-        sentences.push(format!("Only from {}.", listed(&networks, "or")));
-    }
-    if let Some(kinds) = &policy.kinds {
-        let kinds: Vec<String> = kinds
-            .iter()
-            .map(|kind| {
-                match kind {
-                    AccountKind::Person => "people",
-                    AccountKind::Device => "devices",
-                    AccountKind::Service => "services",
-                    AccountKind::Group => "groups",
-                }
-                .to_owned()
-            })
-            .collect();
-        sentences.push(format!("Only for {}.", listed(&kinds, "and")));
-    }
-    match policy.min_sign_in {
-        None | Some(SignInStrength::Secret) => {}
-        Some(SignInStrength::Password) => {
-            sentences.push("Only for those who signed in with a password at least.".to_owned());
-        }
-        Some(SignInStrength::TwoFactor) => sentences
-            .push("Only for those who signed in with a second factor or a passkey.".to_owned()),
-        Some(SignInStrength::Passkey) => {
-            sentences.push("Only for those who signed in with a passkey.".to_owned());
-        }
-    }
-    for hours in &policy.hours {
-        sentences.push(hours_sentence(hours));
-    }
-    if let Some(rights) = &policy.rights {
-        let rights: Vec<&str> = rights.iter().map(|right| right_value(*right)).collect();
-        sentences.push(if rights.is_empty() {
-            "It cannot be used at all.".to_owned()
-        } else {
-            format!("Only to {}.", listed(&rights, "and"))
-        });
-    }
-    if let Some(mechanisms) = &policy.mechanisms {
-        let mechanisms: Vec<&str> = mechanisms
-            .iter()
-            .map(|mechanism| mechanism.as_str())
-            .collect();
-        sentences.push(format!(
-            "By these mechanisms only: {}.",
-            listed(&mechanisms, "and")
-        ));
-    }
-    if let Some(seconds) = policy.keep_for {
-        sentences.push(format!(
-            "A client forgets it {} after it came.",
-            span(seconds.into())
-        ));
-    }
-    sentences
-}
-
-fn hours_sentence(hours: &Hours) -> String {
-    let days = hours.days.as_ref().map_or_else(
-        || "Every day".to_owned(),
-        |days| {
-            let days: Vec<&str> = days.iter().map(|day| weekday(*day)).collect();
-            format!("On {}", listed(&days, "and"))
-        },
-    );
-    format!(
-        "{days} from {} to {} ({}).",
-        hours.from, hours.until, hours.zone
-    )
-}
-
-/// What was done, in a few words.
-pub(crate) fn act(act: Act) -> String {
-    match act {
-        Act::DomainInitialise => "Domain initialised",
-        Act::DomainServe => "Appliance began to serve",
-        Act::AccountCreate => "Account created",
-        Act::AccountUpdate => "Account changed",
-        Act::AccountInvite => "Enrolment code made",
-        Act::AccountEnrol => "Enrolled",
-        Act::GroupAdd => "Group member added",
-        Act::GroupRemove => "Group member removed",
-        Act::SessionOpen => "Signed in",
-        Act::SessionEnd => "Session ended",
-        Act::SessionStepUp => "Signed in again",
-        Act::SessionUse => "Session used from elsewhere",
-        Act::KeyCreate => "Key created",
-        Act::KeyImport => "Key brought in",
-        Act::KeyRelease => "Key released",
-        Act::KeyShare => "Key shared",
-        Act::KeyRevoke => "Grant revoked",
-        Act::KeyRotate => "Key rotated",
-        Act::KeyState => "Key's state changed",
-        Act::KeyDestroy => "Key destroyed",
-        Act::KeyRead => "Damaged record met",
-        Act::KeyPolicy => "Key's policy changed",
-        Act::KeyTighten => "Key restricted",
-        Act::GrantPolicy => "Grant's policy changed",
-        Act::KeySign => "Signed with a key",
-        Act::KeyVerify => "Verified with a key",
-        Act::KeyEncrypt => "Encrypted with a key",
-        Act::KeyDecrypt => "Decrypted with a key",
-        Act::KeyWrap => "Wrapped a key",
-        Act::KeyUnwrap => "Unwrapped a key",
-        Act::KeyDerive => "Derived with a key",
-        Act::MasterKekRotate => "Master KEK rotated",
-        Act::MasterKekRewrapped => "Master KEK's rotation done",
-        Act::MasterKekRetire => "Master KEK version retired",
-        Act::MasterKekDestroy => "Master KEK version destroyed",
-        Act::AccountKekRotate => "Account KEK rotated",
-        Act::AccountKekResealed => "Account KEK's rotation done",
-        Act::DomainRestore => "Restored from a backup",
-        Act::DomainBackup => "Backup made",
-        Act::DomainSeal => "Appliance sealed",
-        Act::DomainPolicy => "Domain policy changed",
-        Act::DomainCheckpointKey => "Checkpoint key changed",
-        Act::DeviceImport => "Device imported",
-        Act::DeviceUpdate => "Device changed",
-        Act::DeviceRevoke => "Device revoked",
-        Act::DevicePair => "Device pairing decided",
-        Act::AccountSecret => "New account secret",
-        Act::CredentialAdd => "Credential added",
-        Act::CredentialRemove => "Credential removed",
-        Act::CredentialChange => "Credential changed",
-        Act::RecoveryStart => "Account recovery started",
-        Act::RecoveryApprove => "Account recovery approved",
-        Act::RecoveryCancel => "Account recovery cancelled",
-        Act::RecoveryFinish => "Account recovered",
-        Act::MailSend => "Mail sent",
-        Act::AuthorisationEnter => "Case entered",
-        Act::AuthorisationChange => "Case changed",
-        Act::AuthorisationApprove => "Case approved",
-        Act::AuthorisationReject => "Case rejected",
-        Act::AuthorisationSuspend => "Case suspended",
-        Act::AuthorisationResume => "Case resumed",
-        Act::AuthorisationCancel => "Case cancelled",
-        Act::AuthorisationEnd => "Case ended",
-        Act::AuthorisationDocument => "Warrant uploaded",
-        Act::AuthorisationRead => "Case looked at",
-        Act::ProposalMake => "Proposal made",
-        Act::ProposalApprove => "Proposal approved",
-        Act::ProposalReject => "Proposal rejected",
-        Act::ProposalWithdraw => "Proposal withdrawn",
-        Act::ProposalUse => "Proposal carried out",
-        Act::DisclosurePreview => "Disclosure previewed",
-        Act::DisclosureExecute => "Disclosure executed",
-        Act::DisclosureItem => "Item disclosed",
-        Act::DisclosureRelease => "Disclosure released",
-        Act::DisclosureDeliver => "Delivery handed out",
-        Act::HoldReview => "Holds reviewed",
-        Act::HoldEnd => "Held keys deleted",
-        Act::NotificationSend => "Disclosure notified",
-        Act::AuditExport => "Log exported",
-        other => return in_words(other.as_str()),
-    }
-    .to_owned()
-}
-
-/// `hsm.device-log` as `Hsm: device log`.
-fn in_words(name: &str) -> String {
-    let (subject, what) = name.split_once('.').unwrap_or((name, ""));
-    let text = format!("{}: {}", subject.replace('-', " "), what.replace('-', " "));
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
-}
-
-/// A leaf's note for people: a refusal's code as its title.
-pub(crate) fn note(note: &str, done: bool) -> String {
-    if done {
-        // The notes of changed policies are the policies themselves.
-        return match serde_json::from_str::<UsagePolicy>(note) {
-            Ok(set) => match policy(&set) {
-                rules if rules.is_empty() => "No limits.".to_owned(),
-                rules => rules.join(" "),
-            },
-            Err(_) => note.to_owned(),
-        };
-    }
-    let (code, rest) = note.split_once(' ').unwrap_or((note, ""));
-    let known = Code::ALL
-        .iter()
-        .find(|known| known.as_str() == code.trim_end_matches(':'));
-    match known {
-        Some(code) if rest.is_empty() => code.title().to_owned(),
-        Some(code) => format!("{} ({rest})", code.title()),
-        None => note.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-
-    #[test]
-    fn policies_are_said_in_sentences() {
-        assert!(policy(&UsagePolicy::default()).is_empty());
-        let whole: UsagePolicy = serde_json::from_str(
-            r#"{"not_before":"2026-11-01T00:00:00Z","not_after":"2026-12-01T08:30:00Z","max_releases":3,"networks":["10.0.0.0/8","2001:db8::/32"],
-            "kinds":["person","device"],"min_sign_in":"two-factor","hours":[{"days":["monday","tuesday"],"from":"08:00","until":"18:00","zone":"Europe/Zurich"}],
-            "rights":["release","decrypt"],"operations_only":true,"mechanisms":["aes-gcm"],"keep_for":7200}"#,
-        )
-        .unwrap();
-        let said = policy(&whole).join(" ");
-        for part in [
-            "Only from 1 Nov 2026, 00:00 UTC until 1 Dec 2026, 08:30 UTC.",
-            "at most 3 times",
-            "10.0.0.0/8 or 2001:db8::/32",
-            "Only for people and devices.",
-            "second factor",
-            "On Monday and Tuesday from 08:00 to 18:00 (Europe/Zurich).",
-            "Only to release and decrypt.",
-            "stays in the appliance",
-            "aes-gcm",
-            "2 hours after it came",
-        ] {
-            assert!(said.contains(part), "{part} in {said}");
-        }
-    }
-
-    #[test]
-    fn every_act_has_words() {
-        for known in Act::ALL {
-            let words = act(*known);
-            assert!(words.len() > 3 && !words.contains('.'), "{words}");
-        }
-        assert_eq!(note("key-not-found", false), "No such key");
-        assert_eq!(
-            note("policy-refused policy:key:networks", false),
-            "The usage policy does not allow it (policy:key:networks)"
-        );
-        assert_eq!(note("state active", true), "state active");
-        assert_eq!(note(r#"{"max_releases":1}"#, true), "Released once.");
-        assert_eq!(note("{}", true), "No limits.");
-    }
 }

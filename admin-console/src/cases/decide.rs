@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use strongroom_approval::{Of, Statement, canonical, sha256};
 use strongroom_keystore::CaseAct;
-use strongroom_wire::approval::{ApprovalCredentials, Decide, Decision};
+use strongroom_wire::approval::{ApprovalCredentials, Decision};
 use strongroom_wire::authorisation::{Authorisation, AuthorisationState};
 use strongroom_wire::id::AuthorisationId;
 use strongroom_wire::problem::{Code, Problem};
@@ -14,7 +14,7 @@ use crate::form::{Fields, Sent, Uploaded};
 use crate::pieces::{Card, Empty, Html, Note, Tone, button};
 use crate::reader::Reader;
 use crate::show;
-use crate::signing::{self, LARGEST, ToSign};
+use crate::signing::{self, LARGEST, Signed, ToSign};
 use crate::stop::{Stop, problem_note};
 
 type Answer = Result<HttpResponse, Stop>;
@@ -152,31 +152,18 @@ fn consequence(case: &Authorisation, decision: Decision) -> Html {
     Note::new(tone, title, body).html()
 }
 
-async fn hand_in(reader: &Reader, id: AuthorisationId, request: Result<Decide, Problem>) -> Answer {
-    let decision = request
-        .as_ref()
-        .ok()
-        .and_then(|request| Statement::from_bytes(&request.statement.0).ok())
-        .map_or(Decision::Approve, |statement| statement.decision);
-    let decided = match request {
-        Ok(request) => {
-            reader
-                .attempt(move |keystore, caller| keystore.decide_authorisation(caller, id, request))
-                .await?
-        }
-        Err(problem) => Err(problem),
-    };
-    match decided {
-        Ok(changed) => {
-            let done = match decision {
-                Decision::Approve => "approved",
-                Decision::Reject => "rejected",
-            };
-            Ok(show::go(&format!(
-                "/cases/{id}?done={done}&leaf={}",
-                changed.leaf
-            )))
-        }
+async fn hand_in(reader: &Reader, id: AuthorisationId, signed: Signed) -> Answer {
+    let decision = signed.decision;
+    let leaf = signed
+        .hand_in(reader, move |keystore, caller, request| {
+            Ok(keystore.decide_authorisation(caller, id, request)?.leaf)
+        })
+        .await?;
+    match leaf {
+        Ok(leaf) => Ok(show::go(&format!(
+            "/cases/{id}?done={}&leaf={leaf}",
+            signing::done(decision)
+        ))),
         Err(problem) => {
             let days = signing::days(&Fields::default());
             decide_page(reader, id, decision, days, Some(&problem)).await
@@ -189,7 +176,7 @@ pub(super) async fn by_passkey(
     path: web::Path<AuthorisationId>,
     sent: Sent,
 ) -> Answer {
-    hand_in(&reader, path.into_inner(), signing::by_passkey(&sent)).await
+    hand_in(&reader, path.into_inner(), Signed::by_passkey(&sent)).await
 }
 
 pub(super) async fn by_key(
@@ -198,5 +185,5 @@ pub(super) async fn by_key(
     sent: Uploaded<LARGEST>,
 ) -> Answer {
     let keys = credentials_of(&reader).await?.keys;
-    hand_in(&reader, path.into_inner(), signing::by_key(&sent, &keys)).await
+    hand_in(&reader, path.into_inner(), Signed::by_key(&sent, &keys)).await
 }

@@ -1,22 +1,20 @@
 //! An order as the fields of a form, and back. What it may say is the keystore's to check; here values only get their types.
 
+mod agency;
 mod fields;
+mod task;
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use strongroom_disclosure::{SealedForm, SealingKey};
 use strongroom_wire::authorisation::{
-    AgencyKey, AuthorisationFlags, AuthorisationOrder, Direction, LdTask, MOST_TASKS, Scope,
-    Timespan, WarrantDocument,
+    AuthorisationFlags, AuthorisationOrder, Direction, MOST_TASKS, Timespan, WarrantDocument,
 };
-use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::problem::{Code, Problem};
 
+use self::agency::agency_text;
 use super::describe;
 use crate::form::Fields;
-use crate::own::policy::moment;
+use crate::own::policy::{input, moment};
 
 /// Seconds of the units in which a delay is typed.
 const UNITS: [(&str, &str, u32); 3] = [
@@ -192,54 +190,6 @@ impl Draft {
         draft
     }
 
-    fn say_task(&mut self, number: usize, task: &LdTask) {
-        let mut say = |name: &str, value: String| self.say(format!("{name}-{number}"), value);
-        say("task", task.reference.clone());
-        let window = match &task.scope {
-            Scope::Item { item } => {
-                say("scope", "item".to_owned());
-                say("item", item.to_string());
-                None
-            }
-            Scope::Label {
-                owner,
-                label,
-                window,
-            } => {
-                say("scope", "label".to_owned());
-                say("person", owner.clone());
-                say("label", label.clone());
-                *window
-            }
-            Scope::Messages {
-                person,
-                direction,
-                counterparts,
-                window,
-            } => {
-                say("scope", "messages".to_owned());
-                say("person", person.clone());
-                say("direction", direction.as_str().to_owned());
-                let counterparts = counterparts.clone().unwrap_or_default();
-                say("counterparts", counterparts.join("\n"));
-                Some(*window)
-            }
-        };
-        if let Some(window) = window {
-            say("from", input(window.start));
-            say("until", input(window.end));
-        }
-    }
-
-    /// Puts the agency's certificate or key, which came as a file, where it can be seen.
-    pub(super) fn set_agency(&mut self, bytes: &[u8]) {
-        let text = SealingKey::parse(bytes).map_or_else(
-            |_| String::from_utf8_lossy(bytes).into_owned(),
-            |sealing| agency_text(&to_wire(&sealing)),
-        );
-        self.say("agency", text);
-    }
-
     /// One task more.
     pub(super) fn add_task(&mut self) {
         if self.tasks < MOST_TASKS {
@@ -317,138 +267,6 @@ impl Draft {
                 )
             })
     }
-
-    /// The agency's certificate or key, however it was pasted.
-    fn agency(&self) -> Result<AgencyKey, Problem> {
-        let text = self.line("agency");
-        let unreadable = |error: &dyn std::fmt::Display| {
-            invalid(format!(
-                "Nothing can be sealed to the agency's certificate or key: {error}."
-            ))
-        };
-        if text.is_empty() {
-            return Err(unreadable(&"there is none"));
-        }
-        let parsed = SealingKey::parse(text.as_bytes());
-        let parsed = parsed.or_else(|error| {
-            // DER in base64, of either alphabet and with or without padding.
-            let compact: String = text
-                .chars()
-                .filter(|letter| !letter.is_whitespace() && *letter != '=')
-                .map(|letter| match letter {
-                    '+' => '-',
-                    '/' => '_',
-                    letter => letter,
-                })
-                .collect();
-            match URL_SAFE_NO_PAD.decode(compact) {
-                Ok(bytes) => SealingKey::parse(&bytes)
-                    .or_else(|error| SealingKey::from_public_key(&bytes).map_err(|_| error)),
-                Err(_) => Err(error),
-            }
-        });
-        parsed
-            .map(|sealing| to_wire(&sealing))
-            .map_err(|error| unreadable(&error))
-    }
-
-    /// Whether a task was left empty.
-    fn is_blank(&self, number: usize) -> bool {
-        ["person", "counterparts", "label", "item", "from", "until"]
-            .iter()
-            .all(|name| self.line(&format!("{name}-{number}")).is_empty())
-    }
-
-    fn task(&self, number: usize) -> Result<LdTask, Problem> {
-        let line = |name: &str| self.line(&format!("{name}-{number}"));
-        let raw = |name: &str| self.said(&format!("{name}-{number}"));
-        let of_task = |sentence: &str| invalid(format!("Task {number}: {sentence}"));
-        let window = || {
-            let (start, end) = (moment(raw("from")), moment(raw("until")));
-            match (start, end) {
-                (Some(start), Some(end)) => Ok(Timespan { start, end }),
-                _ => Err(of_task("say from when until when its items were made.")),
-            }
-        };
-        let scope = match raw("scope") {
-            "item" => Scope::Item {
-                item: line("item")
-                    .parse()
-                    .map_err(|_| of_task("the item's identifier is none of a key."))?,
-            },
-            "label" => Scope::Label {
-                owner: line("person"),
-                label: raw("label").to_owned(),
-                window: match (line("from").is_empty(), line("until").is_empty()) {
-                    (true, true) => None,
-                    _ => Some(window()?),
-                },
-            },
-            "messages" => {
-                let direction = DIRECTIONS
-                    .iter()
-                    .find(|(direction, _)| direction.as_str() == raw("direction"));
-                let counterparts: Vec<String> = raw("counterparts")
-                    .split_whitespace()
-                    .map(|name| name.trim_matches([',', ';']).to_owned())
-                    .filter(|name| !name.is_empty())
-                    .collect();
-                Scope::Messages {
-                    person: line("person"),
-                    direction: direction
-                        .map(|(direction, _)| *direction)
-                        .ok_or_else(|| of_task("choose which way the messages go."))?,
-                    counterparts: (!counterparts.is_empty()).then_some(counterparts),
-                    window: window()?,
-                }
-            }
-            _ => return Err(of_task("choose what it reaches.")),
-        };
-        Ok(LdTask {
-            reference: line("task"),
-            scope,
-        })
-    }
-}
-
-/// A moment as a field holds it: as short as it can be said.
-fn input(moment: Timestamp) -> String {
-    let text = moment.to_string();
-    let text = text.trim_end_matches('Z');
-    let text = text.strip_suffix(".000").unwrap_or(text);
-    text.strip_suffix(":00").unwrap_or(text).to_owned()
-}
-
-fn to_wire(sealing: &SealingKey) -> AgencyKey {
-    match sealing {
-        SealingKey::Certificate(certificate) => AgencyKey::Certificate(certificate.as_der().into()),
-        SealingKey::Hpke(key) => AgencyKey::Hpke(key.to_bytes().into()),
-    }
-}
-
-/// The agency's certificate in PEM, or the line of its public key: what can be pasted.
-fn agency_text(key: &AgencyKey) -> String {
-    let sealing = match key {
-        AgencyKey::Certificate(der) => SealingKey::parse(&der.0),
-        AgencyKey::Hpke(bytes) => SealingKey::from_public_key(&bytes.0),
-    };
-    let Ok(sealing) = sealing else {
-        return String::new();
-    };
-    let bytes = sealing.to_bytes();
-    match sealing.form() {
-        SealedForm::Hpke => String::from_utf8(bytes).unwrap_or_default(),
-        SealedForm::Cms => {
-            let encoded = STANDARD.encode(bytes);
-            let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-            for line in encoded.as_bytes().chunks(64) {
-                pem.push_str(&String::from_utf8_lossy(line));
-                pem.push('\n');
-            }
-            pem.push_str("-----END CERTIFICATE-----\n");
-            pem
-        }
-    }
 }
 
 fn invalid(sentence: String) -> Problem {
@@ -458,6 +276,8 @@ fn invalid(sentence: String) -> Problem {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use strongroom_wire::authorisation::AgencyKey;
 
     use super::*;
 

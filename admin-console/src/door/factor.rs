@@ -11,6 +11,9 @@ use strongroom_wire::session::SecondFactorNeeded;
 use crate::form::Sent;
 use crate::pieces::{Card, Field, Form, Html};
 
+/// The scripts of a page on which a passkey is asked for or made.
+pub(crate) const PASSKEY_SCRIPTS: &[&str] = &["webauthn.js", "passkey.js"];
+
 /// What the browser is to ask an authenticator for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Asked {

@@ -260,7 +260,7 @@ pub(super) fn form(
                 "For administrators, security officers and auditors of this appliance."
             }
         })
-        .scripts(&["passkey.js"]);
+        .scripts(factor::PASSKEY_SCRIPTS);
     if let Some(note) = note {
         page = page.block(note.html());
     }
@@ -286,7 +286,7 @@ fn ask_factor(
 ) -> HttpResponse {
     let page = Alone::new(&visitor.frame, "Second factor")
         .intro("Your password is right. This account asks for one thing more.")
-        .scripts(&["passkey.js"])
+        .scripts(factor::PASSKEY_SCRIPTS)
         .blocks(wanted.forms(
             "/sign-in/second-factor",
             &visitor.frame.form_token,

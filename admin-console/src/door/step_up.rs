@@ -137,7 +137,7 @@ fn ask_factor(
 fn frame(reader: &Reader, refused: Option<&Problem>, blocks: Vec<Html>) -> HttpResponse {
     let page = Alone::new(&reader.frame, "Is it still you?")
         .intro("What you are about to do matters, so the appliance asks you to sign in once more. Your session stays as it is.")
-        .scripts(&["passkey.js"])
+        .scripts(factor::PASSKEY_SCRIPTS)
         .blocks(blocks);
     let status = refused.map_or(StatusCode::OK, |_| StatusCode::UNAUTHORIZED);
     noted(page.answer_with(status), refused)

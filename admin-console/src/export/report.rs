@@ -9,7 +9,7 @@ use strongroom_audit::bundle::{BundleVerifier, Line, Trust};
 use strongroom_report::csv::Csv;
 use strongroom_report::{Gathered, pdf};
 
-use super::Broken;
+use crate::exporting::Broken;
 
 /// The most records that a PDF has.
 const RECORDS: usize = 2000;

@@ -305,7 +305,7 @@ fn import_page(
     ]);
     let mut page = Page::new(&reader.frame, "Import devices")
         .under("/fleet", "Devices")
-        .scripts(&["import.js"]);
+        .scripts(&["progress.js", "import.js"]);
     if let Some(problem) = refused {
         page = page.block(problem_note(problem, "").html());
     }

@@ -1,26 +1,20 @@
 //! How the reader signs in: password, passkeys, authenticator app, recovery codes, identities at OpenID providers.
 
-use std::fmt::Write as _;
+mod passkey;
+mod totp;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, ServiceConfig};
-use qrcode::{Color, EcLevel, QrCode};
-use serde_json::json;
-use strongroom_wire::credential::{
-    ConfirmTotp, Credential, CredentialKind, CredentialName, FactorAdded, RegisterPasskey,
-    TotpStarted,
-};
-use strongroom_wire::encoding::Base64;
+use strongroom_wire::credential::{Credential, CredentialKind, CredentialName, FactorAdded};
 use strongroom_wire::problem::Problem;
 
-use crate::door::complaint;
 use crate::form::{Fields, Sent};
 use crate::own::done;
 use crate::page;
 use crate::pieces::{
     Card, Facts, Field, Form, Html, Note, Table, Tone, address, button, link, list, paragraph,
-    slim_button, soft, tags, when, when_or,
+    slim_button, tags, when, when_or,
 };
 use crate::reader::{Page, Reader};
 use crate::show;
@@ -35,19 +29,19 @@ pub(super) fn routes(services: &mut ServiceConfig) {
         services,
         "/security/passkey",
         vec![
-            web::get().to(show_passkey),
-            web::post().to(register_passkey),
+            web::get().to(passkey::show),
+            web::post().to(passkey::register),
         ],
     );
     page(
         services,
         "/security/passkey/start",
-        vec![web::post().to(start_passkey)],
+        vec![web::post().to(passkey::start)],
     );
     page(
         services,
         "/security/totp",
-        vec![web::get().to(show_totp), web::post().to(confirm_totp)],
+        vec![web::get().to(totp::show), web::post().to(totp::confirm)],
     );
     page(
         services,
@@ -207,91 +201,6 @@ fn row(credential: &Credential) -> Vec<Html> {
     ]
 }
 
-async fn show_passkey(reader: Reader) -> Answer {
-    reader.require_policy_recent()?;
-    Ok(passkey_page(&reader, None))
-}
-
-fn passkey_page(reader: &Reader, refused: Option<&Problem>) -> HttpResponse {
-    let data = [("passkey", "create"), ("start", "/security/passkey/start")];
-    let mut form = Form::new(
-        "/security/passkey",
-        &reader.frame.form_token,
-        "Make the passkey",
-    )
-    .data(&data)
-    .field(
-        Field::text("name", "What you call it")
-            .hint("Such as: laptop, blue security key.")
-            .required()
-            .focus(),
-    );
-    for name in ["ceremony", "client_data", "attestation_object"] {
-        form = form.field(Field::hidden(name, ""));
-    }
-    let form = form.piece(complaint()).back("/security");
-    let hidden = Html::fixed(
-        form.html()
-            .to_string()
-            .replace("<form class", "<form hidden class"),
-    );
-    let without = Html::fixed("<p data-without-passkeys>Passkeys take a browser that runs scripts. Here you can still set up an authenticator app.</p>".to_owned());
-    let mut page = Page::new(&reader.frame, "Add a passkey")
-        .under("/security", "Sign-in and security")
-        .intro("A key pair in your device or security key, opened by your finger, face or PIN. It works at this appliance only, so no imitated page can be given it.")
-        .scripts(&["passkey.js"]);
-    if let Some(problem) = refused {
-        page = page.block(problem_note(problem, "/security/passkey").html());
-    }
-    let status = refused.map_or(StatusCode::OK, |problem| {
-        StatusCode::from_u16(problem.status).unwrap_or_default()
-    });
-    page.block(Card::new("").body(Html::all([hidden, without])).html())
-        .answer_with(status)
-}
-
-async fn start_passkey(reader: Reader, _sent: Sent) -> Answer {
-    let registration = reader
-        .ask(strongroom_keystore::Keystore::start_passkey_registration)
-        .await?;
-    let mut response = HttpResponse::Ok();
-    show::headers(&mut response);
-    Ok(response.json(json!({
-        "ceremony": registration.registration,
-        "challenge": registration.challenge,
-        "rp_id": registration.rp_id,
-        "rp_name": registration.rp_name,
-        "user": registration.user,
-        "user_name": registration.user_name,
-        "algorithms": registration.algorithms,
-        "exclude": registration.exclude,
-    })))
-}
-
-async fn register_passkey(reader: Reader, sent: Sent) -> Answer {
-    let bytes = |name: &str| sent.some(name).and_then(|text| text.parse::<Base64>().ok());
-    let (Ok(registration), Some(client_data), Some(attestation_object)) = (
-        sent.one("ceremony").parse(),
-        bytes("client_data"),
-        bytes("attestation_object"),
-    ) else {
-        return Ok(passkey_page(&reader, None));
-    };
-    let request = RegisterPasskey {
-        registration,
-        name: sent.one("name").to_owned(),
-        client_data,
-        attestation_object,
-    };
-    match reader
-        .attempt(move |keystore, caller| keystore.register_passkey(caller, request))
-        .await?
-    {
-        Ok(added) => Ok(added_page(&reader, &added, "passkey")),
-        Err(problem) => Ok(passkey_page(&reader, Some(&problem))),
-    }
-}
-
 /// After a second factor was added: its recovery codes, where there are new ones, or back to the overview.
 fn added_page(reader: &Reader, added: &FactorAdded, done: &str) -> HttpResponse {
     if added.recovery_codes.is_empty() {
@@ -315,82 +224,6 @@ fn codes_page(reader: &Reader, title: &str, codes: &[String]) -> HttpResponse {
         .intro("Each opens your account once in place of your second factor. They are shown this once: print them or write them down, and keep them where your devices are not.")
         .block(Card::new("Recovery codes").body(body).foot(link("/security", "I have kept them")).html())
         .answer()
-}
-
-async fn show_totp(reader: Reader) -> Answer {
-    reader.require_policy_recent()?;
-    let started = reader
-        .ask(strongroom_keystore::Keystore::start_totp)
-        .await?;
-    Ok(totp_page(&reader, &started, None))
-}
-
-fn totp_page(reader: &Reader, started: &TotpStarted, refused: Option<&Problem>) -> HttpResponse {
-    let form = Form::new("/security/totp", &reader.frame.form_token, "Set it up")
-        .field(
-            Field::text("code", "The code that the app shows now")
-                .class("code")
-                .autocomplete("one-time-code")
-                .wrong(refused.map(|problem| problem.detail.as_str()))
-                .required(),
-        )
-        .back("/security");
-    let body = Html::all([
-        paragraph("Scan this with your authenticator app:"),
-        Html::fixed(format!("<p class=\"after\">{}</p>", qr(&started.uri))),
-        Html::fixed(format!(
-            "<details class=\"more\"><summary>I cannot scan it</summary><p>Type this secret into the app:</p><p class=\"secret\">{}</p></details>",
-            Html::from(&started.secret)
-        )),
-        Html::fixed(format!("<div class=\"after\">{}</div>", form.html())),
-    ]);
-    let status = refused.map_or(StatusCode::OK, |problem| {
-        StatusCode::from_u16(problem.status).unwrap_or_default()
-    });
-    Page::new(&reader.frame, "Add an authenticator app")
-        .under("/security", "Sign-in and security")
-        .intro("An app on your phone that shows a new code every half minute. From then on it is asked for beside your password.")
-        .block(Card::new("").body(body).html())
-        .answer_with(status)
-}
-
-/// A QR code (ISO/IEC 18004) as a picture of squares.
-fn qr(text: &str) -> Html {
-    let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::M) else {
-        return soft("This cannot be shown as a QR code.");
-    };
-    let width = code.width();
-    let mut path = String::new();
-    for (at, color) in code.to_colors().into_iter().enumerate() {
-        if color == Color::Dark {
-            let _ = write!(path, "M{} {}h1v1h-1z", at % width + 4, at / width + 4);
-        }
-    }
-    let size = width + 8;
-    Html::fixed(format!(
-        "<svg class=\"qr\" viewBox=\"0 0 {size} {size}\" role=\"img\" aria-label=\"QR code with the secret of the authenticator app\" shape-rendering=\"crispEdges\"><path d=\"{path}\" fill=\"#000000\"/></svg>"
-    ))
-}
-
-async fn confirm_totp(reader: Reader, sent: Sent) -> Answer {
-    let code: String = sent
-        .one("code")
-        .chars()
-        .filter(|letter| !letter.is_whitespace())
-        .collect();
-    match reader
-        .attempt(move |keystore, caller| keystore.confirm_totp(caller, ConfirmTotp { code }))
-        .await?
-    {
-        Ok(added) => Ok(added_page(&reader, &added, "totp")),
-        Err(problem) => {
-            // A new secret, as the old one is not shown twice.
-            let started = reader
-                .ask(strongroom_keystore::Keystore::start_totp)
-                .await?;
-            Ok(totp_page(&reader, &started, Some(&problem)))
-        }
-    }
 }
 
 async fn show_codes(reader: Reader) -> Answer {

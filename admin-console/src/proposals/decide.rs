@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use strongroom_approval::{Of, Statement, canonical, sha256};
 use strongroom_keystore::Keystore;
-use strongroom_wire::approval::{Decide, Decision};
+use strongroom_wire::approval::Decision;
 use strongroom_wire::id::ProposalId;
 use strongroom_wire::problem::{Code, Problem};
 
@@ -13,7 +13,7 @@ use crate::form::{Fields, Sent, Uploaded};
 use crate::pieces::{Card, Empty, Html};
 use crate::reader::{Page, Reader};
 use crate::show;
-use crate::signing::{self, LARGEST, ToSign};
+use crate::signing::{self, LARGEST, Signed, ToSign};
 use crate::stop::{Stop, problem_note};
 
 type Answer = Result<HttpResponse, Stop>;
@@ -100,32 +100,19 @@ async fn decide_page(
         .answer_with(status(refused)))
 }
 
-async fn hand_in(reader: &Reader, id: ProposalId, request: Result<Decide, Problem>) -> Answer {
-    let decision = request
-        .as_ref()
-        .ok()
-        .and_then(|request| Statement::from_bytes(&request.statement.0).ok())
-        .map_or(Decision::Approve, |statement| statement.decision);
-    let decided = match request {
-        Ok(request) => {
-            reader
-                .attempt(move |keystore, caller| keystore.decide_proposal(caller, id, request))
-                .await?
-        }
-        Err(problem) => Err(problem),
-    };
-    match decided {
-        Ok(changed) => {
-            let done = match decision {
-                Decision::Approve => "approved",
-                Decision::Reject => "rejected",
-            };
-            Ok(show::go(&format!(
-                "{}?done={done}&leaf={}",
-                at(id, ""),
-                changed.leaf
-            )))
-        }
+async fn hand_in(reader: &Reader, id: ProposalId, signed: Signed) -> Answer {
+    let decision = signed.decision;
+    let leaf = signed
+        .hand_in(reader, move |keystore, caller, request| {
+            Ok(keystore.decide_proposal(caller, id, request)?.leaf)
+        })
+        .await?;
+    match leaf {
+        Ok(leaf) => Ok(show::go(&format!(
+            "{}?done={}&leaf={leaf}",
+            at(id, ""),
+            signing::done(decision)
+        ))),
         Err(problem) => {
             let days = signing::days(&Fields::default());
             decide_page(reader, id, decision, days, Some(&problem)).await
@@ -134,7 +121,7 @@ async fn hand_in(reader: &Reader, id: ProposalId, request: Result<Decide, Proble
 }
 
 pub(super) async fn by_passkey(reader: Reader, path: web::Path<ProposalId>, sent: Sent) -> Answer {
-    hand_in(&reader, path.into_inner(), signing::by_passkey(&sent)).await
+    hand_in(&reader, path.into_inner(), Signed::by_passkey(&sent)).await
 }
 
 pub(super) async fn by_key(
@@ -143,5 +130,5 @@ pub(super) async fn by_key(
     sent: Uploaded<LARGEST>,
 ) -> Answer {
     let keys = reader.ask(Keystore::approval_credentials).await?.keys;
-    hand_in(&reader, path.into_inner(), signing::by_key(&sent, &keys)).await
+    hand_in(&reader, path.into_inner(), Signed::by_key(&sent, &keys)).await
 }

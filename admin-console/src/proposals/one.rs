@@ -8,9 +8,10 @@ use strongroom_wire::proposal::{Proposal, ProposalState, ProposedRequest};
 
 use super::{act, at, decides, is_mine, state_badge, status, subject};
 use crate::form::{Fields, Sent};
+use crate::own::recorded;
 use crate::pieces::{
-    Card, Empty, Facts, Form, Html, Note, Table, Tone, address, badge, button, count, list, mono,
-    paragraph, plural, soft, when,
+    Card, Empty, Facts, Form, Html, Table, Tone, address, badge, button, list, mono, paragraph,
+    plural, soft, when,
 };
 use crate::reader::{Page, Reader};
 use crate::show;
@@ -37,14 +38,7 @@ fn done(query: &Fields) -> Option<Html> {
         "run" => ("It is carried out", "The proposal is used up."),
         _ => return None,
     };
-    let mut body = Html::from(more);
-    if let Ok(leaf) = query.one("leaf").parse::<u64>() {
-        body = Html::join(
-            " ",
-            [body, format!("Recorded as leaf {}.", count(leaf)).into()],
-        );
-    }
-    Some(Note::new(Tone::Good, title, body).html())
+    Some(recorded(title, more, query))
 }
 
 pub(super) async fn show(reader: Reader, path: web::Path<ProposalId>, query: Fields) -> Answer {

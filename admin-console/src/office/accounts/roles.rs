@@ -35,18 +35,12 @@ pub(super) fn choices(chosen: impl Fn(Role) -> bool) -> Vec<Choice> {
                 .collect();
             let hint = format!(
                 "{}. Not together with {}.",
-                sentence(&powers.join("; ")),
+                words::capitalised(&powers.join("; ")),
                 words::listed(&excluded, "or").to_lowercase()
             );
             Choice::new(role.as_str(), words::role(role), chosen(role)).hint(hint)
         })
         .collect()
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
 }
 
 /// The roles that a form names.

@@ -1,27 +1,18 @@
 //! The audit log.
 
-mod pieces;
-
-use std::sync::Weak;
-use std::time::{Duration, Instant};
-
 use actix_web::{HttpResponse, get, web};
-use strongroom_keystore::{Export, Keystore, Refusal};
+use strongroom_console::exporting::{Broken, cosigned, pieces};
+use strongroom_keystore::Refusal;
 use strongroom_wire::audit::{
     CheckpointNote, ConsistencyProof, ConsistencyQuery, ExportQuery, InclusionProof, RecordPage,
     RecordQuery,
 };
 
-use self::pieces::Pieces;
-use super::{Answer, Leaf, ask, shown, wait_for};
+use super::{Answer, Leaf, ask, shown};
 use crate::auth::Caller;
 use crate::gate::OpenKeystore;
+use crate::metrics as counters;
 use crate::problems::Failure;
-
-/// How long an export waits for the cosignatures of its checkpoint: that long a witness that works needs at most.
-const FOR_WITNESSES: Duration = Duration::from_secs(3);
-/// How often it looks for them.
-const WITNESSES_LOOKED_FOR: Duration = Duration::from_millis(200);
 
 /// List audit records.
 ///
@@ -115,33 +106,16 @@ pub(super) async fn export(
         keystore.export_audit(&caller, query)
     })
     .await?;
-    let begun = cosigned(&open, begun).await?;
+    let begun = cosigned(&open, begun)
+        .await
+        .map_err(|broken| match broken {
+            Broken::Keystore(error) => Refusal::from(error).into(),
+            Broken::Closed | Broken::NotWhole | Broken::Failed => Failure::internal(),
+        })?;
     let leaf = begun.leaf();
     let mut response = HttpResponse::Ok()
         .content_type("application/x-ndjson")
-        .body(Pieces::new(open, begun));
+        .body(pieces(open, begun, counters::panic));
     response.extensions_mut().insert(Leaf(leaf));
     Ok(response)
-}
-
-/// Gives the witnesses a moment to cosign an export's checkpoint. One that is away is in nobody's way for longer.
-async fn cosigned(open: &Weak<Keystore>, mut begun: Export) -> Result<Export, Failure> {
-    let started = Instant::now();
-    while started.elapsed() < FOR_WITNESSES {
-        // Where it is being sealed, the first piece says so.
-        let Some(keystore) = open.upgrade() else {
-            break;
-        };
-        let waits;
-        (begun, waits) = wait_for(move || {
-            let waits = begun.awaits_witnesses(&keystore);
-            (begun, waits)
-        })
-        .await?;
-        if !waits.map_err(Refusal::from)? {
-            break;
-        }
-        tokio::time::sleep(WITNESSES_LOOKED_FOR).await;
-    }
-    Ok(begun)
 }
