@@ -2,11 +2,12 @@
 //! it is now (PCR 7), and out of the data folder. The mark that lets the service start is the last thing that is written.
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use zeroize::Zeroizing;
 
 use crate::machine;
 
@@ -17,7 +18,7 @@ const CREDENTIAL_NAME: &str = "hsm-pin";
 /// Seals the PIN and leaves the mark.
 pub(crate) fn run() -> Result<()> {
     let pin_file = Path::new(machine::DATA).join("hsm-pin");
-    let pin = fs::read(&pin_file).context("the PIN cannot be read")?;
+    let pin = Zeroizing::new(fs::read(&pin_file).context("the PIN cannot be read")?);
     seal(pin.trim_ascii())?;
     let config = fs::read_to_string(machine::CONFIG).context("the configuration cannot be read")?;
     // In place, so that it stays the service's own; who is killed meanwhile begins anew.
@@ -65,11 +66,12 @@ fn with_credential(config: &str) -> Result<String> {
 
 /// Overwrites a file and removes it. The partition is encrypted; overwriting is for who reads the free blocks of a running machine.
 fn forget(secret: &Path) -> std::io::Result<()> {
-    match fs::metadata(secret) {
-        Ok(about) => {
-            let zeros = vec![0; usize::try_from(about.len()).unwrap_or_default()];
-            fs::write(secret, zeros)?;
-            fs::File::open(secret)?.sync_all()?;
+    // In place: what truncates first gives the blocks back as they are.
+    match fs::OpenOptions::new().write(true).open(secret) {
+        Ok(mut file) => {
+            let length = file.metadata()?.len();
+            io::copy(&mut io::repeat(0).take(length), &mut file)?;
+            file.sync_all()?;
             fs::remove_file(secret)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
