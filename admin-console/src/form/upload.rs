@@ -4,9 +4,13 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 
+use actix_multipart::Multipart;
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::HeaderMap;
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::TryStreamExt as _;
+use futures_util::stream;
 use strongroom_wire::problem::Code;
 use zeroize::Zeroizing;
 
@@ -16,6 +20,8 @@ use crate::reader::Frame;
 use crate::stop::Stop;
 
 const KIND: &str = "multipart/form-data";
+/// In pieces of so many bytes a form is handed to what reads it, which holds no more at once.
+const PIECE: usize = 16 * 1024;
 /// The most parts of a form.
 const MOST_PARTS: usize = 2000;
 
@@ -63,10 +69,7 @@ impl<const LARGEST: usize> FromRequest for Uploaded<LARGEST> {
         Box::pin(async move {
             let frame = Frame::outside(Side::of(&request));
             let body = arrived(&request, &frame, body, KIND, LARGEST).await?;
-            let kind = request.headers().get(CONTENT_TYPE);
-            let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-            let parts = boundary(kind).and_then(|boundary| parse(&boundary, &body));
-            let Some((fields, files)) = parts else {
+            let Some((fields, files)) = parts(request.headers(), body).await else {
                 return Err(Stop::new(
                     &frame,
                     Code::Malformed,
@@ -79,74 +82,31 @@ impl<const LARGEST: usize> FromRequest for Uploaded<LARGEST> {
     }
 }
 
-/// What stands between the parts.
-fn boundary(kind: &str) -> Option<String> {
-    let boundary = parameter(kind, "boundary")?;
-    (1..=70).contains(&boundary.len()).then_some(boundary)
-}
-
-/// A parameter of a header, such as `name` of `form-data; name="file"`.
-fn parameter(header: &str, wanted: &str) -> Option<String> {
-    let mut rest = header.split_once(';')?.1;
-    loop {
-        let (name, after) = rest.split_once('=')?;
-        let after = after.trim_start();
-        let (value, next) = match after.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
-            None => after.split_at(after.find(';').unwrap_or(after.len())),
-        };
-        if name
-            .trim_matches([' ', ';', '\t'])
-            .eq_ignore_ascii_case(wanted)
-        {
-            return Some(value.trim().to_owned());
-        }
-        rest = next;
-    }
-}
-
-/// Where this stands in that.
-fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
-    whole.windows(part.len()).position(|window| window == part)
-}
-
 type Parts = (Fields, Vec<(String, File)>);
 
-/// The parts of a body.
-fn parse(boundary: &str, body: &[u8]) -> Option<Parts> {
-    let first = format!("--{boundary}");
-    let between = format!("\r\n--{boundary}");
+/// The parts of a body; none where it is no form, or not the whole of one.
+async fn parts(headers: &HeaderMap, body: Bytes) -> Option<Parts> {
+    let most = body.len();
+    let pieces = (0..most).step_by(PIECE);
+    let pieces = pieces.map(move |at| Ok(body.slice(at..(at + PIECE).min(most))));
+    let mut form = Multipart::new(headers, stream::iter(pieces));
     let (mut fields, mut files) = (Vec::new(), Vec::new());
-    let mut rest = &body[find(body, first.as_bytes())? + first.len()..];
     for _ in 0..MOST_PARTS {
-        if rest.starts_with(b"--") {
+        let Some(mut part) = form.try_next().await.ok()? else {
             return Some((Fields(fields), files));
-        }
-        let part = rest.strip_prefix(b"\r\n")?;
-        let end = find(part, between.as_bytes())?;
-        rest = &part[end + between.len()..];
-        let part = &part[..end];
-        let heading = find(part, b"\r\n\r\n")?;
-        let content = &part[heading + 4..];
-        let heading = std::str::from_utf8(&part[..heading]).ok()?;
-        let header = |wanted: &str| {
-            heading.split("\r\n").find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.trim()
-                    .eq_ignore_ascii_case(wanted)
-                    .then(|| value.trim().to_owned())
-            })
         };
-        let disposition = header("content-disposition")?;
-        let name = unescaped(&parameter(&disposition, "name")?);
-        if let Some(file) = parameter(&disposition, "filename") {
-            let file = unescaped(&file);
+        let disposition = part.content_disposition()?;
+        let name = unescaped(disposition.get_name()?);
+        let file = disposition.get_filename().map(unescaped);
+        let media_type = part.content_type().map(ToString::to_string);
+        let content = part.bytes(most).await.ok()?.ok()?;
+        if let Some(file) = file {
             let file = file.rsplit(['/', '\\']).next().unwrap_or_default();
             files.push((
                 name,
                 File {
                     name: file.to_owned(),
-                    media_type: header("content-type").unwrap_or_default(),
+                    media_type: media_type.unwrap_or_default(),
                     bytes: content.to_vec(),
                 },
             ));
@@ -169,41 +129,51 @@ fn unescaped(name: &str) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use actix_web::http::header::CONTENT_TYPE;
+
     use super::*;
 
     const BODY: &[u8] = b"preamble\r\n--xyz\r\nContent-Disposition: form-data; name=\"reference\"\r\n\r\nGS 17\r\n\r\n--xyz\r\n\
-        content-disposition: form-data; filename=\"C:\\war%22rant.pdf\"; name=\"warrant\"\r\nContent-Type: application/pdf\r\n\r\n\x00\r\n--xy\r\n\xff\r\n--xyz--\r\n";
+        content-disposition: form-data; filename=\"C:\\\\war%22rant.pdf\"; name=\"warrant\"\r\nContent-Type: application/pdf\r\n\r\n\x00\r\n--xy\r\n\xff\r\n--xyz--\r\n";
 
-    #[test]
-    fn parts_are_read_as_they_were_sent() {
-        let (fields, files) = parse("xyz", BODY).unwrap();
-        assert_eq!(fields.raw("reference"), "GS 17\r\n");
-        let (name, file) = &files[0];
-        assert_eq!(
-            (name.as_str(), file.name.as_str(), file.media_type.as_str()),
-            ("warrant", "war\"rant.pdf", "application/pdf")
-        );
-        assert_eq!(file.bytes, b"\x00\r\n--xy\r\n\xff");
+    async fn read(boundary: &str, body: &'static [u8]) -> Option<Parts> {
+        let mut headers = HeaderMap::new();
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        headers.insert(CONTENT_TYPE, kind.parse().unwrap());
+        parts(&headers, Bytes::from_static(body)).await
     }
 
-    #[test]
-    fn what_is_no_whole_form_is_refused() {
-        for end in 0..BODY.len() - 4 {
-            assert!(parse("xyz", &BODY[..end]).is_none(), "{end}");
+    #[actix_web::test]
+    async fn parts_are_read_as_they_were_sent() {
+        for boundary in ["xyz", "\"xyz\""] {
+            let (fields, files) = read(boundary, BODY).await.unwrap();
+            assert_eq!(fields.raw("reference"), "GS 17\r\n");
+            let (name, file) = &files[0];
+            assert_eq!(
+                (name.as_str(), file.name.as_str(), file.media_type.as_str()),
+                ("warrant", "war\"rant.pdf", "application/pdf")
+            );
+            assert_eq!(file.bytes, b"\x00\r\n--xy\r\n\xff");
         }
-        assert!(parse("other", BODY).is_none());
-        assert!(parse("xyz", &BODY[10..]).is_some());
     }
 
-    #[test]
-    fn boundaries_are_read_quoted_or_not() {
-        let kind = "multipart/form-data; charset=utf-8; boundary=";
-        assert_eq!(boundary(&format!("{kind}ab1")), Some("ab1".to_owned()));
-        assert_eq!(
-            boundary(&format!("{kind}\"a b;c\"")),
-            Some("a b;c".to_owned())
-        );
-        assert_eq!(boundary("multipart/form-data"), None);
-        assert_eq!(boundary(&format!("{kind}{}", "x".repeat(71))), None);
+    /// A form comes in pieces that are smaller than its files.
+    #[actix_web::test]
+    async fn large_files_are_read_whole() {
+        let content: Vec<u8> = (0..3_000_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+        let begin =
+            b"--xyz\r\nContent-Disposition: form-data; name=\"warrant\"; filename=\"w\"\r\n\r\n";
+        let body = [&begin[..], &content, b"\r\n--xyz--\r\n"].concat();
+        let (_, files) = read("xyz", body.leak()).await.unwrap();
+        assert!(files[0].1.bytes == content);
+    }
+
+    #[actix_web::test]
+    async fn what_is_no_whole_form_is_refused() {
+        for end in 0..BODY.len() - 4 {
+            assert!(read("xyz", &BODY[..end]).await.is_none(), "{end}");
+        }
+        assert!(read("other", BODY).await.is_none());
+        assert!(read("xyz", &BODY[10..]).await.is_some());
     }
 }

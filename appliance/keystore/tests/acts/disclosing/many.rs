@@ -27,7 +27,7 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
 fn count() -> u32 {
     match env::var_os("STRONGROOM_LONG") {
         Some(_) => 5000,
-        None => 200,
+        None => 500,
     }
 }
 
