@@ -12,6 +12,7 @@ use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
     reason = "only binaries with a process for each fault run it"
 )]
 pub(crate) mod faults;
+pub(crate) mod named;
 pub(crate) mod recovery;
 
 pub(crate) type Case = (&'static str, fn(&dyn Hsm));

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use strongroom_hsm::{
-    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob, RecoveryKekId,
-    TokenInfo, WrappedKey,
+    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, NamedKeys, RecoveryBlob,
+    RecoveryKekId, TokenInfo, WrappedKey,
 };
 
 /// The two HSMs.
@@ -115,6 +115,11 @@ impl Hsm for Bridge {
             Err(HsmError::KeyNotFound { .. }) => self.from.sign(label, message),
             signed => signed,
         }
+    }
+
+    /// Those of the old HSM: they cannot move, and a domain that has some is not moved.
+    fn named(&self) -> Result<&dyn NamedKeys, HsmError> {
+        self.from.named()
     }
 
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {
