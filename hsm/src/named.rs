@@ -109,8 +109,11 @@ impl NamedKeyId {
         Ok(format!("{prefix}{}/v{}", self.key, self.version))
     }
 
-    /// The key of `domain` that a label names.
-    pub(crate) fn of_label(domain: &str, label: &str) -> Result<Option<Self>, HsmError> {
+    /// The key of `domain` that a label names; none where it names something else.
+    ///
+    /// # Errors
+    /// [`HsmError::Malformed`] when the domain has a character that would make labels ambiguous, or is empty or too long.
+    pub fn of_label(domain: &str, label: &str) -> Result<Option<Self>, HsmError> {
         let prefix = Self::prefix(domain)?;
         let read = || {
             let (key, version) = label.strip_prefix(&prefix)?.split_once("/v")?;

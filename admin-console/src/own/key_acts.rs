@@ -72,7 +72,8 @@ fn read_new(sent: &Sent) -> Result<NewKey, Problem> {
             .filter(|name| !name.is_empty())
             .collect(),
         length,
-        releasable: if sent.has("stays", "yes") {
+        // What is in the HSM never leaves it, whatever else is said.
+        releasable: if sent.has("stays", "yes") || sent.has("in_hsm", "yes") {
             Releasable::Never
         } else {
             Releasable::ByPolicy

@@ -95,6 +95,7 @@ pub use figures::{Comparison, Figures, HourCounts, role_conflicts, role_powers};
 pub use groups::OwnGroup;
 pub use hierarchy::checkpoint_key_label;
 pub use kept::{Held, hold_against};
+pub use keys::HardwareReview;
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
 pub use lawful::deliver::Delivery;
 pub use mail::{Mail, MailContent};

@@ -117,9 +117,12 @@ impl Hsm for Bridge {
         }
     }
 
-    /// Those of the old HSM: they cannot move, and a domain that has some is not moved.
+    /// None: they cannot move, so that a domain which has some is not moved, and makes none meanwhile.
     fn named(&self) -> Result<&dyn NamedKeys, HsmError> {
-        self.from.named()
+        Err(HsmError::NotOffered {
+            token: "a domain that moves to another HSM slot".to_owned(),
+            what: "keys of the protection level hsm".to_owned(),
+        })
     }
 
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {
