@@ -6,7 +6,7 @@
 use std::fs;
 
 use strongroom_tests::legacy::{Machine, SignsIn, module, said};
-use strongroom_tests::{Appliance, programs};
+use strongroom_tests::{Appliance, Person, programs};
 
 /// A machine whose token keeps generated keys in the HSM.
 fn machine(appliance: &Appliance) -> Machine {
@@ -134,6 +134,89 @@ fn key_pairs_are_made_and_used_in_the_hsm_and_destroyed_there() {
     assert!(held(&appliance, &machine, "pubkey").is_empty());
     let report = appliance.verify_audit();
     assert_eq!(report["verified"], true, "{report}");
+}
+
+#[test]
+fn people_make_keys_in_the_hsm_and_no_backup_has_them() {
+    let mut appliance = Appliance::start();
+    let folder = tempfile::tempdir().unwrap();
+    let admin = Person::administrator(&appliance);
+    let _ = admin.enrol(appliance.administrator_code()).success();
+    let _ = admin.login().success();
+    let words = [
+        "keys",
+        "create",
+        "--algorithm",
+        "rsa-2048",
+        "--protection",
+        "hsm",
+    ];
+    let made = admin.json(&words);
+    let key = made["key"]["id"].as_str().unwrap();
+    assert_eq!(made["key"]["protection"], "hsm");
+    assert_eq!(made["key"]["releasable"], "never");
+    let shown = admin.run(&["keys", "show", key]).success();
+    assert!(shown.stdout.contains("inside the HSM"), "{shown:?}");
+    fs::write(admin.file("report"), "The patient is well.\n").unwrap();
+    let _ = admin.run(&["sign", key, "report"]).success();
+    let public = admin.run(&["keys", "public", key]).success();
+    fs::write(admin.file("key.pem"), &public.stdout).unwrap();
+    let verified = said(
+        std::process::Command::new("openssl")
+            .current_dir(admin.file(""))
+            .args(["dgst", "-sha256", "-verify", "key.pem"])
+            .args(["-signature", "report.sig", "report"]),
+    );
+    assert!(verified.success, "{}", verified.text);
+
+    let backup = folder.path().join("backup");
+    let mut command = appliance.strongroomd();
+    let made = said(command.arg("backup").arg("--to").arg(&backup));
+    assert!(made.success, "{}", made.text);
+    let restore = |appliance: &Appliance, more: &[&str]| {
+        let mut command = appliance.strongroomd();
+        let command = command
+            .args(["restore", "--dry-run"])
+            .args(more)
+            .arg(&backup);
+        let done = said(command.arg("--data").arg(folder.path().join("restored")));
+        assert!(done.success, "{}", done.text);
+        done.text
+    };
+    let with_it = restore(&appliance, &["--json"]);
+    assert!(!with_it.contains("lost_keys"), "{with_it}");
+    // Another HSM, or somebody at this one: the key is gone, and nothing brings it back.
+    appliance.stop();
+    let machine = tempfile::tempdir().unwrap();
+    let pin = fs::read_to_string(appliance.data().join("hsm-pin")).unwrap();
+    for kind in ["privkey", "pubkey"] {
+        let deleted = said(
+            std::process::Command::new("pkcs11-tool")
+                .current_dir(machine.path())
+                .env("SOFTHSM2_CONF", appliance.data().join("softhsm2.conf"))
+                .args(["--module", programs::softhsm().to_str().unwrap()])
+                .args(["--token-label", "strongroom", "--login", "--pin"])
+                .arg(pin.trim())
+                .args(["--delete-object", "--type", kind, "--label"])
+                .arg(format!("strongroom/default/key/{key}/v1")),
+        );
+        assert!(deleted.success, "{}", deleted.text);
+    }
+    let without = restore(&appliance, &["--json"]);
+    assert!(
+        without.contains("lost_keys") && without.contains(key),
+        "{without}"
+    );
+    let without = restore(&appliance, &[]);
+    assert!(without.contains("they are lost"), "{without}");
+    appliance.serve();
+    let refused = admin.run(&["sign", key, "report", "--force"]).failure();
+    assert!(
+        refused.stderr.contains("does not hold this key any more"),
+        "{refused:?}"
+    );
+    let _ = admin.run(&["verify", key, "report"]).success();
+    let _ = admin.run(&["keys", "destroy", key, "--yes"]).success();
 }
 
 #[test]

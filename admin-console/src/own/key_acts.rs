@@ -113,7 +113,7 @@ fn new_form(reader: &Reader, sent: Option<&Sent>, refused: Option<&Problem>) -> 
         .field(Field::checks(
             "in_hsm",
             "What keeps it",
-            vec![Choice::new("yes", "Keep it in the HSM", has("in_hsm")).hint("Generated there and never extracted; slower, and not every HSM does every kind of key.")],
+            vec![Choice::new("yes", "Keep it in the HSM", has("in_hsm")).hint("Generated there and never extracted: slower, lost with that HSM, and not every HSM does every kind of key.")],
         ))
         .back("/keys");
     let mut page = Page::new(&reader.frame, "New key")

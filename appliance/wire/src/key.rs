@@ -127,7 +127,7 @@ pub struct NewKey {
     /// [`AUTHENTICATED_FOR`] seconds old. What the public key of a pair does is for everyone. Such a key is `never` released.
     #[serde(default, skip_serializing_if = "is_default")]
     pub authenticate_each: bool,
-    /// What keeps it.
+    /// What keeps it. One of `hsm` is generated in the HSM, is lost with it, and is `never` released.
     #[serde(default, skip_serializing_if = "is_default")]
     pub protection: Protection,
     /// To bring an existing key: AES-KWP (RFC 5649) of its bytes, or of the private key as PKCS #8 in DER, under a key that follows from the

@@ -10,7 +10,7 @@ use std::{
 use strongroom_hsm::{
     Aes256Key, Hsm, HsmError, MasterKekId, NamedKeyId, NamedKeyType, NamedKeys as _, NamedWork,
     RecoveryBlob, RecoveryKekId,
-    supervised::{State, Supervised},
+    supervised::{State, Supervised, SupervisedConfig},
 };
 
 use crate::{
@@ -219,7 +219,10 @@ pub(crate) fn a_named_key_is_not_made_where_there_is_a_replica() {
     named
         .generate_named_key(&key, NamedKeyType::EcP256)
         .unwrap();
-    let (hsm, _) = start(vec![real(&replica), real(&primary)], quick());
+    let (hsm, _) = start(
+        vec![real(&replica), real(&primary)],
+        SupervisedConfig::default(),
+    );
     let usable = |hsm: &Supervised| hsm.status().iter().all(|row| row.state == State::Usable);
     let until = Instant::now() + PATIENCE;
     while !usable(&hsm) && Instant::now() < until {

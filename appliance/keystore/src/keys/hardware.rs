@@ -52,6 +52,8 @@ pub struct HardwareReview {
     pub destroyed: usize,
     /// Objects that no key of the database has: of an act that was broken off, or of keys that a newer database had. They are left alone.
     pub unknown: Vec<String>,
+    /// Keys that the database has and of which the HSM holds nothing: they were lost with another HSM, or destroyed there.
+    pub lost: Vec<KeyId>,
 }
 
 /// Keys that were generated in the HSM and belong to nothing yet. What is not kept by then is destroyed with this.
@@ -241,11 +243,18 @@ impl Core {
     fn destroy_in_hsm(&self, only: Option<&BTreeSet<KeyId>>) -> Result<HardwareReview, Error> {
         let mut review = HardwareReview::default();
         let named = match self.domain.hsm().named() {
-            Err(HsmError::NotOffered { .. }) => return Ok(review),
+            Err(HsmError::NotOffered { .. }) => {
+                review.lost = self.store.snapshot()?.keys_in_hsm(self.domain.number)?;
+                return Ok(review);
+            }
             named => named?,
         };
         let snapshot = self.store.snapshot()?;
-        for id in named.named_keys(&self.domain.name)? {
+        let held = named.named_keys(&self.domain.name)?;
+        if only.is_none() {
+            review.lost = lost(snapshot.keys_in_hsm(self.domain.number)?, &held);
+        }
+        for id in held {
             let key = id.key.parse::<KeyId>().ok();
             if only.is_some_and(|only| key.is_none_or(|key| !only.contains(&key))) {
                 continue;
@@ -286,6 +295,13 @@ impl Core {
                         "what was left in the HSM of destroyed keys was destroyed"
                     );
                 }
+                if !review.lost.is_empty() {
+                    let keys: Vec<String> = review.lost.iter().map(ToString::to_string).collect();
+                    tracing::error!(
+                        keys = keys.join(", "),
+                        "the HSM does not hold keys that were generated in an HSM: they are lost"
+                    );
+                }
                 if !review.unknown.is_empty() {
                     tracing::warn!(
                         objects = review.unknown.join(", "),
@@ -308,6 +324,21 @@ impl Keystore {
         self.core.destroy_in_hsm(None)
     }
 
+    /// The keys that were generated in an HSM which is not the domain's any more, or were destroyed there: nothing brings them back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hsm`] when the HSM cannot be asked, [`Error::Store`].
+    pub fn keys_lost_with_hsm(&self) -> Result<Vec<KeyId>, Error> {
+        let domain = &self.core.domain;
+        let keys = self.core.store.snapshot()?.keys_in_hsm(domain.number)?;
+        match domain.hsm().named() {
+            _ if keys.is_empty() => Ok(keys),
+            Err(HsmError::NotOffered { .. }) => Ok(keys),
+            named => Ok(lost(keys, &named?.named_keys(&domain.name)?)),
+        }
+    }
+
     /// How many named keys the domain's HSM holds, which cannot leave it.
     ///
     /// # Errors
@@ -320,6 +351,13 @@ impl Keystore {
             named => Ok(named?.named_keys(&domain.name)?.len()),
         }
     }
+}
+
+/// Those keys of which the HSM holds no version.
+fn lost(mut keys: Vec<KeyId>, held: &[NamedKeyId]) -> Vec<KeyId> {
+    let held: BTreeSet<&str> = held.iter().map(|id| id.key.as_str()).collect();
+    keys.retain(|key| !held.contains(key.to_string().as_str()));
+    keys
 }
 
 /// What a grant seals.

@@ -1,8 +1,12 @@
 //! Keys of the protection level `hsm`: made, used, shared, rotated and destroyed, and what is refused of them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rusqlite::Connection;
+use strongroom_hsm::supervised::{Backend, Supervised, SupervisedConfig};
 use strongroom_hsm::{NamedKeyId, NamedKeyType};
-use strongroom_keystore::{Error, HardwareReview};
+use strongroom_keystore::{Error, HardwareReview, Options};
 use strongroom_mechanisms::{agree, material};
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::{IdempotencyKey, KeyId};
@@ -16,7 +20,7 @@ use super::{
     decrypting, encrypting, is_valid, macking, make, operate, operate_with, records, secret_of,
     share, signature_of, signing, verifying,
 };
-use crate::house::{House, Person};
+use crate::house::{House, Person, token};
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
     (
@@ -42,6 +46,14 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
     (
         "no_key_in_the_hsm_stands_in_for_another",
         no_key_in_the_hsm_stands_in_for_another,
+    ),
+    (
+        "while_the_hsm_is_away_its_keys_do_nothing",
+        while_the_hsm_is_away_its_keys_do_nothing,
+    ),
+    (
+        "no_key_is_made_in_an_hsm_that_has_a_replica",
+        no_key_is_made_in_an_hsm_that_has_a_replica,
     ),
 ];
 
@@ -353,6 +365,7 @@ fn what_is_left_over_in_the_hsm_is_found() {
     let expected = HardwareReview {
         destroyed: 1,
         unknown: vec![format!("{} v1", stray.key)],
+        lost: Vec::new(),
     };
     assert_eq!(review, expected);
     assert!(held(&house, gone).is_empty());
@@ -395,4 +408,57 @@ fn no_key_in_the_hsm_stands_in_for_another() {
     house.hsm.named().unwrap().destroy_named_key(&id).unwrap();
     let refused = operate(&house, &alice, lost, signing(Mechanism::Ed25519)).unwrap_err();
     assert_eq!(refused.code(), Code::Conflict, "{refused}");
+    let review = house.keystore.review_hardware().unwrap();
+    assert_eq!(review.lost, [lost]);
+    assert_eq!(house.keystore.keys_lost_with_hsm().unwrap(), [lost]);
+}
+
+/// HSMs of this house's own under supervision, the first of which is the primary.
+fn supervised(labels: &[&str]) -> Arc<Supervised> {
+    let backends = labels
+        .iter()
+        .map(|label| {
+            let hsm = token(label);
+            Backend {
+                name: (*label).to_owned(),
+                open: Arc::new(move || Ok(Arc::clone(&hsm))),
+            }
+        })
+        .collect();
+    let hsm = Supervised::start(backends, SupervisedConfig::default(), Arc::new(|_| {})).unwrap();
+    assert!(hsm.wait_until_usable(Duration::from_secs(10)));
+    Arc::new(hsm)
+}
+
+fn while_the_hsm_is_away_its_keys_do_nothing() {
+    let hsm = supervised(&["away"]);
+    let house = House::on(Arc::clone(&hsm) as _, "away", Options::default(), None);
+    let alice = house.person("alice");
+    let key = made(&house, &alice, Algorithm::EcP256).id;
+    let mechanism = Mechanism::EcdsaSha256;
+    let signature = signature_of(operate(&house, &alice, key, signing(mechanism)).unwrap());
+    hsm.close();
+    let request = strongroom_wire::operation::Operate {
+        operation: signing(mechanism),
+        version: None,
+    };
+    let refused = house.keystore.operate(&alice.presented, key, request);
+    assert_eq!(refused.unwrap_err().error.code(), Code::HsmUnavailable);
+    let refused = make(&house, &alice, in_hsm(Algorithm::EcP256)).unwrap_err();
+    assert_eq!(refused.code(), Code::HsmUnavailable);
+    // The public key is enough for this.
+    let verified = operate(&house, &alice, key, verifying(mechanism, &signature)).unwrap();
+    assert!(is_valid(&verified));
+}
+
+fn no_key_is_made_in_an_hsm_that_has_a_replica() {
+    let hsm = supervised(&["one of two", "two of two"]);
+    let house = House::on(Arc::clone(&hsm) as _, "pair", Options::default(), None);
+    let alice = house.person("alice");
+    let refused = make(&house, &alice, in_hsm(Algorithm::EcP256)).unwrap_err();
+    assert_eq!(refused.code(), Code::Invalid);
+    let sentence = refused.to_string();
+    assert!(sentence.contains("replica"), "{sentence}");
+    // What it is called is for operators.
+    assert!(!sentence.contains("of two"), "{sentence}");
 }
