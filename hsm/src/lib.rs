@@ -12,7 +12,8 @@
 //!   pool.rs      the logged-in sessions shared by all threads, and what happens when one fails
 //!   keys.rs      templates, finding keys by label, checking that they are protected
 //!   recovery.rs  recovery KEKs, master KEKs wrapped under them, and the way back
-//!   named.rs     named keys: generating, using and destroying them
+//!   named.rs     named keys: using, finding and destroying them
+//!   named/       named keys as they are made
 //!   spki.rs      public keys as `SubjectPublicKeyInfo`
 //!   pin.rs       the PIN and its file
 //!   rv.rs        CKR codes: their names and what each means for us

@@ -82,13 +82,8 @@ pub struct TokenConfig {
     pub answers_within: u64,
     /// Where the keys are kept that applications have generated and that are not extractable: in software, which is what is meant where nothing is
     /// said, or inside the appliance's HSM.
-    #[serde(default, skip_serializing_if = "is_usual")]
+    #[serde(default, skip_serializing_if = "super::is_default")]
     pub protection: Protection,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_usual(protection: &Protection) -> bool {
-    *protection == Protection::Software
 }
 
 const fn answers_within() -> u64 {

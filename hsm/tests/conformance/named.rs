@@ -362,7 +362,7 @@ fn named_keys_agree(hsm: &dyn Hsm) {
             assert_eq!(theirs.unwrap(), ours.as_slice());
         }
         let off_the_curve = NamedWork::Ecdh {
-            point: [&[4], vec![1; 2 * 32].as_slice()].concat(),
+            point: [&[4][..], &[1; 64]].concat(),
         };
         let error = named
             .use_named_key(&key, key_type, &off_the_curve)

@@ -41,7 +41,6 @@ fn named_keys_are_in_the_token_and_stay_there(token: &TestToken) {
             .unwrap();
         assert_eq!(found.len(), 1, "{key_type}");
         let secret = match key_type {
-            NamedKeyType::Aes256 | NamedKeyType::HmacSha256 => AttributeType::Value,
             NamedKeyType::Rsa2048 | NamedKeyType::Rsa3072 | NamedKeyType::Rsa4096 => {
                 AttributeType::PrivateExponent
             }

@@ -75,6 +75,18 @@ pub(super) fn result(
                 valid: right.ct_eq(&presented.0).into(),
             })
         }
+        _ => ciphered(hsm, key, operation),
+    }
+}
+
+/// A ciphertext, or the plaintext of one.
+fn ciphered(
+    hsm: &dyn Hsm,
+    key: &Hardware,
+    operation: &Operation,
+) -> Result<OperationResult, Failure> {
+    let mechanism = operation.mechanism();
+    match operation {
         Operation::Encrypt {
             data,
             iv,

@@ -23,9 +23,10 @@ use super::{
 use crate::house::{House, Person, token};
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
+    ("keys_in_the_hsm_sign", keys_in_the_hsm_sign),
     (
-        "keys_in_the_hsm_do_what_they_are_for",
-        keys_in_the_hsm_do_what_they_are_for,
+        "keys_in_the_hsm_open_and_agree",
+        keys_in_the_hsm_open_and_agree,
     ),
     (
         "a_key_in_the_hsm_is_shared_rotated_and_destroyed",
@@ -78,7 +79,7 @@ fn held(house: &House, key: KeyId) -> Vec<u32> {
         .collect()
 }
 
-fn keys_in_the_hsm_do_what_they_are_for() {
+fn keys_in_the_hsm_sign() {
     let house = House::new("in-hsm");
     let alice = house.person("alice");
     for (algorithm, mechanisms) in [
@@ -136,7 +137,11 @@ fn keys_in_the_hsm_do_what_they_are_for() {
         signature_of(operate(&house, &alice, key, fixed).unwrap()).len(),
         64
     );
+}
 
+fn keys_in_the_hsm_open_and_agree() {
+    let house = House::new("in-hsm-open");
+    let alice = house.person("alice");
     let aes = made(&house, &alice, Algorithm::Aes256).id;
     let sealed = operate(&house, &alice, aes, encrypting(Mechanism::AesGcm)).unwrap();
     let open = decrypting(Mechanism::AesGcm, &sealed);
