@@ -143,6 +143,12 @@ fn people_make_keys_in_the_hsm_and_no_backup_has_them() {
     let admin = Person::administrator(&appliance);
     let _ = admin.enrol(appliance.administrator_code()).success();
     let _ = admin.login().success();
+    let created = admin.json(&["accounts", "create", "alice@example.com"]);
+    let alice = Person::new(&appliance, "alice@example.com");
+    let _ = alice
+        .enrol(created["enrolment_code"].as_str().unwrap())
+        .success();
+    let _ = alice.login().success();
     let words = [
         "keys",
         "create",
@@ -151,19 +157,19 @@ fn people_make_keys_in_the_hsm_and_no_backup_has_them() {
         "--protection",
         "hsm",
     ];
-    let made = admin.json(&words);
+    let made = alice.json(&words);
     let key = made["key"]["id"].as_str().unwrap();
     assert_eq!(made["key"]["protection"], "hsm");
     assert_eq!(made["key"]["releasable"], "never");
-    let shown = admin.run(&["keys", "show", key]).success();
+    let shown = alice.run(&["keys", "show", key]).success();
     assert!(shown.stdout.contains("inside the HSM"), "{shown:?}");
-    fs::write(admin.file("report"), "The patient is well.\n").unwrap();
-    let _ = admin.run(&["sign", key, "report"]).success();
-    let public = admin.run(&["keys", "public", key]).success();
-    fs::write(admin.file("key.pem"), &public.stdout).unwrap();
+    fs::write(alice.file("report"), "The patient is well.\n").unwrap();
+    let _ = alice.run(&["sign", key, "report"]).success();
+    let public = alice.run(&["keys", "public", key]).success();
+    fs::write(alice.file("key.pem"), &public.stdout).unwrap();
     let verified = said(
         std::process::Command::new("openssl")
-            .current_dir(admin.file(""))
+            .current_dir(alice.file(""))
             .args(["dgst", "-sha256", "-verify", "key.pem"])
             .args(["-signature", "report.sig", "report"]),
     );
@@ -210,13 +216,13 @@ fn people_make_keys_in_the_hsm_and_no_backup_has_them() {
     let without = restore(&appliance, &[]);
     assert!(without.contains("they are lost"), "{without}");
     appliance.serve();
-    let refused = admin.run(&["sign", key, "report", "--force"]).failure();
+    let refused = alice.run(&["sign", key, "report", "--force"]).failure();
     assert!(
         refused.stderr.contains("does not hold this key any more"),
         "{refused:?}"
     );
-    let _ = admin.run(&["verify", key, "report"]).success();
-    let _ = admin.run(&["keys", "destroy", key, "--yes"]).success();
+    let _ = alice.run(&["verify", key, "report"]).success();
+    let _ = alice.run(&["keys", "destroy", key, "--yes"]).success();
 }
 
 #[test]
