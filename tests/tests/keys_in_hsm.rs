@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::env;
 use std::fs;
 
 use strongroom_tests::legacy::{Machine, SignsIn, module, said};
@@ -62,6 +63,30 @@ fn held(appliance: &Appliance, machine: &Machine, kind: &str) -> Vec<String> {
     objects.retain(|object| object.contains("strongroom/default/key/"));
     objects
 }
+
+/// By `PyKCS11`, what the vendor's attribute of each private key says: `hsm`. It asserts by itself.
+const PLACES: &str = r#"
+import os
+import PyKCS11 as p
+
+lib = p.PyKCS11Lib()
+lib.load(os.environ["MODULE"])
+slot = lib.getSlotList(tokenPresent=True)[0]
+session = lib.openSession(slot, p.CKF_SERIAL_SESSION | p.CKF_RW_SESSION)
+session.login(os.environ["PIN"])
+keys = session.findObjects([(p.CKA_CLASS, p.CKO_PRIVATE_KEY)])
+assert len(keys) == 2, keys
+for key in keys:
+    [place] = session.getAttributeValue(key, [0x80000000 | 0x53520001])
+    assert bytes(place) == b"hsm", place
+    for attribute, wanted in [
+        (p.CKA_SENSITIVE, True),
+        (p.CKA_EXTRACTABLE, False),
+        (p.CKA_NEVER_EXTRACTABLE, True),
+        (p.CKA_LOCAL, True),
+    ]:
+        assert session.getAttributeValue(key, [attribute]) == [wanted], attribute
+"#;
 
 /// Checks by `openssl` what a key of the token signed.
 fn signs(machine: &Machine, id: &str, mechanism: &str, form: &str, openssl: &str) {
@@ -124,6 +149,16 @@ fn key_pairs_are_made_and_used_in_the_hsm_and_destroyed_there() {
     let log = machine.log();
     assert!(log.contains("works in the hsm by mechanism"), "{log}");
     assert!(!log.contains("works in the appliance"), "{log}");
+
+    fs::write(machine.file("places.py"), PLACES).unwrap();
+    let python = env::var("STRONGROOM_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut command = machine.command(python);
+    command
+        .arg("places.py")
+        .env("MODULE", module())
+        .env("PIN", machine.pin());
+    let places = said(&mut command);
+    assert!(places.success, "{}\n{}", places.text, machine.log());
 
     tool(&machine, "--delete-object --type privkey --id 01");
     let left = held(&appliance, &machine, "privkey");

@@ -309,6 +309,10 @@ impl Core {
                     );
                 }
             }
+            // It is asked again when it is back; that it is away is told elsewhere.
+            Err(Error::Hsm(error)) if error.is_transient() => {
+                tracing::debug!(%error, "what the HSM holds is reviewed later");
+            }
             Err(error) => tracing::warn!(%error, "what the HSM holds could not be reviewed"),
         }
     }
