@@ -295,6 +295,38 @@ pub enum HsmError {
         /// What wrapped the key.
         scheme: WrapScheme,
     },
+    /// The HSM does not keep such named keys, or does not do this with them.
+    #[error(
+        "{token} does not offer {what}: use the protection level software, another algorithm or mechanism, or another HSM"
+    )]
+    NotOffered {
+        /// The HSM's name.
+        token: String,
+        /// What was asked for.
+        what: String,
+    },
+    /// A named key was to be generated in one HSM of several that are to hold the same keys.
+    #[error(
+        "a key that an HSM generates exists in that HSM alone, and here {count} HSMs are to hold the same keys ({names}): use the protection level software, or a domain whose HSM has no replica"
+    )]
+    SingleCopy {
+        /// How many HSMs there are.
+        count: usize,
+        /// Their names.
+        names: String,
+    },
+    /// The HSM did not decrypt what it was given, or could not agree on a secret with it: it was altered, or is not for this key.
+    #[error(
+        "{token} did not accept what it was to process with the key \"{label}\" ({code}): it was altered, or was made for another key"
+    )]
+    InputRejected {
+        /// The HSM's name.
+        token: String,
+        /// The key's label.
+        label: String,
+        /// What the HSM answered.
+        code: String,
+    },
     /// The HSM takes a message in one piece, and this one is too long.
     #[error(
         "{token} signs messages of at most {max} bytes, and this one has {len}: use an HSM that signs longer ones"

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lib.rs       the [`Hsm`] trait: all that the rest of Strongroom may ask of an HSM
+//! named.rs     the [`NamedKeys`] trait: named keys that the HSM generates and uses
 //! types.rs     what goes in and comes out: AES-256 keys, wrapped keys, names of master KEKs
 //! error.rs     everything that can go wrong, in words an operator can act on
 //! pkcs11/      the backend for every HSM with a PKCS#11 module
@@ -11,6 +12,9 @@
 //!   pool.rs      the logged-in sessions shared by all threads, and what happens when one fails
 //!   keys.rs      templates, finding keys by label, checking that they are protected
 //!   recovery.rs  recovery KEKs, master KEKs wrapped under them, and the way back
+//!   named.rs     named keys: using, finding and destroying them
+//!   named/       named keys as they are made
+//!   spki.rs      public keys as `SubjectPublicKeyInfo`
 //!   pin.rs       the PIN and its file
 //!   rv.rs        CKR codes: their names and what each means for us
 //!   selector.rs  which token is meant: a label or an RFC 7512 URI
@@ -20,6 +24,7 @@
 //!   mod.rs       configuration and the trait's implementation: which HSM a call goes to
 //!   member.rs    one HSM: its state, opening and probing it
 //!   runner.rs    bounded threads for calls that may never come back
+//!   named.rs     named keys, of which each is in one HSM
 //!   versions.rs  which versions of a master KEK are in service, where HSMs do not hold the same
 //!   status.rs    what an HSM is doing, for logs, metrics and health
 //! yubihsm/     the backend for the YubiHSM 2 (feature `yubihsm`, on by default; `usb`, off)
@@ -43,6 +48,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod named;
 pub mod pkcs11;
 pub mod supervised;
 mod types;
@@ -50,6 +56,9 @@ mod types;
 pub mod yubihsm;
 
 pub use error::HsmError;
+pub use named::{
+    NamedHash, NamedKeyId, NamedKeyType, NamedKeys, NamedMechanism, NamedOffer, NamedWork,
+};
 pub use types::{
     AES256_KEY_LEN, Aes256Key, DeviceLog, DeviceLogEntry, Ed25519PublicKey, MasterKekId,
     RecoveryBlob, RecoveryKekId, TokenInfo, WrapScheme, WrappedKey,
@@ -151,6 +160,17 @@ pub trait Hsm: Send + Sync {
     /// # Errors
     /// [`HsmError::MessageTooLong`] from an HSM that takes the message in one piece; every HSM takes 1,900 bytes.
     fn sign(&self, label: &str, message: &[u8]) -> Result<[u8; 64], HsmError>;
+
+    /// Its named keys: keys that it generates and uses for clients.
+    ///
+    /// # Errors
+    /// [`HsmError::NotOffered`] from an HSM that keeps none.
+    fn named(&self) -> Result<&dyn NamedKeys, HsmError> {
+        Err(HsmError::NotOffered {
+            token: "this HSM".to_owned(),
+            what: "keys of the protection level hsm".to_owned(),
+        })
+    }
 
     /// Fills `out` from the HSM's random number generator.
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError>;

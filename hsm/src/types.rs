@@ -119,7 +119,7 @@ impl RecoveryKekId {
     }
 }
 
-fn check_domain(domain: &str) -> Result<(), HsmError> {
+pub(crate) fn check_domain(domain: &str) -> Result<(), HsmError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     if domain.is_empty() || domain.len() > 64 || !domain.chars().all(allowed) {
         return Err(HsmError::Malformed {

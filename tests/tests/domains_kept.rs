@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use strongroom_tests::{Appliance, programs};
 use strongroom_wire::account::Account;
+use strongroom_wire::key::{Algorithm, CreateKeys, NewKey, Protection, Releasable};
 use strongroom_wire::problem::Code;
 
 use tenants::{folder_of, names};
@@ -93,6 +94,26 @@ fn a_domain_moves_to_another_slot_while_it_serves() {
     let material = alice.release(key).unwrap().1;
     let refused = appliance.domain(&["move", "acme", "--to-slot", "third"]);
     assert!(refused.unwrap_err().contains("no HSM slot"));
+    // A key inside the HSM would be lost.
+    let request = CreateKeys {
+        keys: vec![NewKey {
+            protection: Protection::Hsm,
+            releasable: Releasable::Never,
+            ..NewKey::new(Algorithm::EcP256)
+        }],
+        release: false,
+    };
+    let stays = alice.create(&request).unwrap().keys.remove(0).key.id;
+    let refused = appliance.domain(&["move", "acme", "--to-slot", "second"]);
+    let refused = refused.unwrap_err();
+    assert!(refused.contains("never leave it"), "{refused}");
+    let shown = appliance.domain(&["show", "acme"]).unwrap();
+    assert_eq!(
+        (&shown["state"], &shown["slot"]),
+        (&"active".into(), &"default".into())
+    );
+    alice.rotate(stays).unwrap();
+    alice.destroy(stays).unwrap();
 
     let mut released = 0;
     let mut moving = appliance.strongroomd();

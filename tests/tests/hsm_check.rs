@@ -67,6 +67,10 @@ fn a_token_is_described_and_measured_and_nothing_is_left_in_it() {
     assert_eq!(hsm["module"], module.to_str().unwrap());
     assert_eq!(hsm["token"]["label"], "strongroom");
     assert_eq!(hsm["mechanisms"].as_array().unwrap().len(), 6);
+    let kept = hsm["named_keys"].as_array().unwrap();
+    for key_type in ["RSA-4096", "P-256", "Ed25519", "AES-256", "HMAC-SHA-256"] {
+        assert!(kept.contains(&key_type.into()), "{hsm}");
+    }
     for figure in ["wraps", "unwraps", "signatures"] {
         assert!(hsm[figure].as_f64().unwrap() > 10.0, "{hsm}");
     }

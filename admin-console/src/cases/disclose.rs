@@ -154,6 +154,13 @@ fn withheld(preview: &DisclosurePreview) -> Html {
                 "Never disclosed: they open nothing, and who has one speaks in its owner's name",
             ),
         )
+        .with(
+            "Keys in the HSM",
+            with_sub(
+                count(withheld.in_hsm.into()),
+                "They never leave it; what they encrypted is opened there",
+            ),
+        )
         .with("Recorded as leaf", count(preview.leaf));
     Card::new("In scope, and not delivered")
         .body(facts.html())

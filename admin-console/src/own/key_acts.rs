@@ -72,7 +72,8 @@ fn read_new(sent: &Sent) -> Result<NewKey, Problem> {
             .filter(|name| !name.is_empty())
             .collect(),
         length,
-        releasable: if sent.has("stays", "yes") {
+        // What is in the HSM never leaves it, whatever else is said.
+        releasable: if sent.has("stays", "yes") || sent.has("in_hsm", "yes") {
             Releasable::Never
         } else {
             Releasable::ByPolicy
@@ -112,7 +113,7 @@ fn new_form(reader: &Reader, sent: Option<&Sent>, refused: Option<&Problem>) -> 
         .field(Field::checks(
             "in_hsm",
             "What keeps it",
-            vec![Choice::new("yes", "Keep it in the HSM", has("in_hsm")).hint("Generated there and never extracted; slower, and not every HSM does every kind of key.")],
+            vec![Choice::new("yes", "Keep it in the HSM", has("in_hsm")).hint("Generated there and never extracted: slower, lost with that HSM, and not every HSM does every kind of key.")],
         ))
         .back("/keys");
     let mut page = Page::new(&reader.frame, "New key")

@@ -136,6 +136,15 @@ pub fn destroy_keys(hsm: &dyn Hsm, domain: &str) -> Result<bool, HsmError> {
             version,
         }))?;
     }
+    match hsm.named() {
+        Err(HsmError::NotOffered { .. }) => {}
+        named => {
+            let named = named?;
+            for key in named.named_keys(domain)? {
+                gone(named.destroy_named_key(&key))?;
+            }
+        }
+    }
     match gone(hsm.destroy_signing_key(&checkpoint_key_label(domain))) {
         Err(error) if error.is_transient() => Err(error),
         outcome => Ok(outcome.is_ok()),

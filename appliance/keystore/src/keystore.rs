@@ -140,6 +140,7 @@ pub(crate) struct Core {
     pub(crate) ceremonies: Ceremonies,
     pub(crate) rotation: Rotation,
     pub(crate) reviewed: Reviewed,
+    pub(crate) hardware_reviewed: Reviewed,
 }
 
 impl Core {
@@ -312,6 +313,7 @@ impl Keystore {
             ceremonies: Ceremonies::default(),
             rotation: Rotation::default(),
             reviewed: Reviewed::default(),
+            hardware_reviewed: Reviewed::default(),
         });
         let keystore = Self { core };
         // Before any act of this version, so that it finds all rows told.
@@ -408,6 +410,7 @@ impl Keystore {
         self.end_authorisations()?;
         self.send_notifications()?;
         self.review_holds()?;
+        self.core.review_hardware();
         self.core
             .act(Act::SessionOpen, LOCALHOST, move |scope| {
                 for (account, source) in &abandoned {

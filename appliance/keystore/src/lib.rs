@@ -98,6 +98,7 @@ pub use figures::{
 pub use groups::OwnGroup;
 pub use hierarchy::checkpoint_key_label;
 pub use kept::{Held, hold_against};
+pub use keys::HardwareReview;
 pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
 pub use lawful::deliver::Delivery;
 pub use lawful::may::CaseAct;

@@ -52,6 +52,9 @@ pub struct Withheld {
     pub destroyed: u32,
     /// Keys that only sign or authenticate, which open nothing and are never disclosed.
     pub signing: u32,
+    /// Keys in the HSM, which gives their material to nobody.
+    #[serde(default)]
+    pub in_hsm: u32,
 }
 
 /// How many items an account owns.

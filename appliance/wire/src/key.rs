@@ -20,6 +20,8 @@ pub const REMEMBERED_FOR: u64 = 3600;
 pub const LONGEST_SECRET: u16 = 1024;
 /// The most RSA keys that one request creates: they take long to find.
 pub const MOST_RSA_KEYS_A_REQUEST: usize = 8;
+/// The most keys that one request generates in the HSM.
+pub const MOST_HSM_KEYS_A_REQUEST: usize = 8;
 /// For how long a sign-in counts as made for the use of a key, where each use wants one, in seconds.
 pub const AUTHENTICATED_FOR: u32 = 10;
 /// The longest label, in bytes of UTF-8.
@@ -125,7 +127,7 @@ pub struct NewKey {
     /// [`AUTHENTICATED_FOR`] seconds old. What the public key of a pair does is for everyone. Such a key is `never` released.
     #[serde(default, skip_serializing_if = "is_default")]
     pub authenticate_each: bool,
-    /// What keeps it.
+    /// What keeps it. One of `hsm` is generated in the HSM, is lost with it, and is `never` released.
     #[serde(default, skip_serializing_if = "is_default")]
     pub protection: Protection,
     /// To bring an existing key: AES-KWP (RFC 5649) of its bytes, or of the private key as PKCS #8 in DER, under a key that follows from the

@@ -7,6 +7,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use strongroom_wire::key::Protection;
+
 use super::*;
 
 fn text() -> impl Strategy<Value = String> {
@@ -31,6 +33,7 @@ fn token() -> impl Strategy<Value = TokenConfig> {
         option::of(text()),
         option::of(text()),
         1..=LONGEST_ANSWERS_WITHIN,
+        select(&[Protection::Software, Protection::Hsm][..]),
     );
     (files, names).prop_map(|(files, names)| TokenConfig {
         label: names.0,
@@ -42,6 +45,7 @@ fn token() -> impl Strategy<Value = TokenConfig> {
         secret: files.3,
         domain: names.3,
         answers_within: names.4,
+        protection: names.5,
     })
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use strongroom_wire::id::AccountId;
+use strongroom_wire::key::Protection;
 use zeroize::Zeroizing;
 
 use crate::device::AccountSecret;
@@ -79,6 +80,10 @@ pub struct TokenConfig {
     /// [`LONGEST_ANSWERS_WITHIN`], and [`ANSWERS_WITHIN`] where nothing is said.
     #[serde(default = "answers_within", skip_serializing_if = "is_answers_within")]
     pub answers_within: u64,
+    /// Where the keys are kept that applications have generated and that are not extractable: in software, which is what is meant where nothing is
+    /// said, or inside the appliance's HSM.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub protection: Protection,
 }
 
 const fn answers_within() -> u64 {
@@ -117,6 +122,7 @@ impl TokenConfig {
             secret: None,
             domain: None,
             answers_within: ANSWERS_WITHIN,
+            protection: Protection::Software,
         }
     }
 

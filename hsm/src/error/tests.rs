@@ -118,6 +118,19 @@ fn all() -> Vec<HsmError> {
             token: token(),
             scheme: WrapScheme::AesGcm,
         },
+        HsmError::NotOffered {
+            token: token(),
+            what: text("RSA-OAEP decryption with SHA-256"),
+        },
+        HsmError::SingleCopy {
+            count: 2,
+            names: format!("{NAME}; the token \"replica\""),
+        },
+        HsmError::InputRejected {
+            token: token(),
+            label: label(),
+            code: code(),
+        },
         HsmError::MessageTooLong {
             token: token(),
             len: 2000,
@@ -164,6 +177,9 @@ fn names_the_hsm(error: &HsmError) -> bool {
         | HsmError::OutOfService { .. }
         | HsmError::Refused { .. }
         | HsmError::SchemeUnknown { .. }
+        | HsmError::NotOffered { .. }
+        | HsmError::SingleCopy { .. }
+        | HsmError::InputRejected { .. }
         | HsmError::MessageTooLong { .. }
         | HsmError::AuthKeyRefused { .. }
         | HsmError::FactoryDefault { .. } => true,

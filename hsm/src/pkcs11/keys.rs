@@ -26,20 +26,27 @@ pub(super) enum Kind {
     RecoveryKek,
     SigningKey,
     SigningPublicKey,
+    /// A named secret key, of whatever type.
+    NamedSecret,
+    /// The private half of a named key pair.
+    NamedPrivate,
+    /// Its public half.
+    NamedPublic,
 }
 
 impl Kind {
-    fn template(self) -> Vec<Attribute> {
+    pub(super) fn template(self) -> Vec<Attribute> {
         let (class, key_type) = match self {
-            Self::MasterKek | Self::RecoveryKek => (ObjectClass::SECRET_KEY, KeyType::AES),
-            Self::SigningKey => (ObjectClass::PRIVATE_KEY, KeyType::EC_EDWARDS),
-            Self::SigningPublicKey => (ObjectClass::PUBLIC_KEY, KeyType::EC_EDWARDS),
+            Self::MasterKek | Self::RecoveryKek => (ObjectClass::SECRET_KEY, Some(KeyType::AES)),
+            Self::SigningKey => (ObjectClass::PRIVATE_KEY, Some(KeyType::EC_EDWARDS)),
+            Self::SigningPublicKey => (ObjectClass::PUBLIC_KEY, Some(KeyType::EC_EDWARDS)),
+            Self::NamedSecret => (ObjectClass::SECRET_KEY, None),
+            Self::NamedPrivate => (ObjectClass::PRIVATE_KEY, None),
+            Self::NamedPublic => (ObjectClass::PUBLIC_KEY, None),
         };
-        vec![
-            Attribute::Token(true),
-            Attribute::Class(class),
-            Attribute::KeyType(key_type),
-        ]
+        let mut template = vec![Attribute::Token(true), Attribute::Class(class)];
+        template.extend(key_type.map(Attribute::KeyType));
+        template
     }
 
     /// Refuses a key that could leave the HSM or do more than it is for.
@@ -66,11 +73,11 @@ impl Kind {
                 (A::Encrypt, false, "it may also encrypt (CKA_ENCRYPT)"),
                 (A::Decrypt, false, "it may also decrypt (CKA_DECRYPT)"),
             ],
-            Self::SigningKey => &[
+            Self::SigningKey | Self::NamedSecret | Self::NamedPrivate => &[
                 (A::Sensitive, true, "it is not sensitive (CKA_SENSITIVE)"),
                 (A::Extractable, false, "it is extractable (CKA_EXTRACTABLE)"),
             ],
-            Self::SigningPublicKey => &[],
+            Self::SigningPublicKey | Self::NamedPublic => &[],
         };
         for (attribute, wanted, reason) in rules {
             let found = session.get_attributes(key, &[*attribute])?;

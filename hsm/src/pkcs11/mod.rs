@@ -2,12 +2,14 @@
 
 mod keys;
 mod module;
+mod named;
 mod pin;
 mod pool;
 mod recovery;
 mod report;
 mod rv;
 mod selector;
+mod spki;
 mod token;
 mod wrapping;
 
@@ -35,8 +37,8 @@ use self::{
     token::Token,
 };
 use crate::{
-    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob, RecoveryKekId,
-    TokenInfo, WrapScheme, WrappedKey, types::check_signing_label,
+    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, NamedKeys, RecoveryBlob,
+    RecoveryKekId, TokenInfo, WrapScheme, WrappedKey, types::check_signing_label,
 };
 
 /// How many random bytes one call asks for: HSMs limit it.
@@ -304,6 +306,10 @@ impl Hsm for Pkcs11Hsm {
                 function: "C_Sign",
                 reason: "the signature does not have the 64 bytes of an Ed25519 signature",
             })
+    }
+
+    fn named(&self) -> Result<&dyn NamedKeys, HsmError> {
+        Ok(self)
     }
 
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {

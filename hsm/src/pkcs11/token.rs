@@ -127,6 +127,15 @@ impl Token {
         Ok(rows)
     }
 
+    /// Every mechanism that the token names.
+    pub(super) fn mechanism_types(&self) -> Result<Vec<MechanismType>, HsmError> {
+        let _inside = self.module.enter();
+        let slots = self.module.slots();
+        let (slot, _) = self.find(&slots)?;
+        let present = slots.context().get_mechanism_list(slot);
+        present.map_err(|error| self.explain(&error))
+    }
+
     fn missing(&self, mechanism: &str) -> HsmError {
         HsmError::MechanismMissing {
             token: self.name(),

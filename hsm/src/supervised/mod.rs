@@ -5,6 +5,7 @@
 //! HSM's module does.
 
 mod member;
+mod named;
 mod runner;
 mod status;
 mod versions;
@@ -18,7 +19,7 @@ use std::{
 pub use self::status::{Change, MemberStatus, State};
 use self::{member::Member, runner::Missed};
 use crate::{
-    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob,
+    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, NamedKeys, RecoveryBlob,
     RecoveryKekId, TokenInfo, WrappedKey,
 };
 
@@ -436,6 +437,10 @@ impl Hsm for Supervised {
     fn sign(&self, label: &str, message: &[u8]) -> Result<[u8; 64], HsmError> {
         let (label, message) = (label.to_owned(), message.to_vec());
         self.anywhere("sign", move |hsm| hsm.sign(&label, &message))
+    }
+
+    fn named(&self) -> Result<&dyn NamedKeys, HsmError> {
+        Ok(self)
     }
 
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {

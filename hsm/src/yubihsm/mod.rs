@@ -29,7 +29,7 @@ use self::{
     objects::Kind,
 };
 use crate::{
-    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob,
+    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, NamedKeys, RecoveryBlob,
     RecoveryKekId, TokenInfo, WrappedKey, types::check_signing_label,
 };
 
@@ -309,6 +309,14 @@ impl Hsm for YubiHsm {
             })
             .map_err(|failure| self.device.explain(failure))?;
         Ok(signature.to_bytes())
+    }
+
+    /// None yet: its objects have 16-bit identifiers and no AES-GCM.
+    fn named(&self) -> Result<&dyn NamedKeys, HsmError> {
+        Err(HsmError::NotOffered {
+            token: self.device.name().to_owned(),
+            what: "keys of the protection level hsm".to_owned(),
+        })
     }
 
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {

@@ -12,6 +12,11 @@ use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
     reason = "only binaries with a process for each fault run it"
 )]
 pub(crate) mod faults;
+#[allow(
+    dead_code,
+    reason = "only binaries whose HSM is to keep named keys run it"
+)]
+pub(crate) mod named;
 pub(crate) mod recovery;
 
 pub(crate) type Case = (&'static str, fn(&dyn Hsm));

@@ -141,6 +141,7 @@ fn configure(folder: &Path, without: &[&str]) -> PathBuf {
 
 fn cases() -> usize {
     conformance::CASES.len()
+        + conformance::named::CASES.len()
         + 2 * conformance::recovery::CASES.len()
         + known_answers::CASES.len()
         + pkcs11::CASES.len()
@@ -166,7 +167,7 @@ fn trials(variant: &str, scheme: WrapScheme) -> Vec<Trial> {
             Ok(())
         },
     ));
-    for (name, case) in conformance::CASES {
+    for (name, case) in conformance::CASES.iter().chain(conformance::named::CASES) {
         let token = token();
         trials.push(Trial::test(
             format!("{variant}::conformance::{name}"),

@@ -10,6 +10,7 @@
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod known_answers;
+mod named;
 mod pkcs11;
 mod recovery;
 #[path = "../support/softhsm.rs"]
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     // A token for each test, all before the first test runs: SoftHSM's table of slots has no lock of its own, and
     // the tests' raw sessions do not take the backend's.
     let token = || TestToken::initialise(&format!("test {}", trials_so_far()));
-    for (name, case) in conformance::CASES {
+    for (name, case) in conformance::CASES.iter().chain(conformance::named::CASES) {
         let token = token();
         trials.push(Trial::test(format!("conformance::{name}"), move || {
             case(&token.open());
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         .chain(known_answers::PADDED)
         .chain(pkcs11::CASES)
         .chain(recovery::CASES)
+        .chain(named::CASES)
     {
         let token = token();
         trials.push(Trial::test(*name, move || {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use strongroom_hsm::{
-    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob,
+    Aes256Key, DeviceLog, Ed25519PublicKey, Hsm, HsmError, MasterKekId, NamedKeys, RecoveryBlob,
     RecoveryKekId, TokenInfo, WrappedKey, supervised::Backend,
 };
 
@@ -149,6 +149,11 @@ impl Hsm for Faulty {
     fn sign(&self, label: &str, message: &[u8]) -> Result<[u8; 64], HsmError> {
         self.pass()?;
         self.real.sign(label, message)
+    }
+
+    fn named(&self) -> Result<&dyn NamedKeys, HsmError> {
+        self.pass()?;
+        self.real.named()
     }
 
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {

@@ -74,6 +74,10 @@ const SCENARIOS: &[(&str, fn())] = &[
         "a_version_is_destroyed_everywhere",
         replica::a_version_is_destroyed_everywhere,
     ),
+    (
+        "a_named_key_is_not_made_where_there_is_a_replica",
+        replica::a_named_key_is_not_made_where_there_is_a_replica,
+    ),
 ];
 
 /// What the appliance has 10 seconds for.
@@ -164,7 +168,8 @@ impl Drop for StopAtTheEnd<'_> {
 }
 
 fn the_suite_passes_under_supervision() {
-    for (number, (_, case)) in conformance::CASES.iter().enumerate() {
+    let cases = conformance::CASES.iter().chain(conformance::named::CASES);
+    for (number, (_, case)) in cases.enumerate() {
         let token = TestToken::initialise(&format!("test {number}"));
         let (hsm, _) = start(vec![real(&token)], SupervisedConfig::default());
         assert!(hsm.wait_until_usable(PATIENCE));

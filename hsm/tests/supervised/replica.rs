@@ -1,15 +1,22 @@
 //! A primary and a replica whose keys are not the same: after a rotation, and in the middle of a destruction.
 
-use std::{env, sync::Arc, time::Instant};
+use std::{
+    env,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use strongroom_hsm::{
-    Aes256Key, Hsm, HsmError, MasterKekId, RecoveryBlob, RecoveryKekId, supervised::Supervised,
+    Aes256Key, Hsm, HsmError, MasterKekId, NamedKeyId, NamedKeyType, NamedKeys as _, NamedWork,
+    RecoveryBlob, RecoveryKekId,
+    supervised::{State, Supervised, SupervisedConfig},
 };
 
 use crate::{
     PATIENCE, a_key,
     faulty::{Faulty, Mode},
-    quick, start, support,
+    quick, real, start, support,
     support::TestToken,
 };
 
@@ -191,4 +198,55 @@ pub(crate) fn a_version_is_destroyed_everywhere() {
     hsm.destroy_master_kek(&kek(2)).unwrap();
     assert_eq!(hsm.master_kek_versions("default").unwrap(), [3]);
     assert_eq!(pair.replica.master_kek_versions("default").unwrap(), [3]);
+}
+
+/// A key that one HSM generates would be missing in the other: it is not made, and one that was made before is looked for where it is.
+pub(crate) fn a_named_key_is_not_made_where_there_is_a_replica() {
+    let key = NamedKeyId {
+        domain: "default".to_owned(),
+        key: "a".to_owned(),
+        version: 1,
+    };
+    let work = NamedWork::Ecdsa {
+        digest: vec![7; 32],
+    };
+    let (primary, replica) = (
+        TestToken::initialise("first"),
+        TestToken::initialise("second"),
+    );
+    let made = primary.open();
+    let named = made.named().unwrap();
+    named
+        .generate_named_key(&key, NamedKeyType::EcP256)
+        .unwrap();
+    let (hsm, _) = start(
+        vec![real(&replica), real(&primary)],
+        SupervisedConfig::default(),
+    );
+    let usable = |hsm: &Supervised| hsm.status().iter().all(|row| row.state == State::Usable);
+    let until = Instant::now() + PATIENCE;
+    while !usable(&hsm) && Instant::now() < until {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let other = NamedKeyId {
+        version: 2,
+        ..key.clone()
+    };
+    let error = hsm
+        .generate_named_key(&other, NamedKeyType::EcP256)
+        .unwrap_err();
+    assert!(
+        matches!(&error, HsmError::SingleCopy { count: 2, names } if names.contains("first") && names.contains("second")),
+        "{error:?}"
+    );
+    assert!(hsm.named_offer().unwrap().key_types.is_empty());
+    hsm.use_named_key(&key, NamedKeyType::EcP256, &work)
+        .unwrap();
+    assert_eq!(hsm.named_keys("default").unwrap(), [key.clone()]);
+    let error = hsm
+        .use_named_key(&other, NamedKeyType::EcP256, &work)
+        .unwrap_err();
+    assert!(matches!(error, HsmError::KeyNotFound { .. }), "{error:?}");
+    hsm.destroy_named_key(&key).unwrap();
+    assert!(named.named_keys("default").unwrap().is_empty());
 }

@@ -74,19 +74,25 @@ const OWN: [(&str, fn()); 15] = [
 ];
 
 fn main() -> ExitCode {
-    let suite = conformance::CASES.iter().map(|(name, case)| {
-        Trial::test(format!("conformance::{name}"), move || {
-            case(&open(&Connector::mockhsm()));
-            Ok(())
-        })
-    });
-    let over_http = conformance::CASES.iter().map(|(name, case)| {
-        Trial::test(format!("conformance_over_http::{name}"), move || {
-            let server = connector::Running::start(Connector::mockhsm());
-            case(&server.open());
-            Ok(())
-        })
-    });
+    let suite = conformance::CASES
+        .iter()
+        .chain(conformance::named::CASES)
+        .map(|(name, case)| {
+            Trial::test(format!("conformance::{name}"), move || {
+                case(&open(&Connector::mockhsm()));
+                Ok(())
+            })
+        });
+    let over_http = conformance::CASES
+        .iter()
+        .chain(conformance::named::CASES)
+        .map(|(name, case)| {
+            Trial::test(format!("conformance_over_http::{name}"), move || {
+                let server = connector::Running::start(Connector::mockhsm());
+                case(&server.open());
+                Ok(())
+            })
+        });
     let recovery = conformance::recovery::CASES.iter().map(|(name, case)| {
         Trial::test(format!("conformance::recovery::{name}"), move || {
             case(&open(&Connector::mockhsm()), &open(&Connector::mockhsm()));

@@ -68,6 +68,7 @@ use strongroom_client::device::AccountSecret;
 use strongroom_client::objects::Objects;
 use strongroom_client::{Client, ClientError, Device, Session};
 use strongroom_wire::id::{AccountId, KeyId, ObjectId as WireId};
+use strongroom_wire::key::Protection;
 
 use self::failure::refused;
 use crate::config::TokenConfig;
@@ -114,6 +115,7 @@ pub fn connect(config: &TokenConfig) -> TokenResult<Arc<dyn Token>> {
         signed_in: RwLock::new(signed_in),
         heard: Mutex::new(None),
         forbidden: Mutex::new(policy::usually_forbidden()),
+        protection: config.protection,
     }))
 }
 
@@ -132,6 +134,8 @@ struct HttpsToken {
     heard: Mutex<Option<(Change, Instant)>>,
     /// The mechanisms that the domain forbids, as was last said.
     forbidden: Mutex<Vec<CK_MECHANISM_TYPE>>,
+    /// Where generated keys are kept that are not extractable.
+    protection: Protection,
 }
 
 /// Who makes the requests.

@@ -380,7 +380,15 @@ pub(super) fn new_key(parts: &[(Part, &Attributes)], length: Option<usize>) -> T
     new_key_for(algorithm(&merged, length)?, parts, length)
 }
 
-/// The same for a key that is known to be for this.
+/// The request for a key that is generated, kept as the token's configuration says where it is never extractable.
+pub(super) fn kept(new: NewKey, protection: Protection) -> NewKey {
+    if new.releasable != Releasable::Never {
+        return new;
+    }
+    NewKey { protection, ..new }
+}
+
+/// The request for a key that is known to be for this.
 pub(super) fn new_key_for(
     algorithm: Algorithm,
     parts: &[(Part, &Attributes)],

@@ -253,6 +253,7 @@ impl Token for HttpsToken {
         let length = making::secret_length(attributes, None)
             .map_err(|error| TokenError::new(Kind::KeySize, error.what))?;
         let new = objects::new_key(&[(Part::Secret, attributes)], Some(length))?;
+        let new = objects::kept(new, self.protection);
         self.make(request, new, None, [Part::Secret]).map(Self::one)
     }
 
@@ -264,7 +265,7 @@ impl Token for HttpsToken {
         private: &Attributes,
     ) -> TokenResult<Answer<(ObjectRecord, ObjectRecord)>> {
         let parts = [(Part::Public, public), (Part::Private, private)];
-        let new = objects::new_key(&parts, None)?;
+        let new = objects::kept(objects::new_key(&parts, None)?, self.protection);
         let answer = self.make(request, new, None, [Part::Public, Part::Private])?;
         let [public, private] = answer.value;
         Ok(Answer {

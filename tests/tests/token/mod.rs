@@ -9,6 +9,7 @@ use strongroom_pkcs11::https::connect;
 use strongroom_pkcs11::token::Token;
 use strongroom_tests::Appliance;
 use strongroom_tests::device::Device;
+use strongroom_wire::key::Protection;
 use tempfile::TempDir;
 
 /// The token of a service account, which signs in by itself as long as the folder is there.
@@ -26,6 +27,7 @@ pub(crate) fn of(appliance: &Appliance, service: &Device) -> (Arc<dyn Token>, Te
         secret: Some(file),
         domain: None,
         answers_within: ANSWERS_WITHIN,
+        protection: Protection::Software,
     });
     (token.unwrap(), folder)
 }

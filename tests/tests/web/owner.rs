@@ -148,6 +148,15 @@ fn life_of_a_key(visit: &Visit, password: &str) {
     visit.expect("Every copy is gone");
     visit.expect("Nobody");
 
+    // One that stays in the HSM, where it is generated.
+    visit.open("/keys");
+    visit.press("Make a key");
+    visit.fill("label", "Seal of the house");
+    visit.find("input[name='in_hsm']").click();
+    visit.press("Make the key");
+    visit.expect("The key is made");
+    visit.expect("In the HSM, which it never leaves");
+
     // All of it stands in the history.
     visit.open("/history?what=keys");
     for act in [

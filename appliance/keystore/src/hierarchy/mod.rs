@@ -19,14 +19,15 @@ mod making;
 mod people;
 mod versions;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use strongroom_audit::cosignature::WitnessKey;
 use strongroom_hsm::{Aes256Key, Hsm, HsmError, MasterKekId, WrappedKey};
 use strongroom_session::Suite;
 use strongroom_session::opaque_ke::ServerSetup;
-use strongroom_wire::id::AccountId;
+use strongroom_wire::id::{AccountId, KeyId};
 
 use self::cache::KekCache;
 pub(crate) use self::fetched::{Fetched, Keks};
@@ -64,6 +65,8 @@ pub(crate) struct Domain {
     pub(crate) witnesses: Vec<WitnessKey>,
     /// When and from where its sessions were last used.
     pub(crate) uses: Uses,
+    /// Keys that acts have destroyed, or tried to, and that are to be destroyed in the HSM where they are.
+    pub(crate) doomed: Mutex<BTreeSet<KeyId>>,
     integrity: MacKey,
     secrets: Aes256Key,
     hold: Aes256Key,
@@ -100,6 +103,7 @@ impl Domain {
             sends_mail: false,
             witnesses: Vec::new(),
             uses: Uses::default(),
+            doomed: Mutex::default(),
             integrity,
             secrets,
             hold: disclosures::hold_key(&domain_key),

@@ -20,8 +20,8 @@ use crate::store::{AccountRecord, GrantRecord, KeyTraits};
 impl Keystore {
     /// Gives a key a new version, sealed for everyone who has a grant. What older versions protected still opens.
     pub fn rotate(&self, caller: &Presented, key: KeyId) -> Answer<ChangedKey> {
-        let fresh = fresh::of_version(&self.core, caller, key)?;
-        self.change(
+        let (fresh, pending) = fresh::of_version(&self.core, caller, key)?;
+        let answer = self.change(
             caller,
             key,
             Act::KeyRotate,
@@ -40,6 +40,10 @@ impl Keystore {
                     .checked_add(1)
                     .ok_or(Error::Internal("a key has too many versions"))?;
                 let fresh = fresh.as_ref().ok_or_else(changed_meanwhile)?;
+                let of_version = fresh.in_hsm.as_ref().map(|made| made.version);
+                if of_version.is_some_and(|version| version != key.version) {
+                    return Err(changed_meanwhile());
+                }
                 add_public_key(scope, key, fresh)?;
                 for (grant, grantee) in &holders {
                     let kek = scope.keks.get(grantee.id, grantee.kek_version)?;
@@ -57,7 +61,9 @@ impl Keystore {
                 scope.domain.authenticate_key(key);
                 Ok(scope.tx.update_key(key)?)
             },
-        )
+        );
+        pending.settle(&answer, |_, _| true);
+        answer
     }
 
     /// Changes a key's state.
@@ -147,9 +153,10 @@ impl Keystore {
         )
     }
 
-    /// Destroys a key: every copy of every version is overwritten and deleted. Nobody can open what it protected, ever.
+    /// Destroys a key: every copy of every version is overwritten and deleted, and what the HSM holds of it is destroyed there. Nobody can open
+    /// what it protected, ever.
     pub fn destroy(&self, caller: &Presented, key: KeyId) -> Answer<ChangedKey> {
-        self.change(
+        let answer = self.change(
             caller,
             key,
             Act::KeyDestroy,
@@ -165,7 +172,9 @@ impl Keystore {
                     Some(label),
                 )
             },
-        )
+        );
+        self.core.destroy_doomed();
+        answer
     }
 
     fn change(

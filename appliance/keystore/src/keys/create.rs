@@ -6,14 +6,14 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{GrantId, IdempotencyKey, KeyId};
 use strongroom_wire::key::{
     Algorithm, CreateKeys, CreatedKey, CreatedKeys, GrantState, KeyState, LONGEST_CONTENT_TYPE,
-    LONGEST_LABEL, MOST_KEYS_A_REQUEST, MOST_RECIPIENTS, MOST_RSA_KEYS_A_REQUEST, NewKey, Origin,
-    Protection, Releasable, Right, UsagePolicy,
+    LONGEST_LABEL, MOST_HSM_KEYS_A_REQUEST, MOST_KEYS_A_REQUEST, MOST_RECIPIENTS,
+    MOST_RSA_KEYS_A_REQUEST, NewKey, Origin, Protection, Releasable, Right, UsagePolicy,
 };
 
 use super::access::{self, Standing};
 use super::fresh::{self, Fresh};
 use super::once::Once;
-use super::{RECIPIENT_RIGHTS, release, seal_copy, to_wire};
+use super::{IN_HSM, RECIPIENT_RIGHTS, release, seal_copy, to_wire};
 use crate::act::{Caller, Presented, Scope};
 use crate::domains::Counted;
 use crate::error::{Answer, Error};
@@ -52,8 +52,8 @@ impl Keystore {
         check(&mut request)?;
         let presented = caller.clone();
         let once = once.map(|once| Once::new(once, &request)).transpose()?;
-        let fresh = fresh::of_request(&self.core, caller, &request.keys)?;
-        self.core.act(Act::KeyCreate, caller.source, move |scope| {
+        let (fresh, pending) = fresh::of_request(&self.core, caller, &request.keys)?;
+        let answer = self.core.act(Act::KeyCreate, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
             if let Some(once) = &once
                 && let Some(keys) = once.repeat(scope, &caller, request.release)?
@@ -102,7 +102,11 @@ impl Keystore {
                 once.remember(scope, &caller, &keys)?;
             }
             Ok(CreatedKeys { keys })
-        })
+        });
+        pending.settle(&answer, |created: &CreatedKeys, key| {
+            created.keys.iter().any(|created| created.key.id == key)
+        });
+        answer
     }
 }
 
@@ -138,7 +142,10 @@ fn create(
 ) -> Result<(KeyRecord, u64), Error> {
     let owner = &caller.account;
     let mut key = KeyRecord {
-        id: KeyId::generate(),
+        id: fresh
+            .in_hsm
+            .as_ref()
+            .map_or_else(KeyId::generate, |made| made.key),
         domain: scope.domain.number,
         owner: owner.id,
         sender: owner.id,
@@ -196,10 +203,15 @@ fn create(
     scope.detail.key_version = Some(1);
     scope.detail.owner = Some(owner.id);
     scope.detail.grant = None;
+    let note = scope.detail.note.clone();
+    if fresh.in_hsm.is_some() {
+        scope.detail.note = Some(IN_HSM.to_owned());
+    }
     let leaf = scope.record(match fresh.origin {
         Origin::Generated => Act::KeyCreate,
         Origin::Imported | Origin::Unwrapped | Origin::Derived => Act::KeyImport,
     })?;
+    scope.detail.note = note;
     Ok((key, leaf))
 }
 
@@ -232,6 +244,12 @@ impl NewRequest {
         if new.material.is_some() {
             return Err(Error::Invalid(
                 "The material of this key comes of the operation.".to_owned(),
+            ));
+        }
+        if new.protection == Protection::Hsm {
+            return Err(Error::Invalid(
+                "A key of the protection level hsm is generated in the HSM, and comes of no operation."
+                    .to_owned(),
             ));
         }
         let mut request = CreateKeys {
@@ -344,6 +362,23 @@ fn recipients(
     Ok(all)
 }
 
+/// Refuses what cannot be in the HSM.
+fn check_in_hsm(new: &NewKey, release: bool) -> Result<(), Error> {
+    if new.material.is_some() {
+        return Err(Error::Invalid(
+            "A key of the protection level hsm is generated in the HSM: none is brought."
+                .to_owned(),
+        ));
+    }
+    if release || new.releasable != Releasable::Never {
+        return Err(Error::Invalid(
+            "A key of the protection level hsm never leaves the HSM: say that it is released never."
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 fn check(request: &mut CreateKeys) -> Result<(), Error> {
     let invalid = |text: String| Err(Error::Invalid(text));
     if request.keys.is_empty() || request.keys.len() > MOST_KEYS_A_REQUEST {
@@ -363,9 +398,15 @@ fn check(request: &mut CreateKeys) -> Result<(), Error> {
             "One request generates at most {MOST_RSA_KEYS_A_REQUEST} RSA keys: they take long to find."
         ));
     }
+    let in_hsm = |new: &&NewKey| new.protection == Protection::Hsm;
+    if request.keys.iter().filter(in_hsm).count() > MOST_HSM_KEYS_A_REQUEST {
+        return invalid(format!(
+            "One request generates at most {MOST_HSM_KEYS_A_REQUEST} keys in the HSM."
+        ));
+    }
     for new in &mut request.keys {
         if new.protection == Protection::Hsm {
-            return invalid("This appliance keeps keys in software only.".to_owned());
+            check_in_hsm(new, request.release)?;
         }
         match new.releasable {
             Releasable::ByPolicy if new.authenticate_each => {

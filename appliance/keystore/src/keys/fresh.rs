@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use strongroom_mechanisms::{Refusal, material};
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{Algorithm, NewKey, Origin, Right};
+use strongroom_wire::key::{Algorithm, NewKey, Origin, Protection, Right};
 
 use super::access;
+use super::hardware::{InHsm, Pending};
 use crate::act::{Caller, Presented};
 use crate::error::{Answer, Error};
 use crate::keystore::Core;
@@ -16,6 +17,8 @@ use crate::keystore::Core;
 pub(crate) struct Fresh {
     pub(crate) material: material::Material,
     pub(crate) origin: Origin,
+    /// What was generated in the HSM: then the material only names it.
+    pub(crate) in_hsm: Option<InHsm>,
 }
 
 impl Fresh {
@@ -23,6 +26,7 @@ impl Fresh {
         Ok(Self {
             material: material::generate(algorithm, length)?,
             origin: Origin::Generated,
+            in_hsm: None,
         })
     }
 
@@ -40,13 +44,23 @@ pub(super) fn of_request(
     core: &Arc<Core>,
     caller: &Presented,
     keys: &[NewKey],
-) -> Answer<Vec<Result<Fresh, Refusal>>> {
-    let cheap = |new: &NewKey| new.material.is_none() && !new.algorithm.is_pair();
+) -> Answer<(Vec<Result<Fresh, Refusal>>, Pending)> {
+    let mut pending = Pending::new(core);
+    let cheap = |new: &NewKey| {
+        new.material.is_none() && !new.algorithm.is_pair() && new.protection == Protection::Software
+    };
     if keys.iter().all(cheap) {
-        return Ok(keys.iter().map(|new| made(new, None)).collect());
+        return Ok((keys.iter().map(|new| made(new, None)).collect(), pending));
     }
     let caller = core.look(caller, |view, _, _| view.authenticate(caller))?;
-    Ok(keys.iter().map(|new| made(new, Some(&caller))).collect())
+    let mut fresh = Vec::with_capacity(keys.len());
+    for new in keys {
+        fresh.push(match new.protection {
+            Protection::Software => made(new, Some(&caller)),
+            Protection::Hsm => Ok(pending.generate(KeyId::generate(), 1, new.algorithm)?),
+        });
+    }
+    Ok((fresh, pending))
 }
 
 fn made(new: &NewKey, caller: Option<&Caller>) -> Result<Fresh, Refusal> {
@@ -60,6 +74,7 @@ fn made(new: &NewKey, caller: Option<&Caller>) -> Result<Fresh, Refusal> {
     Ok(Fresh {
         material: material::import(new.algorithm, new.length, &brought)?,
         origin: Origin::Imported,
+        in_hsm: None,
     })
 }
 
@@ -68,14 +83,22 @@ pub(super) fn of_version(
     core: &Arc<Core>,
     caller: &Presented,
     key: KeyId,
-) -> Answer<Option<Fresh>> {
+) -> Answer<(Option<Fresh>, Pending)> {
+    let mut pending = Pending::new(core);
     let wanted = core.look(caller, |view, caller, _| {
         match access::require(view, caller, key, Right::Administer) {
-            Ok(access) => Ok(Some((access.key.algorithm, access.key.traits.length))),
+            Ok(access) => Ok(Some(access.key)),
             Err(needs @ Error::NeedKeks(_)) => Err(needs),
             // The act says why, and leaves the leaf.
             Err(_) => Ok(None),
         }
     })?;
-    Ok(wanted.and_then(|(algorithm, length)| Fresh::generate(algorithm, length).ok()))
+    let fresh = match wanted {
+        Some(key) if key.traits.protection == Protection::Hsm => {
+            Some(pending.generate(key.id, key.version.saturating_add(1), key.algorithm)?)
+        }
+        Some(key) => Fresh::generate(key.algorithm, key.traits.length).ok(),
+        None => None,
+    };
+    Ok((fresh, pending))
 }

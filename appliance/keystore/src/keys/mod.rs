@@ -6,6 +6,7 @@
 //! | `create` | new keys |
 //! | `release` | a key's material goes to a client |
 //! | `batch` | the material of many keys goes to a client |
+//! | `hardware` | keys in the HSM: what grants seal of them, generating and destroying them |
 //! | `fresh` | the material of new keys and versions: generated or brought, before the act |
 //! | `once` | requests that create keys and are made again |
 //! | `preview` | what would be decided, and by which rule |
@@ -18,6 +19,7 @@ mod change;
 mod create;
 pub(crate) mod find;
 mod fresh;
+mod hardware;
 mod once;
 mod preview;
 pub(crate) mod release;
@@ -25,6 +27,8 @@ pub(crate) mod release;
 pub(crate) use change::changed_meanwhile;
 pub(crate) use create::{NewRequest, allow, give, one};
 pub(crate) use fresh::Fresh;
+pub use hardware::HardwareReview;
+pub(crate) use hardware::{Hardware, refusal as hsm_refusal};
 pub(crate) use once::Once;
 
 use strongroom_hsm::Aes256Key;
@@ -34,6 +38,9 @@ use crate::act::View;
 use crate::error::Error;
 use crate::seal;
 use crate::store::{CopyRecord, GrantRecord, KeyRecord};
+
+/// What the leaf says of an act that the HSM did, or whose key it made.
+pub(crate) const IN_HSM: &str = "in the HSM";
 
 /// What a recipient or grantee may do where nothing else is said.
 pub(crate) const RECIPIENT_RIGHTS: [Right; 3] = [Right::Release, Right::Decrypt, Right::Verify];

@@ -12,7 +12,7 @@ use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::disclosure::{Hold, KeptKey};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AuthorisationId, KeyId};
-use strongroom_wire::key::KeyState;
+use strongroom_wire::key::{KeyState, Protection};
 
 use super::{case, order, record, require_sight, scope};
 use crate::act::{Presented, Scope, View};
@@ -84,9 +84,20 @@ impl Keystore {
 
 /// Destroys a key: every copy of every version is overwritten and deleted, but for those that a hold keeps apart.
 pub(crate) fn destroy(scope: &mut Scope<'_>, access: &mut Access) -> Result<(), Error> {
+    if access.key.traits.protection == Protection::Hsm {
+        // Destroyed there once this is durable: destroy_doomed.
+        scope
+            .domain
+            .doomed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(access.key.id);
+    }
     // Made of every key, so that it takes as long whether or not they are kept.
     let copies = copies(scope, access)?;
-    let held = is_held(&scope.view(), &access.key)?;
+    // What names an object in the HSM keeps nothing.
+    let held = is_held(&scope.view(), &access.key)?
+        && access.key.traits.protection == Protection::Software;
     let key = &mut access.key;
     key.state = KeyState::Destroyed;
     scope.domain.authenticate_key(key);
@@ -104,7 +115,7 @@ pub(crate) fn destroy(scope: &mut Scope<'_>, access: &mut Access) -> Result<(), 
 pub(crate) struct Reviewed(std::sync::Mutex<Option<Timestamp>>);
 
 impl Reviewed {
-    fn is_due(&self, now: Timestamp, every: u64) -> bool {
+    pub(crate) fn is_due(&self, now: Timestamp, every: u64) -> bool {
         let last = self
             .0
             .lock()
@@ -112,7 +123,7 @@ impl Reviewed {
         last.is_none_or(|last| last.plus_seconds(every) <= now)
     }
 
-    fn was_done(&self, now: Timestamp) {
+    pub(crate) fn was_done(&self, now: Timestamp) {
         let mut last = self
             .0
             .lock()

@@ -10,7 +10,7 @@ use strongroom_wire::authorisation::{AuthorisationRecord, Direction, LdTask, Sco
 use strongroom_wire::disclosure::Withheld;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId};
-use strongroom_wire::key::{Algorithm, KeyState};
+use strongroom_wire::key::{Algorithm, KeyState, Protection};
 
 use crate::act::View;
 use crate::error::Error;
@@ -100,6 +100,10 @@ fn consider(
     let Some(matched) = matched(view, record, &key, until)? else {
         return Ok(());
     };
+    if key.traits.protection == Protection::Hsm {
+        reached.withheld.in_hsm += 1;
+        return Ok(());
+    }
     if only_signs(&key) {
         reached.withheld.signing += 1;
         return Ok(());

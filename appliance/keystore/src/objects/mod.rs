@@ -117,7 +117,7 @@ impl Keystore {
             ObjectPart::Public | ObjectPart::Object => Act::ObjectRemove,
         };
         let presented = caller.clone();
-        self.core.act(act, caller.source, move |scope| {
+        let answer = self.core.act(act, caller.source, move |scope| {
             let caller = scope.authenticate(&presented)?;
             let owner = caller.account.id;
             // There has to be one.
@@ -134,7 +134,9 @@ impl Keystore {
                 change: change(&scope.view(), &caller)?,
                 leaf,
             })
-        })
+        });
+        self.core.destroy_doomed();
+        answer
     }
 }
 

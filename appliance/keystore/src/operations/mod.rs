@@ -4,10 +4,11 @@
 //! |---|---|
 //! | here | operations as acts: who may, with which version, in which order things are done |
 //! | `perform` | what an operation does with the material, once it may |
+//! | `hardware` | what the HSM does with its own keys |
 //!
 //! ```text
 //! look    on the request's own thread: may the caller? the material is opened from the caller's grant
-//! work    on the same thread, with no transaction open: the mechanism is run
+//! work    on the same thread, with no transaction open: the mechanism is run, by the HSM where the key is there
 //! act     in the writer's transaction: may the caller, still? the leaf is appended, new keys are made
 //! answer  once the leaf is durable
 //! ```
@@ -15,20 +16,22 @@
 //! What decides is the act, as everywhere. That the work was done before it changes nothing for whoever is refused: they get none of it.
 //! So a signature costs the writer no more than a leaf, and the leaf says how it went.
 
+mod hardware;
 mod perform;
 
 use std::net::IpAddr;
 
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::{IdempotencyKey, KeyId};
-use strongroom_wire::key::{Algorithm, CreatedKey, Right};
+use strongroom_wire::key::{Algorithm, CreatedKey, Protection, Right};
 use strongroom_wire::operation::{
     KeyOperation, MOST_OPERATIONS_A_REQUEST, Operate, OperateMany, Operated, Operation,
     OperationOutcome, OperationResult, Performed, PublicKey,
 };
 use strongroom_wire::proposal::ProposedRequest;
+use zeroize::Zeroizing;
 
-use self::perform::{Done, Inputs, Secret};
+use self::perform::{Done, Failure, Inputs, Secret};
 use crate::act::{Caller, Presented, Scope, View};
 use crate::error::{Answer, Error, Refusal};
 use crate::keys::access::{self, Access};
@@ -148,7 +151,12 @@ impl Keystore {
             .map(|(wanted, inputs)| {
                 inputs.map(|inputs| Prepared {
                     version: inputs.version,
-                    done: perform::perform(&wanted.operation, wanted.new.as_ref(), &inputs),
+                    done: perform::perform(
+                        self.core.domain.hsm(),
+                        &wanted.operation,
+                        wanted.new.as_ref(),
+                        &inputs,
+                    ),
                 })
             })
             .collect();
@@ -194,7 +202,7 @@ struct Wanted {
 /// An operation that is done, and only wants recording.
 struct Prepared {
     version: u32,
-    done: Result<Done, strongroom_mechanisms::Refusal>,
+    done: Result<Done, Failure>,
 }
 
 impl Wanted {
@@ -258,10 +266,16 @@ fn open(view: &View<'_>, caller: &Caller, wanted: &[Wanted]) -> Result<Vec<Optio
 fn inputs(view: &View<'_>, caller: &Caller, wanted: &Wanted) -> Result<Inputs, Error> {
     let (access, version) = decide(view, caller, wanted)?;
     let algorithm = access.key.algorithm;
+    let mut in_hsm = None;
     let key = if wanted.operation.is_with_public_key(algorithm) {
         keys::public_key(view, &access.key, version)?.into()
     } else {
-        access.open(view, version)?
+        in_hsm = keys::Hardware::of(view, &access, version)?;
+        match in_hsm {
+            // Its grant has no material.
+            Some(_) => Zeroizing::default(),
+            None => access.open(view, version)?,
+        }
     };
     let other = match decide_other(view, caller, wanted)? {
         Some((other, version)) => Some(other.open(view, version)?),
@@ -271,6 +285,7 @@ fn inputs(view: &View<'_>, caller: &Caller, wanted: &Wanted) -> Result<Inputs, E
         algorithm,
         version,
         key,
+        in_hsm,
         other,
     })
 }
@@ -372,10 +387,7 @@ fn record(
         inputs(&scope.view(), caller, wanted)?;
         return Err(changed_meanwhile());
     };
-    let done = prepared
-        .done
-        .as_ref()
-        .map_err(|refusal| Error::Mechanism(*refusal))?;
+    let done = prepared.done.as_ref().map_err(Failure::error)?;
     let of_operation = scope.detail.clone();
     if let Some((mut other, version)) = other {
         scope.detail.key = Some(other.key.id);
@@ -389,6 +401,11 @@ fn record(
         keys::release::count(scope, caller, &mut other)?;
     }
     let mut note = mechanism.to_string();
+    if access.key.traits.protection == Protection::Hsm
+        && !wanted.operation.is_with_public_key(access.key.algorithm)
+    {
+        note = format!("{note} {}", keys::IN_HSM);
+    }
     let result = match done {
         Done::Result(result) => {
             if matches!(result, OperationResult::Verified { valid: false }) {
@@ -412,7 +429,7 @@ fn record(
                 .of(*algorithm);
             scope.detail.note = Some(format!("{mechanism} with {}", wanted.key));
             let (key, _) = keys::one(scope, caller, &request, fresh)?;
-            note = format!("{mechanism}: {}", key.id);
+            note = format!("{note}: {}", key.id);
             let key = keys::to_wire(&scope.view(), &key, &Right::ALL)?;
             OperationResult::Created { key: Box::new(key) }
         }

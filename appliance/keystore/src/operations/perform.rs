@@ -1,5 +1,6 @@
 //! What an operation does with the material, once it may.
 
+use strongroom_hsm::{Hsm, HsmError};
 use strongroom_mechanisms::wrap::Wrapping;
 use strongroom_mechanisms::{Refusal, agree, derive, encrypt, mac, material, sign, wrap};
 use strongroom_wire::encoding::Base64;
@@ -7,7 +8,9 @@ use strongroom_wire::key::{Algorithm, Origin};
 use strongroom_wire::operation::{Kdf, Mechanism, Operation, OperationResult};
 use zeroize::Zeroizing;
 
-use crate::keys::{Fresh, NewRequest};
+use super::hardware;
+use crate::error::Error;
+use crate::keys::{self, Fresh, Hardware, NewRequest};
 
 /// What an operation works with.
 pub(super) struct Inputs {
@@ -15,6 +18,8 @@ pub(super) struct Inputs {
     pub(super) version: u32,
     /// The key's material, or its public key where that does.
     pub(super) key: Zeroizing<Vec<u8>>,
+    /// The key in the HSM, where it is there: then `key` is empty.
+    pub(super) in_hsm: Option<Hardware>,
     /// The material of the key that is to be wrapped.
     pub(super) other: Option<Zeroizing<Vec<u8>>>,
 }
@@ -35,18 +40,49 @@ pub(super) struct Secret {
     pub(super) ciphertext: Option<Vec<u8>>,
 }
 
+/// Why an operation was not done.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// The mechanism refuses it.
+    Mechanism(Refusal),
+    /// The HSM did not do it by this mechanism.
+    Hsm(HsmError, Mechanism),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Mechanism(refusal)
+    }
+}
+
+impl Failure {
+    pub(super) fn error(&self) -> Error {
+        match self {
+            Self::Mechanism(refusal) => Error::Mechanism(*refusal),
+            Self::Hsm(error, mechanism) => keys::hsm_refusal(
+                error.clone(),
+                &format!("{mechanism} with keys of the protection level hsm"),
+            ),
+        }
+    }
+}
+
 /// Does it.
 pub(super) fn perform(
+    hsm: &dyn Hsm,
     operation: &Operation,
     new: Option<&NewRequest>,
     inputs: &Inputs,
-) -> Result<Done, Refusal> {
+) -> Result<Done, Failure> {
     match operation {
         Operation::Unwrap { .. }
         | Operation::Derive { .. }
         | Operation::Encapsulate { .. }
-        | Operation::Decapsulate { .. } => secret(operation, new, inputs),
-        _ => result(operation, inputs).map(Done::Result),
+        | Operation::Decapsulate { .. } => secret(hsm, operation, new, inputs),
+        _ => match &inputs.in_hsm {
+            Some(key) => hardware::result(hsm, key, operation).map(Done::Result),
+            None => Ok(Done::Result(result(operation, inputs)?)),
+        },
     }
 }
 
@@ -173,10 +209,14 @@ fn ciphered(operation: &Operation, inputs: &Inputs) -> Result<OperationResult, R
 
 /// A secret, or the key that comes of one.
 fn secret(
+    hsm: &dyn Hsm,
     operation: &Operation,
     new: Option<&NewRequest>,
     inputs: &Inputs,
-) -> Result<Done, Refusal> {
+) -> Result<Done, Failure> {
+    if inputs.in_hsm.is_some() && !matches!(operation, Operation::Derive { .. }) {
+        return Err(hardware::not_offered(operation.mechanism()));
+    }
     let (algorithm, key) = (inputs.algorithm, inputs.key.as_slice());
     let (secret, ciphertext) = match operation {
         Operation::Unwrap {
@@ -190,7 +230,7 @@ fn secret(
             let how = wrapping(*mechanism, iv.as_ref(), associated_data.as_ref());
             let brought = wrap::unwrap(algorithm, key, how, &wrapped.0)?;
             if let Some(request) = new {
-                return unwrapped(request, alternatives, *mechanism, &brought);
+                return Ok(unwrapped(request, alternatives, *mechanism, &brought)?);
             }
             (brought, None)
         }
@@ -201,7 +241,7 @@ fn secret(
             length,
             ..
         } => {
-            let base = base(*mechanism, public_key.as_ref(), kdf.as_ref(), inputs)?;
+            let base = base(hsm, *mechanism, public_key.as_ref(), kdf.as_ref(), inputs)?;
             let Some(request) = new else {
                 let secret = outcome(base, kdf.as_ref(), *length)?;
                 return Ok(Done::Agreed(Secret {
@@ -210,9 +250,9 @@ fn secret(
                 }));
             };
             if length.is_some() {
-                return Err(Refusal::Length("A new key says its own length."));
+                return Err(Refusal::Length("A new key says its own length.").into());
             }
-            return derived(request, base, kdf.as_ref());
+            return Ok(derived(request, base, kdf.as_ref())?);
         }
         Operation::Encapsulate { mechanism } => {
             suited(*mechanism, Mechanism::MlKem768, algorithm)?;
@@ -223,7 +263,7 @@ fn secret(
             suited(*mechanism, Mechanism::MlKem768, algorithm)?;
             (agree::decapsulate(algorithm, key, &data.0)?, None)
         }
-        _ => return Err(Refusal::Failed),
+        _ => return Err(Refusal::Failed.into()),
     };
     Ok(Done::Agreed(Secret { secret, ciphertext }))
 }
@@ -244,7 +284,14 @@ fn unwrapped(
         let own = wrap::without_filling(mechanism, algorithm, length, bytes);
         if let Ok(material) = material::import(algorithm, length, own) {
             let origin = Origin::Unwrapped;
-            return Ok(Done::Key(Fresh { material, origin }, algorithm));
+            return Ok(Done::Key(
+                Fresh {
+                    material,
+                    origin,
+                    in_hsm: None,
+                },
+                algorithm,
+            ));
         }
     }
     Err(Refusal::MalformedKey(new.algorithm))
@@ -252,25 +299,33 @@ fn unwrapped(
 
 /// What a secret is derived from: an agreed secret, or the key itself.
 fn base(
+    hsm: &dyn Hsm,
     mechanism: Mechanism,
     public_key: Option<&Base64>,
     kdf: Option<&Kdf>,
     inputs: &Inputs,
-) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
     if mechanism == Mechanism::Hkdf {
+        if inputs.in_hsm.is_some() {
+            return Err(hardware::not_offered(mechanism));
+        }
         suited(mechanism, Mechanism::Hkdf, inputs.algorithm)?;
         return match (public_key, kdf) {
             (None, Some(Kdf::Hkdf { .. })) => Ok(inputs.key.clone()),
             _ => Err(Refusal::Length(
                 "HKDF takes its own parameters as the function, and no public key.",
-            )),
+            )
+            .into()),
         };
     }
     suited(mechanism, Mechanism::Ecdh, inputs.algorithm)?;
     let public_key = public_key.ok_or(Refusal::Length(
         "To agree on a secret the other public key is needed.",
     ))?;
-    agree::agree(inputs.algorithm, &inputs.key, &public_key.0)
+    match &inputs.in_hsm {
+        Some(key) => hardware::agree(hsm, key, &public_key.0),
+        None => Ok(agree::agree(inputs.algorithm, &inputs.key, &public_key.0)?),
+    }
 }
 
 /// What comes of a derivation for the caller.
@@ -317,7 +372,14 @@ fn derived(
     };
     let material = material::import(new.algorithm, new.length, &secret)?;
     let origin = Origin::Derived;
-    Ok(Done::Key(Fresh { material, origin }, new.algorithm))
+    Ok(Done::Key(
+        Fresh {
+            material,
+            origin,
+            in_hsm: None,
+        },
+        new.algorithm,
+    ))
 }
 
 fn wrapping<'a>(

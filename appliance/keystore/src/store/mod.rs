@@ -263,6 +263,8 @@ pub trait ReadKeys {
     /// Keys to which one of `holders` has a grant, the newest first.
     fn find_keys(&self, holders: &[AccountId], filter: &KeyFilter)
     -> Result<FoundKeys, StoreError>;
+    /// The keys of the protection level `hsm` that are not destroyed.
+    fn keys_in_hsm(&self, domain: DomainNumber) -> Result<Vec<KeyId>, StoreError>;
 }
 
 /// Changing keys.

@@ -88,6 +88,7 @@ fn main() -> ExitCode {
         objects::TRIALS,
         operations::carrying::TRIALS,
         operations::deciding::TRIALS,
+        operations::hardware::TRIALS,
         operations::making::TRIALS,
         operations::performing::TRIALS,
         operations::restricting::TRIALS,

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use strongroom_hsm::{
-    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, RecoveryBlob, RecoveryKekId,
-    TokenInfo, WrappedKey,
+    Aes256Key, Ed25519PublicKey, Hsm, HsmError, MasterKekId, NamedKeys, RecoveryBlob,
+    RecoveryKekId, TokenInfo, WrappedKey,
 };
 
 /// The two HSMs.
@@ -115,6 +115,14 @@ impl Hsm for Bridge {
             Err(HsmError::KeyNotFound { .. }) => self.from.sign(label, message),
             signed => signed,
         }
+    }
+
+    /// None: they cannot move, so that a domain which has some is not moved, and makes none meanwhile.
+    fn named(&self) -> Result<&dyn NamedKeys, HsmError> {
+        Err(HsmError::NotOffered {
+            token: "a domain that moves to another HSM slot".to_owned(),
+            what: "keys of the protection level hsm".to_owned(),
+        })
     }
 
     fn fill_random(&self, out: &mut [u8]) -> Result<(), HsmError> {

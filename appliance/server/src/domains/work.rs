@@ -87,6 +87,8 @@ impl Domains {
         let opened = self
             .open(&domain)
             .map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        // From here on none is made.
+        refuse_named_keys(&*self.slots.hsm(&entry.slot)?, entry)?;
         let hsm = self.slots.hsm(to)?;
         mend_signing_key(&*hsm, &entry.name)?;
         let has_begun = !hsm.master_kek_versions(&entry.name)?.is_empty();
@@ -180,6 +182,21 @@ impl Domains {
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses to move a domain that has keys in the HSM which are not to leave it.
+fn refuse_named_keys(hsm: &dyn Hsm, entry: &Entry) -> anyhow::Result<()> {
+    let count = match hsm.named() {
+        Err(HsmError::NotOffered { .. }) => 0,
+        named => named?.named_keys(&entry.name)?.len(),
+    };
+    if count > 0 {
+        bail!(
+            "the HSM of slot {} holds {count} keys of the domain of the protection level hsm, which never leave it: they would be lost; have their owners destroy them first",
+            entry.slot
+        );
+    }
+    Ok(())
 }
 
 /// Destroys a checkpoint key of which there is only one half: its generation was broken off, and nothing was signed by it.

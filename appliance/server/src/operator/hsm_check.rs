@@ -56,6 +56,8 @@ struct Checked {
     mechanisms: Vec<Mechanism>,
     /// By what account KEKs would be wrapped.
     scheme: Option<String>,
+    /// What keys of the protection level `hsm` it would keep; empty where it keeps none.
+    named_keys: Vec<String>,
     /// Whether the device still has the factory's authentication key.
     #[serde(skip_serializing_if = "Option::is_none")]
     factory_key: Option<bool>,
@@ -131,6 +133,7 @@ impl Check {
             token: None,
             mechanisms: Vec::new(),
             scheme: None,
+            named_keys: Vec::new(),
             factory_key: None,
             wraps: None,
             unwraps: None,
@@ -155,7 +158,9 @@ impl Check {
         let pin = self.pin(member)?;
         match member.with_pin(pin) {
             Openable::Pkcs11(config) => {
-                let report = Pkcs11Hsm::open(config)?.report(self.each)?;
+                let hsm = Pkcs11Hsm::open(config)?;
+                checked.named_keys = named_keys(&hsm)?;
+                let report = hsm.report(self.each)?;
                 checked.scheme = Some(report.scheme.to_string());
                 checked.wraps = Some(report.measured.wraps);
                 checked.unwraps = Some(report.measured.unwraps);
@@ -183,6 +188,7 @@ impl Check {
         let hsm = YubiHsm::open(lenient)?;
         checked.token = Some(hsm.token_info()?.into());
         checked.scheme = Some(WrapScheme::YubiHsmCcm.to_string());
+        checked.named_keys = named_keys(&hsm)?;
         let strict = YubiHsm::open(config);
         checked.factory_key = Some(matches!(strict, Err(HsmError::FactoryDefault { .. })));
         self.measure(&hsm, checked)?;
@@ -233,6 +239,17 @@ impl Check {
             if elapsed >= self.each {
                 return Ok(f64::from(calls) / elapsed.as_secs_f64());
             }
+        }
+    }
+}
+
+/// The types of keys of the protection level `hsm` that an HSM keeps.
+fn named_keys(hsm: &dyn Hsm) -> Result<Vec<String>, HsmError> {
+    match hsm.named() {
+        Err(HsmError::NotOffered { .. }) => Ok(Vec::new()),
+        named => {
+            let offer = named?.named_offer()?;
+            Ok(offer.key_types.iter().map(ToString::to_string).collect())
         }
     }
 }

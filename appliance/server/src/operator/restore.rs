@@ -16,6 +16,7 @@ use strongroom_keystore::quorum::RestoreRefused;
 use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{Clock as _, Held, Keystore, Options, SystemClock, hold_against};
 use strongroom_wire::encoding::Base64;
+use strongroom_wire::id::KeyId;
 use strongroom_wire::proposal::{ProposedRequest, SignedApproval};
 
 use super::progress::StageBar;
@@ -120,6 +121,9 @@ struct Report<'a> {
     checkpoint: Option<&'a Path>,
     /// Whether the backup was accepted although it is older than that.
     accepted: bool,
+    /// Keys of the protection level `hsm` that the HSM does not hold: no backup has them, and they are lost.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost_keys: Vec<KeyId>,
 }
 
 pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -174,14 +178,15 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         None => None,
     };
     let older = accepted.is_some();
-    let approvals = {
+    let (approvals, lost_keys) = {
         let options = Options {
             domain: config.domain.clone(),
             ..Options::default()
         };
         let store = Arc::new(SqliteStore::open(&database)?);
         let keystore = Keystore::attend(store, Arc::clone(&hsm), Arc::new(SystemClock), options)?;
-        arguments.quorum.require(&keystore, &manifest)?
+        let approvals = arguments.quorum.require(&keystore, &manifest)?;
+        (approvals, keystore.keys_lost_with_hsm()?)
     };
 
     if !arguments.dry_run {
@@ -215,6 +220,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         manifest: &manifest,
         checkpoint: note.is_some().then(|| kept.path()),
         accepted: older,
+        lost_keys,
     };
     if arguments.json {
         super::print_json(&report)?;
@@ -305,6 +311,12 @@ fn as_text(report: &Report<'_>) -> String {
             "It is OLDER than the newest known checkpoint; that it was accepted will be recorded.\n"
         }
     };
+    if !report.lost_keys.is_empty() {
+        text += &format!(
+            "{} of its keys were generated inside an HSM, which this HSM is not or which destroyed them: they are lost.\n",
+            report.lost_keys.len()
+        );
+    }
     if report.dry_run {
         text += "Nothing was restored.\n";
     } else {

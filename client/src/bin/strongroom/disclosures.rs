@@ -150,8 +150,8 @@ fn describe_preview(preview: &DisclosurePreview) -> String {
         (
             "withheld",
             format!(
-                "{} delivered before, {} destroyed, {} that only sign",
-                withheld.delivered, withheld.destroyed, withheld.signing
+                "{} delivered before, {} destroyed, {} that only sign, {} inside the HSM",
+                withheld.delivered, withheld.destroyed, withheld.signing, withheld.in_hsm
             ),
         ),
     ]);

@@ -16,8 +16,8 @@ use strongroom_client::{ClientError, Session, object};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{
-    Algorithm, ChangedKey, Key, KeyPage, KeyQuery, KeyState, NewKey, Releasable, Right, ShareKey,
-    TightenKey,
+    Algorithm, ChangedKey, Key, KeyPage, KeyQuery, KeyState, NewKey, Protection, Releasable, Right,
+    ShareKey, TightenKey,
 };
 use strongroom_wire::problem::Code;
 
@@ -147,6 +147,9 @@ pub(crate) struct Create {
     /// Whoever uses it has to show each time who they are: by a signed request, or a sign-in a few seconds ago. This cannot be lifted later.
     #[arg(long, requires = "no_release")]
     authenticate_each: bool,
+    /// What keeps it: hsm for inside the appliance's HSM, which generates it and never gives it. It is lost with that HSM.
+    #[arg(long, value_name = "LEVEL", default_value = "software", value_parser = PossibleValuesParser::new(["software", "hsm"]).try_map(|text| spelt::<Protection>(&text)))]
+    protection: Protection,
     /// Who receives it, besides oneself; may be given several times.
     #[arg(long, value_name = "ACCOUNT", value_delimiter = ',')]
     to: Vec<String>,
@@ -289,7 +292,8 @@ impl Create {
             policy: self.policy.into_wire(),
             state,
             length: self.length,
-            releasable: releasable(self.no_release),
+            releasable: releasable(self.no_release || self.protection == Protection::Hsm),
+            protection: self.protection,
             authenticate_each: self.authenticate_each,
             ..NewKey::new(self.algorithm)
         }]);

@@ -2,17 +2,18 @@
 
 use rusqlite::{Row, ToSql, params};
 use strongroom_wire::id::{AccountId, KeyId};
+use strongroom_wire::key::{KeyState, Protection};
 use strongroom_wire::object::ObjectPart;
 
 use super::rows::{
-    Rows, array, count, flag, millis, number, numbered, one, optional_number, pack, policy, time,
-    unpack,
+    Rows, all, array, count, flag, millis, number, numbered, one, optional_number, pack, policy,
+    time, unpack,
 };
 use crate::store::{
-    FoundKeys, KeyFilter, KeyRecord, KeyTraits, PublicKeyRecord, ReadKeys, StoreError, WriteKeys,
-    algorithm_from, algorithm_number, key_state_from, key_state_number, object_part_number,
-    origin_from, origin_number, policies, protection_from, protection_number, releasable_from,
-    releasable_number,
+    DomainNumber, FoundKeys, KeyFilter, KeyRecord, KeyTraits, PublicKeyRecord, ReadKeys,
+    StoreError, WriteKeys, algorithm_from, algorithm_number, key_state_from, key_state_number,
+    object_part_number, origin_from, origin_number, policies, protection_from, protection_number,
+    releasable_from, releasable_number,
 };
 
 const COLUMNS: &str = "k.id, k.domain, k.owner, k.sender, k.recipients, k.algorithm, k.state, k.label, k.content_type, \
@@ -51,6 +52,20 @@ impl ReadKeys for Rows<'_> {
                     mac: array(row, "mac", WHAT)?,
                 })
             },
+        )
+    }
+
+    fn keys_in_hsm(&self, domain: DomainNumber) -> Result<Vec<KeyId>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(
+                "SELECT id FROM keys WHERE domain = ?1 AND protection = ?2 AND state <> ?3 ORDER BY id",
+            )?,
+            params![
+                domain,
+                protection_number(Protection::Hsm),
+                key_state_number(KeyState::Destroyed)
+            ],
+            |row| Ok(KeyId::from_bytes(array(row, "id", "key")?)),
         )
     }
 

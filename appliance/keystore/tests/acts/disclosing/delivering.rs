@@ -7,7 +7,7 @@ use strongroom_wire::audit::{Act, RecordQuery};
 use strongroom_wire::authorisation::{Direction, Scope, Timespan};
 use strongroom_wire::disclosure::DisclosureState;
 use strongroom_wire::id::KeyId;
-use strongroom_wire::key::{Algorithm, NewKey, Right};
+use strongroom_wire::key::{Algorithm, NewKey, Protection, Releasable, Right};
 use strongroom_wire::key::{ShareKey, UsagePolicy};
 
 use super::{Case, task};
@@ -354,6 +354,12 @@ fn all_versions_of_a_key_go_out_and_keys_that_sign_do_not() {
     let rsa = case.own(target, label(Algorithm::EcP256));
     case.own(target, label(Algorithm::Ed25519));
     case.own(target, label(Algorithm::HmacSha256));
+    let in_hsm = NewKey {
+        protection: Protection::Hsm,
+        releasable: Releasable::Never,
+        ..label(Algorithm::Aes256)
+    };
+    case.own(target, in_hsm);
     let mut order = case.order();
     order.tasks = vec![task(Scope::Label {
         owner: TARGET.to_owned(),
@@ -361,7 +367,8 @@ fn all_versions_of_a_key_go_out_and_keys_that_sign_do_not() {
         window: None,
     })];
     let approved = case.approved(order);
-    assert_eq!(case.preview(&approved).withheld.signing, 2);
+    let withheld = case.preview(&approved).withheld;
+    assert_eq!((withheld.signing, withheld.in_hsm), (2, 1));
     let executed = case.execute(&approved);
     case.try_release(executed.id).unwrap();
     let opened = case.opened(executed.id);

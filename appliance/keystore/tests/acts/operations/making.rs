@@ -5,9 +5,7 @@ use strongroom_mechanisms::wrap::Wrapping;
 use strongroom_mechanisms::{agree, material};
 use strongroom_wire::audit::Act;
 use strongroom_wire::id::IdempotencyKey;
-use strongroom_wire::key::{
-    Algorithm, CreateKeys, NewKey, Origin, Protection, Releasable, Right, UsagePolicy,
-};
+use strongroom_wire::key::{Algorithm, CreateKeys, NewKey, Origin, Releasable, Right, UsagePolicy};
 use strongroom_wire::operation::{Mechanism, Operate, Operation, OperationResult};
 use strongroom_wire::problem::Code;
 
@@ -93,11 +91,6 @@ fn a_key_that_is_never_released_stays_so() {
     let carol = house.person("carol");
     share(&house, &alice, key, &carol, &[Right::Release, Right::Sign]);
     assert_eq!(refused(&carol), Code::PolicyRefused);
-    let hsm = NewKey {
-        protection: Protection::Hsm,
-        ..NewKey::new(Algorithm::EcP256)
-    };
-    assert!(matches!(make(&house, &alice, hsm), Err(Error::Invalid(_))));
 }
 
 fn brought_keys_are_checked_and_recorded_as_brought() {

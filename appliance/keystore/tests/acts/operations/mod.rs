@@ -2,6 +2,7 @@
 
 pub(crate) mod carrying;
 pub(crate) mod deciding;
+pub(crate) mod hardware;
 pub(crate) mod legacy;
 pub(crate) mod making;
 pub(crate) mod performing;

@@ -95,7 +95,8 @@ impl FromBackup {
         check_recoverable(recovery)?;
         terminal.say(&format!(
             "\n{shown} is a backup of {}, with {} leaves of the log {}.\n\
-             Custodians bring its master KEK into the new HSM; then all of it is verified and a new appliance is made.\n",
+             Custodians bring its master KEK into the new HSM; then all of it is verified and a new appliance is made.\n\
+             {STAYS}\n",
             manifest.created, manifest.leaves, manifest.origin
         ))?;
         let operators = self.people.ask_operators(&mut terminal)?;
@@ -187,6 +188,7 @@ impl FromBackup {
             accepted,
             approvals: self.quorum.require(&keystore, manifest)?,
         };
+        note_lost(&mut draft, &keystore)?;
         // The HSMs of the appliance that is gone sign nothing more.
         for change in keystore.adopt_checkpoint_key(Some(&[]))? {
             draft.fact("checkpoint key", change.to_string());
@@ -232,7 +234,7 @@ impl FromFolder {
             .administrators
             .open(settings, Place::Primary, &mut terminal)?;
         terminal.say(&format!(
-            "\nThe HSM {} gets the master KEK of this data folder from the custodians' shares.\n",
+            "\nThe HSM {} gets the master KEK of this data folder from the custodians' shares.\n{STAYS}\n",
             hsm.token_info()?.label
         ))?;
         if !terminal.agrees("Begin?")? {
@@ -242,6 +244,7 @@ impl FromFolder {
         draft.hsm("HSM", &hsm.token_info()?);
         bring(&mut terminal, &*hsm, domain, &recovery, &mut draft)?;
         let keystore = appliance.attend(&hsm)?;
+        note_lost(&mut draft, &keystore)?;
         // A replica that is still there goes on signing.
         let mut keep = Vec::new();
         if settings.replica.is_some() {
@@ -265,6 +268,18 @@ impl FromFolder {
         terminal.say(&ended(&recorded, &path))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What nobody brings along.
+const STAYS: &str = "Keys of the protection level hsm never left the HSM that made them: they do not come along, and are lost with it.";
+
+/// Has the transcript say how many keys the HSM does not hold that were generated in one.
+fn note_lost(draft: &mut Draft, keystore: &Keystore) -> anyhow::Result<()> {
+    let lost = keystore.keys_lost_with_hsm()?.len();
+    if lost > 0 {
+        draft.fact("keys lost with their HSM", lost.to_string());
+    }
+    Ok(())
 }
 
 /// Has custodians recover every master KEK into the HSM that they can: those of each recovery KEK that wrapped any.

@@ -50,6 +50,12 @@ fn lines(hsm: &Checked) -> Vec<String> {
     }
     if let Some(scheme) = &hsm.scheme {
         lines.push(format!("  {:<12}{scheme}", "wraps by"));
+        let keys = if hsm.named_keys.is_empty() {
+            "none".to_owned()
+        } else {
+            hsm.named_keys.join(", ")
+        };
+        lines.push(format!("  {:<12}{keys}", "keeps keys"));
     }
     for (name, rate) in [
         ("wraps", hsm.wraps),

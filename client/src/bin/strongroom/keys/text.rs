@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use strongroom_wire::key::{Grant, GrantState, Key, KeyPage, Releasable, Right};
+use strongroom_wire::key::{Grant, GrantState, Key, KeyPage, Protection, Releasable, Right};
 
 use crate::output::{facts, plain, spelling, spellings, table};
 use crate::policy;
@@ -104,7 +104,8 @@ pub(super) fn restrictions(key: &Key) -> Vec<&'static str> {
     let each = key
         .authenticate_each
         .then_some("each use wants a signed request or a sign-in just before it");
-    release.into_iter().chain(each).collect()
+    let place = (key.protection == Protection::Hsm).then_some("inside the HSM");
+    release.into_iter().chain(each).chain(place).collect()
 }
 
 /// Rights as a list, or in one word.
@@ -120,7 +121,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use strongroom_wire::id::{AccountId, KeyId};
-    use strongroom_wire::key::{Algorithm, KeyState, Origin, Protection, UsagePolicy};
+    use strongroom_wire::key::{Algorithm, KeyState, Origin, UsagePolicy};
 
     use super::*;
 

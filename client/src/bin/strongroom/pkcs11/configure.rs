@@ -12,6 +12,7 @@ use strongroom_client::Roots;
 use strongroom_client::pkcs11::{
     self, ANSWERS_WITHIN, Found, Hidden, LONGEST_LABEL, Level, Place, TokenConfig,
 };
+use strongroom_wire::key::Protection;
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
@@ -40,6 +41,9 @@ pub(crate) struct Configure {
     /// The domain of the appliance [default: the profile's, or the one that the address stands for].
     #[arg(long, value_name = "NAME")]
     domain: Option<String>,
+    /// Have keys that applications generate, and that are not extractable, generated and kept inside the appliance's HSM.
+    #[arg(long)]
+    in_hsm: bool,
     #[command(flatten)]
     sign_in: SignIn,
     #[command(flatten)]
@@ -156,6 +160,11 @@ impl Configure {
             secret: absolute(self.sign_in.secret.as_deref())?,
             domain: self.domain(profile.as_ref()),
             answers_within: ANSWERS_WITHIN,
+            protection: if self.in_hsm {
+                Protection::Hsm
+            } else {
+                Protection::Software
+            },
             roots: match absolute(self.roots.as_deref())? {
                 Some(roots) => roots,
                 None if profile.is_some() => context.home.ca_file(),
