@@ -3,15 +3,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod people;
-
 use strongroom_tests::{Failed, Person};
 use strongroom_wire::account::{Done, EnrolmentStarted};
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::problem::Code;
 use strongroom_wire::recovery::{PresentRecovery, SecondCode, StartRecovery};
 
-use people::{Scene, assert_refused, scene};
+use crate::people::{Scene, assert_refused, scene};
 
 const ALICE: &str = "alice@example.com";
 

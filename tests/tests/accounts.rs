@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod people;
-
 use strongroom_tests::{Failed, Session};
 use strongroom_wire::account::{
     Account, AccountKind, AccountPage, AccountState, AddMember, ChangedAccount, Done, GroupMembers,
@@ -12,7 +10,7 @@ use strongroom_wire::account::{
 use strongroom_wire::id::AccountId;
 use strongroom_wire::problem::Code;
 
-use people::{Scene, assert_refused, scene};
+use crate::people::{Scene, assert_refused, scene};
 
 fn add(
     session: &mut Session,

@@ -2,11 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod token;
-
 use std::fs;
 use std::sync::Arc;
 
+use crate::token;
 use cryptoki_sys::*;
 use strongroom_client::objects::Objects as _;
 use strongroom_client::operations::{Operate as _, Signing};

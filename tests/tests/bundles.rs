@@ -2,17 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-#[path = "bundles/cases.rs"]
 mod cases;
-#[path = "bundles/forge.rs"]
 mod forge;
-#[path = "bundles/passkeys.rs"]
 mod passkeys;
-#[path = "bundles/people.rs"]
 mod people;
-#[path = "bundles/quorums.rs"]
 mod quorums;
-#[path = "bundles/witnessed.rs"]
 mod witnessed;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -17,9 +17,7 @@ mod messages;
 #[path = "../../client/examples/objects.rs"]
 mod objects;
 
-#[path = "client_library/command_line.rs"]
 mod command_line;
-#[path = "client_library/held.rs"]
 mod held;
 
 use std::fs;

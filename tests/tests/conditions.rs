@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod people;
-
 use std::fs;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,7 +17,7 @@ use strongroom_wire::policy::{
 use strongroom_wire::problem::Code;
 use strongroom_wire::session::SignInStrength;
 
-use people::{Scene, assert_refused, scene};
+use crate::people::{Scene, assert_refused, scene};
 
 fn share(
     session: &mut Session,

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod tenants;
-
 use std::fs;
 
 use serde_json::Value;
@@ -14,7 +12,7 @@ use strongroom_wire::account::{Account, AccountKind};
 use strongroom_wire::audit::{Act, Record};
 use strongroom_wire::problem::Code;
 
-use tenants::{folder_of, names};
+use crate::tenants::{folder_of, names};
 
 fn code_at(api: &Api) -> Code {
     let asked = api.ask::<Value>("GET", "/v1/openapi.json", None::<&()>);

@@ -5,9 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-#[path = "domains_apart/requests.rs"]
 mod requests;
-#[path = "domains_apart/world.rs"]
 mod world;
 
 use std::collections::BTreeMap;

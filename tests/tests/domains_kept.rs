@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod tenants;
-
 use std::fs;
 use std::process::Stdio;
 use std::thread;
@@ -16,7 +14,7 @@ use strongroom_wire::account::Account;
 use strongroom_wire::key::{Algorithm, CreateKeys, NewKey, Protection, Releasable};
 use strongroom_wire::problem::Code;
 
-use tenants::{folder_of, names};
+use crate::tenants::{folder_of, names};
 
 /// Puts another token into the appliance's `SoftHSM`, and names it as slot `second`.
 fn second_slot(appliance: &Appliance) {

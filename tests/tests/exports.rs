@@ -7,7 +7,6 @@
     reason = "tests, one of which tells its figures"
 )]
 
-#[path = "exports/long_log.rs"]
 mod long_log;
 
 use std::env;

@@ -34,7 +34,7 @@ fn a_full_disk_stops_what_has_to_be_recorded_and_nothing_else() {
         .arg(this)
         .args([
             "--exact",
-            "a_full_disk_stops_what_has_to_be_recorded_and_nothing_else",
+            "full_disk::a_full_disk_stops_what_has_to_be_recorded_and_nothing_else",
             "--nocapture",
         ])
         .env(INSIDE, "1")

@@ -3,23 +3,17 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-#[path = "keys_that_stay/agreement.rs"]
 mod agreement;
-#[path = "keys_that_stay/ciphers.rs"]
 mod ciphers;
-#[path = "keys_that_stay/crossing.rs"]
 mod crossing;
-#[path = "keys_that_stay/newer.rs"]
 mod newer;
-#[path = "keys_that_stay/signatures.rs"]
 mod signatures;
-mod token;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::token;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism as Theirs;
 use cryptoki::mechanism::elliptic_curve::{EcKdf, Ecdh1DeriveParams};

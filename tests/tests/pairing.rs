@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod people;
-
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -19,7 +17,7 @@ use strongroom_wire::device::{DevicePage, PairedDevice, PairingError, PairingSta
 use strongroom_wire::key::KeyQuery;
 use strongroom_wire::problem::Code;
 
-use people::{Scene, assert_refused, scene};
+use crate::people::{Scene, assert_refused, scene};
 
 /// Sends a form, as RFC 8628 has it.
 fn form(api: &Api, path: &str, fields: &str) -> Response {

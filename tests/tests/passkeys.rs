@@ -7,8 +7,6 @@
     reason = "tests"
 )]
 
-mod people;
-
 use strongroom_session::TransportKey;
 use strongroom_session::passkey::{self, EphemeralKey};
 use strongroom_tests::authenticator::Browser;
@@ -23,7 +21,7 @@ use strongroom_wire::session::{
     FinishPasskeySignIn, PasskeySignInStarted, PasskeySignedIn, StartPasskeySignIn,
 };
 
-use people::{Scene, assert_refused, scene};
+use crate::people::{Scene, assert_refused, scene};
 
 const START: &str = "/v1/sessions/passkey/start";
 const FINISH: &str = "/v1/sessions/passkey/finish";

@@ -4,29 +4,17 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-#[path = "pkcs11/faults.rs"]
 mod faults;
-#[path = "pkcs11/gnutls.rs"]
 mod gnutls;
-#[path = "pkcs11/host.rs"]
 mod host;
-#[path = "pkcs11/java.rs"]
 mod java;
-#[path = "pkcs11/legacy_mechanisms.rs"]
 mod legacy_mechanisms;
-#[path = "pkcs11/nss.rs"]
 mod nss;
-#[path = "pkcs11/opensc.rs"]
 mod opensc;
-#[path = "pkcs11/openssh.rs"]
 mod openssh;
-#[path = "pkcs11/openssl.rs"]
 mod openssl;
-#[path = "pkcs11/p11_kit.rs"]
 mod p11_kit;
-#[path = "pkcs11/python.rs"]
 mod python;
-#[path = "pkcs11/tls.rs"]
 mod tls;
 
 use std::net::TcpListener;

@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-#[path = "pkcs11_configure/machine.rs"]
 mod machine;
 
 use std::fs;

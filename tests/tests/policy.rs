@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod people;
-
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +14,7 @@ use strongroom_wire::key::{
 };
 use strongroom_wire::problem::Code;
 
-use people::{Scene, assert_refused, scene};
+use crate::people::{Scene, assert_refused, scene};
 
 fn create(session: &mut Session, key: NewKey) -> Key {
     let request = CreateKeys {

@@ -11,11 +11,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-#[path = "scenario/built.rs"]
 mod built;
-#[path = "scenario/command_line.rs"]
 mod command_line;
-#[path = "scenario/rust.rs"]
 mod rust;
 
 use std::collections::HashMap;

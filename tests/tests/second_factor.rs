@@ -7,8 +7,6 @@
     reason = "tests"
 )]
 
-mod people;
-
 use strongroom_tests::authenticator_app::AuthenticatorApp;
 use strongroom_tests::{Api, Appliance, Entered, Failed, Person, Session};
 use strongroom_wire::account::Done;
@@ -18,7 +16,7 @@ use strongroom_wire::credential::{
 use strongroom_wire::problem::Code;
 use strongroom_wire::session::SecondFactorNeeded;
 
-use people::{Scene, assert_refused, scene};
+use crate::people::{Scene, assert_refused, scene};
 
 /// Sets up an authenticator app.
 fn set_up(session: &mut Session) -> (AuthenticatorApp, FactorAdded) {

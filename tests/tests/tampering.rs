@@ -6,11 +6,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-mod tampering {
-    pub(crate) mod cases;
-    pub(crate) mod law;
-    pub(crate) mod world;
-}
+pub(crate) mod cases;
+pub(crate) mod law;
+pub(crate) mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,9 +17,8 @@ use std::thread;
 use strongroom_tests::Appliance;
 use strongroom_wire::problem::Code;
 
-use tampering::cases::{Attempt, CASES, Case, Outcome};
-use tampering::law;
-use tampering::world::World;
+use self::cases::{Attempt, CASES, Case, Outcome};
+use self::world::World;
 
 /// How many appliances run at once.
 const AT_ONCE: usize = 3;
@@ -170,7 +167,7 @@ fn edit(world: &World, appliance: &Appliance, case: &Case) -> Result<(), String>
 
 #[test]
 fn without_an_edit_the_attempts_come_out_as_they_should() {
-    use tampering::world::Who::{Admin, Alice, Bob, Mallory};
+    use self::world::Who::{Admin, Alice, Bob, Mallory};
     let world = World::prepare();
     let mut appliance = world.appliance.copy();
     appliance.serve();
@@ -224,7 +221,7 @@ fn without_an_edit_the_attempts_come_out_as_they_should() {
 
 /// What nobody may do in the world as it was made, and how it is refused.
 fn forbidden() -> Vec<(Attempt, Code)> {
-    use tampering::world::Who::{Bob, Mallory};
+    use self::world::Who::{Bob, Mallory};
     vec![
         (Attempt::Release(Mallory, "shared"), Code::KeyNotFound),
         (Attempt::Show(Mallory, "shared"), Code::KeyNotFound),

@@ -3,23 +3,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-#[path = "web/apart.rs"]
 mod apart;
-#[path = "web/bench.rs"]
 mod bench;
-#[path = "web/case_pages.rs"]
 mod case_pages;
-#[path = "web/cases.rs"]
 mod cases;
-#[path = "web/every_page.rs"]
 mod every_page;
-#[path = "web/office.rs"]
 mod office;
-#[path = "web/owner.rs"]
 mod owner;
-#[path = "web/reading.rs"]
 mod reading;
-#[path = "web/signing_in.rs"]
 mod signing_in;
-#[path = "web/site.rs"]
 mod site;

@@ -15,7 +15,7 @@ use strongroom_wire::device::{DecidedPairing, IssuedSecret, PairingStarted};
 use strongroom_wire::directory::DirectoryWithToken;
 use strongroom_wire::proposal::ChangedProposal;
 
-use crate::requests::ORDER;
+use crate::domains_apart::requests::ORDER;
 
 /// Everybody in one domain, and what they have.
 pub(crate) struct World {

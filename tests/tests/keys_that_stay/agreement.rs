@@ -108,7 +108,7 @@ fn softhsm(lengths: &[usize]) -> Vec<Vec<u8>> {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "agreement::softhsm_derives",
+            "keys_that_stay::agreement::softhsm_derives",
             "--ignored",
             "--nocapture",
         ])

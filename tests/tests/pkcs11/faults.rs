@@ -12,7 +12,7 @@ use strongroom_tests::legacy::{Machine, Running, SignsIn, module, service};
 use strongroom_tests::wire_cutter::WireCutter;
 use strongroom_wire::account::{AccountState, ChangedAccount, UpdateAccount};
 
-use crate::{free_port, machine};
+use crate::pkcs11::{free_port, machine};
 
 /// An application with a session, which does what it is told.
 pub(crate) struct Application {

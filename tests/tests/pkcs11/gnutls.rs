@@ -4,7 +4,7 @@ use std::fs;
 
 use strongroom_tests::legacy::{Machine, Said, SignsIn, module, said};
 
-use crate::machine;
+use crate::pkcs11::machine;
 
 fn gnutls(machine: &Machine, program: &str, words: &[&str]) -> Said {
     let mut command = machine.command(program);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use strongroom_tests::legacy::{SignsIn, module, said};
 
-use crate::machine;
+use crate::pkcs11::machine;
 
 /// Has the host do something of this kind on a machine of its own.
 fn host(act: &str) {

@@ -4,7 +4,7 @@ use std::fs;
 
 use strongroom_tests::legacy::{Machine, SignsIn, module};
 
-use crate::machine;
+use crate::pkcs11::machine;
 
 fn java(machine: &Machine, program: &str, line: &str) -> String {
     let provider = "-keystore NONE -storetype PKCS11 -providerClass sun.security.pkcs11.SunPKCS11 -providerArg java.cfg";

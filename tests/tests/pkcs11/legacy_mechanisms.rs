@@ -9,7 +9,7 @@ use strongroom_tests::{Appliance, Session};
 use strongroom_wire::operation::Mechanism;
 use strongroom_wire::policy::{ChangedDomainPolicy, DomainPolicy};
 
-use crate::faults::Application;
+use crate::pkcs11::faults::Application;
 
 /// Each with what openssl verifies its signatures with.
 const ALL: [(&str, &str); 9] = [

@@ -4,7 +4,7 @@ use std::fs;
 
 use strongroom_tests::legacy::{SignsIn, module};
 
-use crate::machine;
+use crate::pkcs11::machine;
 
 #[test]
 fn nss_makes_keys_and_certificates_and_signs() {

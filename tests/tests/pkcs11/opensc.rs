@@ -4,7 +4,7 @@ use std::fs;
 
 use strongroom_tests::legacy::{Machine, SignsIn, module};
 
-use crate::{machine, pair, tool};
+use crate::pkcs11::{machine, pair, tool};
 
 #[test]
 fn opensc_finds_nothing_wrong() {

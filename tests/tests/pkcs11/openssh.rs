@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use strongroom_tests::legacy::{Machine, SignsIn, module, said};
 
-use crate::{free_port, machine, pair, wait_until};
+use crate::pkcs11::{free_port, machine, pair, wait_until};
 
 /// Lets somebody in.
 fn sshd(machine: &Machine, port: u16) -> Command {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use strongroom_tests::legacy::{Machine, SignsIn, module};
 
-use crate::{machine, pair};
+use crate::pkcs11::{machine, pair};
 
 /// Debian's places of the engine.
 const ENGINES: [&str; 3] = [

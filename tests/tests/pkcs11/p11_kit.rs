@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use strongroom_tests::legacy::{Machine, SignsIn, module, said};
 
-use crate::{machine, pair, tool, wait_until};
+use crate::pkcs11::{machine, pair, tool, wait_until};
 
 const CLIENTS: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so",

@@ -5,7 +5,7 @@ use std::fs;
 
 use strongroom_tests::legacy::{Machine, SignsIn, module, said};
 
-use crate::machine;
+use crate::pkcs11::machine;
 
 /// Runs a program of Python, which asserts by itself.
 fn python(machine: &Machine, program: &str) {

@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use strongroom_tests::legacy::{Machine, Running, SignsIn, said};
 
-use crate::openssl::{configure, private, self_signed};
-use crate::{free_port, machine, pair, wait_until};
+use crate::pkcs11::openssl::{configure, private, self_signed};
+use crate::pkcs11::{free_port, machine, pair, wait_until};
 
 /// Starts nginx with two workers, which it forks after it has loaded the module and the key.
 fn nginx(machine: &Machine, port: u16) -> Running {

@@ -1,7 +1,5 @@
 //! What the tests of domains share.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::path::PathBuf;
 
 use strongroom_tests::Appliance;
