@@ -15,7 +15,7 @@ use strongroom_session::opaque_ke::{
     ClientLogin, ClientLoginFinishParameters, ClientRegistration,
     ClientRegistrationFinishParameters, CredentialResponse, RegistrationResponse,
 };
-use strongroom_session::{OsRng, Suite, TransportKey};
+use strongroom_session::{OsRng, TransportKey};
 use strongroom_wire::account::{Done, EnrolmentStarted, FinishEnrolment, StartEnrolment};
 use strongroom_wire::credential::SecondFactor;
 use strongroom_wire::health::{Health, Status};
@@ -27,6 +27,7 @@ use strongroom_wire::session::{
 
 use crate::http::{Connection, Response};
 use crate::session::Session;
+use crate::stretching::Remembering;
 
 /// Why a request brought nothing.
 #[derive(Debug)]
@@ -179,7 +180,8 @@ impl Api {
     ///
     /// As [`Failed`] says.
     pub fn enrol(&self, account: &str, code: &str, password: &str) -> Result<Done> {
-        let start = ClientRegistration::<Suite>::start(&mut OsRng, password.as_bytes()).unwrap();
+        let start =
+            ClientRegistration::<Remembering>::start(&mut OsRng, password.as_bytes()).unwrap();
         let started: EnrolmentStarted = self.ask(
             "POST",
             "/v1/enrolments/start",
@@ -229,7 +231,7 @@ impl Api {
     ///
     /// As [`Failed`] says.
     pub fn enter(&self, account: &str, password: &str) -> Result<Entered> {
-        let start = ClientLogin::<Suite>::start(&mut OsRng, password.as_bytes()).unwrap();
+        let start = ClientLogin::<Remembering>::start(&mut OsRng, password.as_bytes()).unwrap();
         let started: SignInStarted = self.ask(
             "POST",
             "/v1/sessions/start",

@@ -14,6 +14,7 @@
 //! | [`browser`] | Chromium before the pages of the web interfaces |
 //! | [`http`] | HTTP/1.1 over TLS 1.3 as bytes, so that tests can send what no proper client would |
 //! | [`api`] | the HTTP interface from a client's side: requests, enrolment and sign-in by OPAQUE |
+//! | `stretching` | what a password was stretched to, remembered |
 //! | [`session`] | somebody who is signed in, and all that they can ask for |
 //! | [`relay`] | a site's mail relay |
 //! | [`mail_server`] | a mail server that keeps what it is handed, and its sendmail |
@@ -68,6 +69,7 @@ pub mod relay;
 pub mod scan;
 pub mod session;
 pub mod storage;
+mod stretching;
 pub mod syslog;
 pub mod tokens;
 pub mod wire_cutter;

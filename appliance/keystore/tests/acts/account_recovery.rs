@@ -2,11 +2,11 @@
 
 use rusqlite::Connection;
 use strongroom_keystore::{Error, Mail, MailContent, Options};
+use strongroom_session::OsRng;
 use strongroom_session::opaque::{identifiers, server_identity};
 use strongroom_session::opaque_ke::{
     ClientRegistration, ClientRegistrationFinishParameters, RegistrationResponse,
 };
-use strongroom_session::{OsRng, Suite};
 use strongroom_wire::account::Role;
 use strongroom_wire::audit::{Act, RecordQuery};
 use strongroom_wire::id::AccountId;
@@ -15,7 +15,7 @@ use strongroom_wire::key::{ShareKey, UsagePolicy};
 use strongroom_wire::policy::DomainPolicy;
 use strongroom_wire::recovery::{FinishRecovery, SecondCode, StartRecovery};
 
-use crate::house::{House, PASSWORD, Person, SOURCE, enrol, sign_in};
+use crate::house::{House, PASSWORD, Person, SOURCE, Unstretched, enrol, sign_in};
 use crate::second_factor::{prove, set_up, to_second_factor};
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
@@ -87,7 +87,7 @@ fn account_of(house: &House, person: &Person) -> AccountId {
 
 /// Finishes a recovery as a client does.
 fn recover(house: &House, code: &str, second: &SecondCode) -> Result<(), Error> {
-    let start = ClientRegistration::<Suite>::start(&mut OsRng, NEW.as_bytes()).unwrap();
+    let start = ClientRegistration::<Unstretched>::start(&mut OsRng, NEW.as_bytes()).unwrap();
     let request = StartRecovery {
         account: ALICE.to_owned(),
         code: code.to_owned(),

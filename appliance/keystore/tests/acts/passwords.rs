@@ -1,16 +1,16 @@
 //! Another password, in a session.
 
 use strongroom_keystore::Error;
+use strongroom_session::OsRng;
 use strongroom_session::opaque::{identifiers, server_identity};
 use strongroom_session::opaque_ke::{
     ClientRegistration, ClientRegistrationFinishParameters, RegistrationResponse,
 };
-use strongroom_session::{OsRng, Suite};
 use strongroom_wire::audit::{Act, RecordQuery};
 use strongroom_wire::credential::{FinishPassword, StartPassword};
 use strongroom_wire::policy::DomainPolicy;
 
-use crate::house::{House, PASSWORD, Person, enter, sign_in, step_up};
+use crate::house::{House, PASSWORD, Person, Unstretched, enter, sign_in, step_up};
 use crate::second_factor::{set_up, to_second_factor};
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
@@ -30,7 +30,7 @@ const NEW: &str = "another horse battery staple";
 
 /// Changes a password as a client does.
 fn change(house: &House, person: &Person, password: &str) -> Result<u64, Error> {
-    let start = ClientRegistration::<Suite>::start(&mut OsRng, password.as_bytes()).unwrap();
+    let start = ClientRegistration::<Unstretched>::start(&mut OsRng, password.as_bytes()).unwrap();
     let request = StartPassword {
         request: start.message.serialize().to_vec().into(),
     };
