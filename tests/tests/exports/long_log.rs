@@ -105,7 +105,7 @@ fn a_long_log_takes_no_more_memory_than_a_short_one() {
     let (short, many) = if long() {
         (10_000, 990_000)
     } else {
-        (2000, 38_000)
+        (2000, 78_000)
     };
     let mut appliance = Appliance::start();
     let mut admin = appliance.administrator();
@@ -165,8 +165,9 @@ fn a_long_log_takes_no_more_memory_than_a_short_one() {
     let [short, long] = peaks[..] else {
         unreachable!()
     };
-    // The long one is larger than all that the memory may have grown by.
-    let more = 8 * 1024;
+    // The long one is larger than all that the memory may have grown by: the page caches of the database's connections, 2 MB each, fill
+    // whatever is read.
+    let more = 16 * 1024;
     assert!(long.3 > short.3 + more, "{peaks:?}");
     assert!(long.0 < short.0 + more, "the appliance: {peaks:?}");
     assert!(long.1 < short.1 + more, "the client: {peaks:?}");
