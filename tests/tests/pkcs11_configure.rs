@@ -190,8 +190,10 @@ fn a_token_is_put_beside_others_and_what_people_wrote_there_stays() {
 
     // Written anew, with a PIN.
     let id = account_of(&ledger);
-    let line = format!("{base} {id} --label ledger --replace --no-p11-kit");
+    let line = format!("{base} {id} --label ledger --replace --no-p11-kit --answers-within 5");
     assert_eq!(machine.configured(&line, "")["pin"], true);
+    let after = fs::read_to_string(machine.config()).unwrap();
+    assert_says(&after, &["answers-within = 5"]);
     let checks = machine.doctor("--token ledger");
     let check = checks.iter().find(|check| check["subject"] == "sign-in");
     let check = check.unwrap();

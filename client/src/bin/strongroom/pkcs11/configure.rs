@@ -10,7 +10,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use strongroom_client::Roots;
 use strongroom_client::pkcs11::{
-    self, ANSWERS_WITHIN, Found, Hidden, LONGEST_LABEL, Level, Place, TokenConfig,
+    self, ANSWERS_WITHIN, Found, Hidden, LONGEST_ANSWERS_WITHIN, LONGEST_LABEL, Level, Place,
+    TokenConfig,
 };
 use strongroom_wire::key::Protection;
 use zeroize::Zeroizing;
@@ -44,6 +45,9 @@ pub(crate) struct Configure {
     /// Have keys that applications generate, and that are not extractable, generated and kept inside the appliance's HSM.
     #[arg(long)]
     in_hsm: bool,
+    /// How long the appliance may take to begin its answer, before the next address is asked: 1 to 120.
+    #[arg(long, value_name = "SECONDS", default_value_t = ANSWERS_WITHIN, value_parser = clap::value_parser!(u64).range(1..=LONGEST_ANSWERS_WITHIN))]
+    answers_within: u64,
     #[command(flatten)]
     sign_in: SignIn,
     #[command(flatten)]
@@ -159,7 +163,7 @@ impl Configure {
             key: absolute(self.sign_in.key.as_deref())?,
             secret: absolute(self.sign_in.secret.as_deref())?,
             domain: self.domain(profile.as_ref()),
-            answers_within: ANSWERS_WITHIN,
+            answers_within: self.answers_within,
             protection: if self.in_hsm {
                 Protection::Hsm
             } else {
