@@ -79,10 +79,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         .args(["test", "--release", "--no-fail-fast", "--color=never"])
         .args(selection(&options.package));
     cargo.arg("--").args(&options.arguments);
-    // Tests wait for appliances and browsers about as much as they compute; with many more at once those would keep them waiting.
+    // Tests wait for appliances and browsers about as much as they compute.
     if env::var_os("RUST_TEST_THREADS").is_none() {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        cargo.env("RUST_TEST_THREADS", (cores + 1).to_string());
+        cargo.env("RUST_TEST_THREADS", (2 * cores).to_string());
     }
     cargo.env("STRONGROOM_TEST_PYTHON", python);
     cargo.env("STRONGROOM_TEST_WHEEL", wheel);

@@ -150,7 +150,7 @@ fn life_of_a_key(visit: &Visit, password: &str) {
 
     // One that stays in the HSM, where it is generated.
     visit.open("/keys");
-    visit.press("Make a key");
+    visit.press("New key");
     visit.fill("label", "Seal of the house");
     visit.find("input[name='in_hsm']").click();
     visit.press("Make the key");
