@@ -1,7 +1,5 @@
 //! What abuse of the interface comes to: guessing passwords across accounts, and bodies and queries that make no sense, at every route.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

@@ -1,8 +1,6 @@
 //! Recovery of an account at the command line: who starts it, who sees it, what it takes. What comes after its delay is tested where the
 //! clock can be moved, in the keystore's own tests.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
 use strongroom_tests::{Failed, Person};
 use strongroom_wire::account::{Done, EnrolmentStarted};
 use strongroom_wire::encoding::Base64;

@@ -1,7 +1,5 @@
 //! Groups, roles and suspended accounts: who may act for whom, and who may not although they manage accounts.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
 use strongroom_tests::{Failed, Session};
 use strongroom_wire::account::{
     Account, AccountKind, AccountPage, AccountState, AddMember, ChangedAccount, Done, GroupMembers,

@@ -1,7 +1,5 @@
 //! The HTTP interface as a careless program meets it: what is wrong is said, what is large is refused, lists have pages.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use strongroom_tests::api::Listener;
 use strongroom_tests::http::Response;
 use strongroom_tests::session::new_key;

@@ -1,7 +1,5 @@
 //! What PKCS #11 attributes say of a key, the appliance holds it to: asked by a program that has the account's secret and not the module.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::sync::Arc;
 

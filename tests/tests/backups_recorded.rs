@@ -1,7 +1,5 @@
 //! Whoever makes a backup, by the command line, by the schedule or from the console, leaves a leaf, which is in the backup.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! Export bundles: two verifiers that share no code find the same in them, and refuse every one that was tampered with.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 mod cases;
 mod forge;
 mod passkeys;

@@ -1,6 +1,6 @@
 //! Ceremonies of an appliance that `init` made: custodians come later, the HSM is replaced, a replica gets the keys.
 
-#![expect(clippy::unwrap_used, clippy::too_many_lines, reason = "tests")]
+#![expect(clippy::too_many_lines, reason = "tests")]
 
 use std::fs;
 use std::process::Stdio;

@@ -1,7 +1,5 @@
 //! Services sign in by client certificate: issued by a private authority, by name or by fingerprint, until they are revoked.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 use std::thread;

@@ -5,8 +5,6 @@
 //! | `client_library/held.rs` | keys that are held and used again |
 //! | `client_library/command_line.rs` | several addresses, and parts of objects, at the command line |
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 #[expect(dead_code, reason = "their main functions are for the command line")]
 #[path = "../../client/examples/keys.rs"]
 mod keys;

@@ -1,8 +1,6 @@
 //! Usage policies of every kind, seen to bite: source networks, kinds of accounts, sign-ins, hours; "until Friday, three times, from the
 //! office"; and the recent sign-in that grave acts need.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
 use std::fs;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

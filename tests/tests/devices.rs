@@ -1,7 +1,5 @@
 //! Devices: made in bulk, changing their secrets, suspended and revoked.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 
 use serde_json::json;

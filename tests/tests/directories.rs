@@ -1,7 +1,5 @@
 //! A directory drives accounts by SCIM 2.0: as Entra ID and Okta do it, as an independent checker does it, and as whoever found a token would.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::env;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,6 +1,6 @@
 //! Machine and HSM are gone. Two custodians of three and one backup bring everything back that was acknowledged before it.
 
-#![expect(clippy::unwrap_used, clippy::too_many_lines, reason = "tests")]
+#![expect(clippy::too_many_lines, reason = "tests")]
 
 use std::fs;
 use std::path::Path;

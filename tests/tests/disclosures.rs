@@ -1,8 +1,6 @@
 //! A whole case by the command line: an order is entered, approved by two, executed and released by two others, opened with `openssl cms -decrypt`, and one
 //! protected mail and one object are read with what came out, while another mail of the same person stays shut.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,7 +1,5 @@
 //! What operators do with domains: make, suspend, remove; quotas and host names.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 
 use serde_json::Value;

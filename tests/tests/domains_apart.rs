@@ -3,8 +3,6 @@
 //! What the document has is tried, so that a new route is tried as well. One that takes identifiers in its address and a body needs a body
 //! here: the test says so.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod requests;
 mod world;
 

@@ -1,8 +1,6 @@
 //! What must not be lost of a domain, whatever befalls it: while it is closed, moves to another HSM, when the appliance is killed meanwhile, when
 //! another domain fails, and by its backups.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::process::Stdio;
 use std::thread;

@@ -2,8 +2,6 @@
 //!
 //! Ten rounds; a hundred where `STRONGROOM_LONG` is set.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::sync::Mutex;

@@ -1,8 +1,6 @@
 //! The HSM comes late, goes away under load and comes back: the appliance never waits for it, goes on with what it has, says so, and needs no
 //! restart.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,8 +3,6 @@
 //! The disk is a real one of 40 MiB: a tmpfs, mounted in namespaces of the test's own, in which it runs a second time. Nobody else sees it, it needs no
 //! right of root, and it goes with the process. It has a write error like any other file system: `write` answers ENOSPC.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::env;
 use std::fs::{self, File};
 use std::io::Write as _;

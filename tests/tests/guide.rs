@@ -1,7 +1,5 @@
 //! The client library's guide: what its README shows is a program, word for word, and that program does what the README says.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;

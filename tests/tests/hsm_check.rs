@@ -1,7 +1,5 @@
 //! `strongroomd hsm check` tells an operator what an HSM offers and how fast it is, also where the appliance cannot use it.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::process::Output;
 

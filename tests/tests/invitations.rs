@@ -1,7 +1,5 @@
 //! A key shared with an address that has no account: the code comes by mail, and what was shared opens once its holder has enrolled.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};

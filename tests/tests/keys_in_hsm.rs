@@ -1,8 +1,6 @@
 //! Keys inside the HSM, from the application's call to the token and back: `pkcs11-tool` makes, uses and destroys them through the module, `openssl`
 //! says whether what they sign holds, and `SoftHSM` itself shows whether they are there.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::env;
 use std::fs;
 

@@ -1,8 +1,6 @@
 //! The token of the PKCS#11 module over a real appliance, with keys that stay there: what it signs, opens, wraps and derives is what the
 //! standard, `openssl`, SoftHSM and the module's own cryptography say.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 mod agreement;
 mod ciphers;
 mod crossing;

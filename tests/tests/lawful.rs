@@ -1,7 +1,5 @@
 //! A case at the command line: entered, approved by a file, by openssl, by a token and by a passkey, and everything that is none of somebody's business.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 
 use serde_json::{Value, json};

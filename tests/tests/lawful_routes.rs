@@ -1,8 +1,6 @@
 //! Every route of lawful access and of proposals, by every role and by nobody in particular: whoever acts in a role that they do not hold is refused, and a leaf
 //! says who tried what. The routes are those of the appliance's own API document, so that none is forgotten.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! What goes wrong when an appliance is set up or started gives one clear sentence and an exit status of 1.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! Mail: a message through a mail server to its addressees, of whom those in Bcc are seen by nobody, and a third who reads nothing.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 

@@ -2,6 +2,13 @@
 //!
 //! One file, and where it grew a folder beside it, tells one story. `cargo xtask test -p strongroom-tests -- web::` runs those of one.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
 mod abuse;
 mod account_recovery;
 mod accounts;

@@ -1,7 +1,5 @@
 //! Many domains on one appliance: making them, starting with them, and the memory that they take. 1,000 in the long version.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};

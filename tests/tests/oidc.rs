@@ -1,7 +1,5 @@
 //! People sign in at their enterprise's OpenID provider: a real one, with its own pages, and the command line in between.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 

@@ -1,8 +1,6 @@
 //! The appliance uses keys for its clients: what it signs `openssl` verifies, what `openssl` encrypts it opens, and keys that `openssl` made sign
 //! there. In sessions, by signed requests and at the command line.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,7 +1,5 @@
 //! Devices without a keyboard are paired by people (RFC 8628).
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
 use std::fs;
 use std::thread;
 use std::time::Duration;

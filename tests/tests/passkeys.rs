@@ -1,12 +1,5 @@
 //! Passkeys, as the only factor and as the second one.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
 use strongroom_session::TransportKey;
 use strongroom_session::passkey::{self, EphemeralKey};
 use strongroom_tests::authenticator::Browser;

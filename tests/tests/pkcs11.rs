@@ -2,8 +2,6 @@
 //!
 //! The recipes of `pkcs11-shim/README.md` are what these tests do.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod faults;
 mod gnutls;
 mod host;

@@ -1,8 +1,6 @@
 //! A service account's token is set up with `strongroom pkcs11 configure`, p11-kit and applications see it, and `strongroom pkcs11 doctor` names
 //! each fault.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod machine;
 
 use std::fs;

@@ -1,7 +1,5 @@
 //! Usage policies, rights and states decide what they say they decide.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

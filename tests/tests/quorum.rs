@@ -1,7 +1,5 @@
 //! What takes several people, at the command line: roles, destroying a key, restoring a backup.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 use std::process::Output;

@@ -1,7 +1,5 @@
 //! Machine and HSM are gone, and the policy in the backup demands that two security officers approve its restoring: the custodians alone do not do it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 use std::process::ExitStatus;

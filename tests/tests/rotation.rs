@@ -1,8 +1,6 @@
 //! Master KEK and account KEKs are rotated while people create and release keys: nobody notices, and what the old versions
 //! wrapped opens under the new ones once those are gone.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -9,8 +9,6 @@
 //! | `scenario/built.rs` | what the drivers are made with: the C compiler, the wheel in a virtual environment of its own |
 
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 mod built;
 mod command_line;
 mod rust;

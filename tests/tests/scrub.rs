@@ -1,7 +1,5 @@
 //! The scrub of a running appliance: nothing is found where people worked, and a row that was put back is found, told and recorded.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! Sealing: a sealed appliance answers its health and nothing else, whatever made it so, and opens for its operators alone.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;

@@ -1,12 +1,5 @@
 //! People with an authenticator app and recovery codes, at the command line and over HTTP.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
 use strongroom_tests::authenticator_app::AuthenticatorApp;
 use strongroom_tests::{Api, Appliance, Entered, Failed, Person, Session};
 use strongroom_wire::account::Done;

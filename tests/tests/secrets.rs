@@ -1,7 +1,5 @@
 //! No secret in logs, errors, the process's environment, the data folder or a core dump.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;

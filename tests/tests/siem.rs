@@ -1,7 +1,5 @@
 //! The log as a site's SIEM receives it: every leaf, in order, whoever is away or hangs meanwhile.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;

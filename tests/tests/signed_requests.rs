@@ -1,12 +1,5 @@
 //! Requests that devices sign: made once, in time, by nobody else, and with nothing but curl and openssl.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
 use std::fs;
 use std::process::Command;
 

@@ -1,7 +1,5 @@
 //! Small devices: a sensor hands readings to a gateway through a store that can read nothing.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The story of the README, typed at the command line: two people, a file, and an administrator who reads none of it.
 
-#![expect(clippy::unwrap_used, clippy::too_many_lines, reason = "tests")]
+#![expect(clippy::too_many_lines, reason = "tests")]
 
 use std::fs;
 use std::path::Path;

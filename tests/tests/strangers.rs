@@ -1,7 +1,5 @@
 //! What a stranger, a guesser and somebody who has been shut out get to see: nothing, and the same nothing whatever they ask for.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::thread;
 use std::time::Duration;
 

@@ -4,8 +4,6 @@
 //! meant to gain: that must be refused, and a leaf must say so. The same attempts on a copy that was not edited show that they were
 //! refused because of the edit.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 pub(crate) mod cases;
 pub(crate) mod law;
 pub(crate) mod world;

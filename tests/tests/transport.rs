@@ -1,7 +1,5 @@
 //! Between the two ends: TLS 1.3 with the hybrid key exchange, and inside it key material wrapped once more.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::io::{Read as _, Write as _};
 
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};

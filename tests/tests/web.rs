@@ -1,8 +1,6 @@
 //! The web interfaces in a real Chromium: each role's stories, the same without scripts, what is refused to whom, what people write, and
 //! whether everybody can read it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 mod apart;
 mod bench;
 mod case_pages;

@@ -1,7 +1,5 @@
 //! Witnesses: they cosign what continues what they saw, and nothing else; whoever is away holds nobody up.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::env;
 use std::fs;
 use std::path::Path;

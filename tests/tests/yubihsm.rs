@@ -1,7 +1,5 @@
 //! An appliance whose HSM is a YubiHSM 2: the `yubihsm` crate's `MockHsm` behind its own connector, as `strongroomd` reaches a real one.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream};

@@ -8,7 +8,7 @@ use super::{Shares, Supervised};
 use crate::{Hsm, HsmError, NamedKeyId, NamedKeyType, NamedKeys, NamedOffer, NamedWork};
 
 /// How long generating may take: an HSM looks for the primes of an RSA-4096 key for seconds, and some for many.
-const GENERATING: Duration = Duration::from_secs(60);
+const GENERATING: Duration = Duration::from_mins(1);
 
 impl NamedKeys for Supervised {
     /// What the primary offers: nothing where there is a replica, which would not have the keys.

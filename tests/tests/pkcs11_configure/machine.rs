@@ -1,7 +1,5 @@
 //! A machine with an application on it: the programs, a user's home, and what the commands say there.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};

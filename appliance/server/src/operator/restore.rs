@@ -312,10 +312,8 @@ fn as_text(report: &Report<'_>) -> String {
         }
     };
     if !report.lost_keys.is_empty() {
-        text += &format!(
-            "{} of its keys were generated inside an HSM, which this HSM is not or which destroyed them: they are lost.\n",
-            report.lost_keys.len()
-        );
+        text += &report.lost_keys.len().to_string();
+        text += " of its keys were generated inside an HSM, which this HSM is not or which destroyed them: they are lost.\n";
     }
     if report.dry_run {
         text += "Nothing was restored.\n";
