@@ -28,6 +28,7 @@
 //! | [`witness`] | a witness of its log |
 //! | [`syslog`] | a syslog server with TLS that keeps what it receives |
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
+//! | [`yardsticks`] | what benchmarks measure beside ours in the same run |
 //! | `folders` | making, reading and copying them |
 //! | [`scan`] | looking for secrets where none may be |
 //!
@@ -74,6 +75,7 @@ pub mod syslog;
 pub mod tokens;
 pub mod wire_cutter;
 pub mod witness;
+pub mod yardsticks;
 
 pub use api::{Api, Entered, Failed};
 pub use appliance::Appliance;

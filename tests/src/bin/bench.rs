@@ -12,26 +12,19 @@
     reason = "a benchmark: what does not work here ends it"
 )]
 
-use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use actix_web::http::KeepAlive;
-use actix_web::{App, HttpResponse, HttpServer, rt, web};
 use clap::Parser;
-use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use strongroom_tests::http::Connection;
 use strongroom_tests::session::new_key;
+use strongroom_tests::yardsticks::{BareEndpoint, serve_bare, sync_p50};
 use strongroom_tests::{Appliance, Session};
 use strongroom_wire::id::KeyId;
 use strongroom_wire::key::{Algorithm, CreateKeys, NewKey};
@@ -454,91 +447,4 @@ impl Requests {
         }
         latencies
     }
-}
-
-/// The median time in milliseconds that the folder's disk takes to make 4 KiB durable.
-fn sync_p50(folder: &Path) -> f64 {
-    let path = folder.join("sync-probe");
-    let mut file = File::create(&path).unwrap();
-    let mut times: Vec<f64> = (0..100)
-        .map(|_| {
-            file.write_all(&[0x5a; 4096]).unwrap();
-            let started = Instant::now();
-            file.sync_data().unwrap();
-            started.elapsed().as_secs_f64() * 1000.0
-        })
-        .collect();
-    fs::remove_file(&path).unwrap();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
-/// The bare endpoint, in a process of its own as the appliance is.
-struct BareEndpoint {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl BareEndpoint {
-    fn start(certificates: &Path) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .arg("--bare-endpoint")
-            .arg(certificates)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let output = process.stdout.take().expect("it is piped");
-        io::BufRead::read_line(&mut io::BufReader::new(output), &mut line).unwrap();
-        let address = line.trim().parse().expect("it says where it listens");
-        Self { process, address }
-    }
-}
-
-impl Drop for BareEndpoint {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-/// Serves the bare endpoint until killed: the server's settings of `strongroomd`, and a handler that does nothing.
-fn serve_bare(certificates: &Path) -> io::Result<()> {
-    let tls = server_config(certificates);
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    writeln!(io::stdout(), "{}", listener.local_addr()?)?;
-    rt::System::new().block_on(async {
-        HttpServer::new(|| App::new().route("/", web::get().to(HttpResponse::NoContent)))
-            .keep_alive(KeepAlive::Timeout(Duration::from_secs(75)))
-            .listen_rustls_0_23(listener, tls)?
-            .run()
-            .await
-    })
-}
-
-fn server_config(certificates: &Path) -> ServerConfig {
-    let provider = CryptoProvider {
-        cipher_suites: vec![
-            cipher_suite::TLS13_AES_256_GCM_SHA384,
-            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-        ],
-        kx_groups: vec![
-            kx_group::X25519MLKEM768,
-            kx_group::X25519,
-            kx_group::SECP384R1,
-            kx_group::SECP256R1,
-        ],
-        ..default_provider()
-    };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificates.join("server.pem"))
-        .expect("the appliance has a certificate")
-        .collect();
-    let key = PrivateKeyDer::from_pem_file(certificates.join("server.key"));
-    ServerConfig::builder_with_provider(std::sync::Arc::new(provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("the provider has TLS 1.3")
-        .with_no_client_auth()
-        .with_single_cert(chain.unwrap(), key.expect("the appliance has a key"))
-        .expect("the key belongs to the certificate")
 }

@@ -6,18 +6,18 @@
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     reason = "a benchmark: what does not work here ends it"
 )]
 
 use std::hint::black_box;
 use std::io::{self, Write};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde::Serialize;
 use strongroom_cobblestone::{CHUNK_LEN, DecryptReader, EncryptWriter, ObjectKey};
+use strongroom_tests::yardsticks::openssl_speed;
 
 /// Measures protecting and opening objects side by side with `openssl speed -evp aes-256-gcm -bytes 16384`.
 #[derive(Debug, Parser)]
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     measure(second / 4, || protect(&key, &content));
     let (mut openssl, mut protecting, mut opening) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        openssl.push(openssl_speed());
+        openssl.push(openssl_speed(CHUNK_LEN));
         protecting.push(measure(second, || protect(&key, &content)));
         opening.push(measure(second, || open(&key, &object)));
     }
@@ -162,29 +162,6 @@ fn measure(share: Duration, work: impl Fn() -> usize) -> f64 {
         bytes += work();
     }
     bytes as f64 / started.elapsed().as_secs_f64()
-}
-
-/// What `openssl speed` reports over one second, in bytes a second.
-fn openssl_speed() -> f64 {
-    let bytes = CHUNK_LEN.to_string();
-    let output = Command::new("openssl")
-        .args([
-            "speed",
-            "-mr",
-            "-evp",
-            "aes-256-gcm",
-            "-seconds",
-            "1",
-            "-bytes",
-            &bytes,
-        ])
-        .output()
-        .expect("openssl is installed");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().find(|line| line.starts_with("+F:"));
-    let rate = line.and_then(|line| line.rsplit(':').next());
-    rate.and_then(|rate| rate.parse().ok())
-        .expect("openssl speed reports a rate")
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {
