@@ -1,7 +1,10 @@
 //! A real browser: Debian's Chromium, driven by its own chromedriver over W3C `WebDriver`, which is JSON over HTTP.
 //!
-//! Every browser has a profile of its own in a temporary folder and believes one certificate authority. It asks nobody but the appliance: its
+//! Every browser has a profile of its own in a temporary folder and believes the certificates that it is told to. It asks nobody but the appliance: its
 //! resolver knows the appliance's name alone.
+
+mod element;
+mod pin;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,11 +17,11 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, Signal, kill_process_group};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+
+pub use element::Element;
+use pin::spki_pin;
 
 /// The key under which `WebDriver` names elements (W3C `WebDriver` section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -37,6 +40,8 @@ pub struct Settings {
     pub window: (u32, u32),
     /// Whether the system asks for dark colours.
     pub dark: bool,
+    /// The port that answers for port 443 of the name, for pages whose address names none.
+    pub https: Option<u16>,
 }
 
 impl Default for Settings {
@@ -45,6 +50,7 @@ impl Default for Settings {
             javascript: true,
             window: (1280, 900),
             dark: false,
+            https: None,
         }
     }
 }
@@ -57,14 +63,8 @@ pub struct Browser {
     profile: TempDir,
 }
 
-/// An element of the page that is shown.
-pub struct Element<'a> {
-    browser: &'a Browser,
-    id: String,
-}
-
 impl Browser {
-    /// A browser that finds `name` at the loopback address and believes the certificate authority in this PEM file.
+    /// A browser that finds `name` at the loopback address and believes the certificate in this PEM file.
     #[must_use]
     pub fn start(name: &str, certificate: &Path, settings: Settings) -> Self {
         Self::start_with(name, &[certificate], settings)
@@ -107,6 +107,10 @@ impl Browser {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let pins: Vec<String> = certificates.iter().map(|path| spki_pin(path)).collect();
         let spki = pins.join(",");
+        let https = settings
+            .https
+            .map(|port| format!("MAP {name}:443 127.0.0.1:{port}, "))
+            .unwrap_or_default();
         let mut arguments = vec![
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
@@ -124,7 +128,7 @@ impl Browser {
                 browser.profile.path().join("profile").display()
             ),
             format!(
-                "--host-resolver-rules=MAP {name} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+                "--host-resolver-rules={https}MAP {name} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
             ),
             format!("--ignore-certificate-errors-spki-list={spki}"),
             format!("--window-size={},{}", settings.window.0, settings.window.1),
@@ -372,6 +376,15 @@ impl Browser {
         )
     }
 
+    /// Runs a script in the page that gives its value to its last argument, a function.
+    pub fn run_until_done(&self, script: &str, arguments: &[Value]) -> Value {
+        self.call(
+            "POST",
+            "/execute/async",
+            &json!({ "script": script, "args": arguments }),
+        )
+    }
+
     /// A picture of the page that is shown, as PNG.
     #[must_use]
     pub fn picture(&self) -> Vec<u8> {
@@ -434,11 +447,7 @@ impl Browser {
              axe.run(document, {{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }})\
              .then((found) => done(found.violations.map((one) => one.id + ': ' + one.help + ': ' + one.nodes.map((node) => node.html).slice(0, 3).join(' | '))), (error) => done([String(error)]));"
         );
-        let found = self.call(
-            "POST",
-            "/execute/async",
-            &json!({ "script": script, "args": [] }),
-        );
+        let found = self.run_until_done(&script, &[]);
         let found = found.as_array().cloned().unwrap_or_default();
         found
             .iter()
@@ -455,101 +464,4 @@ impl Drop for Browser {
         }
         let _ = self.driver.wait();
     }
-}
-
-impl Element<'_> {
-    /// Its text as a reader sees it.
-    #[must_use]
-    pub fn text(&self) -> String {
-        self.get("text")
-    }
-
-    /// An attribute.
-    #[must_use]
-    pub fn attribute(&self, name: &str) -> Option<String> {
-        let value = self.browser.call(
-            "GET",
-            &format!("/element/{}/attribute/{name}", self.id),
-            &Value::Null,
-        );
-        value.as_str().map(str::to_owned)
-    }
-
-    /// Whether a reader sees it.
-    #[must_use]
-    pub fn is_shown(&self) -> bool {
-        let shown = self.browser.call(
-            "GET",
-            &format!("/element/{}/displayed", self.id),
-            &Value::Null,
-        );
-        shown == true
-    }
-
-    /// Clicks on it.
-    pub fn click(&self) {
-        self.post("click", &json!({}));
-    }
-
-    /// Empties it.
-    pub fn clear(&self) {
-        self.post("clear", &json!({}));
-    }
-
-    /// Types.
-    pub fn type_in(&self, text: &str) {
-        self.post("value", &json!({ "text": text }));
-    }
-
-    fn get(&self, what: &str) -> String {
-        let value = self
-            .browser
-            .call("GET", &format!("/element/{}/{what}", self.id), &Value::Null);
-        value.as_str().unwrap_or_default().to_owned()
-    }
-
-    fn post(&self, what: &str, body: &Value) {
-        self.browser
-            .call("POST", &format!("/element/{}/{what}", self.id), body);
-    }
-}
-
-/// What Chromium is told so that it believes this certificate: SHA-256 of its `SubjectPublicKeyInfo`.
-fn spki_pin(certificate: &Path) -> String {
-    let der = CertificateDer::from_pem_file(certificate).expect("the appliance has a certificate");
-    STANDARD.encode(Sha256::digest(spki(&der)))
-}
-
-/// The `SubjectPublicKeyInfo` in a certificate (RFC 5280 section 4.1): the seventh part of what is signed.
-fn spki(der: &[u8]) -> &[u8] {
-    let (certificate, _) = part(der);
-    let (signed, _) = part(content(certificate));
-    let mut rest = content(signed);
-    // Version (explicitly tagged), serial number, signature algorithm, issuer, validity, subject.
-    for _ in 0..6 {
-        rest = part(rest).1;
-    }
-    part(rest).0
-}
-
-/// The first element in DER, with its header, and what follows it.
-fn part(der: &[u8]) -> (&[u8], &[u8]) {
-    let (header, length) = header(der);
-    der.split_at(header + length)
-}
-
-fn content(element: &[u8]) -> &[u8] {
-    &element[header(element).0..]
-}
-
-fn header(der: &[u8]) -> (usize, usize) {
-    let first = usize::from(der[1]);
-    if first < 0x80 {
-        return (2, first);
-    }
-    let bytes = first & 0x7f;
-    let length = der[2..2 + bytes]
-        .iter()
-        .fold(0, |length, byte| length << 8 | usize::from(*byte));
-    (2 + bytes, length)
 }

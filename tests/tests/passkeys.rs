@@ -2,7 +2,7 @@
 
 use strongroom_session::TransportKey;
 use strongroom_session::passkey::{self, EphemeralKey};
-use strongroom_tests::authenticator::Browser;
+use strongroom_tests::authenticator::Authenticator;
 use strongroom_tests::passkey::Passkey;
 use strongroom_tests::{Api, Entered, Failed, Session};
 use strongroom_wire::account::Done;
@@ -300,7 +300,8 @@ fn a_browser_registers_passkeys_and_signs_in_with_them() {
     let api = appliance.api();
     let secret = alice.create_key("for a browser", &[]).unwrap().key.id;
     let (_, material) = alice.release(secret).unwrap();
-    let page = || Browser::at("strongroom.local", api.client, &appliance.ca(), "/pair");
+    let certificate = appliance.data().join("tls/server.pem");
+    let page = || Authenticator::at("strongroom.local", api.client, &certificate, "/pair");
     let start_registration = |alice: &mut Session| -> PasskeyRegistration {
         alice
             .ask("POST", "/v1/accounts/me/passkeys/start", &())
