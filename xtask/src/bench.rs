@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Measure instead the PKCS#11 module over an appliance, side by side with SoftHSM.
     #[arg(long, conflicts_with_all = ["sign_in_timing", "throughput", "operations", "device"])]
     pkcs11: bool,
+    /// Measure instead how long each list and search of the web interfaces waits for the database, where there are a million of everything.
+    #[arg(long, conflicts_with_all = ["seconds", "sign_in_timing", "throughput", "operations", "device", "pkcs11"])]
+    lists: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -45,6 +48,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         packages::ensure(packages::BUILD.iter().chain(packages::TEST))?;
         let [throughput] = workspace.build(["throughput"])?;
         let status = process::status(Command::new(throughput).args(arguments(options)))?;
+        return Ok(process::exit_code(status));
+    }
+    if options.lists {
+        packages::ensure(packages::BUILD)?;
+        workspace.build_example("lists")?;
+        let lists = workspace.target().join("release/examples/lists");
+        let status = process::status(Command::new(lists).args(arguments(options)))?;
         return Ok(process::exit_code(status));
     }
     packages::ensure(packages::BUILD.iter().chain([&packages::SOFTHSM]))?;
@@ -100,6 +110,7 @@ mod tests {
             device: false,
             operations: true,
             pkcs11: false,
+            lists: false,
             json: true,
             arguments: vec!["release".to_owned()],
         };
@@ -114,6 +125,7 @@ mod tests {
             device: false,
             operations: false,
             pkcs11: false,
+            lists: false,
             json: false,
             arguments: Vec::new(),
         };

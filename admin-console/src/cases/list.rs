@@ -1,11 +1,9 @@
 //! Cases: search, and first what waits for the reader.
 
 use actix_web::HttpResponse;
-use strongroom_keystore::{Answer as KeystoreAnswer, Keystore, Presence, Presented};
+use strongroom_keystore::{Answer as KeystoreAnswer, CaseTask, Keystore, Presented, WaitingCase};
 use strongroom_wire::account::Role;
-use strongroom_wire::approval::Decision;
 use strongroom_wire::authorisation::{AuthorisationQuery, AuthorisationState, ListedAuthorisation};
-use strongroom_wire::disclosure::DisclosureState;
 use strongroom_wire::id::AuthorisationId;
 
 use super::describe;
@@ -20,19 +18,11 @@ use crate::stop::Stop;
 type Answer = Result<HttpResponse, Stop>;
 
 /// How many cases a page shows.
-const A_PAGE: usize = 50;
-/// How many are read at once.
-const A_PIECE: u32 = 200;
-/// How many a search looks at before it says how far it came.
-const LOOKED_THROUGH: usize = 2000;
-/// How many tasks are shown, and how many cases are looked through for them.
+const A_PAGE: u32 = 50;
+/// How many a search looks at before it says how far it came: each is opened, and its reference read.
+const LOOKED_THROUGH: usize = 500;
+/// How many tasks are shown.
 const TASKS: usize = 20;
-
-/// A case that waits for the reader, and what for.
-struct Task {
-    case: ListedAuthorisation,
-    what: &'static str,
-}
 
 /// What a search found.
 #[derive(Default)]
@@ -51,12 +41,11 @@ pub(super) async fn list(reader: Reader, query: Fields) -> Answer {
     let before = query.some("before").and_then(|before| before.parse().ok());
     let searched = !words.is_empty() || state.is_some();
     let first = !searched && before.is_none();
-    let me = reader.presence.clone();
     let (found, tasks) = reader
         .ask(move |keystore, caller| {
             let found = search(keystore, caller, &words, state, before)?;
             let tasks = if first {
-                tasks(keystore, caller, &me)?
+                keystore.waiting_cases(caller, TASKS)?
             } else {
                 Vec::new()
             };
@@ -101,11 +90,11 @@ fn search(
         let query = AuthorisationQuery {
             state,
             before,
-            limit: Some(A_PIECE),
+            limit: Some(A_PAGE),
         };
         let page = keystore.authorisations(caller, query)?;
         for case in page.authorisations {
-            if found.cases.len() == A_PAGE {
+            if found.cases.len() == A_PAGE as usize {
                 found.next = before;
                 return Ok(found);
             }
@@ -126,117 +115,26 @@ fn search(
     }
 }
 
-/// What waits for the reader, by what their roles do. It decides nothing: who may do it is found when they do.
-fn tasks(keystore: &Keystore, caller: &Presented, me: &Presence) -> KeystoreAnswer<Vec<Task>> {
-    let roles = &me.account.roles;
-    let mut tasks = Vec::new();
-    let wanted: &[(Role, AuthorisationState, &str)] = &[
-        (
-            Role::LegalApprover,
-            AuthorisationState::EmergencyApproval,
-            "Ratify it, or reject it",
-        ),
-        (
-            Role::LegalApprover,
-            AuthorisationState::AwaitingApproval,
-            "Approve or reject it",
-        ),
-        (
-            Role::CaseOfficer,
-            AuthorisationState::Rejected,
-            "Change it: a legal approver was against it",
-        ),
-        (
-            Role::CaseOfficer,
-            AuthorisationState::Invalid,
-            "Change it: the emergency was not ratified",
-        ),
-        (
-            Role::Executor,
-            AuthorisationState::EmergencyApproval,
-            "Preview and execute it",
-        ),
-        (
-            Role::Executor,
-            AuthorisationState::Approved,
-            "Preview and execute it",
-        ),
-        (
-            Role::Releaser,
-            AuthorisationState::EmergencyApproval,
-            "Release what was executed",
-        ),
-        (
-            Role::Releaser,
-            AuthorisationState::Approved,
-            "Release what was executed",
-        ),
-    ];
-    for (role, state, what) in wanted {
-        if !roles.contains(role) {
-            continue;
-        }
-        let query = AuthorisationQuery {
-            state: Some(*state),
-            before: None,
-            limit: Some(A_PIECE),
-        };
-        for case in keystore.authorisations(caller, query)?.authorisations {
-            if tasks.len() == TASKS {
-                return Ok(tasks);
-            }
-            if waits(keystore, caller, me, *role, &case)? {
-                tasks.push(Task { case, what });
-            }
-        }
+/// What is to be done, in words.
+const fn task(task: CaseTask) -> &'static str {
+    match task {
+        CaseTask::Ratify => "Ratify it, or reject it",
+        CaseTask::Decide => "Approve or reject it",
+        CaseTask::ChangeRejected => "Change it: a legal approver was against it",
+        CaseTask::ChangeInvalid => "Change it: the emergency was not ratified",
+        CaseTask::Execute => "Preview and execute it",
+        CaseTask::Release => "Release what was executed",
     }
-    Ok(tasks)
 }
 
-/// Whether a case of the right state waits for this very reader.
-fn waits(
-    keystore: &Keystore,
-    caller: &Presented,
-    me: &Presence,
-    role: Role,
-    case: &ListedAuthorisation,
-) -> KeystoreAnswer<bool> {
-    let mine = case.entered_by_name == me.account.name;
-    let disclosures = |wanted: DisclosureState| -> KeystoreAnswer<bool> {
-        let disclosures = keystore.disclosures(caller, case.id)?.disclosures;
-        Ok(disclosures.iter().any(|disclosure| {
-            disclosure.generation == case.generation && disclosure.state == wanted
-        }))
-    };
-    Ok(match role {
-        Role::CaseOfficer => mine,
-        Role::LegalApprover => {
-            let approvals = keystore.authorisation(caller, case.id)?.approvals;
-            let decided = approvals.iter().any(|given| {
-                given.account == me.account.id
-                    && given.decision == Decision::Approve
-                    && me.now < given.valid_until
-            });
-            !mine && !decided
-        }
-        Role::Executor => {
-            case.timespan.contains(me.now)
-                && !disclosures(DisclosureState::Executed)?
-                && !disclosures(DisclosureState::Released)?
-        }
-        Role::Releaser => case.timespan.contains(me.now) && disclosures(DisclosureState::Executed)?,
-        _ => false,
-    })
-}
-
-fn tasks_card(tasks: &[Task], now: u64) -> Html {
+fn tasks_card(tasks: &[WaitingCase], now: u64) -> Html {
     let card = Card::new("Your tasks");
     if tasks.is_empty() {
         let empty = Empty::new("Nothing waits for you", "What does will stand here.");
         return card.body(empty.html()).html();
     }
-    let rows = tasks.iter().map(|task| {
-        let case = &task.case;
+    let rows = tasks.iter().map(|waiting| {
+        let case = &waiting.case;
         let due = match case.ratify_by {
             Some(by) => with_sub(when(by), "Lapses unless it is ratified"),
             None if case.timespan.end.as_millis() > now => {
@@ -246,7 +144,7 @@ fn tasks_card(tasks: &[Task], now: u64) -> Html {
         };
         vec![
             reference(case),
-            task.what.into(),
+            task(waiting.task).into(),
             describe::state_badge(case.state),
             due,
         ]
@@ -362,7 +260,7 @@ fn cases_card(query: &Fields, found: &Found, searched: bool, enters: bool) -> Ht
         ways.push(button(&with(""), "Newest", "slim"));
     }
     if let Some(next) = found.next {
-        let text = if found.cases.len() < A_PAGE {
+        let text = if found.cases.len() < A_PAGE as usize {
             "Search further back"
         } else {
             "Older cases"

@@ -120,20 +120,21 @@ async fn list(reader: Reader, query: Fields) -> Answer {
         page = page.block(note);
     }
     page = page.block(search_form(&query));
+    let with = |after: &str| {
+        address(
+            "/accounts",
+            &[
+                ("name", query.one("name")),
+                ("kind", query.one("kind")),
+                ("state", query.one("state")),
+                ("role", query.one("role")),
+                ("after", after),
+            ],
+        )
+    };
     if found.accounts.is_empty() {
-        let empty = if searched || query.some("after").is_some() {
-            Empty::new(
-                "No account matches",
-                "Try a part of the name, or fewer conditions.",
-            )
-            .acts(button("/accounts", "Show all accounts", ""))
-        } else {
-            Empty::new("No accounts yet", "Create the first one.").acts(button(
-                "/accounts/new",
-                "New account",
-                "main",
-            ))
-        };
+        let further = found.next.as_deref().map(with);
+        let empty = nothing(further, searched || query.some("after").is_some());
         return Ok(page.block(Card::new("").body(empty.html()).html()).answer());
     }
     let rows = found.accounts.iter().map(|account| {
@@ -151,23 +152,16 @@ async fn list(reader: Reader, query: Fields) -> Answer {
     });
     let table = Table::new("Accounts", &["Name", "Kind", "State", "Roles", "Created"]).rows(rows);
     let mut ways = Vec::new();
-    let with = |after: &str| {
-        address(
-            "/accounts",
-            &[
-                ("name", query.one("name")),
-                ("kind", query.one("kind")),
-                ("state", query.one("state")),
-                ("role", query.one("role")),
-                ("after", after),
-            ],
-        )
-    };
     if query.some("after").is_some() {
         ways.push(button(&with(""), "First page", "slim"));
     }
     if let Some(next) = &found.next {
-        ways.push(button(&with(next), "More accounts", "slim"));
+        let text = if found.accounts.len() < A_PAGE as usize {
+            "Search further on"
+        } else {
+            "More accounts"
+        };
+        ways.push(button(&with(next), text, "slim"));
     }
     let foot = Html::all([
         soft("By name."),
@@ -176,6 +170,27 @@ async fn list(reader: Reader, query: Fields) -> Answer {
     Ok(page
         .block(Card::new("").table(table).foot(foot).html())
         .answer())
+}
+
+/// Why there is no account on the page, and where the search goes on, if it does.
+fn nothing(further: Option<String>, searched: bool) -> Empty {
+    match further {
+        Some(further) => Empty::new(
+            "Nothing so far",
+            "No account matched among those that were looked at; those further on have not been.",
+        )
+        .acts(button(&further, "Search further on", "main")),
+        None if searched => Empty::new(
+            "No account matches",
+            "Try a part of the name, or fewer conditions.",
+        )
+        .acts(button("/accounts", "Show all accounts", "")),
+        None => Empty::new("No accounts yet", "Create the first one.").acts(button(
+            "/accounts/new",
+            "New account",
+            "main",
+        )),
+    }
 }
 
 fn search_form(query: &Fields) -> Html {

@@ -157,7 +157,8 @@ impl Keystore {
         })
     }
 
-    /// A page of the accounts that match, by name; administrators only.
+    /// A page of the accounts that match, by name; administrators only. A search looks at so many accounts at a time that it takes no long: a page may have fewer
+    /// than asked for, and tell where the search goes on.
     pub fn find_accounts(&self, caller: &Presented, search: AccountSearch) -> Answer<AccountPage> {
         let limit = search.limit.clamp(1, LONGEST_PAGE);
         self.core.look(caller, |view, caller, _| {
@@ -170,17 +171,19 @@ impl Keystore {
                 after: search.after.clone().unwrap_or_default(),
                 limit: limit + 1,
             };
-            let mut accounts = view
-                .snapshot
-                .find_accounts(view.domain.number, &filter)?
+            let found = view.snapshot.find_accounts(view.domain.number, &filter)?;
+            let mut accounts = found
+                .accounts
                 .into_iter()
                 .map(|account| Ok(to_wire(&view.domain.check_account(account)?)))
                 .collect::<Result<Vec<_>, Error>>()?;
             let more = accounts.len() > limit as usize;
             accounts.truncate(limit as usize);
-            let next = more
-                .then(|| accounts.last().map(|account| account.name.clone()))
-                .flatten();
+            let next = if more {
+                accounts.last().map(|account| account.name.clone())
+            } else {
+                found.looked_until
+            };
             Ok(AccountPage { accounts, next })
         })
     }

@@ -7,7 +7,7 @@ use strongroom_wire::authorisation::{
 };
 use strongroom_wire::id::AuthorisationId;
 
-use super::states::{keep, stands};
+use super::states::{keep, stands, written_as};
 use super::{approvals, case, case_generation, record, require_sight, states_seen};
 use crate::act::{Caller, Presented, Scope, View};
 use crate::error::{Answer, Error};
@@ -19,6 +19,8 @@ use crate::store::{AuthorisationFilter, AuthorisationRow, DocumentKind, Generati
 /// How many authorisations a page has by default, and at most.
 const PAGE: u32 = 50;
 const LONGEST_PAGE: u32 = 200;
+/// How often the store is asked for more, where time has made others of what was read.
+const MOST_READ: u32 = 10;
 
 impl Keystore {
     /// Enters an authorisation, which then awaits approval; case officers only.
@@ -84,7 +86,8 @@ impl Keystore {
         )
     }
 
-    /// Authorisations that the caller has to do with, the newest first.
+    /// Authorisations that the caller has to do with, the newest first. So many are looked at that it takes no long: a page may have fewer than asked for, and tell
+    /// where the list goes on.
     pub fn authorisations(
         &self,
         caller: &Presented,
@@ -93,43 +96,41 @@ impl Keystore {
         let limit = query.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
         self.core
             .watched_look(caller, Act::AuthorisationRead, None, |view, caller, _| {
-                let seen = states_seen(caller)?;
-                let wanted = |state: AuthorisationState| {
-                    seen.contains(&state) && query.state.is_none_or(|asked| asked == state)
+                let mut wanted = states_seen(caller)?.to_vec();
+                wanted.retain(|state| query.state.is_none_or(|asked| asked == *state));
+                // What time has done to them since they were written is not in their rows.
+                let mut states = AuthorisationState::ALL.to_vec();
+                states.retain(|state| wanted.iter().any(|now| written_as(*now).contains(state)));
+                let mut filter = AuthorisationFilter {
+                    states: &states,
+                    before: query.before,
+                    limit: limit + 1,
                 };
-                // What time has done to them since they were written is not in their rows: so all are looked at from which the wanted ones come.
-                let mut before = query.before;
-                let mut listed: Vec<ListedAuthorisation> = Vec::new();
-                loop {
-                    let filter = AuthorisationFilter {
-                        states: &AuthorisationState::ALL,
-                        before,
-                        limit: LONGEST_PAGE,
-                    };
+                let mut page = AuthorisationPage {
+                    authorisations: Vec::new(),
+                    next: None,
+                };
+                for _ in 0..MOST_READ {
                     let rows = view.snapshot.authorisations(view.domain.number, &filter)?;
-                    let Some(last) = rows.last().map(|row| row.id) else {
-                        return Ok(AuthorisationPage {
-                            authorisations: listed,
-                            next: None,
-                        });
-                    };
+                    let last_piece = rows.len() < filter.limit as usize;
                     for row in rows {
+                        if page.authorisations.len() == limit as usize {
+                            page.next = filter.before;
+                            return Ok(page);
+                        }
+                        filter.before = Some(row.id);
                         let row =
                             super::states::at(view.domain.check_authorisation(row)?, view.now);
-                        if !wanted(row.state) {
-                            continue;
+                        if wanted.contains(&row.state) {
+                            page.authorisations.push(list(view, &row)?);
                         }
-                        if listed.len() == limit as usize {
-                            let next = listed.last().map(|listed| listed.id);
-                            return Ok(AuthorisationPage {
-                                authorisations: listed,
-                                next,
-                            });
-                        }
-                        listed.push(list(view, &row)?);
                     }
-                    before = Some(last);
+                    if last_piece {
+                        return Ok(page);
+                    }
                 }
+                page.next = filter.before;
+                Ok(page)
             })
     }
 }
@@ -195,7 +196,8 @@ pub(super) fn to_wire(view: &View<'_>, row: &AuthorisationRow) -> Result<Authori
     })
 }
 
-fn list(view: &View<'_>, row: &AuthorisationRow) -> Result<ListedAuthorisation, Error> {
+/// One as it stands in lists.
+pub(super) fn list(view: &View<'_>, row: &AuthorisationRow) -> Result<ListedAuthorisation, Error> {
     let record = record::of(view, row)?;
     Ok(ListedAuthorisation {
         id: row.id,

@@ -15,6 +15,7 @@
 //! | `prepared` | what is sealed to the agency before the releasing transaction |
 //! | `hold` | keeping keys in scope from destruction |
 //! | `notify` | telling people what was disclosed of theirs, when the delay is over |
+//! | [`waiting`] | what waits for somebody |
 //! | `documents` | documents that leaves name by SHA-256: records, evidence, warrants |
 //!
 //! A person's approval is a signature over the exact generation: [`strongroom_approval`]. Whoever acts under an authorisation asks
@@ -39,6 +40,7 @@ mod record;
 mod release;
 mod scope;
 mod states;
+pub(crate) mod waiting;
 
 use std::sync::Arc;
 

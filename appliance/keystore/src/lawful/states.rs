@@ -147,6 +147,30 @@ pub(super) fn at(mut row: AuthorisationRow, now: Timestamp) -> AuthorisationRow 
     row
 }
 
+/// The states in which what is in this one by now may have been written: [`at`] read backwards.
+pub(super) fn written_as(now: AuthorisationState) -> &'static [AuthorisationState] {
+    match now {
+        AuthorisationState::Invalid => &[
+            AuthorisationState::Invalid,
+            AuthorisationState::EmergencyApproval,
+            AuthorisationState::Suspended,
+        ],
+        AuthorisationState::Expired => &[
+            AuthorisationState::Expired,
+            AuthorisationState::AwaitingApproval,
+            AuthorisationState::Approved,
+            AuthorisationState::Suspended,
+            AuthorisationState::EmergencyApproval,
+        ],
+        AuthorisationState::AwaitingApproval => &[AuthorisationState::AwaitingApproval],
+        AuthorisationState::Approved => &[AuthorisationState::Approved],
+        AuthorisationState::Rejected => &[AuthorisationState::Rejected],
+        AuthorisationState::Suspended => &[AuthorisationState::Suspended],
+        AuthorisationState::Cancelled => &[AuthorisationState::Cancelled],
+        AuthorisationState::EmergencyApproval => &[AuthorisationState::EmergencyApproval],
+    }
+}
+
 /// Does what somebody asks for.
 fn go(row: &mut AuthorisationRow, to: Move, reason: &str, now: Timestamp) -> Result<(), Error> {
     match (to, row.state) {

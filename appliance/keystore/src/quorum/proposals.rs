@@ -19,7 +19,7 @@ use crate::keystore::Keystore;
 use crate::lawful::{decide, given, read_statement};
 use crate::roles::May;
 use crate::seal;
-use crate::store::{DocumentKind, ProposalRow};
+use crate::store::{DocumentKind, ProposalFilter, ProposalRow};
 
 /// How many proposals a page has.
 const PAGE: u32 = 100;
@@ -163,30 +163,22 @@ impl Keystore {
             } else {
                 &caller.account.roles
             };
-            let mut before = query.before;
+            let filter = ProposalFilter {
+                by: caller.account.id,
+                roles,
+                open: query.open.then_some(view.now),
+                before: query.before,
+                limit: PAGE + 1,
+            };
+            let rows = view.snapshot.proposals(view.domain.number, &filter)?;
+            let more = rows.len() > PAGE as usize;
             let mut proposals = Vec::new();
-            loop {
-                let number = view.domain.number;
-                let rows =
-                    view.snapshot
-                        .proposals(number, caller.account.id, roles, before, PAGE)?;
-                let Some(last) = rows.last().map(|row| row.id) else {
-                    let next = None;
-                    return Ok(ProposalPage { proposals, next });
-                };
-                for row in rows {
-                    let row = at(view, view.domain.check_proposal(row)?);
-                    if query.open && row.state != ProposalState::Open {
-                        continue;
-                    }
-                    if proposals.len() == PAGE as usize {
-                        let next = proposals.last().map(|last: &Proposal| last.id);
-                        return Ok(ProposalPage { proposals, next });
-                    }
-                    proposals.push(to_wire(view, &row)?);
-                }
-                before = Some(last);
+            for row in rows.into_iter().take(PAGE as usize) {
+                proposals.push(to_wire(view, &at(view, view.domain.check_proposal(row)?))?);
             }
+            let next = proposals.last().filter(|_| more);
+            let next = next.map(|last: &Proposal| last.id);
+            Ok(ProposalPage { proposals, next })
         })
     }
 }

@@ -278,6 +278,51 @@ pub struct AuthorisationFilter<'a> {
     pub limit: u32,
 }
 
+/// What of an authorisation waits for somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// Its change, by whoever entered the present generation.
+    Change,
+    /// A decision, of somebody who entered no generation and has not approved the present one.
+    Decision,
+    /// Being executed: the present generation has not been.
+    Execution,
+    /// Being released: the present generation was executed by somebody else.
+    Release,
+}
+
+/// Which authorisations wait for somebody, those first that end first.
+#[derive(Debug, Clone, Copy)]
+pub struct WaitingFilter {
+    /// What for.
+    pub what: Waiting,
+    /// For whom.
+    pub account: AccountId,
+    /// Those in this state.
+    pub state: AuthorisationState,
+    /// The moment. What is over by then waits no more.
+    pub now: Timestamp,
+    /// Only those after the one that ends then and has this identifier.
+    pub after: Option<(Timestamp, AuthorisationId)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which proposals to list, the newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct ProposalFilter<'a> {
+    /// Those that this account made,
+    pub by: AccountId,
+    /// and those that people of one of these roles approve.
+    pub roles: &'a [Role],
+    /// Only those that are open at this moment.
+    pub open: Option<Timestamp>,
+    /// Those with lower identifiers than this.
+    pub before: Option<ProposalId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
 /// Reading what lawful access needs.
 pub trait ReadLawful {
     /// A document of the domain.
@@ -305,6 +350,12 @@ pub trait ReadLawful {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<AuthorisationRow>, StoreError>;
+    /// Authorisations of the domain that wait for somebody.
+    fn authorisations_waiting(
+        &self,
+        domain: DomainNumber,
+        filter: &WaitingFilter,
+    ) -> Result<Vec<AuthorisationRow>, StoreError>;
     /// Every generation of an authorisation, the first first.
     fn generations_of(&self, id: AuthorisationId) -> Result<Vec<GenerationRow>, StoreError>;
     /// What was decided on a generation of an authorisation, the oldest first.
@@ -315,14 +366,11 @@ pub trait ReadLawful {
     ) -> Result<Vec<ApprovalRow>, StoreError>;
     /// A proposal.
     fn proposal(&self, id: ProposalId) -> Result<Option<ProposalRow>, StoreError>;
-    /// Proposals of the domain that this account made, or people of one of these roles approve, the newest first, from below `before` on.
+    /// Proposals of the domain.
     fn proposals(
         &self,
         domain: DomainNumber,
-        by: AccountId,
-        roles: &[Role],
-        before: Option<ProposalId>,
-        limit: u32,
+        filter: &ProposalFilter<'_>,
     ) -> Result<Vec<ProposalRow>, StoreError>;
 }
 

@@ -62,7 +62,8 @@ pub use identities::{
 };
 pub use lawful::{
     ApprovalKeyRecord, ApprovalRow, AuthorisationFilter, AuthorisationRow, DocumentKind,
-    DocumentRecord, GenerationRow, ProposalRow, ReadLawful, WriteLawful,
+    DocumentRecord, GenerationRow, ProposalFilter, ProposalRow, ReadLawful, Waiting, WaitingFilter,
+    WriteLawful,
 };
 pub(crate) use numbers::*;
 pub use objects::{ObjectFilter, ObjectRecord, PlainKeyFilter, ReadObjects, WriteObjects};
@@ -168,12 +169,12 @@ pub trait ReadAccounts {
         after: &str,
         limit: u32,
     ) -> Result<Vec<AccountRecord>, StoreError>;
-    /// Accounts that match, by name.
+    /// Accounts that match, by name: so many are looked at that it takes no long.
     fn find_accounts(
         &self,
         domain: DomainNumber,
         filter: &AccountFilter,
-    ) -> Result<Vec<AccountRecord>, StoreError>;
+    ) -> Result<FoundAccounts, StoreError>;
     /// Every account with at least one role.
     fn accounts_with_roles(&self, domain: DomainNumber) -> Result<Vec<AccountRecord>, StoreError>;
     /// One version of an account's KEK.

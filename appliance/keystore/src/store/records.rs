@@ -21,7 +21,7 @@ use super::{policies, settings};
 use crate::canonical::Canonical;
 use crate::domains::DomainSettings;
 
-pub use filters::{AccountFilter, FoundKeys, KeyFilter, LeafFilter};
+pub use filters::{AccountFilter, FoundAccounts, FoundKeys, KeyFilter, LeafFilter};
 pub use keys::{KeyRecord, KeyTraits, PublicKeyRecord};
 
 /// The number of a domain in one store.

@@ -84,6 +84,7 @@ fn main() -> ExitCode {
         lawful::lifecycle::TRIALS,
         lawful::ending::TRIALS,
         lawful::roles::TRIALS,
+        lawful::waiting::TRIALS,
         log::TRIALS,
         objects::TRIALS,
         operations::carrying::TRIALS,

@@ -5,7 +5,7 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, KeyId};
 use strongroom_wire::key::KeyState;
 
-use super::KeyRecord;
+use super::{AccountRecord, KeyRecord};
 
 /// Which keys to find.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,15 @@ pub struct AccountFilter {
     pub after: String,
     /// At most so many.
     pub limit: u32,
+}
+
+/// Accounts that were found.
+#[derive(Debug, Clone, Default)]
+pub struct FoundAccounts {
+    /// The accounts, by name.
+    pub accounts: Vec<AccountRecord>,
+    /// Where the search stopped, as it had looked at enough: it goes on after this name.
+    pub looked_until: Option<String>,
 }
 
 /// Which leaves to find.

@@ -1,19 +1,26 @@
 //! Domains, accounts, their KEKs and groups.
 
-use rusqlite::{Row, ToSql, named_params, params, params_from_iter};
+use rusqlite::{Row, ToSql, named_params, params};
+use strongroom_wire::account::AccountState;
 use strongroom_wire::id::AccountId;
 
 use super::counts;
-use super::rows::{Rows, all, array, millis, number, numbered, one, optional_bytes, time};
+use super::rows::{Rows, all, array, flag, millis, number, numbered, one, optional_bytes, time};
 use crate::domains::Counted;
 use crate::store::{
-    AccountFilter, AccountKekRecord, AccountRecord, DomainNumber, DomainRecord, MembershipRecord,
-    ReadAccounts, StoreError, WriteAccounts, account_state_from, account_state_number, kind_from,
-    kind_number, membership_from, membership_number, policies, roles_bits, roles_from, settings,
+    AccountFilter, AccountKekRecord, AccountRecord, DomainNumber, DomainRecord, FoundAccounts,
+    MembershipRecord, ReadAccounts, StoreError, WriteAccounts, account_state_from,
+    account_state_number, kind_from, kind_number, membership_from, membership_number, policies,
+    roles_bits, roles_from, settings,
 };
 
 pub(super) const ACCOUNT: &str = "SELECT id, domain, name, kind, state, roles, kek_version, oldest_kek_version, created, mac FROM accounts";
 pub(super) const MEMBERSHIP: &str = "SELECT group_id, member, membership, group_kek_version, member_kek_version, sealed FROM memberships";
+
+/// What passing by a name costs a search, and looking at an account, beside what a search may cost.
+const A_NAME: u32 = 1;
+const A_ROW: u32 = 10;
+const MOST_LOOKED_AT: u32 = 50_000;
 
 impl ReadAccounts for Rows<'_> {
     fn domain(&self, name: &str) -> Result<Option<DomainRecord>, StoreError> {
@@ -85,40 +92,45 @@ impl ReadAccounts for Rows<'_> {
         &self,
         domain: DomainNumber,
         filter: &AccountFilter,
-    ) -> Result<Vec<AccountRecord>, StoreError> {
-        // The statement is put together from fixed pieces; every value is bound.
-        let mut sql = format!("{ACCOUNT} WHERE domain = ? AND name > ?");
-        let mut values: Vec<Box<dyn ToSql>> =
-            vec![Box::new(domain), Box::new(filter.after.clone())];
-        let mut condition = |text: &str, value: Box<dyn ToSql>| {
-            sql.push_str(text);
-            values.push(value);
-        };
-        if let Some(part) = &filter.contains {
-            condition(" AND instr(name, ?) > 0", Box::new(part.clone()));
+    ) -> Result<FoundAccounts, StoreError> {
+        // Names are passed by in the order of the narrowest index; the rest is looked at for those whose name fits.
+        let (names, first) = passing(filter);
+        let mut names = self.connection().prepare_cached(&names)?;
+        let (look, rest) = looking(filter);
+        let mut look = self.connection().prepare_cached(&look)?;
+        let part = filter.contains.as_deref().unwrap_or_default();
+        let mut values: Vec<&dyn ToSql> = vec![&domain, &filter.after, &part];
+        values.extend(first.iter().map(|value| value as &dyn ToSql));
+        let mut passed = names.query(values.as_slice())?;
+        let mut found = FoundAccounts::default();
+        let mut looked_at = 0;
+        while let Some(row) = passed.next()? {
+            let name: String = row.get("name")?;
+            looked_at += A_NAME;
+            if flag(row, "fits", "account")? {
+                looked_at += A_ROW;
+                let mut values: Vec<&dyn ToSql> = vec![&domain, &name];
+                values.extend(rest.iter().map(|value| value as &dyn ToSql));
+                found
+                    .accounts
+                    .extend(one(&mut look, values.as_slice(), account)?);
+            }
+            if found.accounts.len() == filter.limit as usize {
+                break;
+            }
+            if looked_at >= MOST_LOOKED_AT {
+                found.looked_until = Some(name);
+                break;
+            }
         }
-        if let Some(kind) = filter.kind {
-            condition(" AND kind = ?", Box::new(kind_number(kind)));
-        }
-        if let Some(state) = filter.state {
-            condition(" AND state = ?", Box::new(account_state_number(state)));
-        }
-        if let Some(role) = filter.role {
-            condition(" AND roles & ? <> 0", Box::new(roles_bits(&[role])));
-        }
-        condition(" ORDER BY name LIMIT ?", Box::new(filter.limit));
-        all(
-            &mut self.connection().prepare_cached(&sql)?,
-            params_from_iter(values),
-            account,
-        )
+        Ok(found)
     }
 
     fn accounts_with_roles(&self, domain: DomainNumber) -> Result<Vec<AccountRecord>, StoreError> {
         all(
-            &mut self
-                .connection()
-                .prepare_cached(&format!("{ACCOUNT} WHERE domain = ?1 AND roles <> 0"))?,
+            &mut self.connection().prepare_cached(&format!(
+                "{ACCOUNT} INDEXED BY accounts_with_roles WHERE domain = ?1 AND roles <> 0"
+            ))?,
             [domain],
             account,
         )
@@ -280,6 +292,49 @@ impl WriteAccounts for Rows<'_> {
     }
 }
 
+/// The query for the names that a search passes by, and the values after the domain, the name to begin after and the part of it. It walks the index that leaves
+/// out most.
+fn passing(filter: &AccountFilter) -> (String, Option<u8>) {
+    let (index, condition, value) = if filter.role.is_some() {
+        ("accounts_with_roles", "AND roles <> 0", None)
+    } else if filter
+        .state
+        .is_some_and(|state| state != AccountState::Active)
+    {
+        ("accounts_not_active", "AND state <> 2", None)
+    } else if let Some(kind) = filter.kind {
+        ("accounts_by_kind", "AND kind = ?4", Some(kind_number(kind)))
+    } else {
+        ("sqlite_autoindex_accounts_2", "", None)
+    };
+    let sql = format!(
+        "SELECT name, instr(name, ?3) > 0 AS fits FROM accounts INDEXED BY {index}
+         WHERE domain = ?1 AND name > ?2 {condition} ORDER BY name"
+    );
+    (sql, value)
+}
+
+/// The query for the account of a name where the rest fits, and the values after the domain and the name. It is put together from fixed pieces; every value is
+/// bound.
+fn looking(filter: &AccountFilter) -> (String, Vec<i64>) {
+    let mut sql = format!("{ACCOUNT} WHERE domain = ? AND name = ?");
+    let mut values = Vec::new();
+    let mut condition = |text: &str, value: i64| {
+        sql.push_str(text);
+        values.push(value);
+    };
+    if let Some(kind) = filter.kind {
+        condition(" AND kind = ?", kind_number(kind).into());
+    }
+    if let Some(state) = filter.state {
+        condition(" AND state = ?", account_state_number(state).into());
+    }
+    if let Some(role) = filter.role {
+        condition(" AND roles & ? <> 0", roles_bits(&[role]).into());
+    }
+    (sql, values)
+}
+
 pub(super) fn insert_account_kek(
     rows: &Rows<'_>,
     kek: &AccountKekRecord,
@@ -333,4 +388,58 @@ pub(super) fn membership(row: &Row<'_>) -> Result<MembershipRecord, StoreError> 
         member_kek_version: number(row, "member_kek_version", WHAT)?,
         sealed: row.get("sealed")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use rusqlite::Connection;
+    use strongroom_wire::account::{AccountKind, Role};
+
+    use super::*;
+    use crate::store::sqlite::schema;
+
+    #[test]
+    fn accounts_are_passed_by_in_the_order_of_an_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        let by_kind = AccountFilter {
+            kind: Some(AccountKind::Group),
+            ..AccountFilter::default()
+        };
+        let suspended = AccountFilter {
+            state: Some(AccountState::Suspended),
+            ..by_kind.clone()
+        };
+        let auditors = AccountFilter {
+            role: Some(Role::Auditor),
+            ..suspended.clone()
+        };
+        for (filter, index) in [
+            (AccountFilter::default(), "sqlite_autoindex_accounts_2"),
+            (by_kind, "accounts_by_kind"),
+            (suspended, "accounts_not_active"),
+            (auditors, "accounts_with_roles"),
+        ] {
+            let plan = plan_of(&connection, &passing(&filter).0);
+            assert!(plan.contains(index), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+            let plan = plan_of(&connection, &looking(&filter).0);
+            assert!(plan.contains("(domain=? AND name=?)"), "{plan}");
+        }
+        // The literals of the partial indexes.
+        assert_eq!(account_state_number(AccountState::Active), 2);
+    }
+
+    fn plan_of(connection: &Connection, sql: &str) -> String {
+        let plan: Vec<String> = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap()
+            .query_map([], |row| row.get(3))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        plan.join("; ")
+    }
 }

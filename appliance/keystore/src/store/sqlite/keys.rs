@@ -1,10 +1,11 @@
 //! Keys.
 
-use rusqlite::{Row, ToSql, params};
+use rusqlite::{Row, params};
 use strongroom_wire::id::{AccountId, KeyId};
 use strongroom_wire::key::{KeyState, Protection};
 use strongroom_wire::object::ObjectPart;
 
+use super::finding;
 use super::rows::{
     Rows, all, array, count, flag, millis, number, numbered, one, optional_number, pack, policy,
     time, unpack,
@@ -16,12 +17,9 @@ use crate::store::{
     releasable_from, releasable_number,
 };
 
-const COLUMNS: &str = "k.id, k.domain, k.owner, k.sender, k.recipients, k.algorithm, k.state, k.label, k.content_type, \
+pub(super) const COLUMNS: &str = "k.id, k.domain, k.owner, k.sender, k.recipients, k.algorithm, k.state, k.label, k.content_type, \
      k.version, k.not_before, k.not_after, k.max_releases, k.restrictions, k.releases, k.created, k.length, k.releasable, \
      k.origin, k.protection, k.authenticate_each, k.mac";
-
-/// The most of a holder's keys that one search looks at.
-const MOST_LOOKED_AT: u32 = 20_000;
 
 impl ReadKeys for Rows<'_> {
     fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -74,39 +72,7 @@ impl ReadKeys for Rows<'_> {
         holders: &[AccountId],
         filter: &KeyFilter,
     ) -> Result<FoundKeys, StoreError> {
-        // Each holder's newest come from an index in order; together they hold the newest of all.
-        let mut found = FoundKeys::default();
-        for holder in holders {
-            let (sql, values) = find(*holder, filter);
-            let mut statement = self.connection().prepare_cached(&sql)?;
-            let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-            let (mut looked_at, mut fitting) = (0, 0);
-            while let Some(row) = rows.next()? {
-                if fitting == filter.limit {
-                    break;
-                }
-                looked_at += 1;
-                if flag(row, "fits", "key")? {
-                    fitting += 1;
-                    found.keys.push(key(row)?);
-                }
-                if looked_at == MOST_LOOKED_AT && fitting < filter.limit {
-                    let last = KeyId::from_bytes(array(row, "id", "key")?);
-                    found.looked_until = found.looked_until.max(Some(last));
-                    break;
-                }
-            }
-        }
-        // What is older than that is found when the search goes on from there.
-        if let Some(until) = found.looked_until {
-            found.keys.retain(|key| key.id >= until);
-        }
-        found
-            .keys
-            .sort_unstable_by_key(|key| std::cmp::Reverse(key.id));
-        found.keys.dedup_by_key(|key| key.id);
-        found.keys.truncate(filter.limit as usize);
-        Ok(found)
+        finding::find(self.connection(), holders, filter)
     }
 }
 
@@ -205,58 +171,7 @@ impl WriteKeys for Rows<'_> {
     }
 }
 
-/// The query for one holder's keys, the newest first, each with whether it fits the filter. It is put together from fixed pieces; every value is
-/// bound.
-fn find(holder: AccountId, filter: &KeyFilter) -> (String, Vec<Box<dyn ToSql>>) {
-    let mut fits = String::from("1");
-    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-    let mut condition = |text: &str, value: Box<dyn ToSql>| {
-        fits.push_str(text);
-        values.push(value);
-    };
-    if let Some(label) = &filter.label {
-        let pattern = label
-            .replace('\\', "\\\\")
-            .replace('%', "\\%")
-            .replace('_', "\\_");
-        condition(
-            " AND k.label LIKE ? ESCAPE '\\'",
-            Box::new(format!("%{pattern}%")),
-        );
-    }
-    if let Some(sender) = filter.sender {
-        condition(" AND k.sender = ?", Box::new(*sender.as_bytes()));
-    }
-    if let Some(recipient) = filter.recipient {
-        condition(
-            " AND EXISTS (SELECT 1 FROM key_recipients r WHERE r.key = k.id AND r.recipient = ?)",
-            Box::new(*recipient.as_bytes()),
-        );
-    }
-    if let Some(state) = filter.state {
-        condition(" AND k.state = ?", Box::new(key_state_number(state)));
-    }
-    if let Some(from) = filter.from {
-        condition(" AND k.created >= ?", Box::new(millis(from)));
-    }
-    if let Some(until) = filter.until {
-        condition(" AND k.created < ?", Box::new(millis(until)));
-    }
-    // CROSS JOIN keeps SQLite from walking all keys in search of the holder's.
-    let mut sql = format!(
-        "SELECT {COLUMNS}, ({fits}) AS fits FROM grants g CROSS JOIN keys k ON k.id = g.key WHERE g.grantee = ?"
-    );
-    values.push(Box::new(*holder.as_bytes()));
-    if let Some(after) = filter.after {
-        sql.push_str(" AND g.key < ?");
-        values.push(Box::new(*after.as_bytes()));
-    }
-    // A key that was revoked and shared again stands once.
-    sql.push_str(" GROUP BY g.key ORDER BY g.key DESC");
-    (sql, values)
-}
-
-fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
+pub(super) fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
     const WHAT: &str = "key";
     Ok(KeyRecord {
         id: KeyId::from_bytes(array(row, "id", WHAT)?),
@@ -283,38 +198,4 @@ fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
         },
         mac: array(row, "mac", WHAT)?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use rusqlite::Connection;
-
-    use super::*;
-    use crate::store::sqlite::schema;
-
-    #[test]
-    fn a_page_is_read_from_an_index_in_order() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection).unwrap();
-        let filter = KeyFilter {
-            label: Some("report".to_owned()),
-            after: Some(KeyId::generate()),
-            limit: 100,
-            ..KeyFilter::default()
-        };
-        let (sql, values) = find(AccountId::generate(), &filter);
-        let plan: Vec<String> = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap()
-            .query_map(rusqlite::params_from_iter(values), |row| row.get(3))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        let plan = plan.join("; ");
-        assert!(plan.contains("grants_by_grantee"), "{plan}");
-        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
-        assert!(!plan.contains("SCAN"), "{plan}");
-    }
 }

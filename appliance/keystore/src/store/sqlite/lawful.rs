@@ -1,7 +1,8 @@
 //! Lawful access and approvals.
 
+mod lists;
+
 use rusqlite::{Row, params};
-use strongroom_wire::account::Role;
 use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, ApprovalKeyId, AuthorisationId, ProposalId};
@@ -11,15 +12,16 @@ use super::rows::{
 };
 use crate::store::{
     ApprovalKeyRecord, ApprovalRow, AuthorisationFilter, AuthorisationRow, DocumentRecord,
-    DomainNumber, GenerationRow, ProposalRow, ReadLawful, StoreError, WriteLawful,
-    authorisation_state_from, authorisation_state_number, decision_from, decision_number,
-    document_kind_from, document_kind_number, proposal_state_from, proposal_state_number,
-    role_from, role_number, roles_bits,
+    DomainNumber, GenerationRow, ProposalFilter, ProposalRow, ReadLawful, StoreError,
+    WaitingFilter, WriteLawful, authorisation_state_from, authorisation_state_number,
+    decision_from, decision_number, document_kind_from, document_kind_number, proposal_state_from,
+    proposal_state_number, role_from, role_number,
 };
 
 const KEY: &str = "SELECT id, account, public_key, name, created, mac FROM approval_keys";
 const PROPOSAL: &str = "SELECT id, domain, request, proposed_by, created, expires, count, role, state, mac FROM proposals";
-const AUTHORISATION: &str = "SELECT id, domain, generation, record, state, since, resumes_to, reason, ratify_by, terminated, ends, mac FROM authorisations";
+const AUTHORISATION: &str = "SELECT a.id, a.domain, a.generation, a.record, a.state, a.since, a.resumes_to, a.reason, a.ratify_by, \
+     a.terminated, a.ends, a.mac FROM";
 
 impl ReadLawful for Rows<'_> {
     fn document(
@@ -61,7 +63,7 @@ impl ReadLawful for Rows<'_> {
         one(
             &mut self
                 .connection()
-                .prepare_cached(&format!("{AUTHORISATION} WHERE id = ?1"))?,
+                .prepare_cached(&format!("{AUTHORISATION} authorisations a WHERE a.id = ?1"))?,
             [id.as_bytes()],
             authorisation,
         )
@@ -72,20 +74,7 @@ impl ReadLawful for Rows<'_> {
         domain: DomainNumber,
         filter: &AuthorisationFilter<'_>,
     ) -> Result<Vec<AuthorisationRow>, StoreError> {
-        let states = filter.states.iter().fold(0_i64, |bits, state| {
-            bits | 1 << authorisation_state_number(*state)
-        });
-        let before = filter
-            .before
-            .map_or([0xff; 16], |before| *before.as_bytes());
-        all(
-            &mut self.connection().prepare_cached(&format!(
-                "{AUTHORISATION} WHERE domain = ?1 AND (1 << state) & ?2 <> 0 AND id < ?3
-                 ORDER BY id DESC LIMIT ?4"
-            ))?,
-            params![domain, states, before, filter.limit],
-            authorisation,
-        )
+        lists::authorisations(self.connection(), domain, filter)
     }
 
     fn authorisations_over(
@@ -97,8 +86,8 @@ impl ReadLawful for Rows<'_> {
         // Whatever has not ended yet: the four states from which time leads on.
         all(
             &mut self.connection().prepare_cached(&format!(
-                "{AUTHORISATION} WHERE domain = ?1 AND state IN (?2, ?3, ?4, ?5)
-                 AND (ends <= ?6 OR ratify_by <= ?6) ORDER BY id LIMIT ?7"
+                "{AUTHORISATION} authorisations a WHERE a.domain = ?1 AND a.state IN (?2, ?3, ?4, ?5)
+                 AND (a.ends <= ?6 OR a.ratify_by <= ?6) ORDER BY a.id LIMIT ?7"
             ))?,
             params![
                 domain,
@@ -111,6 +100,14 @@ impl ReadLawful for Rows<'_> {
             ],
             authorisation,
         )
+    }
+
+    fn authorisations_waiting(
+        &self,
+        domain: DomainNumber,
+        filter: &WaitingFilter,
+    ) -> Result<Vec<AuthorisationRow>, StoreError> {
+        lists::waiting(self.connection(), domain, filter)
     }
 
     fn generations_of(&self, id: AuthorisationId) -> Result<Vec<GenerationRow>, StoreError> {
@@ -152,20 +149,9 @@ impl ReadLawful for Rows<'_> {
     fn proposals(
         &self,
         domain: DomainNumber,
-        by: AccountId,
-        roles: &[Role],
-        before: Option<ProposalId>,
-        limit: u32,
+        filter: &ProposalFilter<'_>,
     ) -> Result<Vec<ProposalRow>, StoreError> {
-        let before = before.map_or([0xff; 16], |before| *before.as_bytes());
-        all(
-            &mut self.connection().prepare_cached(&format!(
-                "{PROPOSAL} WHERE domain = ?1 AND (proposed_by = ?2 OR (1 << role) & ?3 <> 0) AND id < ?4
-                 ORDER BY id DESC LIMIT ?5"
-            ))?,
-            params![domain, by.as_bytes(), roles_bits(roles), before, limit],
-            proposal,
-        )
+        lists::proposals(self.connection(), domain, filter)
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`schema`] | numbered migrations, forward only |
 //! | [`writer`] | the one writer: takes what has queued, runs it in one transaction, syncs once and answers all |
 //! | `accounts`, `credentials`, `people`, `identities`, `lawful`, `directories`, `disclosures`, `keys`, `objects`, `grants`, `rotation`, `audit` | the SQL of each family of acts |
+//! | `finding`, [`descending`] | finding keys among very many: by what several indexes have in common |
 //! | `followed` | which rows have to follow from the log, and the lists that leaves commit to |
 //! | `witnessing` | cosignatures, lists of rows, and how far the log was fed to its receivers |
 //! | [`scratch`] | what the scrub remembers while it runs |
@@ -19,9 +20,11 @@ mod counts;
 #[cfg(test)]
 mod coverage;
 mod credentials;
+mod descending;
 mod devices;
 mod directories;
 mod disclosures;
+mod finding;
 mod followed;
 mod grants;
 mod idempotency;

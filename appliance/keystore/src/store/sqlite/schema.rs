@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0016_witness.sql"),
     include_str!("schema/0017_console.sql"),
     include_str!("schema/0018_disclosure.sql"),
+    include_str!("schema/0019_lists.sql"),
 ];
 
 /// The newest schema that this version knows.

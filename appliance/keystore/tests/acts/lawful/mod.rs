@@ -4,6 +4,7 @@ pub(crate) mod ending;
 pub(crate) mod evidence;
 pub(crate) mod lifecycle;
 pub(crate) mod roles;
+pub(crate) mod waiting;
 
 use std::time::Duration;
 
