@@ -17,7 +17,7 @@ mod enrol;
 mod factor;
 mod new_password;
 pub(crate) mod opaque;
-mod provider;
+pub(crate) mod provider;
 mod sign_in;
 mod step_up;
 

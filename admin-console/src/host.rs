@@ -114,6 +114,16 @@ pub trait SignIns: Send + Sync {
     fn oidc_providers(&self, page: &str) -> Vec<String>;
     fn start_oidc(&self, request: StartOidc) -> Result<OidcStarted, Problem>;
     fn finish_oidc(&self, request: FinishOidc) -> Result<OidcSignedIn, Problem>;
+    fn start_identity_link(
+        &self,
+        caller: &Presented,
+        request: StartOidc,
+    ) -> Result<OidcStarted, Problem>;
+    fn finish_identity_link(
+        &self,
+        caller: &Presented,
+        request: FinishOidc,
+    ) -> Result<Done, Problem>;
     fn start_step_up(
         &self,
         caller: &Presented,

@@ -193,6 +193,10 @@ pub(crate) fn done(query: &Fields) -> Option<Html> {
             "The account's KEK has a new version",
             "What older versions sealed is moved to it in the background; nobody has to wait.",
         ),
+        "linked" => (
+            "Your account is linked",
+            "You can sign in with that identity from now on.",
+        ),
         "unlinked" => ("The link is removed", ""),
         "directory" => ("The directory is removed", ""),
         _ => return None,

@@ -86,14 +86,19 @@ fn visitor(request: &HttpRequest) -> Result<Visitor, Stop> {
         (value.clone(), Some(value))
     };
     frame.form_token = form_key(request, &frame)?.of_visit(&value);
-    let host = request.headers().get(HOST);
-    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
     Ok(Visitor {
         visit,
         frame,
-        origin: format!("https://{host}"),
+        origin: origin(request),
         new_cookie,
     })
+}
+
+/// The origin of the page that was asked for, as the browser knows it.
+fn origin(request: &HttpRequest) -> String {
+    let host = request.headers().get(HOST);
+    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+    format!("https://{host}")
 }
 
 /// Somebody who is signed in.
@@ -104,6 +109,7 @@ pub(crate) struct Reader {
     pub(crate) presence: Presence,
     /// The address of the page, with its query.
     pub(crate) here: String,
+    pub(crate) origin: String,
 }
 
 impl Reader {
@@ -235,6 +241,7 @@ async fn reader(request: &HttpRequest) -> Result<Reader, Stop> {
         frame,
         presence,
         here,
+        origin: origin(request),
     })
 }
 

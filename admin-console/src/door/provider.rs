@@ -19,11 +19,15 @@ use crate::PROVIDER_PAGE;
 use crate::cookie;
 use crate::form::{Fields, Sent};
 use crate::pieces::{Card, Field, Form, Html, address, button, link, paragraph};
-use crate::reader::{Alone, Visitor, onwards};
+use crate::reader::{Alone, Frame, Visitor, onwards};
 use crate::stop::{Stop, problem_note};
 
 type Answer = Result<HttpResponse, Stop>;
 
+/// The page on which an identity is linked with an account that is signed in.
+pub(crate) const LINK_PAGE: &str = "/security/link";
+/// What stands in place of an address to go on to, where an identity is to be linked and no session opened: none is one.
+pub(crate) const LINKS: &str = "link";
 /// The longest address that one comes back to.
 const LONGEST: usize = 1024;
 
@@ -45,12 +49,17 @@ pub(super) fn forms(visitor: &Visitor, then: &str, again: bool) -> Html {
 }
 
 fn page_of(visitor: &Visitor) -> String {
-    format!("{}{PROVIDER_PAGE}", visitor.origin)
+    page_at(&visitor.origin)
+}
+
+/// The page of an origin that browsers come back to.
+pub(crate) fn page_at(origin: &str) -> String {
+    format!("{origin}{PROVIDER_PAGE}")
 }
 
 /// Sends the browser to a provider. The private half of the ephemeral key is dropped at once: nobody opens the session's transport key.
 pub(super) async fn start(visitor: Visitor, sent: Sent) -> Answer {
-    let then = sent.one("then").to_owned();
+    let then = onwards(sent.one("then"), visitor.frame.side);
     let again = sent.has("fresh", "yes");
     let request = StartOidc {
         provider: sent.one("provider").to_owned(),
@@ -63,7 +72,10 @@ pub(super) async fn start(visitor: Visitor, sent: Sent) -> Answer {
         .wait(move |visit| visit.sign_ins.start_oidc(request))
         .await;
     match started {
-        Ok(started) => Ok(away(&visitor, &name, &started, &then)),
+        Ok(started) => {
+            let response = away(&visitor.frame, &name, &started, &then);
+            Ok(visitor.answer(response))
+        }
         Err(problem) if problem.status >= 500 && problem.code != Code::ProviderUnavailable => {
             Err(Stop::problem(&visitor.frame, problem))
         }
@@ -72,10 +84,15 @@ pub(super) async fn start(visitor: Visitor, sent: Sent) -> Answer {
 }
 
 /// The page from which the browser goes to the provider. No form leads elsewhere, by the pages' policy; so it is a link that is followed by itself.
-fn away(visitor: &Visitor, provider: &str, started: &OidcStarted, then: &str) -> HttpResponse {
+pub(crate) fn away(
+    frame: &Frame,
+    provider: &str,
+    started: &OidcStarted,
+    then: &str,
+) -> HttpResponse {
     let url = started.authorization_url.as_str();
     let title = format!("To {provider}");
-    let page = Alone::new(&visitor.frame, &title)
+    let page = Alone::new(frame, &title)
         .intro("You sign in there, and come back here.")
         .onwards(url)
         .block(
@@ -86,10 +103,10 @@ fn away(visitor: &Visitor, provider: &str, started: &OidcStarted, then: &str) ->
     let mut response = page.answer_with(StatusCode::OK);
     cookie::keep_across(
         &mut response,
-        visitor.frame.side.provider_cookie(),
+        frame.side.provider_cookie(),
         &carried(started.sign_in, then),
     );
-    visitor.answer(response)
+    response
 }
 
 /// What the cookie holds: which sign-in it is, and where the reader goes on.
@@ -115,6 +132,9 @@ pub(super) async fn back(visitor: Visitor, request: HttpRequest, query: Fields) 
         );
         return Ok(refused(&visitor, &problem));
     };
+    if then == LINKS {
+        return Ok(on_to_link(&visitor, sign_in, &query));
+    }
     let Some(code) = query.some("code") else {
         let problem = Problem::new(Code::SignInRefused, "The provider signed nobody in.");
         return Ok(refused(&visitor, &problem));
@@ -144,6 +164,29 @@ pub(super) async fn back(visitor: Visitor, request: HttpRequest, query: Fields) 
     );
     cookie::forget_across(&mut response, side.provider_cookie());
     Ok(response)
+}
+
+/// Leads on to the page on which whoever is signed in links the identity.
+fn on_to_link(visitor: &Visitor, sign_in: SignInId, query: &Fields) -> HttpResponse {
+    let to = match query.some("code") {
+        Some(code) => address(
+            LINK_PAGE,
+            &[
+                ("sign_in", &sign_in.to_string()),
+                ("state", query.one("state")),
+                ("code", code),
+                ("iss", query.one("iss")),
+            ],
+        ),
+        // The provider signed nobody in.
+        None => "/security".to_owned(),
+    };
+    let mut response = Alone::new(&visitor.frame, "Back from the provider")
+        .onwards(to.as_str())
+        .block(Card::new("").body(button(&to, "Go on", "main full")).html())
+        .answer_with(StatusCode::OK);
+    cookie::forget_across(&mut response, visitor.frame.side.provider_cookie());
+    response
 }
 
 fn refused(visitor: &Visitor, problem: &Problem) -> HttpResponse {

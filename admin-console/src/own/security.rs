@@ -1,5 +1,6 @@
 //! How the reader signs in: password, passkeys, authenticator app, recovery codes, identities at OpenID providers.
 
+mod identities;
 mod passkey;
 mod totp;
 
@@ -53,7 +54,7 @@ pub(super) fn routes(services: &mut ServiceConfig) {
         "/security/remove",
         vec![web::get().to(show_remove), web::post().to(remove)],
     );
-    page(services, "/security/unlink", vec![web::post().to(unlink)]);
+    identities::routes(services);
     page(
         services,
         "/security/cancel-recovery",
@@ -131,31 +132,7 @@ async fn overview(reader: Reader, query: Fields) -> Answer {
     shown = shown
         .block(Card::new("You").body(you.html()).html())
         .block(Card::new("Ways to sign in").acts(acts).table(table).html());
-    if !identities.is_empty() {
-        let rows = identities.iter().map(|identity| {
-            let form = Form::new("/security/unlink", token, "Remove the link")
-                .field(Field::hidden("issuer", identity.issuer.as_str()))
-                .class("slim danger");
-            vec![
-                identity.issuer.as_str().into(),
-                identity.subject.as_str().into(),
-                when(identity.created),
-                when_or(identity.used, "Never"),
-                form.html(),
-            ]
-        });
-        let table = Table::new(
-            "Identities elsewhere",
-            &["Provider", "Known there as", "Linked", "Last used", ""],
-        )
-        .rows(rows);
-        shown = shown.block(
-            Card::new("Identities elsewhere")
-                .intro("Whoever signs in there with that identity signs in here.")
-                .table(table)
-                .html(),
-        );
-    }
+    shown = shown.blocks(identities::card(&reader, &identities));
     Ok(shown.answer())
 }
 
@@ -345,18 +322,6 @@ async fn remove(reader: Reader, sent: Sent) -> Answer {
         ))),
         Err(problem) => remove_page(&reader, &which, Some(&problem)).await,
     }
-}
-
-async fn unlink(reader: Reader, sent: Sent) -> Answer {
-    let issuer = sent.one("issuer").to_owned();
-    reader.require_recent_then("/security")?;
-    let done = reader
-        .ask(move |keystore, caller| keystore.unlink_identity(caller, issuer))
-        .await?;
-    Ok(show::go(&format!(
-        "/security?done=unlinked&leaf={}",
-        done.leaf
-    )))
 }
 
 async fn cancel_recovery(reader: Reader, _sent: Sent) -> Answer {

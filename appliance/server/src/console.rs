@@ -97,6 +97,8 @@ at_the_desk! {
     finish_passkey_sign_in(request: FinishPasskeySignIn) -> PasskeySignedIn;
     start_oidc(request: StartOidc) -> OidcStarted;
     finish_oidc(request: FinishOidc) -> OidcSignedIn;
+    start_identity_link(caller: &Presented, request: StartOidc) -> OidcStarted;
+    finish_identity_link(caller: &Presented, request: FinishOidc) -> Done;
     start_step_up(caller: &Presented, request: StartStepUp) -> SignInStarted;
     finish_step_up(caller: &Presented, request: FinishSignIn) -> SteppedUp;
     finish_second_factor_step_up(caller: &Presented, request: FinishSecondFactor) -> SteppedUp;

@@ -320,3 +320,70 @@ fn people_sign_in_at_their_provider() {
     assert_eq!(visit.heading(), "Sign in");
     assert!(!site.appliance.log().contains("somebody-elses"));
 }
+
+/// Somebody with a password links their identity at the provider on their own page, signs in with it, and removes the link.
+#[test]
+fn people_link_their_identity_on_their_page() {
+    let mut site = Site::start();
+    drop(site.person(ALICE, &[]));
+    let page = format!("{}/sign-in/provider/back", site.owners);
+    let people = [("alice", "whoever@elsewhere.example")];
+    let mut provider = IdentityProvider::start_for(&[&page], &people, "team", &["alice"]);
+    site.appliance.configure(&provider.settings(""));
+    site.appliance.restart();
+    let settings = Settings {
+        javascript: false,
+        ..Settings::default()
+    };
+    // Each in a browser that the provider does not know yet.
+    let certificate = provider.certificate();
+    let visit = || Visit::new(site.browser_for(&certificate, settings), &site.owners);
+    let comes_to = |visit: &Visit, text: &str| {
+        let there = (0..100).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            visit.says(text)
+        });
+        assert!(there, "{text}: {}: {}", visit.address(), visit.text());
+    };
+    let by_provider = |text: &str| {
+        let visit = visit();
+        visit.open("/sign-in");
+        visit.named("Sign in with corp").click();
+        provider.sign_in_with(&visit, "alice");
+        comes_to(&visit, text);
+        visit
+    };
+
+    let first = visit();
+    first.sign_in(ALICE, &site.appliance.password_of(ALICE));
+    first.open("/security");
+    first.expect("None yet");
+    first.named("Link with corp").click();
+    provider.sign_in_with(&first, "alice");
+    comes_to(&first, "Link this identity");
+    first.expect(ALICE);
+    // It is only looked at until they say that they mean it.
+    let confirm = first.address();
+    let confirm = confirm.trim_start_matches(site.owners.as_str());
+    first.open("/security");
+    assert!(!first.says(&provider.issuer()));
+    first.open(confirm);
+    first.press("Link this identity");
+    first.expect("Your account is linked");
+    first.expect(&provider.issuer());
+    // What they came back with is good once.
+    first.open(confirm);
+    first.press("Link this identity");
+    assert!(!first.says("Your account is linked"));
+
+    let second = by_provider("My keys");
+    second.open("/security");
+    second.press("Remove the link");
+    second.expect("The link is removed");
+    second.expect("None yet");
+    drop(by_provider("You are not signed in"));
+    let code = confirm.split("code=").nth(1).unwrap();
+    let code = code.split('&').next().unwrap();
+    assert!(!site.appliance.log().contains(code));
+    provider.stop();
+}

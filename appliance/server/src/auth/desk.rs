@@ -182,6 +182,32 @@ impl Desk {
         opened.map_err(Failure::from)
     }
 
+    /// Starts to link the caller's account with an identity at an OpenID provider.
+    pub(crate) fn start_identity_link(
+        &self,
+        caller: &Presented,
+        request: StartOidc,
+    ) -> Result<OidcStarted, Failure> {
+        let account = self.keystore.begin_identity_link(caller)?;
+        self.oidc
+            .start(self.keystore.domain(), request, Some(account))
+    }
+
+    /// Links the caller's account with the identity that was signed in with, where the caller started it.
+    pub(crate) fn finish_identity_link(
+        &self,
+        caller: &Presented,
+        request: FinishOidc,
+    ) -> Result<Done, Failure> {
+        let account = self.keystore.own_account(caller)?.id;
+        let proved = self
+            .oidc
+            .finish(self.keystore.domain(), &request, Some(account))
+            .map_err(|unproved| refuse(&self.keystore, caller.source, unproved))?;
+        let linked = self.keystore.link_identity(caller, proved.claimed);
+        linked.map_err(Failure::from)
+    }
+
     /// Starts to sign in again in a session. Whoever holds the token alone guesses the password here as they would at a sign-in.
     pub(crate) fn start_step_up(
         &self,
@@ -360,7 +386,7 @@ impl Desk {
 }
 
 /// The answer where a provider's word does not hold, once that is recorded.
-pub(crate) fn refuse(keystore: &Keystore, source: IpAddr, unproved: Unproved) -> Failure {
+fn refuse(keystore: &Keystore, source: IpAddr, unproved: Unproved) -> Failure {
     match unproved {
         Unproved::Failure(failure) => failure,
         Unproved::Refused(reason) => match keystore.refuse_identity::<()>(source, reason) {

@@ -10,10 +10,9 @@ use strongroom_wire::oidc::{
 use super::body::Json;
 use super::{Answer, acted, ask, shown, wait_for};
 use crate::auth::Caller;
-use crate::auth::desk::{Desk, refuse};
+use crate::auth::desk::Desk;
 use crate::auth::oidc::Oidc;
 use crate::gate::OpenKeystore;
-use crate::problems::Failure;
 
 /// List the OpenID providers at which one can sign in.
 #[utoipa::path(
@@ -83,15 +82,10 @@ pub(super) async fn identities(caller: Caller, keystore: OpenKeystore) -> Answer
 #[post("/v1/accounts/me/identities/start")]
 pub(super) async fn start_link(
     caller: Caller,
-    oidc: web::Data<Oidc>,
+    desk: Desk,
     Json(request): Json<StartOidc>,
-    keystore: OpenKeystore,
 ) -> Answer {
-    let started = wait_for(move || {
-        let account = keystore.begin_identity_link(&caller)?;
-        oidc.start(keystore.domain(), request, Some(account))
-    })
-    .await??;
+    let started = wait_for(move || desk.start_identity_link(&caller, request)).await??;
     Ok(shown(&started))
 }
 
@@ -107,19 +101,10 @@ pub(super) async fn start_link(
 #[post("/v1/accounts/me/identities/finish")]
 pub(super) async fn finish_link(
     caller: Caller,
-    oidc: web::Data<Oidc>,
+    desk: Desk,
     Json(request): Json<FinishOidc>,
-    keystore: OpenKeystore,
 ) -> Answer {
-    let done = wait_for(move || {
-        let account = keystore.own_account(&caller)?.id;
-        let proved = oidc
-            .finish(keystore.domain(), &request, Some(account))
-            .map_err(|unproved| refuse(&keystore, caller.source, unproved))?;
-        let linked = keystore.link_identity(&caller, proved.claimed);
-        linked.map_err(Failure::from)
-    })
-    .await??;
+    let done = wait_for(move || desk.finish_identity_link(&caller, request)).await??;
     Ok(acted(StatusCode::OK, &done, done.leaf))
 }
 
