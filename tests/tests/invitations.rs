@@ -110,6 +110,37 @@ fn what_was_shared_with_an_address_opens_once_its_holder_has_enrolled() {
     assert!(records.contains("mail.send"), "{records}");
 }
 
+/// Whoever holds an account is told of new ways to sign in to it, and the change waits for no relay.
+#[test]
+fn the_holder_of_an_account_is_told_of_a_changed_credential() {
+    let relay = Relay::plain();
+    let appliance = Appliance::start_with(&mail_settings(&relay, "none", Path::new("none")));
+    let alice = alice(&appliance);
+    let codes = alice.json(&["recovery-codes", "new"])["codes"].clone();
+    let message = relay.wait_for("alice@example.com", 1);
+    assert!(
+        message
+            .text
+            .contains("Subject: A way to sign in to your account at"),
+        "{}",
+        message.text
+    );
+    let said = message.text.replace("=\r\n", "");
+    for told in ["there are new recovery codes", "from 127.0.0.1"] {
+        assert!(said.contains(told), "{said}");
+    }
+    for code in codes.as_array().unwrap() {
+        assert!(!said.contains(code.as_str().unwrap()), "{said}");
+    }
+    // A relay that nobody answers for.
+    let nowhere =
+        "[mail]\nrelay = \"127.0.0.1\"\nport = 9\ntls = \"none\"\nfrom = \"keys@example.com\"\n";
+    let appliance = Appliance::start_with(nowhere);
+    let alice = self::alice(&appliance);
+    let codes = alice.json(&["recovery-codes", "new"])["codes"].clone();
+    assert_eq!(codes.as_array().unwrap().len(), 10);
+}
+
 #[test]
 fn the_relay_must_prove_who_it_is() {
     let mut appliance = Appliance::new();

@@ -103,7 +103,7 @@ pub use keystore::{Keystore, NewDomain, Options, PasskeyParty, Statistics};
 pub use lawful::deliver::Delivery;
 pub use lawful::may::CaseAct;
 pub use lawful::waiting::{CaseTask, WaitingCase};
-pub use mail::{Mail, MailContent};
+pub use mail::{CredentialChange, Mail, MailContent};
 pub use scrub::{Finding, Progress, ScrubReport, Wrong, scrub};
 pub use sessions::Presence;
 pub use strongroom_audit::cosignature::WitnessKey;

@@ -3,6 +3,7 @@
 //! The keystore says what is to be told to whom; whoever serves it writes the words and hands them to the site's relay.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use strongroom_audit::Detail;
@@ -11,7 +12,7 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::MailId;
 use zeroize::Zeroizing;
 
-use crate::act::Scope;
+use crate::act::{Caller, Scope};
 use crate::error::Error;
 use crate::keystore::{Keystore, LOCALHOST};
 use crate::store::{AccountRecord, OutboxRecord};
@@ -20,6 +21,8 @@ use crate::store::{AccountRecord, OutboxRecord};
 const FIRST_PAUSE: u64 = 60;
 /// The longest pause between two attempts, in seconds.
 const LONGEST_PAUSE: u64 = 3600;
+/// How long mail about a changed credential waits for the relay, in seconds.
+const CHANGE_LIFETIME: u64 = 7 * 24 * 3600;
 const WHAT: &str = "mail";
 
 /// Mail that is due.
@@ -80,6 +83,17 @@ pub enum MailContent {
         /// The account's name.
         account: String,
     },
+    /// A way to sign in to the account has changed.
+    CredentialChanged {
+        /// The account's name.
+        account: String,
+        /// What has changed.
+        change: CredentialChange,
+        /// When.
+        time: Timestamp,
+        /// From which address.
+        source: IpAddr,
+    },
     /// Something of the account's was disclosed under an order, and the delay after which its holder learns of it is over.
     Disclosure {
         /// The account's name.
@@ -87,6 +101,26 @@ pub enum MailContent {
         /// The order's reference.
         reference: String,
     },
+}
+
+/// What has changed of the ways to sign in to an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialChange {
+    /// There is a new password.
+    Password,
+    /// An authenticator app was added.
+    TotpAdded,
+    /// A passkey was added, with the name that its holder gave it.
+    PasskeyAdded(String),
+    /// There are new recovery codes.
+    RecoveryCodes,
+    /// A credential was removed, by its [name](strongroom_wire::credential::CredentialName).
+    Removed(String),
+    /// The account was linked with an identity at this provider.
+    Linked(String),
+    /// The link with an identity at this provider was removed.
+    Unlinked(String),
 }
 
 impl fmt::Debug for MailContent {
@@ -97,6 +131,7 @@ impl fmt::Debug for MailContent {
             Self::RecoveryStarted { .. } => "RecoveryStarted(..)",
             Self::RecoveryApproved { .. } => "RecoveryApproved(..)",
             Self::RecoveryFinished { .. } => "RecoveryFinished(..)",
+            Self::CredentialChanged { .. } => "CredentialChanged(..)",
             Self::Disclosure { .. } => "Disclosure(..)",
         })
     }
@@ -192,6 +227,21 @@ pub(crate) fn put(
     expires: Timestamp,
 ) -> Result<(), Error> {
     put_to(scope, account, &account.name, content, expires)
+}
+
+/// Tells an account's holder that a way to sign in as them has changed. The change stands, whatever becomes of the mail.
+pub(crate) fn tell_of_change(scope: &mut Scope<'_>, caller: &Caller, change: CredentialChange) {
+    let account = &caller.account;
+    let content = MailContent::CredentialChanged {
+        account: account.name.clone(),
+        change,
+        time: scope.now,
+        source: caller.source,
+    };
+    let expires = scope.now.plus_seconds(CHANGE_LIFETIME);
+    if let Err(error) = put(scope, account, &content, expires) {
+        tracing::error!(account = %account.id, %error, "nobody is told by mail of a changed credential");
+    }
 }
 
 /// The same, to this address.

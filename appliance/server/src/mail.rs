@@ -5,6 +5,7 @@
 use std::error::Error as StdError;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, Message, SmtpTransport, Transport as _, message::Mailbox};
-use strongroom_keystore::{Keystore, Mail, MailContent};
+use strongroom_keystore::{CredentialChange, Keystore, Mail, MailContent};
 use strongroom_wire::encoding::Timestamp;
 use zeroize::Zeroizing;
 
@@ -215,6 +216,12 @@ impl Mailer {
                      If that was not you, have an administrator suspend the account at once.\n",
                 ),
             ),
+            MailContent::CredentialChanged {
+                account,
+                change,
+                time,
+                source,
+            } => changed(name, account, change, *time, *source),
             MailContent::Disclosure { account, reference } => (
                 format!("Keys of yours at {name} were disclosed"),
                 format!(
@@ -291,6 +298,50 @@ fn read(path: &PathBuf) -> Result<Zeroizing<String>, MailError> {
 }
 
 /// To the minute.
+/// Subject and text of mail about a changed credential.
+fn changed(
+    name: &str,
+    account: &str,
+    change: &CredentialChange,
+    time: Timestamp,
+    source: IpAddr,
+) -> (String, String) {
+    let subject = format!("A way to sign in to your account at {name} has changed");
+    let text = format!(
+        "Account: {account}, at the Strongroom appliance {name}\n\
+         Changed: {}\n\
+         When: {}, from {source}\n\
+         \n\
+         If that was you, there is nothing to do. If it was not, have an administrator suspend the account at once: whoever did it can open your keys.\n",
+        what_changed(change),
+        readable(time),
+    );
+    (subject, text)
+}
+
+fn what_changed(change: &CredentialChange) -> String {
+    match change {
+        CredentialChange::Password => "there is a new password".to_owned(),
+        CredentialChange::TotpAdded => "an authenticator app was added".to_owned(),
+        CredentialChange::PasskeyAdded(name) => format!("the passkey {name:?} was added"),
+        CredentialChange::RecoveryCodes => {
+            "there are new recovery codes, and those before are void".to_owned()
+        }
+        CredentialChange::Removed(what) => match what.as_str() {
+            "password" => "the password was removed".to_owned(),
+            "totp" => "the authenticator app was removed".to_owned(),
+            "recovery-codes" => "the recovery codes were removed".to_owned(),
+            _ => "a passkey was removed".to_owned(),
+        },
+        CredentialChange::Linked(issuer) => {
+            format!("whoever signs in at {issuer} as you signs in here")
+        }
+        CredentialChange::Unlinked(issuer) => {
+            format!("the link with your identity at {issuer} was removed")
+        }
+    }
+}
+
 fn readable(time: Timestamp) -> String {
     let text = time.to_string();
     let (date, time) = text.split_once('T').unwrap_or((&text, ""));

@@ -12,6 +12,7 @@ use crate::act::{Presented, Scope, View};
 use crate::credentials::second_factor::Factors;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::mail::{self, CredentialChange};
 use crate::store::{CredentialKind, CredentialRecord, PasskeyRecord};
 
 impl Keystore {
@@ -45,6 +46,8 @@ impl Keystore {
                 scope.detail.note = Some(name.to_string());
                 remove(scope, caller.account.id, name)?;
                 second_factor::update_password(scope, caller.account.id)?;
+                let change = CredentialChange::Removed(name.to_string());
+                mail::tell_of_change(scope, &caller, change);
                 let leaf = scope.record(Act::CredentialRemove)?;
                 Ok(Done { leaf })
             })

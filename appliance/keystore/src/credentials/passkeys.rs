@@ -26,6 +26,7 @@ use super::totp::require_person;
 use crate::act::{Presented, Scope};
 use crate::error::{Answer, Error};
 use crate::keystore::{Keystore, PasskeyParty};
+use crate::mail::{self, CredentialChange};
 use crate::seal;
 use crate::sessions;
 use crate::store::{PasskeyRecord, StoreError};
@@ -200,6 +201,7 @@ impl Keystore {
                 passkey.id,
                 seal::hex(&seal::sha256(&passkey.public_key))
             ));
+            mail::tell_of_change(scope, &caller, CredentialChange::PasskeyAdded(name.clone()));
             let leaf = scope.record(Act::CredentialAdd)?;
             Ok(FactorAdded {
                 credential: listed_passkey(&passkey),

@@ -10,6 +10,7 @@ use strongroom_wire::encoding::Timestamp;
 use crate::act::{Caller, Presented, View};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::mail::{self, CredentialChange};
 use crate::store::{CredentialKind, CredentialRecord};
 
 /// A password is changed at most so many seconds after a sign-in, whatever the domain's policy says: whoever finds a session open does not get
@@ -79,6 +80,7 @@ impl Keystore {
                             scope.tx.end_session(account, session.id)?;
                         }
                     }
+                    mail::tell_of_change(scope, &caller, CredentialChange::Password);
                     let leaf = scope.record(Act::CredentialChange)?;
                     Ok((account, Done { leaf }))
                 })?;

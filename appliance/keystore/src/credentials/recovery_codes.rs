@@ -11,6 +11,7 @@ use super::{code_hash, generate_code};
 use crate::act::{Presented, Scope, View};
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::mail::{self, CredentialChange};
 use crate::store::{CredentialKind, CredentialRecord};
 
 /// How many codes an account gets.
@@ -27,6 +28,7 @@ impl Keystore {
                 require_person(&caller)?;
                 let codes = make(scope, caller.account.id)?;
                 scope.detail.note = Some("recovery-codes".to_owned());
+                mail::tell_of_change(scope, &caller, CredentialChange::RecoveryCodes);
                 let leaf = scope.record(Act::CredentialAdd)?;
                 Ok(RecoveryCodes { codes, leaf })
             })

@@ -17,6 +17,7 @@ use crate::canonical::Canonical;
 use crate::error::{Answer, Error};
 use crate::hierarchy::Domain;
 use crate::keystore::Keystore;
+use crate::mail::{self, CredentialChange};
 use crate::seal;
 use crate::store::{CredentialKind, CredentialRecord};
 
@@ -109,6 +110,7 @@ impl Keystore {
                     .delete_credential(account, CredentialKind::TotpPending)?;
                 let recovery_codes = second_factor::added(scope, account)?;
                 scope.detail.note = Some("totp".to_owned());
+                mail::tell_of_change(scope, &caller, CredentialChange::TotpAdded);
                 let leaf = scope.record(Act::CredentialAdd)?;
                 Ok(FactorAdded {
                     credential: listed(&record),

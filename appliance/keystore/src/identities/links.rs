@@ -15,6 +15,7 @@ use crate::act::{Caller, Presented, Scope, View};
 use crate::domains::Counted;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
+use crate::mail::{self, CredentialChange};
 use crate::store::{AccountKekRecord, AccountRecord, CredentialKind, IdentityLinkRecord};
 
 /// The longest subject, in bytes: OpenID Connect Core section 2 has 255 ASCII characters.
@@ -68,6 +69,8 @@ impl Keystore {
                         "This account is linked with another identity of this provider: remove that link first.".to_owned(),
                     ));
                 }
+                let change = CredentialChange::Linked(claimed.issuer.clone());
+                mail::tell_of_change(scope, &caller, change);
                 let leaf = link(scope, caller.account.id, &claimed)?;
                 Ok(Done { leaf })
             })
@@ -107,6 +110,8 @@ impl Keystore {
                 }
                 scope.detail.note = Some(describe(&link.issuer, &link.subject));
                 scope.tx.delete_identity_link(account, &issuer)?;
+                let change = CredentialChange::Unlinked(issuer.clone());
+                mail::tell_of_change(scope, &caller, change);
                 let leaf = scope.record(Act::IdentityUnlink)?;
                 Ok(Done { leaf })
             })

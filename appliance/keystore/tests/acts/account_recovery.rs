@@ -129,7 +129,10 @@ fn approval(code: &str) -> SecondCode {
 }
 
 fn due(house: &House) -> Vec<Mail> {
-    house.keystore.due_mail(100).unwrap()
+    let mut mail = house.keystore.due_mail(100).unwrap();
+    // Second factors are set up here as well, of which their holder is told.
+    mail.retain(|mail| !matches!(mail.content, MailContent::CredentialChanged { .. }));
+    mail
 }
 
 fn a_recovery_takes_two_codes_and_a_day() {

@@ -1,13 +1,13 @@
 //! Another password, in a session.
 
-use strongroom_keystore::Error;
+use strongroom_keystore::{CredentialChange, Error, MailContent, Options};
 use strongroom_session::OsRng;
 use strongroom_session::opaque::{identifiers, server_identity};
 use strongroom_session::opaque_ke::{
     ClientRegistration, ClientRegistrationFinishParameters, RegistrationResponse,
 };
 use strongroom_wire::audit::{Act, RecordQuery};
-use strongroom_wire::credential::{FinishPassword, StartPassword};
+use strongroom_wire::credential::{CredentialName, FinishPassword, StartPassword};
 use strongroom_wire::policy::DomainPolicy;
 
 use crate::house::{House, PASSWORD, Person, Unstretched, enter, sign_in, step_up};
@@ -18,6 +18,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
     (
         "a_password_is_changed_after_a_fresh_sign_in_alone",
         a_password_is_changed_after_a_fresh_sign_in_alone,
+    ),
+    (
+        "its_holder_is_told_by_mail_of_each_change",
+        its_holder_is_told_by_mail_of_each_change,
     ),
     (
         "another_password_leaves_the_second_factor",
@@ -72,6 +76,59 @@ fn a_password_is_changed() {
     assert_eq!(record.note.as_deref(), Some("password"));
     let error = house.keystore.sessions(&elsewhere.presented).unwrap_err();
     assert!(matches!(error.error, Error::NotSignedIn), "{error}");
+}
+
+fn its_holder_is_told_by_mail_of_each_change() {
+    let options = Options {
+        sends_mail: true,
+        ..Options::default()
+    };
+    let house = House::with("passwords told", options);
+    let alice = house.person(ALICE);
+    let told = || -> Vec<CredentialChange> {
+        let mail = house.keystore.due_mail(10).unwrap();
+        mail.into_iter()
+            .map(|mail| {
+                house.keystore.mail_sent(mail.id).unwrap();
+                assert_eq!(mail.to, ALICE);
+                match mail.content {
+                    MailContent::CredentialChanged {
+                        account,
+                        change,
+                        time,
+                        ..
+                    } => {
+                        assert_eq!((account.as_str(), time), (ALICE, house.now()));
+                        change
+                    }
+                    other => panic!("{other:?}"),
+                }
+            })
+            .collect()
+    };
+    assert_eq!(told(), [], "enrolling is no change");
+    change(&house, &alice, NEW).unwrap();
+    assert_eq!(told(), [CredentialChange::Password]);
+    let _ = set_up(&house, &alice);
+    assert_eq!(told(), [CredentialChange::TotpAdded]);
+    let _ = house
+        .keystore
+        .make_recovery_codes(&alice.presented)
+        .unwrap();
+    assert_eq!(told(), [CredentialChange::RecoveryCodes]);
+    let _ = house
+        .keystore
+        .remove_credential(&alice.presented, CredentialName::Totp)
+        .unwrap();
+    assert_eq!(told(), [CredentialChange::Removed("totp".to_owned())]);
+    // What was refused changed nothing, and whose name is no address is not written to.
+    let last = house
+        .keystore
+        .remove_credential(&alice.presented, CredentialName::Password);
+    assert!(last.is_err());
+    let surgery = house.person("surgery");
+    change(&house, &surgery, NEW).unwrap();
+    assert_eq!(told(), []);
 }
 
 fn a_password_is_changed_after_a_fresh_sign_in_alone() {
