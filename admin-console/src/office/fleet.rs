@@ -1,15 +1,21 @@
 //! Devices and fleets of the domain, and bulk import.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use actix_web::HttpResponse;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::web::{self, Bytes, ServiceConfig};
+use strongroom_keystore::{AccountSearch, Answer as KeystoreAnswer, Keystore, Presented};
 use strongroom_wire::device::{Device, DeviceQuery, DeviceState, ImportQuery, UpdateDevice};
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::problem::{Code, Problem};
+use tokio::sync::mpsc;
 
 use super::status;
 use crate::form::{Fields, Sent};
-use crate::own::history::Pieces;
 use crate::own::{devices as shared, done, search_form};
 use crate::page;
 use crate::pieces::{
@@ -56,13 +62,7 @@ async fn list(reader: Reader, query: Fields) -> Answer {
     // Those who administer nothing see what they paired, on the client listener.
     let found = reader
         .ask(move |keystore, caller| {
-            keystore.find_accounts(
-                caller,
-                strongroom_keystore::AccountSearch {
-                    limit: 1,
-                    ..Default::default()
-                },
-            )?;
+            require_administrator(keystore, caller)?;
             keystore.devices(caller, asked)
         })
         .await?;
@@ -201,8 +201,45 @@ async fn change(reader: Reader, path: web::Path<AccountId>, sent: Sent) -> Answe
 }
 
 async fn show_all(reader: Reader, query: Fields) -> Answer {
+    let fleet = query.one("fleet").to_owned();
+    let asked = DeviceQuery {
+        fleet: Some(fleet.clone()),
+        limit: Some(1),
+        ..DeviceQuery::default()
+    };
+    let found = reader
+        .ask(move |keystore, caller| {
+            require_administrator(keystore, caller)?;
+            keystore.devices(caller, asked)
+        })
+        .await?;
+    if fleet.is_empty() || found.devices.is_empty() {
+        let empty = if fleet.is_empty() {
+            Empty::new(
+                "No fleet is chosen",
+                "Look for a fleet by its name: its devices then have a button by which all of them are changed.",
+            )
+        } else {
+            Empty::new(
+                "No device is in this fleet",
+                "Fleets are looked for as they are written. Which fleet a device is in stands in the list of devices.",
+            )
+        };
+        return Ok(Page::new(&reader.frame, "A whole fleet")
+            .under("/fleet", "Devices")
+            .block(
+                Card::new("")
+                    .body(
+                        empty
+                            .acts(button("/fleet", "Choose a fleet", "main"))
+                            .html(),
+                    )
+                    .html(),
+            )
+            .answer());
+    }
     reader.require_recent()?;
-    Ok(all_page(&reader, query.one("fleet"), None))
+    Ok(all_page(&reader, &fleet, None))
 }
 
 fn all_page(reader: &Reader, fleet: &str, refused: Option<&Problem>) -> HttpResponse {
@@ -269,17 +306,7 @@ async fn change_all(reader: Reader, sent: Sent) -> Answer {
 }
 
 async fn show_import(reader: Reader) -> Answer {
-    reader
-        .ask(|keystore, caller| {
-            keystore.find_accounts(
-                caller,
-                strongroom_keystore::AccountSearch {
-                    limit: 1,
-                    ..Default::default()
-                },
-            )
-        })
-        .await?;
+    reader.ask(require_administrator).await?;
     Ok(import_page(&reader, None, None))
 }
 
@@ -340,5 +367,32 @@ async fn import(reader: Reader, sent: Sent<LARGEST_IMPORT>) -> Answer {
             show::download("strongroom-devices.ndjson", "application/x-ndjson").body(Pieces(lines)),
         ),
         Err(problem) => Ok(import_page(&reader, Some(&sent), Some(&problem))),
+    }
+}
+
+/// Whoever may not manage accounts is told so before they fill in a form.
+fn require_administrator(keystore: &Keystore, caller: &Presented) -> KeystoreAnswer<()> {
+    let one = AccountSearch {
+        limit: 1,
+        ..AccountSearch::default()
+    };
+    keystore.find_accounts(caller, one).map(drop)
+}
+
+/// An answer that comes in pieces.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl MessageBody for Pieces {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(Ok))
     }
 }

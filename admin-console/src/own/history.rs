@@ -1,6 +1,5 @@
 //! The history: what was done, with its proof. On the owners' side what concerns the reader, on the other, for auditors, all.
 
-mod download;
 mod record;
 
 use std::collections::HashMap;
@@ -24,8 +23,6 @@ use crate::pieces::{
 use crate::reader::{Page, Reader};
 use crate::stop::Stop;
 use crate::words;
-
-pub(crate) use download::Pieces;
 
 type Answer = Result<HttpResponse, Stop>;
 
@@ -133,11 +130,6 @@ pub(crate) fn routes(path: &'static str, services: &mut ServiceConfig) {
     page(services, path, vec![web::get().to(list)]);
     page(
         services,
-        &format!("{path}/download"),
-        vec![web::get().to(download::download)],
-    );
-    page(
-        services,
         &format!("{path}/{{index}}"),
         vec![web::get().to(record::show)],
     );
@@ -185,19 +177,13 @@ async fn list(reader: Reader, query: Fields) -> Answer {
             "Every act and every refused attempt in this domain. Each record has a proof that it stands in the signed log.",
         ),
     };
-    let mut ways = vec![button(
-        &format!("{}/download", at(side)),
-        "Download all",
-        "",
-    )];
-    ways.push(button("/export", "Export with proofs", ""));
+    let mut ways = vec![button("/export", "Export", "")];
     if side == Side::Owners {
         ways.push(button("/disclosures", "Disclosures", ""));
     }
-    let downloads = Html::all(ways);
     let mut shown = Page::new(&reader.frame, title)
         .intro(intro)
-        .acts(downloads)
+        .acts(Html::all(ways))
         .block(form(&query, side));
     if found.records.is_empty() && found.next.is_none() {
         let empty = if searches {

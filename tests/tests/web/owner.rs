@@ -205,15 +205,30 @@ fn records_are_proved_in_the_browser() {
     );
     assert!(broken.as_str().unwrap().contains(' '));
 
+    // All of it to keep, as a table.
+    visit.press("Export");
     let csv = visit.run(
-        "const done = (async () => (await fetch('/history/download')).text())(); return done;",
+        "const body = new URLSearchParams(new FormData(document.querySelector('form[data-export]')));\
+         body.set('as', 'csv');\
+         const done = (async () => (await fetch('/export', { method: 'POST', body })).text())(); return done;",
         &[],
     );
     let csv = csv.as_str().unwrap();
-    assert!(csv.starts_with("leaf,time,act,outcome,"), "{csv}");
+    assert!(csv.starts_with("index,time,act,outcome,"), "{csv}");
+    let released = csv
+        .lines()
+        .find(|line| line.contains(",key.release,done,full,"));
     assert!(
-        csv.contains("\"key.release\",\"done\",\"alice@example.com\""),
+        released.is_some_and(|line| line.contains(",alice@example.com,")),
         "{csv}"
+    );
+    // There is one way to it.
+    assert_eq!(
+        visit.run(
+            "const done = (async () => (await fetch('/history/download')).status)(); return done;",
+            &[]
+        ),
+        404
     );
 }
 

@@ -1,11 +1,12 @@
 //! Whether everybody can read the pages: WCAG 2.2 AA by axe-core, phones, and text that stays text whatever people write.
 
+use strongroom_console::Side;
 use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::browser::Settings;
-use strongroom_wire::account::{AccountKind, Role};
-use strongroom_wire::key::CreateKeys;
+use strongroom_wire::account::Role;
 
-use super::site::{ALICE, BOB, Site, Visit};
+use super::every_page;
+use super::site::{ALICE, Site, Visit};
 
 /// What somebody may write who wants to have others' browsers do something.
 pub(crate) const EVIL: &str =
@@ -13,87 +14,13 @@ pub(crate) const EVIL: &str =
 /// The same as an account's name: printable ASCII without spaces.
 pub(crate) const EVIL_NAME: &str = "<img/src=x/onerror=window.evil=1>\"'";
 
-/// Keys, groups, grants and policies, so that there is something on every page.
-fn furnish(site: &mut Site) -> (Vec<String>, Vec<String>) {
-    let mut alice = site.person(ALICE, &[]);
-    drop(site.person(BOB, &[]));
-    let group = site
-        .administrator
-        .create_account("team@example.com", AccountKind::Group, &[], Some(ALICE))
-        .unwrap()
-        .account
-        .id;
-    let mut key = None;
-    for label in ["Plans", EVIL] {
-        let request = CreateKeys {
-            keys: vec![strongroom_tests::session::new_key(label, &[BOB])],
-            release: false,
-        };
-        key = Some(alice.create(&request).unwrap().keys[0].key.id);
-    }
-    let key = key.unwrap();
-    let shared = alice.share(key, "team@example.com").unwrap();
-    alice.release(key).unwrap();
-    let grant = shared.grant.id;
-    let own = [
-        "/keys".to_owned(),
-        "/keys/new".to_owned(),
-        format!("/keys/{key}"),
-        format!("/keys/{key}/share"),
-        format!("/keys/{key}/policy"),
-        format!("/keys/{key}/rotate"),
-        format!("/keys/{key}/state"),
-        format!("/keys/{key}/destroy"),
-        format!("/keys/{key}/preview?account={BOB}"),
-        format!("/keys/{key}/grants/{grant}/policy"),
-        format!("/keys/{key}/grants/{grant}/revoke"),
-        "/keys?label=nothing".to_owned(),
-        "/groups".to_owned(),
-        format!("/groups/{group}"),
-        format!("/groups/{group}/add"),
-        "/history".to_owned(),
-        format!("/history/{}", shared.leaf),
-        "/devices".to_owned(),
-        "/pair".to_owned(),
-        "/sessions".to_owned(),
-        "/security".to_owned(),
-        "/security/password".to_owned(),
-        "/security/passkey".to_owned(),
-        "/security/totp".to_owned(),
-        "/security/recovery-codes".to_owned(),
-        "/security/remove?which=password".to_owned(),
-        "/step-up".to_owned(),
-        "/nothing/here".to_owned(),
-    ];
-    let administrator = site.administrator.account.id;
-    let office = [
-        "/overview".to_owned(),
-        "/accounts".to_owned(),
-        "/accounts/new".to_owned(),
-        format!("/accounts/{administrator}"),
-        format!("/accounts/{administrator}/roles"),
-        format!("/accounts/{administrator}/state"),
-        format!("/accounts/{administrator}/recovery"),
-        format!("/accounts/{administrator}/rotate"),
-        "/fleet".to_owned(),
-        "/fleet/import".to_owned(),
-        "/fleet/all?fleet=kitchen".to_owned(),
-        "/directories".to_owned(),
-        "/directories/new".to_owned(),
-        "/roles".to_owned(),
-        "/policy".to_owned(),
-        "/policy/change".to_owned(),
-        "/master-key".to_owned(),
-        "/master-key/rotate".to_owned(),
-        "/hsm".to_owned(),
-        "/backups".to_owned(),
-        "/certificates".to_owned(),
-        "/configuration".to_owned(),
-        "/log".to_owned(),
-        "/sessions".to_owned(),
-    ];
-    (own.into(), office.into())
-}
+/// Pages as they are when they find nothing, by who reads them.
+const EMPTY: &[(&str, &str)] = &[
+    (ALICE, "/keys?label=nothing"),
+    (ALICE, "/nothing/here"),
+    (ADMINISTRATOR, "/accounts?name=nobody"),
+    (ADMINISTRATOR, "/fleet/all"),
+];
 
 pub(crate) fn read_all(visit: &Visit, pages: &[String], wrong: &mut Vec<String>) {
     for page in pages {
@@ -122,37 +49,42 @@ pub(crate) fn read_all(visit: &Visit, pages: &[String], wrong: &mut Vec<String>)
     }
 }
 
+/// Every page that is routed, as it is furnished for [`every_page`], dark, light and on a telephone.
 #[test]
 fn everybody_can_read_every_page() {
-    let mut site = Site::start();
-    let (own, office) = furnish(&mut site);
-    let outside = ["/sign-in", "/enrol", "/recover"].map(str::to_owned);
+    let (mut site, names) = every_page::furnish();
+    let readers = every_page::readers(&mut site);
     let mut wrong = Vec::new();
+    let mut pages = every_page::pages(&site, &names, &readers, &mut wrong);
+    for (_, name, paths) in &mut pages {
+        let empty = EMPTY.iter().filter(|(reader, _)| reader == name);
+        paths.extend(empty.map(|(_, page)| (*page).to_owned()));
+    }
+    let outside = ["/sign-in", "/enrol", "/recover"].map(str::to_owned);
     for (dark, window) in [
         (false, (1280, 900)),
         (true, (1280, 900)),
         (false, (390, 844)),
     ] {
-        let settings = Settings {
-            dark,
-            window,
-            ..Settings::default()
-        };
-        let visit = Visit::new(site.browser(settings), &site.owners);
-        if dark {
-            visit.open("/sign-in");
-            visit.run("localStorage.setItem('theme', 'dark')", &[]);
+        for (side, name, paths) in &pages {
+            let settings = Settings {
+                dark,
+                window,
+                ..Settings::default()
+            };
+            let at = match side {
+                Side::Owners => &site.owners,
+                Side::Administration => &site.office,
+            };
+            let visit = Visit::new(site.browser(settings), at);
+            if dark {
+                visit.open("/sign-in");
+                visit.run("localStorage.setItem('theme', 'dark')", &[]);
+            }
+            read_all(&visit, &outside, &mut wrong);
+            visit.sign_in(name, &site.appliance.password_of(name));
+            read_all(&visit, paths, &mut wrong);
         }
-        read_all(&visit, &outside, &mut wrong);
-        visit.sign_in(ALICE, &site.appliance.password_of(ALICE));
-        read_all(&visit, &own, &mut wrong);
-        let visit = visit.over_to(&site.office);
-        visit.open("/sign-in");
-        if dark {
-            visit.run("localStorage.setItem('theme', 'dark')", &[]);
-        }
-        visit.sign_in(ADMINISTRATOR, &site.appliance.password_of(ADMINISTRATOR));
-        read_all(&visit, &office, &mut wrong);
     }
     assert!(
         wrong.is_empty(),
