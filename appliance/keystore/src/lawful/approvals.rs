@@ -168,7 +168,7 @@ pub(super) fn require(
 ) -> Result<(), Error> {
     let approvals = approvals(view, row.id.as_bytes(), row.generation)?;
     let count = match row.state {
-        AuthorisationState::EmergencyApproval => 1,
+        AuthorisationState::EmergencyApproval if record.order.flags.emergency => 1,
         _ => record.approvals_needed,
     };
     let quorum = Quorum {

@@ -2,10 +2,10 @@
 
 use strongroom_disclosure::package::{Manifest, PackageWriter};
 use strongroom_wire::audit::Act;
-use strongroom_wire::authorisation::AuthorisationState;
 use strongroom_wire::id::DisclosureId;
 
 use super::disclose::{about, find};
+use super::states::stops_delivery;
 use crate::act::{Presented, View};
 use crate::audit::is_cosigned;
 use crate::error::{Answer, Error};
@@ -26,7 +26,7 @@ pub struct Delivery {
 
 impl Keystore {
     /// The package of a released disclosure, for those who release. It is the same each time, and a leaf says that it was handed out. What has
-    /// been suspended, cancelled or become invalid since is not handed out any more.
+    /// been suspended, cancelled, changed or become invalid since is not handed out any more.
     pub fn delivery(&self, caller: &Presented, id: DisclosureId) -> Answer<Delivery> {
         self.sign_checkpoint()?;
         let presented = caller.clone();
@@ -50,9 +50,16 @@ impl Keystore {
                 let release = disclosure.release.as_ref().ok_or_else(|| {
                     Error::Conflict("This disclosure has not been released.".to_owned())
                 })?;
-                let state = view.authorisation(disclosure.authorisation)?.state;
-                if stops_delivery(state) {
-                    return Err(Error::AuthorisationNotInEffect(state));
+                let row = view.authorisation(disclosure.authorisation)?;
+                if stops_delivery(&row) {
+                    return Err(Error::AuthorisationNotInEffect(row.state));
+                }
+                // Else a change of the order, approved for what it orders now, would let out what was stopped before.
+                if row.generation != disclosure.generation {
+                    return Err(Error::Conflict(
+                        "The authorisation was changed since this was released: it has to be executed and released anew."
+                            .to_owned(),
+                    ));
                 }
                 if !is_covered(&view, release.leaf, caller.policy.witnesses)? {
                     return Err(Error::Conflict(
@@ -80,17 +87,6 @@ impl Keystore {
 fn is_covered(view: &View<'_>, leaf: u64, k: u32) -> Result<bool, Error> {
     let newest = view.snapshot.newest_checkpoint(view.domain.number)?;
     Ok(newest.is_some_and(|(size, _)| leaf < size) && is_cosigned(view, leaf, k)?)
-}
-
-/// Whether what was released under an authorisation stays where it is.
-const fn stops_delivery(state: AuthorisationState) -> bool {
-    matches!(
-        state,
-        AuthorisationState::Suspended
-            | AuthorisationState::Cancelled
-            | AuthorisationState::Rejected
-            | AuthorisationState::Invalid
-    )
 }
 
 /// The bytes of a document of a delivery.

@@ -4,16 +4,16 @@
 //! delivery, an item's place in it, and the versions of its key, of which none is ever another. So the transaction takes what was sealed for exactly what it
 //! found itself, and seals what is missing, such as a key that got a version in between.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use strongroom_disclosure::{DisclosedKey, DisclosedVersion, SealingKey, key};
 use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::{DisclosureId, KeyId};
-use zeroize::Zeroizing;
 
 use super::InEffect;
 use super::disclose::number;
-use super::release::{CANNOT_BE_WRITTEN, Materials, materials};
+use super::release::{CANNOT_BE_WRITTEN, Materials, Version, materials};
 use super::scope::Item;
 use crate::act::View;
 use crate::error::Error;
@@ -59,14 +59,14 @@ impl Prepared {
     }
 
     /// The items sealed, in order: as they were beforehand, and now where they were not.
-    pub(super) fn complete(
-        &self,
+    pub(super) fn complete<'a>(
+        &'a self,
         view: &View<'_>,
         sealing: &SealingKey,
         order: &InEffect,
         delivery: DisclosureId,
         items: &[Item],
-    ) -> Result<Vec<Sealed>, Error> {
+    ) -> Result<Vec<Cow<'a, Sealed>>, Error> {
         let found: Vec<Option<&Sealed>> = items
             .iter()
             .zip(1_u32..)
@@ -87,25 +87,27 @@ impl Prepared {
         let mut all = Vec::with_capacity(items.len());
         for ((item, found), sequence) in items.iter().zip(found).zip(1_u32..) {
             all.push(if let Some(sealed) = found {
-                sealed.clone()
+                Cow::Borrowed(sealed)
             } else {
                 let versions = opened
                     .next()
                     .ok_or(Error::Internal("an item has no material"))?;
-                seal_item(sealing, order, delivery, item, &versions, sequence)?
+                Cow::Owned(seal_item(
+                    sealing, order, delivery, item, &versions, sequence,
+                )?)
             });
         }
         Ok(all)
     }
 }
 
-/// The item's key with all its versions, sealed to the agency.
+/// The item's key with all its versions that there are, sealed to the agency.
 fn seal_item(
     sealing: &SealingKey,
     order: &InEffect,
     delivery: DisclosureId,
     item: &Item,
-    versions: &[Zeroizing<Vec<u8>>],
+    versions: &[Version],
     sequence: u32,
 ) -> Result<Sealed, Error> {
     let disclosed = DisclosedKey {
@@ -117,9 +119,8 @@ fn seal_item(
         algorithm: item.key.algorithm,
         versions: versions
             .iter()
-            .zip(1..)
-            .map(|(material, version)| DisclosedVersion {
-                version,
+            .map(|(version, material)| DisclosedVersion {
+                version: *version,
                 material: Base64(material.to_vec()),
             })
             .collect(),

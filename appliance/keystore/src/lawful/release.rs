@@ -1,5 +1,6 @@
 //! Letting a disclosure out: the keys are opened, sealed to the agency, and recorded, inside the releasing transaction.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_disclosure::{
@@ -25,8 +26,10 @@ use crate::store::{
 pub(super) const CANNOT_BE_WRITTEN: Error =
     Error::Internal("a delivery's document cannot be written");
 
-/// The material of each version of each item's key, in order.
-pub(super) type Materials = Vec<Vec<Zeroizing<Vec<u8>>>>;
+/// A version of an item's key, and its material.
+pub(super) type Version = (u32, Zeroizing<Vec<u8>>);
+/// Of each item the versions in order: of a destroyed key those that a hold keeps.
+pub(super) type Materials = Vec<Vec<Version>>;
 
 /// Opens the keys: by their owners' own grants, or from the copies that a hold keeps. All KEKs that are missing are asked for at once.
 pub(super) fn materials(view: &View<'_>, items: &[Item]) -> Result<Materials, Error> {
@@ -46,14 +49,14 @@ pub(super) fn materials(view: &View<'_>, items: &[Item]) -> Result<Materials, Er
     }
 }
 
-fn material(view: &View<'_>, item: &Item) -> Result<Vec<Zeroizing<Vec<u8>>>, Error> {
+fn material(view: &View<'_>, item: &Item) -> Result<Vec<Version>, Error> {
     let key = &item.key;
     if key.state == KeyState::Destroyed {
         return view
             .snapshot
             .held_versions(key.id)?
             .iter()
-            .map(|held| view.domain.open_held(held, key))
+            .map(|held| Ok((held.version, view.domain.open_held(held, key)?)))
             .collect();
     }
     let Standing::Holds(access) = access::standing(view, key.owner, key.id, None)? else {
@@ -61,7 +64,7 @@ fn material(view: &View<'_>, item: &Item) -> Result<Vec<Zeroizing<Vec<u8>>>, Err
         return Err(Error::Integrity("grant"));
     };
     (1..=key.version)
-        .map(|version| access.open(view, version))
+        .map(|version| Ok((version, access.open(view, version)?)))
         .collect()
 }
 
@@ -72,7 +75,7 @@ pub(super) fn deliver<'a>(
     order: &InEffect,
     sealing: &SealingKey,
     mut disclosure: DisclosureRecord,
-    items: impl ExactSizeIterator<Item = (&'a Item, Sealed)>,
+    items: impl ExactSizeIterator<Item = (&'a Item, Cow<'a, Sealed>)>,
 ) -> Result<(DisclosureRecord, u64), Error> {
     let last_sequence = u32::try_from(items.len()).unwrap_or(u32::MAX);
     let mut manifest = Manifest {
@@ -124,7 +127,7 @@ pub(super) fn deliver<'a>(
             key: item.key.id,
             version: item.key.version,
             record,
-            sealed: sealed.bytes,
+            sealed: sealed.into_owned().bytes,
             mac: [0; 32],
         };
         scope.domain.authenticate_disclosure_item(&mut row);

@@ -141,8 +141,10 @@ pub(super) fn at(mut row: AuthorisationRow, now: Timestamp) -> AuthorisationRow 
         end(&mut row, AuthorisationState::Invalid, moment);
         row.reason = Some(NOT_RATIFIED.to_owned());
     } else if row.ends <= now {
-        let moment = row.ends;
+        let (moment, suspended) = (row.ends, row.resumes_to);
         end(&mut row, AuthorisationState::Expired, moment);
+        // That it was suspended still stops what was released.
+        row.resumes_to = suspended;
     }
     row
 }
@@ -168,6 +170,20 @@ pub(super) fn written_as(now: AuthorisationState) -> &'static [AuthorisationStat
         AuthorisationState::Suspended => &[AuthorisationState::Suspended],
         AuthorisationState::Cancelled => &[AuthorisationState::Cancelled],
         AuthorisationState::EmergencyApproval => &[AuthorisationState::EmergencyApproval],
+    }
+}
+
+/// Whether what was released while it was in effect stays at the appliance. The end of its timespan alone does not stop it; but whoever suspends it need not
+/// remember to cancel it in time, and an emergency that nobody has ratified until then is none that others have approved.
+pub(super) fn stops_delivery(row: &AuthorisationRow) -> bool {
+    match row.state {
+        AuthorisationState::Approved | AuthorisationState::EmergencyApproval => false,
+        AuthorisationState::Expired => row.resumes_to.is_some() || row.ratify_by.is_some(),
+        AuthorisationState::AwaitingApproval
+        | AuthorisationState::Suspended
+        | AuthorisationState::Cancelled
+        | AuthorisationState::Rejected
+        | AuthorisationState::Invalid => true,
     }
 }
 
@@ -259,6 +275,21 @@ mod tests {
         let mut early = row(EmergencyApproval);
         early.ends = Timestamp::from_millis(50);
         assert_eq!(at(early, Timestamp::from_millis(150)).state, Expired);
+    }
+
+    #[test]
+    fn the_end_of_the_timespan_lets_nothing_out_that_was_stopped() {
+        let expired = |mut row: AuthorisationRow, ratify_by: Option<u64>| {
+            row.ratify_by = ratify_by.map(Timestamp::from_millis);
+            let row = at(row, Timestamp::from_millis(200));
+            assert_eq!(row.state, Expired);
+            stops_delivery(&row)
+        };
+        let mut suspended = row(Suspended);
+        suspended.resumes_to = Some(Approved);
+        assert!(!expired(row(Approved), None));
+        assert!(expired(suspended, None));
+        assert!(expired(row(EmergencyApproval), Some(300)));
     }
 
     #[test]

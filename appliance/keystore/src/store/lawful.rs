@@ -119,7 +119,7 @@ pub struct AuthorisationRow {
     pub state: AuthorisationState,
     /// Since when.
     pub since: Timestamp,
-    /// Of a suspended one: the state that it resumes to.
+    /// Of a suspended one, and of one that expired while it was suspended: the state that it resumes to, or would have.
     pub resumes_to: Option<AuthorisationState>,
     /// Why it was suspended, cancelled or is invalid.
     pub reason: Option<String>,

@@ -15,6 +15,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
         what_is_destroyed_under_a_hold_is_disclosed,
     ),
     (
+        "what_is_left_of_a_damaged_key_is_kept_under_its_version",
+        what_is_left_of_a_damaged_key_is_kept_under_its_version,
+    ),
+    (
         "a_hold_ends_with_its_authorisation",
         a_hold_ends_with_its_authorisation,
     ),
@@ -74,6 +78,33 @@ fn what_is_destroyed_under_a_hold_is_disclosed() {
     assert_eq!(opened[0].1.material(1), Some(material.as_slice()));
     assert_eq!(opened[0].0.versions, 2);
     assert_eq!(opened[1].1.material(1), Some(of_bob.as_slice()));
+}
+
+/// What was damaged cannot be kept; what comes after it stays what it was.
+fn what_is_left_of_a_damaged_key_is_kept_under_its_version() {
+    let case = Case::new("hold-damaged");
+    let house = &case.office.house;
+    let bob = house.person("bob@example.com");
+    let target = &case.office.target;
+    let (sent, _) = case.send(target, &[&bob]);
+    house.keystore.rotate(&target.presented, sent).unwrap();
+    let second = house.release(target, sent).unwrap();
+    let approved = case.approved(case.order());
+    let database = rusqlite::Connection::open(house.database()).unwrap();
+    let damage = "UPDATE grant_copies SET sealed = zeroblob(length(sealed)) WHERE version = 1
+                  AND grant_id IN (SELECT id FROM grants WHERE key = ?1)";
+    let key = sent.as_bytes();
+    assert_eq!(database.execute(damage, [key]).unwrap(), 2);
+    house.keystore.destroy(&target.presented, sent).unwrap();
+    let executed = case.execute(&approved);
+    case.try_release(executed.id).unwrap();
+    let opened = case.opened(executed.id);
+    let [(record, key)] = opened.as_slice() else {
+        panic!("{opened:?}");
+    };
+    assert_eq!(record.versions, 1);
+    assert_eq!(key.material(1), None);
+    assert_eq!(key.material(2), Some(second.as_slice()));
 }
 
 fn a_hold_ends_with_its_authorisation() {

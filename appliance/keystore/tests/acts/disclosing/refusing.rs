@@ -5,7 +5,9 @@ use strongroom_disclosure::SealingKey;
 use strongroom_keystore::{Error, Presented};
 use strongroom_wire::account::{Role, UpdateAccount};
 use strongroom_wire::audit::Act;
-use strongroom_wire::authorisation::{AgencyKey, AuthorisationState, ChangeAuthorisation, Move};
+use strongroom_wire::authorisation::{
+    AgencyKey, Authorisation, AuthorisationState, ChangeAuthorisation, Move,
+};
 use strongroom_wire::problem::Code;
 
 use super::Case;
@@ -24,6 +26,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
     (
         "what_is_not_in_effect_lets_nothing_out",
         what_is_not_in_effect_lets_nothing_out,
+    ),
+    (
+        "what_was_stopped_is_let_out_by_no_change_and_by_no_end",
+        what_was_stopped_is_let_out_by_no_change_and_by_no_end,
     ),
     (
         "an_emergency_that_is_not_ratified_lets_nothing_more_out",
@@ -284,6 +290,77 @@ fn what_is_not_in_effect_lets_nothing_out() {
     let refused = case.try_execute(&approved).unwrap_err();
     assert_eq!(refused.code(), Code::Conflict, "{refused}");
     assert!(refused.to_string().contains("expired"), "{refused}");
+}
+
+/// What was released and stopped before it was fetched stays there, whatever the case officer or time does.
+fn what_was_stopped_is_let_out_by_no_change_and_by_no_end() {
+    let mut case = Case::new("stopped");
+    let bob = case.office.house.person("bob@example.com");
+    case.send(&case.office.target, &[&bob]);
+    let released = |case: &Case, of: &Authorisation| {
+        let executed = case.execute(of);
+        case.try_release(executed.id).unwrap().id
+    };
+    let stays = |case: &Case, id| {
+        let refused = case.try_package(id).map(|_| ()).unwrap_err();
+        let (code, stopped) = (refused.code(), Code::AuthorisationNotInEffect);
+        assert!(code == stopped || code == Code::Conflict, "{refused}");
+        case.office
+            .expect_refused(Act::DisclosureDeliver, code.as_str());
+    };
+    let change = |case: &Case, of: &Authorisation| {
+        let request = ChangeAuthorisation {
+            generation: of.generation,
+            order: case.order(),
+        };
+        let officer = &case.office.officer.presented;
+        let keystore = &case.office.house.keystore;
+        let changed = keystore.change_authorisation(officer, of.id, request);
+        changed.unwrap().authorisation
+    };
+
+    // Suspended, and changed by one person: not while that awaits approval, and not when others have approved what it orders now.
+    let first = case.approved(case.order());
+    let package = released(&case, &first);
+    case.move_to(&first, Move::Suspend);
+    let changed = change(&case, &first);
+    stays(&case, package);
+    case.office.approve(&case.office.ruth, &changed).unwrap();
+    case.office.approve(&case.office.ruben, &changed).unwrap();
+    stays(&case, package);
+    let anew = released(&case, &first);
+    assert!(case.try_package(anew).is_ok());
+
+    // An emergency that lapsed, and was changed.
+    let mut order = case.order();
+    order.flags.emergency = true;
+    let entered = case.office.enter(order);
+    let emergency = case.office.approve(&case.office.ruth, &entered).unwrap();
+    let lapsed = released(&case, &emergency);
+    case.later(3 * DAY);
+    let _ = change(&case, &emergency);
+    stays(&case, lapsed);
+
+    case.send(&case.office.target, &[&bob]);
+    // One that is suspended when its time ends, and an emergency that ends before anybody had to ratify it.
+    let suspended = case.approved(case.order());
+    let package = released(&case, &suspended);
+    case.move_to(&suspended, Move::Suspend);
+    let mut order = case.order();
+    order.flags.emergency = true;
+    order.timespan.end = case.now().plus_seconds(DAY);
+    let entered = case.office.enter(order);
+    let emergency = case.office.approve(&case.office.ruth, &entered).unwrap();
+    let unratified = released(&case, &emergency);
+    assert!(case.try_package(unratified).is_ok());
+    case.later(DAY);
+    stays(&case, unratified);
+    case.later(31 * DAY);
+    case.office.house.keystore.end_authorisations().unwrap();
+    stays(&case, unratified);
+    stays(&case, package);
+    // What nobody has stopped is still there.
+    assert!(case.try_package(anew).is_ok());
 }
 
 fn an_emergency_that_is_not_ratified_lets_nothing_more_out() {
