@@ -125,7 +125,8 @@ fn a_case_from_the_order_to_one_mail_that_opens_and_one_that_stays_shut() {
     let agency = Person::new(&office.appliance, "eve@example.com");
 
     let seal = |letter: &str, file: &str| {
-        let sealed = eve.pipe(&["mail", "protect"], letter.as_bytes()).success();
+        let protect = ["mail", "protect", "--tell-hash"];
+        let sealed = eve.pipe(&protect, letter.as_bytes()).success();
         fs::write(agency.file(file), sealed.stdout).unwrap();
     };
     seal(&LETTER.replace("noon", "dawn"), "early.eml");
@@ -244,8 +245,13 @@ fn a_case_from_the_order_to_one_mail_that_opens_and_one_that_stays_shut() {
     assert_eq!(record["reference"], "GS 17/2026");
     assert_eq!(record["executor"]["name"], "erin@example.com");
     assert_eq!(record["releaser"]["name"], "rick@example.com");
-    // Which ciphertext it opens is said where its owner has told it.
-    assert_eq!(record.get("ciphertext_sha256"), None);
+    // Which ciphertext it opens is said where its owner has told it: of a mail, what is sealed in it.
+    let mail = fs::read(agency.file("late.eml")).unwrap();
+    let envelope = strongroom_client::mail::sealed_part(&mail).unwrap();
+    assert_eq!(
+        record["ciphertext_sha256"],
+        hex::encode(Sha256::digest(envelope))
+    );
     let told = read_json(&folder.join("00002.record.json"));
     let sealed = fs::read(agency.file("plan.txt.sealed")).unwrap();
     assert_eq!(

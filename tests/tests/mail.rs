@@ -1,14 +1,17 @@
 //! Mail: a message through a mail server to its addressees, of whom those in Bcc are seen by nobody, and a third who reads nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 use strongroom_tests::console::Console;
 use strongroom_tests::mail_server::MailServer;
 use strongroom_tests::relay::Relay;
 use strongroom_tests::{Appliance, Person};
+use strongroom_wire::object::{CIPHERTEXT_HASH, ObjectPage};
 
 const LETTER: &str = "\
 From: \"Alice Liddell\" <alice@example.com>
@@ -69,6 +72,17 @@ fn says(message: &[u8], what: &str) -> bool {
     let lower = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_ascii_lowercase();
     let what = what.to_ascii_lowercase();
     lower(message).contains(&what) || lower(&envelope(message)).contains(&what)
+}
+
+/// The ciphertexts of which somebody has told the appliance the SHA-256, in hexadecimal.
+fn told(appliance: &Appliance, name: &str) -> BTreeSet<String> {
+    let mut session = appliance.sign_in(name);
+    let page: ObjectPage = session.get("/v1/objects?limit=1000").unwrap();
+    page.objects
+        .iter()
+        .filter(|object| object.description.label.0 == CIPHERTEXT_HASH.as_bytes())
+        .map(|object| hex::encode(&object.description.id.0))
+        .collect()
 }
 
 /// The sealed part, decoded.
@@ -238,6 +252,37 @@ fn a_mail_program_names_addressees_beside_the_message() {
         dora.pipe(&["mail", "open"], &hers[0]).success().stdout,
         letter
     );
+}
+
+/// For orders: of each message the SHA-256 of its envelope, which is what stays the same on the way.
+#[test]
+fn the_hash_of_each_envelope_is_told_where_that_is_wanted() {
+    let server = MailServer::start();
+    let appliance = Appliance::start();
+    let [alice, _, _, _] = people(&appliance, ["alice", "bob", "carol", "theodora"]);
+    let bcc = ["--bcc-to", "bcc"];
+    let protect = |more: &[&str]| {
+        let words = [&["mail", "protect", "--force"], &bcc[..], more].concat();
+        alice.pipe(&words, LETTER.as_bytes()).success().stdout
+    };
+    let of = |message: &[u8]| hex::encode(Sha256::digest(envelope(message)));
+    drop(protect(&[]));
+    assert!(told(&appliance, "alice@example.com").is_empty());
+
+    let public = protect(&["--tell-hash"]);
+    let private = fs::read(alice.file("bcc/theodora@example.com.eml")).unwrap();
+    let mut expected = BTreeSet::from([of(public.as_bytes()), of(&private)]);
+    assert_eq!(told(&appliance, "alice@example.com"), expected);
+
+    let sendmail = server.sendmail();
+    let send = ["mail", "send", "-t", "--tell-hash", "--sendmail"];
+    let send = [&send[..], &[sendmail.to_str().unwrap()]].concat();
+    let _ = alice.pipe(&send, LETTER.as_bytes()).success();
+    for name in ["bob@example.com", "theodora@example.com"] {
+        expected.extend(server.messages_to(name).iter().map(|message| of(message)));
+    }
+    assert_eq!(expected.len(), 4);
+    assert_eq!(told(&appliance, "alice@example.com"), expected);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use strongroom_client::disclosure;
 use strongroom_client::file::NewFile;
 use strongroom_client::mail::{self, Mail, MailError, OpenedMail, SealedMail, Sealing};
 use strongroom_client::message::MAX_PLAINTEXT_LEN;
+use strongroom_client::objects::Objects as _;
 use strongroom_client::{ClientError, Session};
 use strongroom_wire::problem::Code;
 use zeroize::Zeroizing;
@@ -58,6 +59,9 @@ struct How {
     invite: bool,
     #[command(flatten)]
     policy: Policy,
+    /// Tell the appliance the SHA-256 of what is sealed in each message, so that a delivery under an order can say which one a disclosed key opens.
+    #[arg(long)]
+    tell_hash: bool,
 }
 
 /// `strongroom mail protect`.
@@ -306,7 +310,19 @@ impl Send {
 }
 
 impl How {
+    /// Seals it for each party, and tells the appliance what came of it if that is wanted: before anything goes out.
     fn seal(self, session: &Session, mail: &Mail) -> Result<Vec<SealedMail>, Failure> {
+        let tell_hash = self.tell_hash;
+        let sealed = self.seal_for_known(session, mail)?;
+        for message in sealed.iter().filter(|_| tell_hash) {
+            // What is around the envelope may change on its way.
+            let envelope = mail::sealed_part(&message.bytes).map_err(ClientError::from)?;
+            session.tell_ciphertext(message.key.id, &strongroom_approval::sha256(&envelope))?;
+        }
+        Ok(sealed)
+    }
+
+    fn seal_for_known(self, session: &Session, mail: &Mail) -> Result<Vec<SealedMail>, Failure> {
         let accounts: BTreeMap<_, _> = self.accounts.into_iter().collect();
         let mut sealing = Sealing {
             policy: self.policy.into_wire(),
