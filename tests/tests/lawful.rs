@@ -195,6 +195,38 @@ fn a_case_is_approved_with_keys_of_every_kind() {
 
     let _ = ruben.json(&["case", "reject", &case, "--key", "key.pem"]);
     assert_eq!(state(&carl, &case), "rejected");
+
+    // What was changed, and what was decided on what.
+    let all = ruth.json(&["case", "generations", &case]);
+    let decided: Vec<(u64, Vec<&str>)> = all["generations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|generation| {
+            let approvals = generation["approvals"].as_array().unwrap();
+            let decisions = approvals.iter().map(|given| given["decision"].as_str());
+            let number = generation["record"]["generation"].as_u64().unwrap();
+            (number, decisions.map(Option::unwrap).collect())
+        })
+        .collect();
+    assert_eq!(
+        decided,
+        [(2, vec!["reject"]), (1, vec!["approve", "approve"])]
+    );
+    let text = ruth.run(&["case", "generations", &case]).success().stdout;
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let changed = lines
+        .iter()
+        .position(|line| line.first() == Some(&"CHANGED"));
+    let changed = changed.unwrap();
+    assert_eq!(lines[changed], ["CHANGED", "FROM", "TO"]);
+    assert_eq!(lines[changed + 1], ["items", "at", "most", "10", "11"]);
+    assert!(lines[changed + 2].is_empty(), "nothing else: {text}");
+    assert_eq!(text.matches("generation:").count(), 2, "{text}");
+    assert!(text.contains("ruben@example.com") && text.contains("ruth@example.com"));
     office.appliance.stop();
 }
 
@@ -313,6 +345,7 @@ fn nobody_else_sees_a_case_and_the_log_says_who_tried() {
         assert!(sentence.contains("case-officer"), "{sentence}");
     }
     let _ = executor.refused(&["case", "show", &case], "authorisation-not-found");
+    let _ = executor.refused(&["case", "generations", &case], "authorisation-not-found");
     let cancel = ["case", "cancel", &case, "--reason", "x"];
     let _ = executor.refused(&cancel, "not-permitted");
     let _ = auditor.refused(&cancel, "not-permitted");
@@ -343,7 +376,7 @@ fn nobody_else_sees_a_case_and_the_log_says_who_tried() {
             "authorisation.read",
             &format!("authorisation-not-found case {case}")
         ),
-        2
+        4
     );
     assert_eq!(
         leaves(

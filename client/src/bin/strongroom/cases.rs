@@ -64,6 +64,11 @@ pub(crate) enum Command {
         #[arg(long)]
         order: bool,
     },
+    /// Show every generation of an authorisation, the newest first: what each changed, and what was decided on it.
+    Generations {
+        /// The authorisation's identifier.
+        authorisation: AuthorisationId,
+    },
     /// Approve an authorisation: sign the generation that is shown.
     Approve(Deciding),
     /// Approve an emergency that is in effect already, so that it does not lapse.
@@ -172,6 +177,12 @@ impl Command {
                 context
                     .output
                     .answer(&authorisation, || describe::one(&authorisation))
+            }
+            Self::Generations { authorisation } => {
+                let all = session.generations(authorisation).map_err(here)?;
+                context
+                    .output
+                    .answer(&all, || describe::generations(&all.generations))
             }
             Self::Approve(deciding) => deciding.run(context, &session, Decision::Approve),
             Self::Ratify(deciding) => {
