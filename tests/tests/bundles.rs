@@ -5,6 +5,7 @@ mod forge;
 mod passkeys;
 mod people;
 mod quorums;
+mod restores;
 mod witnessed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,7 +204,8 @@ fn the_verifier_in_python_knows_every_act() {
 #[test]
 fn both_verifiers_find_the_same_approvals() {
     let verifiers = Verifiers::new();
-    let cases = people::sound().into_iter().chain(quorums::sound());
+    let cases = people::sound().into_iter();
+    let cases = cases.chain(quorums::sound()).chain(restores::sound());
     for (case, [approvals, quorums, unjudged]) in cases {
         for (who, (status, report)) in ["ours", "theirs"].iter().zip(verifiers.both(&case)) {
             let what = format!("{who}: {}: {report}", case.what);
@@ -251,6 +253,7 @@ fn both_verifiers_refuse_every_tampered_bundle() {
     cases.extend(cases::against_what_is_known());
     cases.extend(people::by_the_wrong_people());
     cases.extend(quorums::that_were_not());
+    cases.extend(restores::that_were_not_approved());
     cases.extend(passkeys::that_do_not_hold());
     cases.extend(witnessed::by_other_witnesses());
     let names: BTreeSet<&str> = cases.iter().map(|case| case.what).collect();

@@ -75,7 +75,7 @@ fn in_python(person: &Person, arguments: &[&str]) -> (i32, Value) {
 }
 
 /// Exports with these words; the bundle is whole, and the verifier in Python finds the same in it.
-fn export(person: &Person, name: &str, words: &[&str]) -> Value {
+pub(crate) fn export(person: &Person, name: &str, words: &[&str]) -> Value {
     let report = person.json(&[&["audit", "export", name], words].concat());
     assert_eq!(report["verified"], true, "{report}");
     let key = report["verifier_key"].as_str().unwrap();
@@ -89,6 +89,9 @@ fn export(person: &Person, name: &str, words: &[&str]) -> Value {
         "root",
         "size",
         "documents",
+        "approvals",
+        "quorums",
+        "quorums_unjudged",
     ] {
         assert_eq!(
             report[member], theirs[member],

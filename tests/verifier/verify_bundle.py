@@ -60,7 +60,7 @@ ACTS = {
     160: "audit.export", 165: "audit.scrub", 166: "audit.rows",
 }
 CHECKPOINT_KEY = 55
-DOCUMENTS_OF = {53: ("transcript",), 54: ("transcript",), 56: ("transcript",)}
+DOCUMENTS_OF = {50: ("request", "evidence"), 53: ("transcript",), 54: ("transcript",), 56: ("transcript",)}
 DOCUMENTS_OF.update({act: ("record",) for act in (130, 131, *range(145, 160))})
 DOCUMENTS_OF.update({132: ("evidence",), 133: ("evidence",), 138: ("document",)})
 DOCUMENTS_OF.update({act: ("request", "evidence") for act in range(140, 145)})
@@ -424,6 +424,9 @@ class Leaf:
     def documents(self):
         kinds = DOCUMENTS_OF.get(self.act, ()) if self.done else ()
         words = self.note.split(" ")
+        if ACTS.get(self.act) == "domain.restore" and "accepted" in words:
+            # What comes now an operator has written.
+            words = words[: words.index("accepted")]
         return [
             (kind, digest)
             for kind, digest in zip(words, words[1:])
@@ -695,12 +698,12 @@ class Approvals:
         self.header = header
         self.keys, self.lost, self.roles = {}, {}, {}
         self.matters, self.excluded = {}, {}
-        self.pending = self.entered = None
+        self.pending = self.entered = self.restore = None
         self.verified = self.quorums = self.unjudged = 0
 
     def leaf(self, index, leaf):
         """Takes a leaf in full, in the range or proved by itself."""
-        self.pending = self.entered = None
+        self.pending = self.entered = self.restore = None
         if not leaf.done:
             return
         act, words = ACTS[leaf.act], leaf.note.split(" ")
@@ -736,6 +739,13 @@ class Approvals:
             self.pending = (index, leaf, ("proposal", words[1]), 0, None)
         elif act == "proposal.use" and len(words) >= 2 and words[0] == "proposal":
             self.judge(("proposal", words[1]), 0, leaf)
+        elif act == "domain.restore":
+            match = re.match(r"backup of (\S+) with (\S+) leaves request \S+ quorum (\S+) of (\S+)( evidence \S)?", leaf.note)
+            if match:
+                created, leaves, count, role, evidence = match.groups()
+                if not evidence or not re.fullmatch(r"[0-9]{1,9}", count):
+                    raise Bad(f"by leaf {index} enough people had approved a restore, and they had not")
+                self.restore = {"index": index, "created": created, "leaves": leaves, "count": max(1, int(count)), "role": role, "act": None}
 
     def make(self, subject, generation, matter, actor):
         self.excluded.setdefault(subject, set()).add(actor)
@@ -743,6 +753,15 @@ class Approvals:
 
     def document(self, kind, content):
         """Takes a document that the leaf before names."""
+        if self.restore is not None:
+            restore, self.restore = self.restore, None
+            try:
+                self.restored(restore, kind, content)
+            except InvalidSignature:
+                raise Bad(f"an approval of the restore in leaf {restore['index']} does not hold: its signature is wrong")
+            except Bad as error:
+                raise Bad(f"the restore in leaf {restore['index']} was not approved: {error}")
+            return
         if kind == "record" and self.entered is not None:
             self.record(content, *self.entered)
         if kind != "evidence" or self.pending is None:
@@ -779,8 +798,8 @@ class Approvals:
         if matter["leaf"] == index:
             matter["count"], matter["emergency"] = max(2, record["approvals_needed"]), emergency
 
-    def verify(self, index, leaf, subject, generation, content):
-        evidence = canonical(content, *EVIDENCE)
+    def signed(self, evidence):
+        """The statement that was signed, by evidence whose signature holds."""
         payload = url_base64(evidence["statement"])
         statement = canonical(payload, *STATEMENTS)
         if evidence["time"] >= statement["valid_until"]:
@@ -793,6 +812,64 @@ class Approvals:
             check_jws(public_key, evidence["jws"], payload)
         else:
             check_assertion(evidence, payload)
+        return statement
+
+    def person(self, evidence, actor, index):
+        """Whether leaves before this one say that the key is the actor's and that they have the role. Answers the key's SHA-256."""
+        credential = evidence["credential"]
+        digest = sha256(url_base64(credential["public_key"])).hex()
+        added = [at for at, key in self.keys.get(actor, ()) if at < index and key == digest]
+        if not added or any(
+            max(added) < at < index and which in (None, credential["id"]) for at, which in self.lost.get(actor, ())
+        ):
+            raise Bad("no leaf says that the key is the account's at that time")
+        since, roles = self.roles.get(actor, (index, ()))
+        if since >= index or evidence["role"] not in roles:
+            raise Bad("no leaf says that the account had the role at that time")
+        return digest
+
+    def restored(self, restore, kind, content):
+        """Takes a document that the leaf of a restore names: the request, and then the evidence of all who approved it."""
+        if kind == "request":
+            request = canonical(content, lambda value: isinstance(value, dict))
+            said = request.get("domain.restore")
+            if (
+                set(request) != {"domain.restore"}
+                or not isinstance(said, dict)
+                or set(said) != {"created", "database_sha256", "leaves"}
+                or said["created"] != restore["created"]
+                or not is_small(said["leaves"])
+                or str(said["leaves"]) != restore["leaves"]
+                or not is_string(said["database_sha256"])
+            ):
+                raise Bad("the request is not for what the leaf says was done")
+            restore["act"] = ("domain.restore", self.header["origin"], sha256(content).hex(), said["database_sha256"])
+        elif kind == "evidence":
+            approvals = []
+            for evidence in canonical(content, list_of(lambda one: any(form(one) for form in EVIDENCE))):
+                statement = self.signed(evidence)
+                signed = (statement["act"], statement["domain_origin"], statement.get("request_sha256"), statement["subject"])
+                if signed != restore["act"] or statement["decision"] != "approve":
+                    raise Bad("what was signed is not what the leaf says")
+                actor = bytes.fromhex(evidence["account"].replace("-", ""))
+                digest = self.person(evidence, actor, restore["index"])
+                if evidence["role"] != restore["role"]:
+                    raise Bad("it was given in another role")
+                self.verified += 1
+                approvals.append((actor, digest, evidence["time"], statement["valid_until"]))
+            latest = max((time for _, _, time, _ in approvals), default=0)
+            approvals = [approval for approval in approvals if latest < approval[3]]
+            if any(len({approval[part] for approval in approvals}) < len(approvals) for part in (0, 1)):
+                raise Bad("a person, or a key, has approved it twice")
+            if len(approvals) < restore["count"]:
+                raise Bad("a leaf says that enough people had approved, and they had not")
+            self.quorums += 1
+            return
+        self.restore = restore
+
+    def verify(self, index, leaf, subject, generation, content):
+        evidence = canonical(content, *EVIDENCE)
+        statement = self.signed(evidence)
         is_case = subject[0] == "case"
         decision = "reject" if ACTS[leaf.act].endswith(".reject") else "approve"
         if (
@@ -808,15 +885,7 @@ class Approvals:
         actor = leaf.detail.get("actor")
         if actor is None or evidence["account"] != uuid_of(actor):
             raise Bad("the evidence is another account's")
-        digest = sha256(public_key).hex()
-        added = [at for at, key in self.keys.get(actor, ()) if at < index and key == digest]
-        if not added or any(
-            max(added) < at < index and which in (None, credential["id"]) for at, which in self.lost.get(actor, ())
-        ):
-            raise Bad("no leaf says that the key is the account's at that time")
-        since, roles = self.roles.get(actor, (index, ()))
-        if since >= index or evidence["role"] not in roles:
-            raise Bad("no leaf says that the account had the role at that time")
+        digest = self.person(evidence, actor, index)
         matter = self.matters.get((subject, generation))
         excluded = self.excluded.get(subject, set())
         if actor in excluded:

@@ -194,6 +194,21 @@ impl Evidence {
         canonical::from_slice(bytes).map_err(EvidenceError::Document)
     }
 
+    /// Several pieces of evidence as one document, as a restore has them: an array in the form of RFC 8785.
+    #[must_use]
+    pub fn list_to_bytes(list: &[Self]) -> Vec<u8> {
+        canonical::to_vec(&list).unwrap_or_default()
+    }
+
+    /// Reads several pieces of evidence; they are not verified yet.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::Document`] where [`list_to_bytes`](Self::list_to_bytes) cannot have made these bytes.
+    pub fn list_from_bytes(bytes: &[u8]) -> Result<Vec<Self>, EvidenceError> {
+        canonical::from_slice(bytes).map_err(EvidenceError::Document)
+    }
+
     /// When the appliance took it.
     #[must_use]
     pub fn time(&self) -> Timestamp {

@@ -5,9 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use strongroom_audit::keys::verify_by;
 use strongroom_audit::{Checkpoint, tree};
 use strongroom_wire::audit::Act;
-use strongroom_wire::encoding::Base64;
 
-use crate::backup::ManifestCheckpoint;
+use crate::backup::{ManifestCheckpoint, Restored};
 use crate::checkpoint_keys;
 use crate::error::{Answer, Error};
 use crate::keystore::Keystore;
@@ -112,13 +111,14 @@ impl Keystore {
             .newest_checkpoint(core.domain.number)?)
     }
 
-    /// Records that the database was restored from a backup, and keeps the evidence of those who approved that; `note` says from which, and why it was accepted if it was an older one.
-    pub fn record_restore(&self, note: String, approvals: &[Base64]) -> Answer<u64> {
+    /// Records that the database was restored from a backup, and keeps what those approved who had to, with their evidence.
+    pub fn record_restore(&self, restored: &Restored) -> Answer<u64> {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let approvals = approvals.to_vec();
+        let (note, approved) = (restored.note(), restored.approved.clone());
         self.core.act(Act::DomainRestore, here, move |scope| {
-            for evidence in &approvals {
-                scope.put_document(DocumentKind::Evidence, &evidence.0)?;
+            if let Some(approved) = &approved {
+                scope.put_document(DocumentKind::Request, &approved.request.0)?;
+                scope.put_document(DocumentKind::Evidence, &approved.evidence.0)?;
             }
             scope.detail.note = Some(note.clone());
             scope.record(Act::DomainRestore)

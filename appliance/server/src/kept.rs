@@ -145,7 +145,7 @@ pub(crate) fn record(
     restored: &Restored,
 ) -> anyhow::Result<()> {
     let leaf = keystore
-        .record_restore(restored.note(), &restored.approvals)
+        .record_restore(restored)
         .map_err(|refusal| refusal.error)
         .context("the restore cannot be recorded")?;
     tracing::warn!(leaf, "the database was restored from a backup");

@@ -85,7 +85,7 @@ pub(crate) fn approved(person: u8, at: u64) -> Given {
 }
 
 impl Given {
-    fn evidence(&self) -> Vec<u8> {
+    pub(crate) fn evidence(&self) -> Vec<u8> {
         let statement = Statement {
             domain_origin: ORIGIN.to_owned(),
             subject: self.subject.to_owned(),

@@ -2,6 +2,8 @@
 //!
 //! What is held in memory grows with the people who approve and with the cases, not with the log.
 
+mod problem;
+mod restore;
 mod terms;
 
 use std::collections::{HashMap, HashSet};
@@ -10,49 +12,12 @@ use strongroom_approval::{Approval, Decision, Discount, Evidence, Of, Quorum, St
 use strongroom_wire::account::Role;
 use strongroom_wire::id::AccountId;
 
+pub use self::problem::ApprovalProblem;
+use self::restore::Restore;
 use self::terms::{LEAST, Terms};
 use super::line::hex;
 use super::{Document, DocumentKind, Filter};
 use crate::event::Event;
-
-/// Why an approval counts for nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ApprovalProblem {
-    /// The evidence is none, or its signature does not hold.
-    #[error("{0}")]
-    Evidence(String),
-    /// What was signed is not what the leaf says was decided.
-    #[error("what was signed is not what the leaf says")]
-    Statement,
-    /// The record or request that was signed is not that of the generation or proposal.
-    #[error("what was signed is of another record or request than the one that was entered")]
-    Record,
-    /// What was entered is no record of the case and generation that the leaf says.
-    #[error("what was entered is no record of that generation of that case")]
-    Terms,
-    /// The evidence is of another moment than the leaf.
-    #[error("the evidence is of another moment than the leaf")]
-    Time,
-    /// Somebody else signed.
-    #[error("the evidence is another account's")]
-    Account,
-    /// No leaf before says that the key is the account's, or it was not any more.
-    #[error("no leaf says that the key is the account's at that time")]
-    Key,
-    /// No leaf before says that the account has the role.
-    #[error("no leaf says that the account had the role at that time")]
-    Role,
-    /// The person entered what they approve, or changed it, or proposed it.
-    #[error("the person entered or proposed what is approved")]
-    Excluded,
-    /// The person has approved it already, or somebody with the same key.
-    #[error("the person, or the key, has approved it already")]
-    Repeated,
-    /// By the leaf enough people had approved, and they had not.
-    #[error("the leaf says that enough people had approved, and they had not")]
-    Quorum,
-}
 
 /// What a bundle shows: the leaves from this one on that the filter lets through.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +73,8 @@ pub(super) struct Approvals {
     pending: Option<Pending>,
     /// The leaf that entered a generation of a case, until its record comes.
     entered: Option<(u64, Subject, u32)>,
+    /// The leaf of a restore that took a quorum, until its documents have come.
+    restore: Option<Restore>,
     /// How many approvals hold.
     pub(super) verified: u64,
     /// How many quorums were there as their leaves say.
@@ -126,6 +93,7 @@ impl Approvals {
     ) -> Option<ApprovalProblem> {
         self.pending = None;
         self.entered = None;
+        self.restore = None;
         if !event.done {
             return None;
         }
@@ -166,6 +134,10 @@ impl Approvals {
                 let subject = Subject::Proposal((*id).to_owned());
                 return self.judge(&(subject, 0), event, shown, false);
             }
+            ("domain.restore", words) => match Restore::of(index, words) {
+                Ok(restore) => self.restore = restore,
+                Err(problem) => return Some(problem),
+            },
             (act, words) => {
                 self.person(index, act, words, event);
                 self.matter(index, act, words, event);
@@ -263,6 +235,9 @@ impl Approvals {
         origin: &str,
         shown: Shown<'_>,
     ) -> Option<(u64, ApprovalProblem)> {
+        if let Some(restore) = self.restore.take() {
+            return self.restored(restore, document, origin);
+        }
         match document.kind {
             DocumentKind::Record => return self.record(&document.content.0, origin),
             DocumentKind::Evidence => {}
@@ -352,11 +327,7 @@ impl Approvals {
         if !self.has_key(&approval, &evidence.credential.id, *index) {
             return Err(ApprovalProblem::Key);
         }
-        let roles = self.roles.get(&approval.account);
-        let role = approval.role.as_str();
-        if !roles
-            .is_some_and(|(since, roles)| since < index && roles.iter().any(|other| other == role))
-        {
+        if !self.has_role(&approval, *index) {
             return Err(ApprovalProblem::Role);
         }
         let excluded = self.excluded(subject);
@@ -447,6 +418,14 @@ impl Approvals {
     fn excluded(&self, subject: &Subject) -> Vec<AccountId> {
         let excluded = self.excluded.get(subject);
         excluded.map_or_else(Vec::new, |accounts| accounts.iter().copied().collect())
+    }
+
+    /// Whether the last leaf before this one that gives the account roles gives it this.
+    fn has_role(&self, approval: &Approval, index: u64) -> bool {
+        let roles = self.roles.get(&approval.account);
+        let role = approval.role.as_str();
+        roles
+            .is_some_and(|(since, roles)| *since < index && roles.iter().any(|other| other == role))
     }
 
     /// Whether leaves say that the key was the account's before this one.

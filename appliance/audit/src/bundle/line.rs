@@ -364,10 +364,14 @@ impl Document {
 }
 
 /// The documents that an event names, with their SHA-256 in hexadecimal, in the order in which they stand in its note: each kind's word followed by
-/// 64 lowercase hexadecimal digits. Only acts that were done name documents, and only those whose notes no account writes.
+/// 64 lowercase hexadecimal digits. Only acts that were done name documents, and only those whose notes no account writes; what an operator has written in
+/// that of a restore stands behind the word `accepted`, and names none.
 #[must_use]
 pub fn named_documents(event: &Event) -> Vec<(DocumentKind, String)> {
+    /// `domain.restore`.
+    const RESTORE: u16 = 50;
     let kinds: &[DocumentKind] = match event.act.number() {
+        RESTORE => &[DocumentKind::Request, DocumentKind::Evidence],
         53 | 54 | 56 => &[DocumentKind::Transcript],
         130 | 131 | 145..=159 => &[DocumentKind::Record],
         132 | 133 => &[DocumentKind::Evidence],
@@ -384,6 +388,7 @@ pub fn named_documents(event: &Event) -> Vec<(DocumentKind, String)> {
         .as_deref()
         .unwrap_or_default()
         .split(' ')
+        .take_while(|word| event.act.number() != RESTORE || *word != "accepted")
         .collect();
     words
         .windows(2)

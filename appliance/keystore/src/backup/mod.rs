@@ -25,7 +25,7 @@ use crate::store::StoreError;
 
 pub use manifest::{Manifest, ManifestCheckpoint, ManifestDatabase};
 pub use read::{read_backup, read_manifest};
-pub use restored::{Accepted, Restored};
+pub use restored::{Accepted, RestoreApproved, Restored};
 pub use write::{BackupSource, write_backup};
 
 /// What a backup or a restore is doing.

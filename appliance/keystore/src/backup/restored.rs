@@ -1,11 +1,10 @@
 //! What a restore leaves beside the database for the appliance that first serves it: signed in the HSM, so that only whoever can use
 //! the HSM can have an older database accepted.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use strongroom_hsm::Hsm;
+use strongroom_wire::account::Role;
 use strongroom_wire::encoding::{Base64, Timestamp};
 
 use super::BackupError;
@@ -31,9 +30,23 @@ pub struct Restored {
     /// That the backup was accepted although a checkpoint was known that it does not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Accepted>,
-    /// The evidence of those who approved it, where the backup's policy demands that.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub approvals: Vec<Base64>,
+    /// Who approved it, where the backup's policy demands that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<RestoreApproved>,
+}
+
+/// That a restore has the quorum which the policy in the backup demands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreApproved {
+    /// The exact request: canonical JSON.
+    pub request: Base64,
+    /// How many people it takes.
+    pub count: u32,
+    /// Of which role.
+    pub role: Role,
+    /// The evidence of each approval that counts: one document.
+    pub evidence: Base64,
 }
 
 /// That an older backup was accepted.
@@ -97,19 +110,32 @@ impl Restored {
     pub fn note(&self) -> String {
         let accepted = self.accepted.as_ref().map_or_else(String::new, |accepted| {
             format!(
-                "; accepted in spite of a checkpoint of {} leaves: {}",
+                " accepted in spite of a checkpoint of {} leaves: {}",
                 accepted.known, accepted.reason
             )
         });
         let Self {
             created, leaves, ..
         } = self;
-        let mut approved = String::new();
-        for evidence in &self.approvals {
-            let hash = seal::hex(&seal::sha256(&evidence.0));
-            let _ = write!(approved, " evidence {hash}");
-        }
+        let approved = self
+            .approved
+            .as_ref()
+            .map_or_else(String::new, RestoreApproved::note);
         format!("backup of {created} with {leaves} leaves{approved}{accepted}")
+    }
+}
+
+impl RestoreApproved {
+    /// What the leaf of the restore says of it, after a space: `appliance/audit/FORMAT.md`, "Approvals".
+    fn note(&self) -> String {
+        let digest = |document: &Base64| seal::hex(&seal::sha256(&document.0));
+        format!(
+            " request {} quorum {} of {} evidence {}",
+            digest(&self.request),
+            self.count,
+            self.role.as_str(),
+            digest(&self.evidence)
+        )
     }
 }
 

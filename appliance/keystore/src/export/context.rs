@@ -14,26 +14,41 @@ use crate::seal;
 use crate::store::{LeafFilter, LeafRecord};
 
 impl Export {
-    /// The leaves that an approval rests on, where they are not shown in full: those by which the key is the account's, and the role.
+    /// The leaves that approvals rest on, where they are not shown in full: those by which the key is the account's, and the role.
     pub(super) fn write_context(
         &mut self,
         view: &View<'_>,
         index: u64,
-        event: &Event,
         documents: &[Document],
         piece: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let evidence = documents
             .iter()
-            .find(|document| document.kind == DocumentKind::Evidence)
-            .and_then(|document| Evidence::from_bytes(&document.content.0).ok());
-        let (Some(evidence), Some(actor)) = (evidence, event.detail.actor) else {
-            return Ok(());
-        };
+            .filter(|document| document.kind == DocumentKind::Evidence);
+        for document in evidence {
+            let bytes = &document.content.0;
+            // Of a restore it is a list.
+            let evidence = Evidence::from_bytes(bytes).map(|one| vec![one]);
+            let evidence = evidence.or_else(|_| Evidence::list_from_bytes(bytes));
+            for one in evidence.unwrap_or_default() {
+                self.write_context_of(view, index, &one, piece)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_context_of(
+        &mut self,
+        view: &View<'_>,
+        index: u64,
+        evidence: &Evidence,
+        piece: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let person = evidence.account;
         let key = format!(" key {}", seal::hex(&evidence.credential.fingerprint()));
         let adds_key = |event: &Event| {
             event.act == Act::CredentialAdd
-                && event.detail.actor == Some(actor)
+                && event.detail.actor == Some(person)
                 && event
                     .detail
                     .note
@@ -42,13 +57,13 @@ impl Export {
         };
         let gives_roles = |event: &Event| {
             matches!(event.act, Act::AccountCreate | Act::AccountUpdate)
-                && event.detail.subject == Some(actor)
+                && event.detail.subject == Some(person)
         };
         let (mut key_leaf, mut role_leaf) = (None, None);
         let mut before = index;
         while key_leaf.is_none() || role_leaf.is_none() {
             let filter = LeafFilter {
-                concerning: Some(actor),
+                concerning: Some(person),
                 before: Some(before),
                 limit: PIECE,
                 ..LeafFilter::default()

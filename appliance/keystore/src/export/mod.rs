@@ -250,7 +250,7 @@ impl Export {
                 None => documents(view, index, event)?,
                 Some(_) => Vec::new(),
             };
-            self.write_context(view, index, event, &documents, piece)?;
+            self.write_context(view, index, &documents, piece)?;
             self.write(&line, piece);
             for document in documents {
                 self.write(&Line::Document(document), piece);

@@ -3,10 +3,11 @@
 
 use strongroom_approval::evidence::{CredentialKind, Signed};
 use strongroom_approval::{Credential, Decision, Evidence, Of, Quorum, Statement};
-use strongroom_wire::encoding::Timestamp;
+use strongroom_wire::encoding::{Base64, Timestamp};
 use strongroom_wire::proposal::{GuardedAct, ProposedRequest, RestoreRequest, SignedApproval};
 
 use super::{rule, to_bytes};
+use crate::backup::RestoreApproved;
 use crate::error::Error;
 use crate::keystore::Keystore;
 use crate::lawful::stands_for;
@@ -37,7 +38,7 @@ pub enum RestoreRefused {
 }
 
 impl Keystore {
-    /// Holds the restoring of this database against the domain's policy in it. Answers the evidence of the approvals, to be recorded; none where the policy
+    /// Holds the restoring of this database against the domain's policy in it. Answers what is to be recorded of the approvals; nothing where the policy
     /// demands none.
     ///
     /// # Errors
@@ -47,13 +48,13 @@ impl Keystore {
         &self,
         request: ProposedRequest,
         approvals: &[SignedApproval],
-    ) -> Result<Vec<Vec<u8>>, RestoreRefused> {
+    ) -> Result<Option<RestoreApproved>, RestoreRefused> {
         let core = &self.core;
         let now = core.clock.now();
         core.glance(|view| {
             let policy = view.domain.record(view.snapshot)?.policy;
             let Some(rule) = rule(&policy, GuardedAct::DomainRestore, None) else {
-                return Ok(Ok(Vec::new()));
+                return Ok(Ok(None));
             };
             let bytes = to_bytes(&request)?;
             let subject = match &request {
@@ -99,7 +100,7 @@ impl Keystore {
                 match made.verify() {
                     Ok(approval) => {
                         counted.push(approval);
-                        evidence.push(made.to_bytes());
+                        evidence.push(made);
                     }
                     Err(_) => problems.push("a signature does not hold, or is out of date"),
                 }
@@ -110,7 +111,18 @@ impl Keystore {
             };
             let tally = quorum.tally(&act, &counted, &[], now);
             if tally.is_met() {
-                return Ok(Ok(evidence));
+                let counts = |place: usize| !tally.discounted.iter().any(|(at, _)| *at == place);
+                let evidence = evidence.into_iter().enumerate();
+                let counted: Vec<Evidence> = evidence
+                    .filter(|(place, _)| counts(*place))
+                    .map(|(_, evidence)| evidence)
+                    .collect();
+                return Ok(Ok(Some(RestoreApproved {
+                    request: Base64(bytes),
+                    count: rule.count,
+                    role: rule.role,
+                    evidence: Base64(Evidence::list_to_bytes(&counted)),
+                })));
             }
             if !tally.discounted.is_empty() {
                 problems.push("an approval is of another backup, against it, or somebody's second");

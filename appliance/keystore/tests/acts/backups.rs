@@ -168,9 +168,9 @@ fn an_older_database_shows() {
         created: manifest.created,
         leaves,
         accepted: Some(accepted),
-        approvals: Vec::new(),
+        approved: None,
     };
-    while again.record_restore(record.note(), &[]).unwrap() < known {}
+    while again.record_restore(&record).unwrap() < known {}
     assert_eq!(held(&*old, &late).unwrap(), Held::Diverges { known });
     let other = House::new("kept-other");
     other.keystore.sign_checkpoint().unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom_audit::note;
 use strongroom_hsm::{Aes256Key, Hsm, RecoveryKekId};
-use strongroom_keystore::backup::BackupError;
+use strongroom_keystore::backup::{BackupError, Restored};
 use strongroom_keystore::recovery::{
     NewRecovery, Recovered, Recovery, Share, ShareError, Shares, new_recovery_kek, read_recovery,
     recover_master_keks, split,
@@ -112,9 +112,14 @@ fn two_custodians_of_three_recover_a_domain() {
     let changes = attended.adopt_checkpoint_key(Some(&[])).unwrap();
     assert_eq!(changes.len(), 2, "{changes:?}");
     assert_eq!(attended.adopt_checkpoint_key(Some(&[])).unwrap(), []);
-    attended
-        .record_restore("of that backup".to_owned(), &[])
-        .unwrap();
+    let record = Restored {
+        restored: manifest.created,
+        created: manifest.created,
+        leaves: manifest.leaves,
+        accepted: None,
+        approved: None,
+    };
+    attended.record_restore(&record).unwrap();
     let recorded = attended
         .record_ceremony(Act::DomainRecover, "Ada and Chiara\n")
         .unwrap();

@@ -11,11 +11,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
-use strongroom_keystore::backup::{Accepted, Manifest, Restored, read_backup};
+use strongroom_keystore::backup::{Accepted, Manifest, RestoreApproved, Restored, read_backup};
 use strongroom_keystore::quorum::RestoreRefused;
 use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{Clock as _, Held, Keystore, Options, SystemClock, hold_against};
-use strongroom_wire::encoding::Base64;
 use strongroom_wire::id::KeyId;
 use strongroom_wire::proposal::{ProposedRequest, SignedApproval};
 
@@ -77,12 +76,12 @@ pub(super) struct RestoreQuorum {
 }
 
 impl RestoreQuorum {
-    /// Holds the restoring of a database against its own policy. Answers the evidence that is to be recorded.
+    /// Holds the restoring of a database against its own policy. Answers what is to be recorded of the approvals.
     pub(super) fn require(
         &self,
         keystore: &Keystore,
         manifest: &Manifest,
-    ) -> anyhow::Result<Vec<Base64>> {
+    ) -> anyhow::Result<Option<RestoreApproved>> {
         let approvals = self
             .approvals
             .iter()
@@ -98,7 +97,7 @@ impl RestoreQuorum {
             leaves: manifest.leaves,
         };
         match keystore.require_restore_quorum(request, &approvals) {
-            Ok(evidence) => Ok(evidence.into_iter().map(Base64::from).collect()),
+            Ok(approved) => Ok(approved),
             Err(refused) => {
                 if let (RestoreRefused::Quorum { request, .. }, Some(path)) =
                     (&refused, &self.quorum_request)
@@ -178,15 +177,15 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         None => None,
     };
     let older = accepted.is_some();
-    let (approvals, lost_keys) = {
+    let (approved, lost_keys) = {
         let options = Options {
             domain: config.domain.clone(),
             ..Options::default()
         };
         let store = Arc::new(SqliteStore::open(&database)?);
         let keystore = Keystore::attend(store, Arc::clone(&hsm), Arc::new(SystemClock), options)?;
-        let approvals = arguments.quorum.require(&keystore, &manifest)?;
-        (approvals, keystore.keys_lost_with_hsm()?)
+        let approved = arguments.quorum.require(&keystore, &manifest)?;
+        (approved, keystore.keys_lost_with_hsm()?)
     };
 
     if !arguments.dry_run {
@@ -203,7 +202,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
             created: manifest.created,
             leaves: manifest.leaves,
             accepted,
-            approvals,
+            approved,
         };
         let record = record.to_file(&*hsm, &config.domain)?;
         write_whole(&making.path().join(RESTORED), &record)?;

@@ -186,7 +186,7 @@ impl FromBackup {
             created: manifest.created,
             leaves: manifest.leaves,
             accepted,
-            approvals: self.quorum.require(&keystore, manifest)?,
+            approved: self.quorum.require(&keystore, manifest)?,
         };
         note_lost(&mut draft, &keystore)?;
         // The HSMs of the appliance that is gone sign nothing more.
@@ -194,7 +194,7 @@ impl FromBackup {
             draft.fact("checkpoint key", change.to_string());
         }
         keystore
-            .record_restore(restored.note(), &restored.approvals)
+            .record_restore(&restored)
             .map_err(|refusal| refusal.error)?;
         note_log(&mut draft, &keystore)?;
         let recorded = keystore.record_ceremony(Act::DomainRecover, &draft.text())?;
