@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Measure instead how long each list and search of the web interfaces waits for the database, where there are a million of everything.
     #[arg(long, conflicts_with_all = ["seconds", "sign_in_timing", "throughput", "operations", "device", "pkcs11"])]
     lists: bool,
+    /// Measure instead how long others wait while a disclosure of thousands of items is released.
+    #[arg(long, conflicts_with_all = ["sign_in_timing", "throughput", "operations", "device", "pkcs11"])]
+    large_release: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -72,10 +75,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let status = process::status(Command::new(bench).args(arguments(options)))?;
         return Ok(process::exit_code(status));
     }
-    let program = if options.sign_in_timing {
-        "sign_in_timing"
-    } else {
-        "bench"
+    if options.large_release {
+        // The officers' keys are made with the openssl program.
+        packages::ensure(packages::TEST)?;
+    }
+    let program = match options {
+        Options {
+            sign_in_timing: true,
+            ..
+        } => "sign_in_timing",
+        Options {
+            large_release: true,
+            ..
+        } => "large_release",
+        _ => "bench",
     };
     let [bench, ..] = workspace.build([program, "strongroomd", "strongroom"])?;
     let status = process::status(Command::new(bench).args(arguments(options)))?;
@@ -111,6 +124,7 @@ mod tests {
             operations: true,
             pkcs11: false,
             lists: false,
+            large_release: false,
             json: true,
             arguments: vec!["release".to_owned()],
         };
@@ -126,6 +140,7 @@ mod tests {
             operations: false,
             pkcs11: false,
             lists: false,
+            large_release: false,
             json: false,
             arguments: Vec::new(),
         };
