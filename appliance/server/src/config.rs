@@ -2,6 +2,7 @@
 //!
 //! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
 
+mod connections;
 mod hsm;
 mod initial;
 mod limits;
@@ -20,6 +21,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use strongroom_keystore::Options;
 
+pub(crate) use connections::Connections;
 pub(crate) use hsm::{Device, Hsm, Member, Place};
 pub(crate) use initial::{InitialConfig, InitialListen};
 pub(crate) use limits::Limits;

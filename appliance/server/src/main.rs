@@ -105,6 +105,8 @@ enum Command {
     Domain(operator::domain::Command),
     /// Issue a client certificate by the private authority that `init` made.
     Issue(operator::issue::Arguments),
+    /// What a packet filter has to let through: where the appliance listens, and whom it goes to.
+    Connections(operator::connections::Arguments),
     /// Look into the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -151,6 +153,7 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Restore(arguments) => operator::restore::run(config, &arguments),
         Command::Domain(command) => command.run(config),
         Command::Issue(arguments) => operator::issue::run(config, &arguments),
+        Command::Connections(arguments) => operator::connections::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {
             operator::audit_verify::run(config, &arguments)
         }
