@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::machine::{self, End, Obstacle};
+use crate::network::{self, Network};
 
 /// How often the console looks whether something has changed.
 const LOOK: Duration = Duration::from_secs(4);
@@ -48,7 +49,7 @@ pub(crate) fn run() -> Result<()> {
     }
 }
 
-const MENU: &str = "\nType and press Enter:  l  the log    f  forget the enrolment code, once it was used    r  restart    o  turn off\n";
+const MENU: &str = "\nType and press Enter:  l  the log    m  what the TPM has measured    n  the network    f  forget the enrolment code, once it was used    r  restart    o  turn off    x  erase all\n";
 
 /// Does what was typed; a sentence where there is something to say.
 fn obey(
@@ -56,27 +57,59 @@ fn obey(
     typed: &mpsc::Receiver<String>,
     out: &mut impl Write,
 ) -> Result<Option<String>> {
-    let end = match word {
+    let (end, word, consequence) = match word {
         "" => return Ok(None),
         "l" => return machine::log(40).map(Some),
+        "m" => {
+            let said = machine::measured();
+            return Ok(Some(said.unwrap_or_else(|error| format!("{error:#}."))));
+        }
+        "n" => return ask_network(typed, out).map(Some),
         "f" => return machine::forget_enrolment_code().map(|()| None),
-        "r" => End::Reboot,
-        "o" => End::PowerOff,
+        "r" => (End::Reboot, "restart", "restart the appliance"),
+        "o" => (End::PowerOff, "turn off", "turn off the appliance"),
+        "x" => (
+            End::Reset,
+            "erase everything",
+            "destroy all keys and data for ever, and begin anew with a first start",
+        ),
         _ => return Ok(Some("There is no such choice.".to_owned())),
     };
-    let what = if end == End::Reboot {
-        "restart"
-    } else {
-        "turn off"
-    };
-    writeln!(out, "Type \"{what}\" to {what} the appliance:")?;
+    writeln!(out, "Type \"{word}\" to {consequence}:")?;
     out.flush()?;
     match typed.recv_timeout(Duration::from_secs(30)) {
-        Ok(line) if line.trim() == what => {
+        Ok(line) if line.trim() == word => {
             machine::end(end)?;
             Ok(Some("It ends what it is doing.".to_owned()))
         }
         _ => Ok(Some("Nothing was done.".to_owned())),
+    }
+}
+
+/// Asks how the machine is to be on its network, and keeps it for the next start.
+fn ask_network(typed: &mpsc::Receiver<String>, out: &mut impl Write) -> Result<String> {
+    if !machine::data_is_open() {
+        return Ok("There is no place to keep it in, as the data is not open.".to_owned());
+    }
+    writeln!(
+        out,
+        "The network is: {}\nType what it is to be, such as one of these, or nothing:\n  {}",
+        Network::kept()?,
+        network::EXAMPLES
+    )?;
+    out.flush()?;
+    let Ok(line) = typed.recv_timeout(Duration::from_mins(5)) else {
+        return Ok("Nothing was done.".to_owned());
+    };
+    if line.trim().is_empty() {
+        return Ok("Nothing was done.".to_owned());
+    }
+    match line.parse::<Network>() {
+        Ok(network) => {
+            network.keep()?;
+            Ok(format!("From the next start the network is: {network}"))
+        }
+        Err(mistake) => Ok(format!("Nothing was done: {mistake}.")),
     }
 }
 
@@ -100,10 +133,14 @@ impl Status {
         Self {
             report: machine::status(),
             service: machine::unit_state("strongroomd.service"),
-            first_start: ["strongroom-init.service", "strongroom-seal.service"]
-                .map(machine::unit_state)
-                .into_iter()
-                .find(|state| state == "activating" || state == "failed"),
+            first_start: [
+                "strongroom-init.service",
+                "strongroom-seal.service",
+                "strongroom-filter.service",
+            ]
+            .map(machine::unit_state)
+            .into_iter()
+            .find(|state| state == "activating" || state == "failed"),
             obstacle: machine::obstacle(),
             secure_boot: machine::secure_boot(),
             addresses: machine::addresses()
@@ -127,6 +164,9 @@ impl Status {
             (None, "active" | "activating") => vec!["starting"],
             (None, "failed") => vec!["failed: see the log"],
             _ => match self.first_start.as_deref() {
+                Some("activating") if self.addresses.is_empty() => {
+                    vec!["waiting for an address: where there is no DHCP, type n, then r"]
+                }
                 Some("activating") => vec!["being made: token, keys and certificates"],
                 Some(_) => vec!["not started, as it could not be made: see the log"],
                 None => vec!["not started"],
@@ -212,6 +252,21 @@ mod tests {
             !text.contains("cached"),
             "what changes all the time would redraw the screen: {text}"
         );
+    }
+
+    #[test]
+    fn a_first_start_without_dhcp_says_what_to_do() {
+        let waiting = Status {
+            service: "inactive".to_owned(),
+            first_start: Some("activating".to_owned()),
+            report: None,
+            addresses: Vec::new(),
+            fingerprints: None,
+            enrolment_code: None,
+            ..status()
+        };
+        let text = waiting.text();
+        assert!(text.contains("where there is no DHCP, type n"), "{text}");
     }
 
     #[test]

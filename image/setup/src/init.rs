@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
@@ -20,8 +20,6 @@ use crate::machine;
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const ADMINISTRATOR: &str = "admin";
 const TOKENS: &str = "/var/lib/strongroom/tokens";
-/// How long the network may take to give an address, which then stands in the certificate.
-const ADDRESS_LIMIT: Duration = Duration::from_secs(20);
 
 /// What `strongroomd init --json` says.
 #[derive(Deserialize)]
@@ -90,12 +88,12 @@ fn initialise() -> Result<Made> {
     serde_json::from_slice(&output.stdout).context("what `strongroomd init` said cannot be read")
 }
 
-/// The machine's addresses, as soon as it has one, or none where the network gives none in time.
+/// The machine's addresses, as soon as it has one: they stand in the certificate, so that without one nobody could come. Where there is no DHCP,
+/// somebody types one at the console and restarts.
 fn addresses() -> Vec<IpAddr> {
-    let since = Instant::now();
     loop {
         let found = machine::addresses();
-        if !found.is_empty() || since.elapsed() > ADDRESS_LIMIT {
+        if !found.is_empty() {
             return found;
         }
         thread::sleep(Duration::from_millis(200));

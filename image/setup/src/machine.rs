@@ -18,6 +18,8 @@ pub(crate) const DATA: &str = "/var/lib/strongroom/data";
 pub(crate) const ENROLMENT_CODE: &str = "/var/lib/strongroom/data/enrolment-code";
 /// Stands when the first start came to its end.
 pub(crate) const PREPARED: &str = "/var/lib/strongroom/prepared";
+/// The data partition.
+pub(crate) const PARTITION: &str = "/dev/disk/by-partlabel/strongroom-data";
 /// The configuration, which `strongroomd init` writes last.
 pub(crate) const CONFIG: &str = "/var/lib/strongroom/data/strongroom.toml";
 
@@ -54,7 +56,7 @@ pub(crate) fn obstacle() -> Option<Obstacle> {
         Some(Obstacle::NoTpm)
     } else if data_is_open() {
         None
-    } else if Path::new("/dev/disk/by-partlabel/strongroom-data").exists() {
+    } else if Path::new(PARTITION).exists() {
         Some(Obstacle::Locked)
     } else {
         Some(Obstacle::NoPartition)
@@ -163,11 +165,24 @@ pub(crate) fn log(lines: u32) -> Result<String> {
         ])
         .arg("--unit=strongroom-init.service")
         .arg("--unit=strongroom-seal.service")
+        .arg("--unit=strongroom-filter.service")
         .arg(format!("--lines={lines}"))
         .stdin(Stdio::null())
         .output()
         .context("the log cannot be read")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What the TPM has measured (bank of SHA-256): Secure Boot and its keys (PCR 7), and the kernel image and how far it came (PCR 11). The values
+/// that belong to an image lie beside it.
+pub(crate) fn measured() -> Result<String> {
+    let register = |index: u32| {
+        let file = format!("/sys/class/tpm/tpm0/pcr-sha256/{index}");
+        let value = fs::read_to_string(&file).with_context(|| format!("{file} cannot be read"))?;
+        let name = format!("PCR {index}");
+        anyhow::Ok(format!("{name:<7} {}", value.trim().to_lowercase()))
+    };
+    Ok(format!("{}\n{}", register(7)?, register(11)?))
 }
 
 /// Removes the first administrator's enrolment code.
@@ -180,19 +195,21 @@ pub(crate) fn forget_enrolment_code() -> Result<()> {
     }
 }
 
-/// Restarts the machine or turns it off.
+/// Restarts the machine, turns it off, or has all data destroyed.
 pub(crate) fn end(how: End) -> Result<()> {
-    let word = match how {
-        End::Reboot => "reboot",
-        End::PowerOff => "poweroff",
+    let words: &[&str] = match how {
+        End::Reboot => &["reboot"],
+        End::PowerOff => &["poweroff"],
+        End::Reset => &["start", "strongroom-reset.service"],
     };
     let status = Command::new("systemctl")
-        .args(["--no-block", word])
+        .arg("--no-block")
+        .args(words)
         .stdin(Stdio::null())
         .status()
         .context("systemd does not answer")?;
     if !status.success() {
-        bail!("systemd refused to {word}");
+        bail!("systemd refused to {}", words.join(" "));
     }
     Ok(())
 }
@@ -204,6 +221,8 @@ pub(crate) enum End {
     Reboot,
     /// It stays off.
     PowerOff,
+    /// All data is destroyed, and it starts again as a new one.
+    Reset,
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@
 //! | `main` | the command line |
 //! | `init` | the first start: token, keys, certificates, the first administrator |
 //! | `seal` | the end of the first start: the PIN under the TPM |
+//! | `filter` | the part of the packet filter that follows from the configuration |
+//! | `network` | how the machine is on its network, as typed at the console |
+//! | `reset` | the factory reset |
 //! | `console` | what stands on the screen and the serial line, and what may be done there |
 //! | `machine` | what is asked of the machine: addresses, Secure Boot, units, logs |
 //!
@@ -13,8 +16,11 @@
 #![forbid(unsafe_code)]
 
 mod console;
+mod filter;
 mod init;
 mod machine;
+mod network;
+mod reset;
 mod seal;
 
 use std::io::Write as _;
@@ -26,9 +32,15 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["init"] => init::run(),
         ["seal"] => seal::run(),
+        ["network"] => network::run(),
+        ["reset"] => reset::run(),
+        ["filter"] => filter::run(),
+        ["filter", "print"] => filter::print(),
         ["console"] => console::run(),
         _ => {
-            complain("usage: strongroom-setup init | seal | console");
+            complain(
+                "usage: strongroom-setup init | seal | network | filter [print] | reset | console",
+            );
             return ExitCode::from(2);
         }
     };

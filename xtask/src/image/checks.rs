@@ -127,12 +127,6 @@ pub(crate) fn files(bench: &Bench) -> Result<String> {
     Ok(format!("none; all of {accounts} accounts are locked"))
 }
 
-/// Has nft check the rules, in a network of its own.
-pub(crate) fn packet_filter(bench: &Bench) -> Result<String> {
-    tools::ensure(bench)?.sh("unshare --net nft -c -f root/etc/nftables.conf", &[])?;
-    Ok("accepted".to_owned())
-}
-
 /// Reads the data partition of a machine that is off, as a thief of its disk would.
 pub(crate) fn encrypted(bench: &Bench, machine: &Machine) -> Result<String> {
     let data = disk::data_partition(&machine.disk())?;
@@ -165,6 +159,42 @@ pub(crate) fn encrypted(bench: &Bench, machine: &Machine) -> Result<String> {
     )?;
     only_the_tpm(&serde_json::from_str(&header).context("the LUKS header cannot be read")?)?;
     Ok("LUKS2 with one key slot, which the TPM opens for PCR 7 and a signed PCR 11; nothing of the story in the clear".to_owned())
+}
+
+/// The beginning of the data partition's key slot, as it lies on the disk of a machine that is off.
+pub(crate) fn key_slot(machine: &Machine) -> Result<Vec<u8>> {
+    let data = disk::data_partition(&machine.disk())?;
+    let mut disk = File::open(machine.disk()).context("the machine's disk cannot be opened")?;
+    // Behind 4096 bytes its description in JSON, which ends with zeros (LUKS2's on-disk format, section 3).
+    let mut text = vec![0; 12 << 10];
+    disk.seek(SeekFrom::Start(data.start + 4096))?;
+    disk.read_exact(&mut text)?;
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let header: serde_json::Value =
+        serde_json::from_slice(text).context("the LUKS header cannot be read")?;
+    let offset: u64 = header["keyslots"]["0"]["area"]["offset"]
+        .as_str()
+        .and_then(|offset| offset.parse().ok())
+        .context("the LUKS header has no key slot")?;
+    let mut slot = vec![0; 4096];
+    disk.seek(SeekFrom::Start(data.start + offset))?;
+    disk.read_exact(&mut slot)?;
+    Ok(slot)
+}
+
+/// Whether these bytes lie somewhere on the data partition, where a block of theirs begins.
+pub(crate) fn contains(machine: &Machine, bytes: &[u8]) -> Result<bool> {
+    let data = disk::data_partition(&machine.disk())?;
+    let mut disk = File::open(machine.disk()).context("the machine's disk cannot be opened")?;
+    disk.seek(SeekFrom::Start(data.start))?;
+    let mut data = disk.take(data.end - data.start);
+    let mut block = vec![0; bytes.len()];
+    while data.read_exact(&mut block).is_ok() {
+        if block == bytes {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Sees that a LUKS2 header has one key slot, and that the TPM has its key (systemd's token `systemd-tpm2`).

@@ -59,7 +59,7 @@ pub(crate) fn system_partition(bench: &Bench, tools: &Tools, unified: &Path) -> 
 /// Puts the partitions together. The root and its hash tree have the identifiers that follow from the root hash, by which the
 /// kernel's command line finds them (systemd-veritysetup-generator(8)).
 pub(crate) fn assemble(bench: &Bench, root: &Root, system: &Path) -> Result<PathBuf> {
-    let disk = bench.out.join(format!("strongroom_{}.img", bench.version));
+    let disk = bench.out.join(format!("{}.img", bench.name()));
     let _ = fs::remove_file(&disk);
     let parts = [
         (

@@ -9,6 +9,52 @@ use anyhow::{Context, Result};
 
 use super::{Bench, keys, read, root, root::Root, tools::Tools, write};
 
+/// Which of Debian's kernels an image has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Flavour {
+    /// The cloud kernel: virtual machines, small.
+    #[default]
+    Vm,
+    /// The kernel with the drivers of servers' disk and network controllers.
+    Metal,
+}
+
+impl Flavour {
+    /// The package that depends on the newest such kernel.
+    const fn package(self) -> &'static str {
+        match self {
+            Self::Vm => "linux-image-cloud-amd64",
+            Self::Metal => "linux-image-amd64",
+        }
+    }
+
+    /// Its mark in `image/packages.lock`, which holds both.
+    pub(crate) const fn mark(self) -> &'static str {
+        match self {
+            Self::Vm => "kernel",
+            Self::Metal => "kernel-metal",
+        }
+    }
+
+    /// What is added to the name of an image's files.
+    pub(crate) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Vm => "",
+            Self::Metal => "_metal",
+        }
+    }
+
+    /// The drivers that its initial RAM disk has beside those of every image: those of the controllers that a root may be behind, and of keyboards.
+    const fn drivers(self) -> &'static str {
+        match self {
+            Self::Vm => "",
+            Self::Metal => {
+                "--add-drivers 'megaraid_sas mpt3sas smartpqi hpsa aacraid mpi3mr vmd usb_storage uas xhci_pci ehci_pci usbhid hid_generic'"
+            }
+        }
+    }
+}
+
 /// What the kernel is told beside the root hash. A block that does not match the tree of hashes stops the machine.
 const COMMAND_LINE: &str = "root=/dev/mapper/root rootfstype=squashfs ro systemd.verity_root_options=panic-on-corruption \
      lockdown=integrity console=tty0 console=ttyS0 rd.shell=0 rd.emergency=reboot panic=10 oops=panic loglevel=5 \
@@ -27,11 +73,12 @@ const PHASES: &str = "enter-initrd,enter-initrd:leave-initrd,enter-initrd:leave-
 
 /// Makes the initial RAM disk, where kernel, tools or what it is to contain have changed.
 pub(crate) fn initrd(bench: &Bench, tools: &Tools) -> Result<PathBuf> {
-    let kernel = kernel(tools)?;
+    let kernel = kernel(bench, tools)?;
+    let drivers = bench.kernel.drivers();
     copy_units(bench)?;
     let initrd = bench.work.join("initrd.img");
     let of = format!(
-        "{kernel}\n{DRACUT}\n{}{}",
+        "{kernel}\n{DRACUT} {drivers}\n{}{}",
         read(&bench.work.join("tools.stamp"))?,
         tools.sh(
             "cat $(find repart.d initrd.units -type f | sort) && stat -c %Y /kernel.package",
@@ -44,7 +91,7 @@ pub(crate) fn initrd(bench: &Bench, tools: &Tools) -> Result<PathBuf> {
     }
     tools.sh(
         &format!(
-            "dracut --force --quiet --reproducible --no-hostonly --no-hostonly-cmdline --zstd --kver {kernel} {DRACUT} initrd.img"
+            "dracut --force --quiet --reproducible --no-hostonly --no-hostonly-cmdline --zstd --kver {kernel} {DRACUT} {drivers} initrd.img"
         ),
         &[],
     )?;
@@ -77,23 +124,24 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The kernel's version; its package is unpacked into the chroot where it is missing, and named there for the lock.
-pub(crate) fn kernel(tools: &Tools) -> Result<String> {
+/// The kernel's version; its package is unpacked into the chroot where it is missing or another flavour's is there, and named there for the lock.
+pub(crate) fn kernel(bench: &Bench, tools: &Tools) -> Result<String> {
     let version = tools.sh(
-        "if ! test -s /kernel.package; then \
+        "if ! grep -q \"^$1 \" /kernel.package 2>/dev/null; then \
+           rm -rf /usr/lib/modules /boot/* /kernel.package; \
            apt-get -q update >&2; cd /tmp; rm -f linux-image-*.deb; \
-           apt-get -q download $(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \\(linux-image-[0-9].*\\)/\\1/p') >&2; \
+           apt-get -q download $(apt-cache depends $2 | sed -n 's/.*Depends: \\(linux-image-[0-9].*\\)/\\1/p') >&2; \
            dpkg -x linux-image-*.deb /; depmod $(ls /usr/lib/modules); \
-           dpkg-deb -W --showformat='kernel ${Package} ${Version} ${Architecture}\\n' linux-image-*.deb >/kernel.package; rm linux-image-*.deb; \
+           dpkg-deb -W --showformat=\"$1 \\${Package} \\${Version} \\${Architecture}\\n\" linux-image-*.deb >/kernel.package; rm linux-image-*.deb; \
          fi; ls /usr/lib/modules",
-        &[],
+        &[bench.kernel.mark(), bench.kernel.package()],
     )?;
     Ok(version.trim().to_owned())
 }
 
 /// Joins kernel, initial RAM disk, command line and the policy of PCR 11 in one file, and signs it.
 pub(crate) fn unified(bench: &Bench, tools: &Tools, root: &Root) -> Result<PathBuf> {
-    let kernel = kernel(tools)?;
+    let kernel = kernel(bench, tools)?;
     write(
         &bench.work.join("os-release"),
         root::os_release(&bench.version),

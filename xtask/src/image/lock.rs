@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{Bench, read, tools::Tools, write};
+use super::{Bench, kernel::Flavour, read, tools::Tools, write};
 
 /// One package: where it goes, its name, its version, the SHA-256 of its archive.
 type Line = String;
@@ -23,24 +23,35 @@ fn file(bench: &Bench) -> PathBuf {
 pub(crate) fn hold(bench: &Bench, tools: &Tools, update: bool) -> Result<()> {
     let found = installed(bench, tools)?;
     let lock = file(bench);
+    let others = of_other_kernels(&fs::read_to_string(&lock).unwrap_or_default(), bench.kernel);
     if update || !lock.exists() {
         let mut text = String::from(
             "# Written by `cargo xtask image --update-lock`: where it goes, package, version, SHA-256 of its archive.\n",
         );
-        for line in &found {
+        for line in found.union(&others) {
             text.push_str(line);
             text.push('\n');
         }
         return write(&lock, text);
     }
     let locked = read(&lock)?;
-    match difference(&locked, &found) {
+    match difference(&locked, &(&found | &others)) {
         None => Ok(()),
         Some(line) => bail!(
             "Debian's packages are others than image/packages.lock says, the first of them is `{line}`: run `cargo xtask image --update-lock` \
              and look at what has changed"
         ),
     }
+}
+
+/// The locked lines of kernels that this image does not have.
+fn of_other_kernels(locked: &str, kernel: Flavour) -> BTreeSet<Line> {
+    locked
+        .lines()
+        .filter(|line| line.starts_with("kernel"))
+        .filter(|line| line.split(' ').next() != Some(kernel.mark()))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The first package that is locked and not there, or there and not locked.
@@ -53,9 +64,10 @@ fn difference(locked: &str, found: &BTreeSet<Line>) -> Option<String> {
     locked.symmetric_difference(found).next().cloned()
 }
 
-/// What is installed: asked once for each pair of chroots.
+/// What is installed: asked once for each pair of chroots and kernel.
 fn installed(bench: &Bench, tools: &Tools) -> Result<BTreeSet<Line>> {
-    let stamps = ["tools.stamp", "base.stamp"].map(|name| bench.work.join(name));
+    let stamps =
+        ["tools.stamp", "base.stamp", "tools/kernel.package"].map(|name| bench.work.join(name));
     let kept = bench.work.join("packages");
     let newer = |stamp: &PathBuf| -> Option<bool> {
         let time = |path: &PathBuf| fs::metadata(path).and_then(|about| about.modified()).ok();
@@ -90,6 +102,15 @@ fn ask(tools: &Tools) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_holds_the_kernels_of_both_flavours() {
+        let locked = "kernel a 1 00\nkernel-metal b 1 00\nroot c 1 00\n";
+        let metal = BTreeSet::from(["kernel-metal b 1 00".to_owned()]);
+        assert_eq!(of_other_kernels(locked, Flavour::Vm), metal);
+        let cloud = BTreeSet::from(["kernel a 1 00".to_owned()]);
+        assert_eq!(of_other_kernels(locked, Flavour::Metal), cloud);
+    }
 
     #[test]
     fn a_package_that_is_not_the_locked_one_is_named() {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::net::UnixStream,
+    os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -102,22 +102,23 @@ impl Machine {
         let sockets = sockets()?;
         let line = sockets.path().join("serial");
         let tpm = self.tpm(sockets.path())?;
+        // QEMU comes to us, so that nothing is said to nobody.
+        let listener = UnixListener::bind(&line)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .context("the machine's serial line cannot be laid")?;
         let mut qemu = self.qemu(sockets.path(), network);
         qemu.arg("-chardev")
-            .arg(format!(
-                "socket,id=line,path={},server=on,wait=off,logfile={},logappend=off",
-                line.display(),
-                self.serial_log().display()
-            ))
+            .arg(format!("socket,id=line,path={},server=off", line.display()))
             .args(["-serial", "chardev:line"])
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let qemu = Guard(qemu.spawn().with_context(|| process::cannot_start(&qemu))?);
-        wait_for(&line, "QEMU")?;
-        let line = UnixStream::connect(&line).context("the machine has no serial line")?;
-        // The log has it all; but what nobody takes from the socket would hold the machine up.
-        let mut unread = line.try_clone().context("the machine has no serial line")?;
-        thread::spawn(move || io::copy(&mut unread, &mut io::sink()));
+        let line = accept(&listener)?;
+        // Not QEMU's own log, which has what it could not send at once twice.
+        let mut said = line.try_clone().context("the machine has no serial line")?;
+        let mut log = fs::File::create(self.serial_log())
+            .context("the serial line's log cannot be written")?;
+        thread::spawn(move || io::copy(&mut said, &mut log));
         Ok(Running {
             qemu,
             line,
@@ -255,6 +256,24 @@ fn wait_for(socket: &Path, who: &str) -> Result<()> {
     bail!("{who} does not answer")
 }
 
+/// The line of the machine that is just being started.
+fn accept(listener: &UnixListener) -> Result<UnixStream> {
+    for _ in 0..600 {
+        match listener.accept() {
+            Ok((line, _)) => {
+                line.set_nonblocking(false)
+                    .context("the machine's serial line cannot be used")?;
+                return Ok(line);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(50));
+            }
+            Err(error) => return Err(error).context("the machine has no serial line"),
+        }
+    }
+    bail!("QEMU does not answer")
+}
+
 /// A child process that ends with its owner.
 struct Guard(Child);
 
@@ -347,7 +366,7 @@ impl Running {
 
     /// Waits until the machine has turned itself off.
     pub(crate) fn wait_until_off(&mut self) -> Result<()> {
-        const LIMIT: Duration = Duration::from_mins(3);
+        const LIMIT: Duration = Duration::from_mins(10);
         let since = Instant::now();
         while self.qemu.0.try_wait()?.is_none() {
             if since.elapsed() > LIMIT {

@@ -9,11 +9,11 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    Bench, checks, disk, kvm,
+    Bench, checks, disk, filter, kvm,
     machine::{Machine, Network, Running},
-    play, scan,
+    papers, play, scan,
     table::{self, Row},
-    tamper,
+    tamper, tools,
 };
 use crate::{
     listeners::Listeners,
@@ -35,6 +35,8 @@ pub(crate) struct Matrix<'a> {
     pub(crate) bench: &'a Bench,
     /// The image.
     pub(crate) disk: &'a Path,
+    /// The programs that are in it.
+    pub(crate) inside: &'a [PathBuf],
     /// The command line, as it was built.
     pub(crate) strongroom: &'a Path,
     /// The ports of this machine that lead to the appliance.
@@ -61,14 +63,25 @@ impl Matrix<'_> {
             }),
         ];
         let long: &[Case<'_>] = &[
-            ("reboot at the console: data is kept", &|| self.reboot()),
             (
-                "no Secure Boot at the first boot: no enrolment, and the console says why",
-                &|| self.without_secure_boot(),
+                "the papers: signature, hashes, bills of materials",
+                &|| papers::check(self.bench),
+            ),
+            ("exposure of the units (systemd-analyze security)", &|| {
+                checks::exposure(self.bench)
+            }),
+            (
+                "no SUID or SGID file, no account that can log in, no shell",
+                &|| checks::files(self.bench),
             ),
             (
-                "Secure Boot turned off later: data stays locked, nothing serves",
-                &|| self.secure_boot_turned_off(),
+                "the packet filter's rules, with every kind of peer configured (nft -c)",
+                &|| self.packet_filter(),
+            ),
+            ("reboot at the console: data is kept", &|| self.reboot()),
+            (
+                "the data partition read without the TPM: encrypted",
+                &|| self.encrypted(),
             ),
             ("another TPM: data stays locked, nothing serves", &|| {
                 self.foreign_tpm()
@@ -80,31 +93,42 @@ impl Matrix<'_> {
                 self.flipped(disk::LOADER)
             }),
             (
+                "no Secure Boot at the first boot: no enrolment, and the console says why",
+                &|| self.without_secure_boot(),
+            ),
+            (
                 "every TCP port from outside: the two listeners only",
                 &|| self.open_ports(),
             ),
             (
-                "the data partition read without the TPM: encrypted",
-                &|| self.encrypted(),
+                "factory reset at the console: a new appliance, the old key slot gone from the disk",
+                &|| self.factory_reset(),
             ),
-            ("exposure of the units (systemd-analyze security)", &|| {
-                checks::exposure(self.bench)
-            }),
             (
-                "no SUID or SGID file, no account that can log in, no shell",
-                &|| checks::files(self.bench),
+                "a fixed address typed at the console: there after the next start",
+                &|| self.fixed_address(),
             ),
-            ("the packet filter's rules (nft -c)", &|| {
-                checks::packet_filter(self.bench)
-            }),
+            (
+                "Secure Boot turned off later: data stays locked, nothing serves",
+                &|| self.secure_boot_turned_off(),
+            ),
             ("built twice, in two folders: identical", &|| {
                 self.identical()
             }),
         ];
         let long = if extent == Extent::Whole { long } else { &[] };
-        let rows: Vec<Row> = short.iter().chain(long).map(|case| take(*case)).collect();
+        let cases: Vec<Case<'_>> = short.iter().chain(long).copied().collect();
+        let mut rows: Vec<Row> = Vec::new();
+        for (index, case) in cases.iter().enumerate() {
+            rows.push(take(*case));
+            if extent == Extent::Whole {
+                // After each, so that a run that is broken off leaves what it saw.
+                let missing = cases.iter().skip(index + 1).map(|(case, _)| *case);
+                let text = table::page(&rows, missing, &this_machine(), began.elapsed());
+                super::write(page, text)?;
+            }
+        }
         if extent == Extent::Whole {
-            super::write(page, table::page(&rows, &this_machine(), began.elapsed()))?;
             say!("The table is in {}.", crate::terminal::shown(page));
         }
         let failed = rows.iter().filter(|row| row.outcome.is_err()).count();
@@ -139,11 +163,15 @@ impl Matrix<'_> {
         let mut running = machine.start(self.network())?;
         let shown = play::until_it_serves(&mut running)?;
         let served = running.time();
-        quiet(&running.said()?)?;
+        let stalls = quiet(&running.said()?, !kvm::works())?;
         let commands = play::story(self.strongroom, self.listeners, &shown, &people)?;
         turn_off(&mut running)?;
+        let stood_still = match stalls {
+            0 => String::new(),
+            times => format!(", but that the emulated processor stood still {times} times"),
+        };
         Ok(format!(
-            "serves after {}; {commands} commands of the CLI; the CA is the one whose fingerprint the console shows; no warning of the kernel",
+            "serves after {}; {commands} commands of the CLI; the CA is the one whose fingerprint the console shows; no warning of the kernel{stood_still}",
             crate::terminal::duration(served)
         ))
     }
@@ -151,18 +179,50 @@ impl Matrix<'_> {
     fn reboot(&self) -> Result<String> {
         let mut running = self.settled()?.start(self.network())?;
         play::until_it_serves(&mut running)?;
-        running.mark()?;
-        order(&mut running, "r", "restart")?;
+        let measured = self.measured(&mut running)?;
+        restart(&mut running)?;
         play::until_it_serves(&mut running)?;
         let leaves = play::sign_in_again(self.strongroom, &self.folder("people"))?;
         if !leaves.contains("key.destroy") {
             bail!("the audit log has lost what was done in the story");
         }
         turn_off(&mut running)?;
-        Ok(
-            "alice signs in, and her audit log still has the story; turned off at the console"
-                .to_owned(),
-        )
+        Ok(format!(
+            "alice signs in, and her audit log still has the story; {measured}; turned off at the console"
+        ))
+    }
+
+    /// Holds what the console says of the TPM's registers against what was computed when the image was built.
+    fn measured(&self, running: &mut Running) -> Result<String> {
+        running.mark()?;
+        running.type_line("m")?;
+        let predicted = papers::predicted(self.bench)?;
+        for (register, value) in [(7, predicted.pcr7), (11, predicted.pcr11)] {
+            let measured =
+                running.wait_for("a measured value", |said| play::register(said, register))?;
+            if measured != value {
+                bail!("PCR {register} is {measured}, and {value} was computed");
+            }
+        }
+        Ok("PCR 7 and 11 are as computed".to_owned())
+    }
+
+    fn fixed_address(&self) -> Result<String> {
+        const TYPED: &str = "10.0.2.77/24 via 10.0.2.2 dns 10.0.2.3";
+        let machine = self.settled()?.copy(self.folder("fixed"))?;
+        let mut running = machine.start(self.network())?;
+        play::until_it_serves(&mut running)?;
+        running.mark()?;
+        running.type_line("n")?;
+        running.wait_for_words("Type what it is to be")?;
+        running.type_line(TYPED)?;
+        running.wait_for_words(&format!("From the next start the network is: {TYPED}"))?;
+        restart(&mut running)?;
+        play::until_it_serves(&mut running)?;
+        running.wait_for_words("Addresses        10.0.2.77\n")?;
+        Ok(format!(
+            "\"{TYPED}\" typed, and after the restart the console shows the address"
+        ))
     }
 
     fn without_secure_boot(&self) -> Result<String> {
@@ -247,8 +307,35 @@ impl Matrix<'_> {
         Ok("65,535 ports tried over IPv6: 8443 and 9443 are open, nothing else answers".to_owned())
     }
 
+    fn factory_reset(&self) -> Result<String> {
+        let machine = self.settled()?.copy(self.folder("reset"))?;
+        let old_slot = checks::key_slot(&machine)?;
+        let mut running = machine.start(self.network())?;
+        let old = play::until_it_serves(&mut running)?;
+        running.mark()?;
+        order(&mut running, "x", "erase everything")?;
+        running.wait_for_words(STARTED)?;
+        running.mark()?;
+        let new = play::until_it_serves(&mut running)?;
+        if new.authority == old.authority || new.code == old.code {
+            bail!("the appliance is the old one");
+        }
+        turn_off(&mut running)?;
+        if checks::contains(&machine, &old_slot)? {
+            bail!("the old key slot is still on the data partition");
+        }
+        Ok("another CA and another enrolment code; of the old key slot nothing is left".to_owned())
+    }
+
     fn encrypted(&self) -> Result<String> {
         checks::encrypted(self.bench, &self.settled()?)
+    }
+
+    fn packet_filter(&self) -> Result<String> {
+        let made = filter::check(self.bench, &tools::ensure(self.bench)?, self.inside)?;
+        Ok(format!(
+            "accepted; {made} rules follow from the configuration"
+        ))
     }
 
     fn identical(&self) -> Result<String> {
@@ -282,6 +369,17 @@ fn order(running: &mut Running, key: &str, word: &str) -> Result<()> {
     running.type_line(word)
 }
 
+/// Restarts the machine at its console; from there on only what the new start says counts.
+fn restart(running: &mut Running) -> Result<()> {
+    running.mark()?;
+    order(running, "r", "restart")?;
+    running.wait_for_words(STARTED)?;
+    running.mark()
+}
+
+/// What the kernel's stub says of each start under Secure Boot.
+const STARTED: &str = "EFI stub: UEFI Secure Boot is enabled.";
+
 /// Turns the machine off at its console, and waits until it is.
 fn turn_off(running: &mut Running) -> Result<()> {
     running.mark()?;
@@ -300,17 +398,26 @@ fn never_serves(running: &Running) -> Result<()> {
 }
 
 /// The kernel says nothing at or above the level of a warning, but for what is known and not ours.
-fn quiet(said: &str) -> Result<()> {
-    let warning = said.lines().find(|line| {
-        is_kernel_line(line)
-            && !checks::KNOWN_WARNINGS
-                .iter()
-                .any(|known| line.contains(known))
-    });
-    match warning {
-        Some(line) => bail!("the kernel warns: {}", line.trim()),
-        None => Ok(()),
+///
+/// That an emulated processor stood still for a while says that the machine which emulates it was busy. Gives how often it did.
+fn quiet(said: &str, emulated: bool) -> Result<usize> {
+    let mut stalls = 0;
+    let mut within = false;
+    for line in said.lines().filter(|line| is_kernel_line(line)) {
+        if emulated && line.contains("watchdog: BUG: soft lockup") {
+            stalls += 1;
+            within = true;
+        }
+        let known = checks::KNOWN_WARNINGS
+            .iter()
+            .any(|known| line.contains(known));
+        if !within && !known {
+            bail!("the kernel warns: {}", line.trim());
+        }
+        // Where the processor was is told up to here.
+        within &= !line.contains("</TASK>");
     }
+    Ok(stalls)
 }
 
 /// `[    1.234567] …`
@@ -344,7 +451,13 @@ mod tests {
 
     #[test]
     fn a_warning_of_the_kernel_is_found() {
-        assert!(quiet("Strongroom 0.1.0\n  Service\n").is_ok());
-        assert!(quiet("[    1.250000] something is wrong\n").is_err());
+        const QUIET: &str = "Strongroom 0.1.0\n  Service\n";
+        const WARNS: &str = "[    1.250000] something is wrong\n";
+        const STALL: &str = "[    9.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!\n[    9.1] RIP: 0010:x\n[    9.1]  </TASK>\n";
+        assert_eq!(quiet(QUIET, false).ok(), Some(0));
+        assert!(quiet(WARNS, true).is_err());
+        assert!(quiet(STALL, false).is_err());
+        assert_eq!(quiet(STALL, true).ok(), Some(1));
+        assert!(quiet(&format!("{STALL}{WARNS}"), true).is_err());
     }
 }

@@ -8,6 +8,9 @@
 //! | `kernel` | kernel, initial RAM disk and the signed unified kernel image |
 //! | `keys` | the keys that sign: Secure Boot and the policy of PCR 11 |
 //! | `disk` | the EFI system partition and the partition table |
+//! | `measured` | what a TPM will have measured: PCR 7 and 11, computed |
+//! | `papers` | what lies beside the image: bills of materials, those values, hashes and their signature |
+//! | `filter` | the packet filter's rules, checked |
 //! | `lock` | which packages, of which version and with which hash |
 //! | `ready` | what has to be there before anything is begun |
 //! | `firmware` | QEMU's UEFI firmware, with our keys or without |
@@ -23,6 +26,7 @@
 
 mod checks;
 mod disk;
+mod filter;
 mod firmware;
 mod kernel;
 mod keys;
@@ -30,6 +34,8 @@ mod kvm;
 mod lock;
 mod machine;
 mod matrix;
+mod measured;
+mod papers;
 mod play;
 mod ready;
 mod root;
@@ -54,6 +60,7 @@ use crate::{
     terminal::{Steps, duration, say, shown},
     workspace::Workspace,
 };
+use kernel::Flavour;
 use machine::{Machine, Network};
 use matrix::{Extent, Matrix};
 
@@ -75,6 +82,9 @@ pub(crate) struct Options {
     /// The folder with the keys that sign the image; they are made where it is missing [default: target/image/keys].
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// Which kernel it has.
+    #[arg(long, value_enum, default_value_t)]
+    kernel: Flavour,
     /// The port of this machine that leads to the appliance's client listener, with --run and --test.
     #[arg(long, value_name = "PORT", default_value_t = 8443)]
     client_port: u16,
@@ -98,6 +108,8 @@ pub(crate) struct Bench {
     pub(crate) keys: PathBuf,
     /// The image's version.
     pub(crate) version: String,
+    /// Which kernel it has.
+    pub(crate) kernel: Flavour,
 }
 
 /// The programs that the image is made of, and the one that is used from outside.
@@ -135,6 +147,7 @@ pub(crate) fn test_short(workspace: &Workspace) -> Result<ExitCode> {
         update_lock: false,
         out: None,
         keys: None,
+        kernel: Flavour::default(),
         client_port: 8443,
         admin_port: 9443,
     };
@@ -168,6 +181,7 @@ fn prepare(workspace: &Workspace, options: &Options) -> Result<(Bench, Programs)
         out: absolute(&options.out, "out")?,
         keys: absolute(&options.keys, "keys")?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: options.kernel,
         work,
     };
     bench.make()?;
@@ -197,6 +211,7 @@ fn matrix(
             out: folder.join("out"),
             keys: bench.keys.clone(),
             version: bench.version.clone(),
+            kernel: bench.kernel,
         };
         again.make()?;
         build(&again, programs, false)
@@ -204,6 +219,7 @@ fn matrix(
     Matrix {
         bench,
         disk,
+        inside: &programs.inside,
         strongroom: &programs.strongroom,
         listeners,
         build_again: &build_again,
@@ -233,7 +249,7 @@ fn boot(bench: &Bench, disk: &Path, listeners: Listeners) -> Result<ExitCode> {
 /// Builds the disk image and says where it is.
 fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBuf> {
     let began = Instant::now();
-    let mut step = Steps::new(8);
+    let mut step = Steps::new(9);
     let tools = step.take("the tools, in a chroot", || {
         keys::ensure(&bench.keys)?;
         tools::ensure(bench)
@@ -242,12 +258,13 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
         keys::enrolment(bench, &tools)
     })?;
     let base = step.take("Debian's packages", || {
-        kernel::kernel(&tools)?;
+        kernel::kernel(bench, &tools)?;
         let base = root::base(bench)?;
         lock::hold(bench, &tools, update_lock)?;
         Ok(base)
     })?;
     let root = step.take("the root file system", || {
+        filter::check(bench, &tools, &programs.inside)?;
         root::make(bench, &tools, &base, &programs.inside)
     })?;
     step.take("the initial RAM disk", || kernel::initrd(bench, &tools))?;
@@ -258,6 +275,9 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
         disk::system_partition(bench, &tools, &unified)
     })?;
     let disk = step.take("the disk", || disk::assemble(bench, &root, &system))?;
+    step.take("the papers", || {
+        papers::make(bench, &tools, &disk, &unified)
+    })?;
     say!(
         "{} is built, after {}.",
         shown(&disk),
@@ -267,6 +287,11 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
 }
 
 impl Bench {
+    /// What the image's files begin with.
+    pub(crate) fn name(&self) -> String {
+        format!("strongroom_{}{}", self.version, self.kernel.suffix())
+    }
+
     fn make(&self) -> Result<()> {
         for folder in [&self.work, &self.out] {
             fs::create_dir_all(folder)

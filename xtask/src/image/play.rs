@@ -44,6 +44,14 @@ pub(crate) fn console(said: &str) -> Option<Shown> {
     })
 }
 
+/// The value of one of the TPM's registers, as the console says it when it is asked.
+pub(crate) fn register(said: &str, index: u32) -> Option<String> {
+    let (_, rest) = said.split_once(&format!("PCR {index} "))?;
+    // Whole once the line is.
+    let (value, _) = rest.split_once('\n')?;
+    Some(value.trim().to_owned())
+}
+
 /// Takes the CA's certificate from the appliance, and holds it against the fingerprint that the console shows.
 pub(crate) fn fetch_authority(
     listeners: Listeners,
@@ -140,6 +148,14 @@ pub(crate) fn fresh(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_register_is_read_once_its_line_is_whole() {
+        assert_eq!(register("m\nPCR 7   00aa", 7), None);
+        let said = "m\nPCR 7   00aa\nPCR 11  11bb\n";
+        assert_eq!(register(said, 7).as_deref(), Some("00aa"));
+        assert_eq!(register(said, 11).as_deref(), Some("11bb"));
+    }
 
     #[test]
     fn the_console_is_read_once_it_is_whole() {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Bench, EPOCH, read, remove, tools, tools::Tools, write};
+use super::{Bench, EPOCH, kernel, read, remove, tools, tools::Tools, write};
 use crate::{process, terminal::shown};
 
 /// The root file system, as it goes to the disk.
@@ -38,7 +38,8 @@ pub(crate) fn make(
     base: &Path,
     programs: &[PathBuf],
 ) -> Result<Root> {
-    let (stamp, of) = (bench.work.join("root.stamp"), inputs(bench, programs)?);
+    let stamp = bench.work.join("root.stamp");
+    let of = inputs(bench, programs)? + &kernel::kernel(bench, tools)?;
     let made = fs::read_to_string(&stamp).unwrap_or_default();
     if let Some((hash, was_of)) = made.split_once('\n')
         && was_of == of

@@ -23,8 +23,13 @@ pub(crate) fn tell(row: &Row) {
     say!("{word}  {}: {what} ({})", row.case, duration(row.time));
 }
 
-/// The page that the matrix leaves behind.
-pub(crate) fn page(rows: &[Row], machine: &str, total: Duration) -> String {
+/// The page that the matrix leaves behind, with the cases that it has not come to.
+pub(crate) fn page<'a>(
+    rows: &[Row],
+    missing: impl Iterator<Item = &'a str>,
+    machine: &str,
+    total: Duration,
+) -> String {
     use std::fmt::Write as _;
     let mut page = format!(
         "# The image's tests\n\n`cargo xtask image --test` wrote this page, measured on {machine}, in {}.\n\n\
@@ -44,6 +49,9 @@ pub(crate) fn page(rows: &[Row], machine: &str, total: Duration) -> String {
             seen.replace('|', "\\|"),
             duration(row.time)
         );
+    }
+    for case in missing {
+        let _ = writeln!(page, "| {case} | not come to | |");
     }
     page
 }
@@ -66,9 +74,11 @@ mod tests {
                 time: Duration::from_secs(1),
             },
         ];
-        let page = page(&rows, "a machine", Duration::from_secs(62));
+        let page = page(&rows, ["c"].into_iter(), "a machine", Duration::from_secs(62));
         assert!(
-            page.contains("| a | seen | 1 min 01 s |\n| b | **failed**: x\\|y | 1.00 s |\n"),
+            page.ends_with(
+                "| a | seen | 1 min 01 s |\n| b | **failed**: x\\|y | 1.00 s |\n| c | not come to | |\n"
+            ),
             "{page}"
         );
     }

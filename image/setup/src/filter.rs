@@ -1,0 +1,142 @@
+//! The part of the packet filter that follows from the appliance's configuration: its listeners, and whom it goes to. All else is fixed, in
+//! `/etc/nftables.conf`, whose two chains `listeners` and `outgoing` are empty until this has filled them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::machine;
+
+/// What `strongroomd connections --json` says.
+#[derive(Debug, Deserialize)]
+struct Connections {
+    listen: Vec<Listener>,
+    outgoing: Vec<Peer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listener {
+    address: SocketAddr,
+}
+
+#[derive(Debug, Deserialize)]
+struct Peer {
+    host: String,
+    port: u16,
+}
+
+/// Fills the two chains, at once and as a whole.
+pub(crate) fn run() -> Result<()> {
+    let output = Command::new("strongroomd")
+        .args(["--config", machine::CONFIG, "connections", "--json"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("`strongroomd` cannot be started")?;
+    if !output.status.success() {
+        bail!("`strongroomd connections` did not succeed");
+    }
+    let service = fs::metadata(machine::CONFIG)
+        .context("the configuration cannot be looked at")?
+        .uid();
+    let rules = rules(&output.stdout, service)?;
+    let mut nft = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("`nft` cannot be started")?;
+    nft.stdin
+        .take()
+        .context("`nft` takes no input")?
+        .write_all(rules.as_bytes())
+        .context("the rules cannot be handed over")?;
+    if !nft.wait().context("`nft` was lost")?.success() {
+        bail!("the packet filter did not take the rules");
+    }
+    Ok(())
+}
+
+/// Prints the rules for connections that are given on standard input, for whom it concerns before there is a machine.
+pub(crate) fn print() -> Result<()> {
+    /// The user's number in the rules that are printed.
+    const SOMEBODY: u32 = 999;
+    let given = io::read_to_string(io::stdin()).context("standard input cannot be read")?;
+    io::stdout()
+        .write_all(rules(given.as_bytes(), SOMEBODY)?.as_bytes())
+        .context("standard output cannot be written")
+}
+
+/// The rules in the language of nft(8). Whoever is named by an address is reached at that address; whoever has a name, at that port, as what the
+/// name stands for changes: both by the service's user alone.
+fn rules(connections: &[u8], service: u32) -> Result<String> {
+    const TABLE: &str = "inet strongroom";
+    let connections: Connections = serde_json::from_slice(connections)
+        .context("what `strongroomd connections` said cannot be read")?;
+    let mut rules = format!("flush chain {TABLE} listeners\nflush chain {TABLE} outgoing\n");
+    for listener in connections.listen {
+        let at = address(Some(listener.address.ip()).filter(|ip| !ip.is_unspecified()));
+        writeln!(
+            rules,
+            "add rule {TABLE} listeners {at}tcp dport {} accept",
+            listener.address.port()
+        )?;
+    }
+    for peer in connections.outgoing {
+        let at = address(peer.host.parse().ok());
+        writeln!(
+            rules,
+            "add rule {TABLE} outgoing meta skuid {service} {at}tcp dport {} accept",
+            peer.port
+        )?;
+    }
+    Ok(rules)
+}
+
+fn address(ip: Option<IpAddr>) -> String {
+    match ip {
+        None => String::new(),
+        Some(IpAddr::V4(ip)) => format!("ip daddr {ip} "),
+        Some(IpAddr::V6(ip)) => format!("ip6 daddr {ip} "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_configured_is_let_through() {
+        let connections = r#"{
+            "listen": [{"what": "clients", "address": "[::]:8443"}, {"what": "administration", "address": "10.0.5.10:9443"}],
+            "outgoing": [
+                {"what": "SIEM soc", "host": "siem.example.com", "port": 6514},
+                {"what": "witness", "host": "2001:db8::1", "port": 443}
+            ]
+        }"#;
+        assert_eq!(
+            rules(connections.as_bytes(), 999).unwrap(),
+            "flush chain inet strongroom listeners\n\
+             flush chain inet strongroom outgoing\n\
+             add rule inet strongroom listeners tcp dport 8443 accept\n\
+             add rule inet strongroom listeners ip daddr 10.0.5.10 tcp dport 9443 accept\n\
+             add rule inet strongroom outgoing meta skuid 999 tcp dport 6514 accept\n\
+             add rule inet strongroom outgoing meta skuid 999 ip6 daddr 2001:db8::1 tcp dport 443 accept\n"
+        );
+        assert!(rules(b"{}", 999).is_err());
+    }
+
+    #[test]
+    fn a_name_cannot_become_a_rule() {
+        let connections =
+            r#"{"listen": [], "outgoing": [{"what": "x", "host": "a; accept", "port": 1}]}"#;
+        assert!(!rules(connections.as_bytes(), 1).unwrap().contains("a;"));
+    }
+}

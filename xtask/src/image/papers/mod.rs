@@ -1,0 +1,149 @@
+//! The papers beside the image: what is in it, what a TPM will have measured, and hashes with a signature over all.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `strongroom_VERSION.cdx.json` | bill of materials, CycloneDX 1.6 |
+//! | `strongroom_VERSION.spdx.json` | the same, SPDX 2.3 |
+//! | `strongroom_VERSION.pcr.json` | the values of PCR 7 and 11 |
+//! | `SHA256SUMS`, `SHA256SUMS.sig`, `signer.pem` | hashes of image and papers, signed by the key that signs the kernel image, and its certificate |
+
+mod bill;
+mod contents;
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Bench, measured, read, tools::Tools, write};
+use crate::{process, terminal::shown};
+
+/// Writes the papers of the image that was just built.
+pub(crate) fn make(bench: &Bench, tools: &Tools, disk: &Path, unified: &Path) -> Result<()> {
+    let hash = hash(disk)?;
+    let components = contents::of(bench, tools)?;
+    let image = bill::Image {
+        version: &bench.version,
+        sha256: &hash,
+    };
+    let text = |paper: &serde_json::Value| -> Result<String> {
+        Ok(format!("{}\n", serde_json::to_string_pretty(paper)?))
+    };
+    let predicted = measured::predict(unified, &bench.keys)?;
+    let papers = [
+        ("cdx", text(&bill::cyclonedx(&image, &components))?),
+        ("spdx", text(&bill::spdx(&image, &components))?),
+        ("pcr", text(&serde_json::to_value(predicted)?)?),
+    ];
+    let mut sums = format!("{hash}  {}\n", name(disk)?);
+    for (kind, text) in papers {
+        let paper = paper(bench, kind);
+        write(&paper, text)?;
+        sums.push_str(&format!("{}  {}\n", self::hash(&paper)?, name(&paper)?));
+    }
+    write(&bench.out.join(SUMS), sums)?;
+    sign(bench)
+}
+
+/// The values that a TPM will have measured, as they stand beside the image.
+pub(crate) fn predicted(bench: &Bench) -> Result<measured::Predicted> {
+    serde_json::from_str(&read(&paper(bench, "pcr"))?)
+        .context("the predicted values cannot be read")
+}
+
+/// Checks image and papers as somebody would who was given them, and counts what the bills name.
+///
+/// # Errors
+///
+/// When the signature or a hash does not hold, or a bill does not name what is in the image.
+pub(crate) fn check(bench: &Bench) -> Result<String> {
+    let run = |program: &str, arguments: &[&str]| {
+        process::answer(
+            Command::new(program)
+                .args(arguments)
+                .current_dir(&bench.out),
+        )
+    };
+    let public = bench.work.join("signer.pub");
+    write(
+        &public,
+        run("openssl", &["x509", "-pubkey", "-noout", "-in", SIGNER])?,
+    )?;
+    let public = public.to_str().context("the path is no text")?;
+    run(
+        "openssl",
+        &[
+            "dgst",
+            "-sha256",
+            "-verify",
+            public,
+            "-signature",
+            SIGNATURE,
+            SUMS,
+        ],
+    )?;
+    run("sha256sum", &["--check", "--strict", "--quiet", SUMS])?;
+    let bill = |kind: &str| -> Result<serde_json::Value> {
+        serde_json::from_str(&read(&paper(bench, kind))?).context("a bill cannot be read")
+    };
+    let count = |bill: &serde_json::Value, list: &str| bill[list].as_array().map_or(0, Vec::len);
+    let (cyclonedx, spdx) = (bill("cdx")?, bill("spdx")?);
+    // SPDX counts the image among the packages.
+    let (named, again) = (count(&cyclonedx, "components"), count(&spdx, "packages"));
+    if named + 1 != again {
+        bail!("CycloneDX names {named} components and SPDX {again} packages, the image among them");
+    }
+    for purl in [
+        "pkg:deb/debian/systemd@",
+        "pkg:deb/debian/linux-image-",
+        "pkg:cargo/rustls@",
+        "pkg:cargo/strongroomd@",
+    ] {
+        for bill in [&cyclonedx, &spdx] {
+            if !bill.to_string().contains(purl) {
+                bail!("a bill does not name {purl}");
+            }
+        }
+    }
+    Ok(format!(
+        "signature and hashes hold; both bills name {named} packages and crates"
+    ))
+}
+
+const SUMS: &str = "SHA256SUMS";
+const SIGNATURE: &str = "SHA256SUMS.sig";
+const SIGNER: &str = "signer.pem";
+
+fn paper(bench: &Bench, kind: &str) -> std::path::PathBuf {
+    bench.out.join(format!("{}.{kind}.json", bench.name()))
+}
+
+fn name(file: &Path) -> Result<&str> {
+    file.file_name()
+        .and_then(|name| name.to_str())
+        .context("a file's name is no text")
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+fn hash(file: &Path) -> Result<String> {
+    use sha2::{Digest as _, Sha256};
+    let mut hasher = Sha256::new();
+    let mut content =
+        fs::File::open(file).with_context(|| format!("{} cannot be read", shown(file)))?;
+    std::io::copy(&mut content, &mut hasher)?;
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+fn sign(bench: &Bench) -> Result<()> {
+    process::answer(
+        Command::new("openssl")
+            .args(["dgst", "-sha256", "-sign"])
+            .arg(bench.keys.join("db.key"))
+            .args(["-out", SIGNATURE, SUMS])
+            .current_dir(&bench.out),
+    )?;
+    write(&bench.out.join(SIGNER), read(&bench.keys.join("db.pem"))?)
+}
