@@ -63,10 +63,9 @@ impl Matrix<'_> {
             }),
         ];
         let long: &[Case<'_>] = &[
-            (
-                "the papers: signature, hashes, bills of materials",
-                &|| papers::check(self.bench),
-            ),
+            ("the papers: signature, hashes, bills of materials", &|| {
+                papers::check(self.bench)
+            }),
             ("exposure of the units (systemd-analyze security)", &|| {
                 checks::exposure(self.bench)
             }),

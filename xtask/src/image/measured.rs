@@ -68,7 +68,7 @@ impl Register {
     }
 
     fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.0)
     }
 }
 
@@ -188,12 +188,9 @@ mod tests {
     #[test]
     fn a_variable_is_measured_with_name_and_lengths() {
         // The event that a firmware leaves for `SecureBoot` being on; its digest stands in many published event logs.
-        let mut register = Register::new();
-        register.measure(&variable(GLOBAL, "SecureBoot", &[1]).unwrap());
         let digest = Sha256::digest(variable(GLOBAL, "SecureBoot", &[1]).unwrap());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
-            digest,
+            hex::encode(digest),
             "ccfc4bb32888a345bc8aeadaba552b627d99348c767681ab3141f5b01e40a40e"
         );
     }

@@ -74,7 +74,12 @@ mod tests {
                 time: Duration::from_secs(1),
             },
         ];
-        let page = page(&rows, ["c"].into_iter(), "a machine", Duration::from_secs(62));
+        let page = page(
+            &rows,
+            ["c"].into_iter(),
+            "a machine",
+            Duration::from_secs(62),
+        );
         assert!(
             page.ends_with(
                 "| a | seen | 1 min 01 s |\n| b | **failed**: x\\|y | 1.00 s |\n| c | not come to | |\n"

@@ -1,4 +1,4 @@
-//! The bill of materials in its two formats: CycloneDX 1.6 (ECMA-424) and SPDX 2.3 (ISO/IEC 5962). Both say the same, and nothing in them depends
+//! The bill of materials in its two formats: `CycloneDX` 1.6 (ECMA-424) and SPDX 2.3 (ISO/IEC 5962). Both say the same, and nothing in them depends
 //! on when or where the image was built.
 
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub(super) struct Image<'a> {
 /// The moment of [`super::super::EPOCH`].
 const MOMENT: &str = "2025-11-30T00:00:00Z";
 
-/// The bill in CycloneDX.
+/// The bill in `CycloneDX`.
 pub(super) fn cyclonedx(image: &Image<'_>, components: &[Component]) -> Value {
     let listed: Vec<Value> = components
         .iter()

@@ -10,7 +10,7 @@
 mod bill;
 mod contents;
 
-use std::{fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
@@ -38,7 +38,7 @@ pub(crate) fn make(bench: &Bench, tools: &Tools, disk: &Path, unified: &Path) ->
     for (kind, text) in papers {
         let paper = paper(bench, kind);
         write(&paper, text)?;
-        sums.push_str(&format!("{}  {}\n", self::hash(&paper)?, name(&paper)?));
+        writeln!(sums, "{}  {}", self::hash(&paper)?, name(&paper)?)?;
     }
     write(&bench.out.join(SUMS), sums)?;
     sign(bench)
@@ -130,11 +130,7 @@ fn hash(file: &Path) -> Result<String> {
     let mut content =
         fs::File::open(file).with_context(|| format!("{} cannot be read", shown(file)))?;
     std::io::copy(&mut content, &mut hasher)?;
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex::encode(hasher.finalize()))
 }
 
 fn sign(bench: &Bench) -> Result<()> {
