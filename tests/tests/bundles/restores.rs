@@ -182,8 +182,8 @@ pub(crate) fn that_were_not_approved() -> Vec<Case> {
     other(
         "the request is for something else than a restore",
         &|restore| {
-            restore.request =
-                r#"{"key.destroy":{"key":"01939c2f-1c00-7c33-8333-333333333333"}}"#.to_owned();
+            r#"{"key.destroy":{"key":"01939c2f-1c00-7c33-8333-333333333333"}}"#
+                .clone_into(&mut restore.request);
         },
     );
     let mut unnamed = people();

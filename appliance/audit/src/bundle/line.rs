@@ -371,12 +371,11 @@ pub fn named_documents(event: &Event) -> Vec<(DocumentKind, String)> {
     /// `domain.restore`.
     const RESTORE: u16 = 50;
     let kinds: &[DocumentKind] = match event.act.number() {
-        RESTORE => &[DocumentKind::Request, DocumentKind::Evidence],
         53 | 54 | 56 => &[DocumentKind::Transcript],
         130 | 131 | 145..=159 => &[DocumentKind::Record],
         132 | 133 => &[DocumentKind::Evidence],
         138 => &[DocumentKind::Document],
-        140..=144 => &[DocumentKind::Request, DocumentKind::Evidence],
+        RESTORE | 140..=144 => &[DocumentKind::Request, DocumentKind::Evidence],
         _ => &[],
     };
     if !event.done || kinds.is_empty() {
