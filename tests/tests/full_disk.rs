@@ -79,14 +79,22 @@ fn on_a_small_disk() {
         fill(&filler);
         // The write-ahead log has room of its own for a while, and again whenever it was emptied into the database: until that cannot grow either.
         let started = Instant::now();
+        let (mut released, mut last) = (0_u32, None);
         let (problem, health) = loop {
-            assert!(started.elapsed() < PATIENCE, "it is never full");
+            assert!(
+                started.elapsed() < PATIENCE,
+                "it is never full: {released} releases, then {last:?}"
+            );
             let problem = match alice.release(key) {
                 Err(Failed::Refused(refused)) => refused,
                 Err(broken) => panic!("{broken}"),
-                Ok(_) => continue,
+                Ok(_) => {
+                    released += 1;
+                    continue;
+                }
             };
             let health = appliance.api().health().unwrap();
+            last = Some((problem.code, health.storage));
             if health.storage == Status::Failing {
                 break (problem, health);
             }

@@ -206,6 +206,7 @@ fn records_are_proved_in_the_browser() {
     assert!(broken.as_str().unwrap().contains(' '));
 
     // All of it to keep, as a table.
+    visit.open("/history");
     visit.press("Export");
     let csv = visit.run(
         "const body = new URLSearchParams(new FormData(document.querySelector('form[data-export]')));\

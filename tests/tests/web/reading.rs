@@ -1,5 +1,7 @@
 //! Whether everybody can read the pages: WCAG 2.2 AA by axe-core, phones, and text that stays text whatever people write.
 
+use std::thread;
+
 use strongroom_console::Side;
 use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::browser::Settings;
@@ -60,38 +62,51 @@ fn everybody_can_read_every_page() {
         let empty = EMPTY.iter().filter(|(reader, _)| reader == name);
         paths.extend(empty.map(|(_, page)| (*page).to_owned()));
     }
-    let outside = ["/sign-in", "/enrol", "/recover"].map(str::to_owned);
-    for (dark, window) in [
-        (false, (1280, 900)),
-        (true, (1280, 900)),
-        (false, (390, 844)),
-    ] {
-        for (side, name, paths) in &pages {
+    let (site, pages) = (&site, &pages);
+    let found: Vec<_> = thread::scope(|scope| {
+        let looks = [
+            (false, (1280, 900)),
+            (true, (1280, 900)),
+            (false, (390, 844)),
+        ];
+        let readings = looks.map(|(dark, window)| {
             let settings = Settings {
                 dark,
                 window,
                 ..Settings::default()
             };
-            let at = match side {
-                Side::Owners => &site.owners,
-                Side::Administration => &site.office,
-            };
-            let visit = Visit::new(site.browser(settings), at);
-            if dark {
-                visit.open("/sign-in");
-                visit.run("localStorage.setItem('theme', 'dark')", &[]);
-            }
-            read_all(&visit, &outside, &mut wrong);
-            visit.sign_in(name, &site.appliance.password_of(name));
-            read_all(&visit, paths, &mut wrong);
-        }
-    }
+            scope.spawn(move || read_in(site, pages, settings))
+        });
+        readings.map(|reading| reading.join().unwrap()).concat()
+    });
+    wrong.extend(found);
     assert!(
         wrong.is_empty(),
         "{} things are wrong:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// What is wrong with pages, each as its reader sees it in such a browser.
+fn read_in(site: &Site, pages: &[(Side, &str, Vec<String>)], settings: Settings) -> Vec<String> {
+    let outside = ["/sign-in", "/enrol", "/recover"].map(str::to_owned);
+    let mut wrong = Vec::new();
+    for (side, name, paths) in pages {
+        let at = match side {
+            Side::Owners => &site.owners,
+            Side::Administration => &site.office,
+        };
+        let visit = Visit::new(site.browser(settings), at);
+        if settings.dark {
+            visit.open("/sign-in");
+            visit.run("localStorage.setItem('theme', 'dark')", &[]);
+        }
+        read_all(&visit, &outside, &mut wrong);
+        visit.sign_in(name, &site.appliance.password_of(name));
+        read_all(&visit, paths, &mut wrong);
+    }
+    wrong
 }
 
 /// Names, labels and whatever else people write stay text, for those who wrote it and for others.

@@ -149,9 +149,15 @@ fn advance(
         row.state = AuthorisationState::Approved;
         row.ratify_by = None;
     } else if record.order.flags.emergency && row.state == AuthorisationState::AwaitingApproval {
-        row.state = AuthorisationState::EmergencyApproval;
+        // From the first of its generations that took effect in this way: changes would keep it alive for ever.
         let within = caller.policy.lawful.ratify_within;
-        row.ratify_by = Some(view.now.plus_seconds(within.into()));
+        let by = row.ratify_by;
+        let by = by.unwrap_or_else(|| view.now.plus_seconds(within.into()));
+        if by <= view.now {
+            return Ok(());
+        }
+        row.state = AuthorisationState::EmergencyApproval;
+        row.ratify_by = Some(by);
     } else {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use strongroom_wire::authorisation::{
     Authorisation, AuthorisationOrder, AuthorisationPage, AuthorisationQuery, AuthorisationState,
     ChangeAuthorisation, ChangedAuthorisation, ListedAuthorisation,
 };
+use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AuthorisationId;
 
 use super::states::{keep, stands, written_as};
@@ -36,7 +37,11 @@ impl Keystore {
                 caller.require(May::EnterAuthorisations)?;
                 let order = record::checked(order.clone())?;
                 let id = AuthorisationId::generate();
-                generate(scope, &caller, Act::AuthorisationEnter, id, 1, order)
+                let first = Generation {
+                    number: 1,
+                    ratify_by: None,
+                };
+                generate(scope, &caller, Act::AuthorisationEnter, id, first, order)
             })
     }
 
@@ -66,8 +71,11 @@ impl Keystore {
                     )));
                 }
                 let next = row.generation.checked_add(1);
-                let next =
-                    next.ok_or(Error::Internal("an authorisation has too many generations"))?;
+                let next = Generation {
+                    number: next
+                        .ok_or(Error::Internal("an authorisation has too many generations"))?,
+                    ratify_by: row.ratify_by,
+                };
                 generate(scope, &caller, Act::AuthorisationChange, id, next, order)
             })
     }
@@ -135,15 +143,23 @@ impl Keystore {
     }
 }
 
+/// What a generation has from the one before.
+struct Generation {
+    number: u32,
+    /// When an emergency has to be ratified that nobody has ratified yet: a change gives it no more time.
+    ratify_by: Option<Timestamp>,
+}
+
 /// Writes a generation and its leaf.
 fn generate(
     scope: &mut Scope<'_>,
     caller: &Caller,
     act: Act,
     id: AuthorisationId,
-    generation: u32,
+    generation: Generation,
     order: AuthorisationOrder,
 ) -> Result<ChangedAuthorisation, Error> {
+    let (generation, ratify_by) = (generation.number, generation.ratify_by);
     let record = record::make(&scope.view(), caller, id, generation, order)?;
     let sha256 = scope.put_document(DocumentKind::Record, &record::to_bytes(&record)?)?;
     let mut row = AuthorisationRow {
@@ -155,7 +171,7 @@ fn generate(
         since: scope.now,
         resumes_to: None,
         reason: None,
-        ratify_by: None,
+        ratify_by,
         terminated: None,
         ends: record.order.timespan.end,
         mac: [0; 32],
@@ -188,12 +204,18 @@ pub(super) fn to_wire(view: &View<'_>, row: &AuthorisationRow) -> Result<Authori
         state: row.state,
         since: row.since,
         reason: row.reason.clone(),
-        ratify_by: row.ratify_by,
+        ratify_by: ratify_by(row),
         terminated: row.terminated,
         record_sha256: seal::hex(&row.record),
         record: record::of(view, row)?,
         approvals: approvals::given(view, row.id.as_bytes(), row.generation)?,
     })
+}
+
+/// When it lapses unless it is ratified; none while it is not in effect for lack of any approval.
+fn ratify_by(row: &AuthorisationRow) -> Option<Timestamp> {
+    let waits = row.state == AuthorisationState::AwaitingApproval;
+    row.ratify_by.filter(|_| !waits)
 }
 
 /// One as it stands in lists.
@@ -208,7 +230,7 @@ pub(super) fn list(view: &View<'_>, row: &AuthorisationRow) -> Result<ListedAuth
         priority: record.order.priority,
         flags: record.order.flags,
         timespan: record.order.timespan,
-        ratify_by: row.ratify_by,
+        ratify_by: ratify_by(row),
         approved_by: approvals::approved_by(view, row)?,
         approvals_needed: record.approvals_needed,
         entered_by_name: record.entered_by_name,

@@ -398,6 +398,7 @@ mod tests {
     use strongroom_wire::account::{AccountKind, Role};
 
     use super::*;
+    use crate::store::sqlite::plans::plan_of;
     use crate::store::sqlite::schema;
 
     #[test]
@@ -430,16 +431,5 @@ mod tests {
         }
         // The literals of the partial indexes.
         assert_eq!(account_state_number(AccountState::Active), 2);
-    }
-
-    fn plan_of(connection: &Connection, sql: &str) -> String {
-        let plan: Vec<String> = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap()
-            .query_map([], |row| row.get(3))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        plan.join("; ")
     }
 }

@@ -178,6 +178,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::store::sqlite::plans::plan_of;
     use crate::store::sqlite::schema;
 
     #[test]
@@ -201,21 +202,10 @@ mod tests {
             ),
             (one.as_str(), "PRIMARY KEY (id=?)"),
         ] {
-            let plan = plan(&connection, sql);
+            let plan = plan_of(&connection, sql);
             assert!(plan.contains(index), "{plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{plan}");
             assert!(!plan.contains("SCAN"), "{plan}");
         }
-    }
-
-    fn plan(connection: &Connection, sql: &str) -> String {
-        let plan: Vec<String> = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap()
-            .query_map([], |row| row.get(3))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        plan.join("; ")
     }
 }

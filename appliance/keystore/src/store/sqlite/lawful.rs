@@ -87,7 +87,7 @@ impl ReadLawful for Rows<'_> {
         all(
             &mut self.connection().prepare_cached(&format!(
                 "{AUTHORISATION} authorisations a WHERE a.domain = ?1 AND a.state IN (?2, ?3, ?4, ?5)
-                 AND (a.ends <= ?6 OR a.ratify_by <= ?6) ORDER BY a.id LIMIT ?7"
+                 AND (a.ends <= ?6 OR (a.ratify_by <= ?6 AND a.state <> ?2)) ORDER BY a.id LIMIT ?7"
             ))?,
             params![
                 domain,

@@ -33,6 +33,8 @@ mod keys;
 mod lawful;
 mod objects;
 mod people;
+#[cfg(test)]
+mod plans;
 mod recovery;
 mod rotation;
 mod rows;

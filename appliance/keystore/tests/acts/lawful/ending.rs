@@ -4,9 +4,11 @@ use strongroom_keystore::Error;
 use strongroom_wire::account::Role;
 use strongroom_wire::audit::Act;
 use strongroom_wire::authorisation::AuthorisationState::{
-    Approved, Cancelled, EmergencyApproval, Expired, Invalid, Suspended,
+    Approved, AwaitingApproval, Cancelled, EmergencyApproval, Expired, Invalid, Suspended,
 };
-use strongroom_wire::authorisation::{AuthorisationQuery, ChangeAuthorisation, Move};
+use strongroom_wire::authorisation::{
+    Authorisation, AuthorisationQuery, ChangeAuthorisation, Move,
+};
 
 use super::lifecycle::go;
 use super::{DAY, Office};
@@ -16,6 +18,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
     (
         "an_emergency_lapses_unless_it_is_ratified",
         an_emergency_lapses_unless_it_is_ratified,
+    ),
+    (
+        "changes_give_an_emergency_no_more_time",
+        changes_give_an_emergency_no_more_time,
     ),
     ("time_ends_an_authorisation", time_ends_an_authorisation),
     (
@@ -59,6 +65,39 @@ fn an_emergency_lapses_unless_it_is_ratified() {
     assert_eq!((newest.act, newest.actor), (Act::AuthorisationEnd, None));
     assert!(newest.note.unwrap().ends_with(" state invalid"));
     assert_eq!(office.now(&entered).state, Invalid);
+}
+
+fn changes_give_an_emergency_no_more_time() {
+    let office = Office::new("lawful-emergency-changed");
+    let change = |of: &Authorisation| {
+        let request = ChangeAuthorisation {
+            generation: of.generation,
+            order: office.emergency(30),
+        };
+        let changed =
+            office
+                .house
+                .keystore
+                .change_authorisation(&office.officer.presented, of.id, request);
+        changed.unwrap().authorisation
+    };
+    let entered = office.enter(office.emergency(30));
+    let first = office.approve(&office.ruth, &entered).unwrap();
+    office.house.clock.advance(DAY);
+    let second = change(&first);
+    assert_eq!((second.state, second.ratify_by), (AwaitingApproval, None));
+    let again = office.approve(&office.ruth, &second).unwrap();
+    assert_eq!(again.state, EmergencyApproval);
+    assert_eq!(again.ratify_by, first.ratify_by, "a day is over");
+    office.house.clock.advance(DAY);
+    assert_eq!(office.now(&again).state, Invalid);
+    // From now on it takes as many as any other case.
+    let third = change(&office.now(&again));
+    let one = office.approve(&office.ruth, &third).unwrap();
+    assert_eq!(one.state, AwaitingApproval);
+    assert_eq!(office.house.keystore.end_authorisations().unwrap(), 0);
+    let both = office.approve(&office.ruben, &third).unwrap();
+    assert_eq!((both.state, both.ratify_by), (Approved, None));
 }
 
 fn time_ends_an_authorisation() {

@@ -145,6 +145,7 @@ mod tests {
     use strongroom_wire::proposal::ProposalState;
 
     use super::*;
+    use crate::store::sqlite::plans::plan_of;
     use crate::store::sqlite::schema;
     use crate::store::{decision_number, proposal_state_number};
 
@@ -196,14 +197,7 @@ mod tests {
                 true,
             ),
         ] {
-            let plan: Vec<String> = connection
-                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-                .unwrap()
-                .query_map([], |row| row.get(3))
-                .unwrap()
-                .map(Result::unwrap)
-                .collect();
-            let plan = plan.join("; ");
+            let plan = plan_of(&connection, &sql);
             assert!(plan.contains(index), "{plan}");
             assert!(!plan.contains("SCAN"), "{plan}");
             assert_eq!(plan.contains("TEMP B-TREE"), sorted, "{plan}");
