@@ -223,14 +223,6 @@ fn records_are_proved_in_the_browser() {
         released.is_some_and(|line| line.contains(",alice@example.com,")),
         "{csv}"
     );
-    // There is one way to it.
-    assert_eq!(
-        visit.run(
-            "const done = (async () => (await fetch('/history/download')).status)(); return done;",
-            &[]
-        ),
-        404
-    );
 }
 
 /// Groups: who is in them, and managers add and remove.

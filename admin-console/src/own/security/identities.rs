@@ -89,7 +89,7 @@ async fn start(reader: Reader, sent: Sent) -> Answer {
         provider: name.clone(),
         client_key: Base64(EphemeralKey::generate().public().to_vec()),
         redirect_uri: provider::page_at(&reader.origin),
-        fresh: true,
+        fresh: false,
     };
     let started = reader
         .wait(move |visit, caller| visit.sign_ins.start_identity_link(caller, request))
