@@ -9,5 +9,6 @@ mod every_page;
 mod office;
 mod owner;
 mod reading;
+mod refusals;
 mod signing_in;
 mod site;
