@@ -28,6 +28,7 @@ mod exports;
 mod groups;
 mod house;
 mod identities;
+mod invitations;
 mod keys;
 mod lawful;
 mod log;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
     }
     let trials = [
         account_recovery::TRIALS,
+        invitations::TRIALS,
         account_secrets::TRIALS,
         accounts::TRIALS,
         backups::TRIALS,
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         pairing::TRIALS,
         passwords::TRIALS,
         policies::TRIALS,
+        policies::changes::TRIALS,
         previews::TRIALS,
         quorum::TRIALS,
         recovery::TRIALS,
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         scrub::TRIALS,
         scrub::built::TRIALS,
         scrub::large::TRIALS,
+        scrub::meanwhile::TRIALS,
         searches::TRIALS,
         second_factor::TRIALS,
         sessions::TRIALS,
