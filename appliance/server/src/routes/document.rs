@@ -68,9 +68,16 @@ pub(crate) fn text() -> Result<&'static str, Failure> {
     TEXT.as_deref().ok_or_else(Failure::internal)
 }
 
-/// Descriptions are the types' own documentation, in which names link to other types: here the names alone are of use.
+/// Descriptions are the types' own documentation, in which names link to other types: here the names alone are of use,
+/// wherever the code has them.
 fn plain(text: &str) -> String {
-    text.replace("[`", "`").replace("`]", "`")
+    let mut parts = text.split("`](");
+    let mut named = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        named.push('`');
+        named.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
+    }
+    named.replace("[`", "`").replace("`]", "`")
 }
 
 /// The addresses of a listener and the methods that each takes.
@@ -225,6 +232,14 @@ mod tests {
         assert!(
             committed == text().unwrap(),
             "docs/openapi.json is not what the code says; refresh it with `cargo run --release -p strongroomd -- openapi > docs/openapi.json`"
+        );
+    }
+
+    #[test]
+    fn names_are_told_without_where_the_code_has_them() {
+        assert_eq!(
+            plain("1 to [`MOST`](super::MOST) items, or [`ALL`] (see [`FEW`](crate::FEW))."),
+            "1 to `MOST` items, or `ALL` (see `FEW`)."
         );
     }
 
