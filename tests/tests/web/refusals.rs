@@ -1,16 +1,18 @@
 //! What cases say where something is refused, and orders that come from files.
 
-use super::bench::{AUDREY, Bench, CARL, ERIN, RICK, RUBEN, RUTH, browse, order, write};
-use super::cases::without_scripts;
-use super::site::{ALICE, BOB, Visit};
-use serde_json::{Value, json};
 use std::thread;
 use std::time::Duration;
+
+use serde_json::{Value, json};
 use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::witness::Witness;
 use strongroom_wire::authorisation::Authorisation;
 use strongroom_wire::disclosure::{ChangedDisclosure, DisclosureState, Disclosures};
 use strongroom_wire::id::AuthorisationId;
+
+use super::bench::{AUDREY, Bench, CARL, ERIN, RICK, RUBEN, RUTH, browse, order, write};
+use super::cases::without_scripts;
+use super::site::{ALICE, BOB, Visit};
 
 /// A change voids what was approved and says what it changed; one rejection ends it; an emergency is ratified; over the cap nothing goes out; and what was released
 /// waits for the witnesses that the policy demands.

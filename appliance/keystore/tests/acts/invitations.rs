@@ -1,13 +1,14 @@
 //! Invitations, and the mail that goes with them.
 
-use crate::account_recovery::{ALICE, DAY, due, house};
-use crate::house::{House, PASSWORD, Person, enrol, sign_in};
 use strongroom_keystore::{Error, MailContent};
 use strongroom_wire::account::Role;
 use strongroom_wire::audit::{Act, RecordQuery};
 use strongroom_wire::id::AccountId;
 use strongroom_wire::invitation::Invite;
 use strongroom_wire::key::{ShareKey, UsagePolicy};
+
+use crate::account_recovery::{ALICE, DAY, due, house};
+use crate::house::{House, PASSWORD, Person, enrol, sign_in};
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
     (

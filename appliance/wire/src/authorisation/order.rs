@@ -1,9 +1,10 @@
 //! What an authorisation orders: what a case officer enters.
 
-use crate::encoding::{Base64, Timestamp};
-use crate::id::KeyId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::encoding::{Base64, Timestamp};
+use crate::id::KeyId;
 
 /// How urgent an authorisation is (`AuthorisationPriority`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

@@ -1,15 +1,17 @@
 //! The templates of the keys that the token makes, copies, takes and gives.
 
-use super::super::{pool::CallError, token::Token};
-use super::Kind;
-use crate::{AES256_KEY_LEN, Aes256Key, HsmError};
+use std::ops::Deref;
+
 use cryptoki::{
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
     session::Session,
     types::Ulong,
 };
-use std::ops::Deref;
 use zeroize::Zeroize as _;
+
+use super::super::{pool::CallError, token::Token};
+use super::Kind;
+use crate::{AES256_KEY_LEN, Aes256Key, HsmError};
 
 /// The template of a master KEK that the token generates.
 pub(in crate::pkcs11) fn master_kek_template(label: &str) -> Vec<Attribute> {

@@ -1,7 +1,5 @@
 //! What is done with a named key, inside the token.
 
-use super::super::pool::CallError;
-use crate::{NamedHash, NamedKeyType, NamedWork};
 use cryptoki::{
     error::Error,
     mechanism::{
@@ -16,6 +14,9 @@ use cryptoki::{
     types::Ulong,
 };
 use zeroize::Zeroizing;
+
+use super::super::pool::CallError;
+use crate::{NamedHash, NamedKeyType, NamedWork};
 
 pub(super) fn perform(
     session: &Session,

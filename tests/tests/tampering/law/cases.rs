@@ -2,14 +2,14 @@
 
 use super::super::cases::{Attempt, Case, FOUND, Outcome, case};
 use super::super::world::Who;
+use super::Lawful;
+
 use Lawful::{
     ApprovalKeys, Approve, ApproveProposal, Deliver, Execute, ExecuteWaiting, Notifications,
     OthersApprovalKeys, Release, Show, ShowWaiting,
 };
 use Outcome::Scrubbed;
 use Who::{Alice, Bob};
-
-use super::Lawful;
 
 const fn law(name: &'static str, edit: &'static str, attempt: Lawful, outcome: Outcome) -> Case {
     case(name, edit, Attempt::Law(attempt), outcome)

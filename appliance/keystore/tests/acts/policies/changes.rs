@@ -1,7 +1,5 @@
 //! Who changes policies, and what a change leaves as it was.
 
-use super::{networks, of, refused, set_domain, share};
-use crate::house::{House, Person, new_key};
 use strongroom_keystore::Error;
 use strongroom_wire::account::{AccountKind, AddMember, CreateAccount, Membership, Role};
 use strongroom_wire::audit::{Act, RecordQuery};
@@ -9,6 +7,9 @@ use strongroom_wire::id::GrantId;
 use strongroom_wire::key::{ReleaseKey, Right, ShareKey, UsagePolicy};
 use strongroom_wire::policy::DomainPolicy;
 use strongroom_wire::problem::Code;
+
+use super::{networks, of, refused, set_domain, share};
+use crate::house::{House, Person, new_key};
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
     (

@@ -1,7 +1,5 @@
 //! A domain whose policy demands quorums for everything that it can.
 
-use crate::house::{House, Person};
-use crate::lawful::{DAY, Officer};
 use strongroom_approval::{Decision, Of, Statement, canonical, sha256};
 use strongroom_keystore::{Error, Presented};
 use strongroom_wire::account::{Role, UpdateAccount};
@@ -10,6 +8,9 @@ use strongroom_wire::key::{Algorithm, CreateKeys, KeyVersion, NewKey, ReleaseKey
 use strongroom_wire::operation::{Mechanism, Operate, Operation};
 use strongroom_wire::policy::DomainPolicy;
 use strongroom_wire::proposal::{GuardedAct, Proposal, Propose, ProposedRequest, QuorumRule};
+
+use crate::house::{House, Person};
+use crate::lawful::{DAY, Officer};
 
 pub(super) const LABEL: &str = "root CA";
 

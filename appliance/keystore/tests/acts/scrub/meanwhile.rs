@@ -1,13 +1,15 @@
 //! The scrub beside everything else: a log that began before, a database that is busy, what lapses, and the leaf of what is found.
 
-use super::{attacker, clean, put_back, remember, scrubbed};
-use crate::house::{House, PASSWORD, sign_in};
-use crate::rotation::id_of;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+
 use strongroom_wire::account::Role;
 use strongroom_wire::audit::Act;
+
+use super::{attacker, clean, put_back, remember, scrubbed};
+use crate::house::{House, PASSWORD, sign_in};
+use crate::rotation::id_of;
 
 pub(crate) const TRIALS: &[(&str, fn())] = &[
     (

