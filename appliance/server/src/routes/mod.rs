@@ -80,11 +80,18 @@ impl Listener {
 
     /// Its routes.
     pub(crate) fn routes(self, services: &mut ServiceConfig<'_>) {
-        // The first route that fits takes a request: /v1/accounts/me of the common ones comes before /v1/accounts/{account}.
-        common_routes(services);
+        // The first route that fits takes a request, and each before it is tried.
         match self {
-            Self::Client => client_routes(services),
-            Self::Administration => administration_routes(services),
+            // What keys are used by comes first: of it there are a thousand requests for each other.
+            Self::Client => {
+                client_routes(services);
+                common_routes(services);
+            }
+            // /v1/accounts/me of the common ones comes before /v1/accounts/{account}.
+            Self::Administration => {
+                common_routes(services);
+                administration_routes(services);
+            }
         }
     }
 }
@@ -158,11 +165,11 @@ fn common_routes(services: &mut ServiceConfig<'_>) {
 
 fn client_routes(services: &mut ServiceConfig<'_>) {
     services
-        .service(keys::release)
-        .service(keys::create)
-        .service(batch::release)
         .service(operations::operate)
+        .service(keys::release)
         .service(operations::operate_many)
+        .service(batch::release)
+        .service(keys::create)
         .service(operations::public_key)
         .service(objects::find)
         .service(objects::show)
