@@ -330,7 +330,7 @@ impl Core {
         let mut fetched = Fetched::default();
         for _ in 0..MOST_RUNS {
             let result = {
-                let snapshot = self.store.snapshot().ok()?;
+                let snapshot = self.store.glimpse().ok()?;
                 let keks = Keks::new(&self.domain, &fetched);
                 let view = View {
                     snapshot: &*snapshot,

@@ -7,7 +7,7 @@
 //! | `hardware` | what the HSM does with its own keys |
 //!
 //! ```text
-//! look    on the request's own thread: may the caller? the material is opened from the caller's grant
+//! foresee on the request's own thread: may the caller? the material is opened from the caller's grant
 //! work    on the same thread, with no transaction open: the mechanism is run, by the HSM where the key is there
 //! act     in the writer's transaction: may the caller, still? the leaf is appended, new keys are made
 //! answer  once the leaf is durable
@@ -142,14 +142,18 @@ impl Keystore {
             .into_iter()
             .map(Wanted::new)
             .collect::<Result<Vec<_>, _>>()?;
-        let opened = self
+        let foreseen = self
             .core
-            .look(presented, |view, caller, _| open(view, caller, &wanted))?;
+            .foresee(presented, |view, caller| open(view, caller, &wanted));
+        if foreseen.is_none() {
+            // Who is not signed in is refused without the writer.
+            self.core.look(presented, |_, _, _| Ok(()))?;
+        }
+        let mut opened = foreseen.unwrap_or_default().into_iter();
         let prepared: Vec<Option<Prepared>> = wanted
             .iter()
-            .zip(opened)
-            .map(|(wanted, inputs)| {
-                inputs.map(|inputs| Prepared {
+            .map(|wanted| {
+                opened.next().flatten().map(|inputs| Prepared {
                     version: inputs.version,
                     done: perform::perform(
                         self.core.domain.hsm(),

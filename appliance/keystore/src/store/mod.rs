@@ -82,6 +82,10 @@ pub trait Store: Send + Sync {
     /// A consistent view for reading. Never waits for a writer.
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError>;
 
+    /// A quicker view, for what an act looks at again before it counts: each row is as of the newest act that was answered, or of a later one, but two
+    /// rows may be as of different acts. Never waits for a writer.
+    fn glimpse(&self) -> Result<Box<dyn Snapshot + '_>, StoreError>;
+
     /// Runs `act` in a transaction and returns once what it did is durable. When it answers [`Abort`], nothing that it did remains.
     /// Acts run one after another, each seeing all before it.
     fn write(&self, act: Box<dyn Act>) -> Result<(), StoreError>;

@@ -5,6 +5,7 @@ use strongroom_wire::account::AccountState;
 use strongroom_wire::id::AccountId;
 
 use super::counts;
+use super::memo::Query;
 use super::rows::{Rows, all, array, flag, millis, number, numbered, one, optional_bytes, time};
 use crate::domains::Counted;
 use crate::store::{
@@ -24,6 +25,7 @@ const MOST_LOOKED_AT: u32 = 50_000;
 
 impl ReadAccounts for Rows<'_> {
     fn domain(&self, name: &str) -> Result<Option<DomainRecord>, StoreError> {
+        self.remembered(Query::Domain, name.as_bytes(), || {
         one(
             &mut self.connection().prepare_cached(
                 "SELECT number, name, origin, domain_key, opaque_setup, checkpoint_key, created, policy, settings, mac
@@ -47,16 +49,19 @@ impl ReadAccounts for Rows<'_> {
                 })
             },
         )
+        })
     }
 
     fn account(&self, id: AccountId) -> Result<Option<AccountRecord>, StoreError> {
-        one(
-            &mut self
-                .connection()
-                .prepare_cached(&format!("{ACCOUNT} WHERE id = ?1"))?,
-            [id.as_bytes()],
-            account,
-        )
+        self.remembered(Query::Account, id.as_bytes(), || {
+            one(
+                &mut self
+                    .connection()
+                    .prepare_cached(&format!("{ACCOUNT} WHERE id = ?1"))?,
+                [id.as_bytes()],
+                account,
+            )
+        })
     }
 
     fn account_by_name(
@@ -152,13 +157,15 @@ impl ReadAccounts for Rows<'_> {
     }
 
     fn memberships_of(&self, member: AccountId) -> Result<Vec<MembershipRecord>, StoreError> {
-        all(
-            &mut self
-                .connection()
-                .prepare_cached(&format!("{MEMBERSHIP} WHERE member = ?1"))?,
-            [member.as_bytes()],
-            membership,
-        )
+        self.remembered(Query::Memberships, member.as_bytes(), || {
+            all(
+                &mut self
+                    .connection()
+                    .prepare_cached(&format!("{MEMBERSHIP} WHERE member = ?1"))?,
+                [member.as_bytes()],
+                membership,
+            )
+        })
     }
 
     fn members_of(&self, group: AccountId) -> Result<Vec<MembershipRecord>, StoreError> {

@@ -317,13 +317,15 @@ impl WriteAudit for Rows<'_> {
         act: u16,
         done: bool,
     ) -> Result<(), StoreError> {
-        self.connection()
-            .prepare_cached(
-                "INSERT INTO leaf_counts (domain, hour, act, done, count) VALUES (?1, ?2, ?3, ?4, 1)
-                 ON CONFLICT (domain, hour, act, done) DO UPDATE SET count = count + 1",
-            )?
-            .execute(params![domain, count(hour), act, done])?;
-        Ok(())
+        self.log(|connection| {
+            connection
+                .prepare_cached(
+                    "INSERT INTO leaf_counts (domain, hour, act, done, count) VALUES (?1, ?2, ?3, ?4, 1)
+                     ON CONFLICT (domain, hour, act, done) DO UPDATE SET count = count + 1",
+                )?
+                .execute(params![domain, count(hour), act, done])?;
+            Ok(())
+        })
     }
 
     fn record_checkpoint(
@@ -332,12 +334,14 @@ impl WriteAudit for Rows<'_> {
         size: u64,
         note: &str,
     ) -> Result<(), StoreError> {
-        self.connection()
-            .prepare_cached(
-                "INSERT OR IGNORE INTO checkpoints (domain, size, note) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![domain, count(size), note])?;
-        Ok(())
+        self.log(|connection| {
+            connection
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO checkpoints (domain, size, note) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![domain, count(size), note])?;
+            Ok(())
+        })
     }
 }
 
@@ -360,7 +364,8 @@ impl Rows<'_> {
         }
         let leaf = Leaf::seal(&event, salt);
         let detail = &event.detail;
-        self.connection()
+        self.log(|connection| {
+        connection
             .prepare_cached(
                 "INSERT INTO leaves (domain, idx, envelope, salt, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
@@ -378,17 +383,19 @@ impl Rows<'_> {
         concerned.sort_unstable();
         concerned.dedup();
         for account in concerned {
-            self.connection()
+            connection
                 .prepare_cached(
                     "INSERT INTO leaves_by_account (account, domain, idx) VALUES (?1, ?2, ?3)",
                 )?
                 .execute(params![account.as_bytes(), domain, count(index)])?;
         }
         if let Some(key) = detail.key {
-            self.connection()
+            connection
                 .prepare_cached("INSERT INTO leaves_by_key (key, domain, idx) VALUES (?1, ?2, ?3)")?
                 .execute(params![key.as_bytes(), domain, count(index)])?;
         }
+            Ok(())
+        })?;
         self.tails
             .entry(domain)
             .or_default()

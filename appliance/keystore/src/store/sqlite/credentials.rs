@@ -4,6 +4,7 @@ use rusqlite::{Row, params};
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::{AccountId, SessionId};
 
+use super::memo::Query;
 use super::rows::{Rows, all, array, flag, millis, number, numbered, one, optional_time, time};
 use crate::store::{
     CredentialKind, CredentialRecord, DomainNumber, ReadCredentials, SessionRecord, StoreError,
@@ -42,13 +43,15 @@ impl ReadCredentials for Rows<'_> {
     }
 
     fn session(&self, token_hash: &[u8; 32]) -> Result<Option<SessionRecord>, StoreError> {
-        one(
-            &mut self
-                .connection()
-                .prepare_cached(&format!("{SESSION} WHERE token_hash = ?1"))?,
-            [token_hash],
-            session,
-        )
+        self.remembered(Query::Session, token_hash, || {
+            one(
+                &mut self
+                    .connection()
+                    .prepare_cached(&format!("{SESSION} WHERE token_hash = ?1"))?,
+                [token_hash],
+                session,
+            )
+        })
     }
 
     fn session_with(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {

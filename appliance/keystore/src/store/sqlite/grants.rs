@@ -3,6 +3,7 @@
 use rusqlite::{Row, params, params_from_iter};
 use strongroom_wire::id::{AccountId, GrantId, KeyId};
 
+use super::memo::Query;
 use super::rows::{Rows, all, array, count, millis, number, numbered, one, policy, time};
 use crate::store::{
     CopyRecord, GrantRecord, ReadGrants, StoreError, WriteGrants, grant_state_from,
@@ -14,16 +15,18 @@ const GRANT: &str = "SELECT id, key, grantee, granted_by, state, rights, not_bef
 
 impl ReadGrants for Rows<'_> {
     fn grants_to(&self, key: KeyId, holders: &[AccountId]) -> Result<Vec<GrantRecord>, StoreError> {
-        let places = vec!["?"; holders.len()].join(", ");
-        all(
-            &mut self.connection().prepare_cached(&format!(
-                "{GRANT} WHERE key = ? AND grantee IN ({places}) ORDER BY state, id"
-            ))?,
-            params_from_iter(
-                std::iter::once(key.as_bytes()).chain(holders.iter().map(AccountId::as_bytes)),
-            ),
-            grant,
-        )
+        let ids = || std::iter::once(key.as_bytes()).chain(holders.iter().map(AccountId::as_bytes));
+        let of: Vec<u8> = ids().flatten().copied().collect();
+        self.remembered(Query::Grants, &of, || {
+            let places = vec!["?"; holders.len()].join(", ");
+            all(
+                &mut self.connection().prepare_cached(&format!(
+                    "{GRANT} WHERE key = ? AND grantee IN ({places}) ORDER BY state, id"
+                ))?,
+                params_from_iter(ids()),
+                grant,
+            )
+        })
     }
 
     fn grants_of(&self, key: KeyId) -> Result<Vec<GrantRecord>, StoreError> {
@@ -37,22 +40,26 @@ impl ReadGrants for Rows<'_> {
     }
 
     fn copy(&self, grant: GrantId, version: u32) -> Result<Option<CopyRecord>, StoreError> {
-        const WHAT: &str = "grant";
-        one(
-            &mut self.connection().prepare_cached(
-                "SELECT grant_id, version, kek_version, sealed FROM grant_copies
+        let mut of = grant.as_bytes().to_vec();
+        of.extend(version.to_be_bytes());
+        self.remembered(Query::Copy, &of, || {
+            const WHAT: &str = "grant";
+            one(
+                &mut self.connection().prepare_cached(
+                    "SELECT grant_id, version, kek_version, sealed FROM grant_copies
                  WHERE grant_id = ?1 AND version = ?2",
-            )?,
-            params![grant.as_bytes(), version],
-            |row| {
-                Ok(CopyRecord {
-                    grant: GrantId::from_bytes(array(row, "grant_id", WHAT)?),
-                    version: number(row, "version", WHAT)?,
-                    kek_version: number(row, "kek_version", WHAT)?,
-                    sealed: row.get("sealed")?,
-                })
-            },
-        )
+                )?,
+                params![grant.as_bytes(), version],
+                |row| {
+                    Ok(CopyRecord {
+                        grant: GrantId::from_bytes(array(row, "grant_id", WHAT)?),
+                        version: number(row, "version", WHAT)?,
+                        kek_version: number(row, "kek_version", WHAT)?,
+                        sealed: row.get("sealed")?,
+                    })
+                },
+            )
+        })
     }
 }
 

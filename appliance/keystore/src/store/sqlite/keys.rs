@@ -6,6 +6,7 @@ use strongroom_wire::key::{KeyState, Protection};
 use strongroom_wire::object::ObjectPart;
 
 use super::finding;
+use super::memo::Query;
 use super::rows::{
     Rows, all, array, count, flag, millis, number, numbered, one, optional_number, pack, policy,
     time, unpack,
@@ -23,13 +24,15 @@ pub(super) const COLUMNS: &str = "k.id, k.domain, k.owner, k.sender, k.recipient
 
 impl ReadKeys for Rows<'_> {
     fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        one(
-            &mut self
-                .connection()
-                .prepare_cached(&format!("SELECT {COLUMNS} FROM keys k WHERE k.id = ?1"))?,
-            [id.as_bytes()],
-            key,
-        )
+        self.remembered(Query::Key, id.as_bytes(), || {
+            one(
+                &mut self
+                    .connection()
+                    .prepare_cached(&format!("SELECT {COLUMNS} FROM keys k WHERE k.id = ?1"))?,
+                [id.as_bytes()],
+                key,
+            )
+        })
     }
 
     fn public_key(&self, key: KeyId, version: u32) -> Result<Option<PublicKeyRecord>, StoreError> {

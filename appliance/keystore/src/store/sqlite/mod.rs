@@ -10,6 +10,7 @@
 //! | `witnessing` | cosignatures, lists of rows, and how far the log was fed to its receivers |
 //! | [`scratch`] | what the scrub remembers while it runs |
 //! | `copy` | a consistent copy of a database that is in use |
+//! | `memo` | rows that almost every act looks at, kept for as long as nothing changes |
 //! | `counts` | how much there is in a database: for quotas, and for operators |
 //! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
 
@@ -31,6 +32,7 @@ mod idempotency;
 mod identities;
 mod keys;
 mod lawful;
+mod memo;
 mod objects;
 mod people;
 #[cfg(test)]
@@ -53,6 +55,7 @@ use rusqlite::{Connection, OpenFlags};
 pub use self::copy::{check_database, copy_database};
 pub use self::counts::count_database;
 pub(crate) use self::followed::{IS_THERE, WAS_THERE, WAS_TOLD, key_parts};
+use self::memo::Memo;
 use self::rows::Rows;
 use self::writer::Writer;
 use super::{Abort, Act, Snapshot, Store, StoreError};
@@ -64,6 +67,8 @@ const IDLE_READERS: usize = 16;
 pub struct SqliteStore {
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
+    /// What glimpses have read.
+    glimpsed: Memo,
     writer: Writer,
 }
 
@@ -116,6 +121,7 @@ impl SqliteStore {
         Ok(Self {
             path: path.to_owned(),
             readers: Mutex::default(),
+            glimpsed: Memo::default(),
             writer: Writer::start(connection)?,
         })
     }
@@ -145,6 +151,19 @@ impl Store for SqliteStore {
         let connection = self.reader()?;
         connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
         Ok(Box::new(Rows::reading(self, connection)))
+    }
+
+    fn glimpse(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
+        // Before the reading begins: so what is read is as of this state or of a later one.
+        let state = self.writer.state();
+        let connection = self.reader()?;
+        connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+        Ok(Box::new(Rows::glimpsing(
+            self,
+            connection,
+            &self.glimpsed,
+            state,
+        )))
     }
 
     fn write(&self, act: Box<dyn Act>) -> Result<(), StoreError> {

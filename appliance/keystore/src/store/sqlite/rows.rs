@@ -1,5 +1,6 @@
 //! A connection as a [`Snapshot`] or a [`Transaction`], and how columns become values.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
@@ -9,6 +10,7 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 use strongroom_wire::key::UsagePolicy;
 
+use super::memo::{Memo, Query};
 use crate::store::{DomainNumber, Snapshot, StoreError, Transaction, policies};
 
 /// The savepoint around each act of a transaction.
@@ -22,6 +24,8 @@ pub(super) trait ReaderPool: Sync {
 /// The rows of the database, seen through one connection.
 pub(super) struct Rows<'a> {
     connection: Held<'a>,
+    /// What was read before, and as of which state.
+    remembered: Option<(&'a Memo, State<'a>)>,
     /// Per domain, the tree's size before this transaction and the hashes of the leaves appended in it.
     pub(super) tails: BTreeMap<DomainNumber, Tail>,
     /// The tails as they were when the present act began.
@@ -47,6 +51,15 @@ pub(super) struct Tail {
     pub(super) appended: Vec<Hash>,
 }
 
+/// A state of the database.
+#[derive(Clone, Copy)]
+enum State<'a> {
+    /// That of the writer's transaction: how many rows were changed on its connection, without what the log added to itself.
+    Writing(&'a Cell<u64>),
+    /// That of a glimpse.
+    Reading(u64),
+}
+
 enum Held<'a> {
     /// A reader's own connection, given back to the pool at the end.
     Reading(&'a dyn ReaderPool, Option<Connection>),
@@ -70,15 +83,34 @@ impl<'a> Rows<'a> {
     pub(super) fn reading(pool: &'a dyn ReaderPool, connection: Connection) -> Self {
         Self {
             connection: Held::Reading(pool, Some(connection)),
+            remembered: None,
             tails: BTreeMap::new(),
             before_act: BTreeMap::new(),
             pending: None,
         }
     }
 
-    pub(super) const fn writing(connection: &'a Connection) -> Self {
+    /// The same, of which some may have been read before, in this state of the database or in a later one.
+    pub(super) fn glimpsing(
+        pool: &'a dyn ReaderPool,
+        connection: Connection,
+        memo: &'a Memo,
+        state: u64,
+    ) -> Self {
+        let mut rows = Self::reading(pool, connection);
+        rows.remembered = Some((memo, State::Reading(state)));
+        rows
+    }
+
+    /// The rows of the writer's transaction. `logged` counts the rows that the log adds to itself.
+    pub(super) const fn writing(
+        connection: &'a Connection,
+        memo: &'a Memo,
+        logged: &'a Cell<u64>,
+    ) -> Self {
         Self {
             connection: Held::Writing(connection),
+            remembered: Some((memo, State::Writing(logged))),
             tails: BTreeMap::new(),
             before_act: BTreeMap::new(),
             pending: None,
@@ -87,6 +119,36 @@ impl<'a> Rows<'a> {
 
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// What a query finds: from memory, where it was asked before and nothing has changed.
+    pub(super) fn remembered<T: Clone + Send + Sync + 'static>(
+        &self,
+        query: Query,
+        of: &[u8],
+        read: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Some((memo, state)) = self.remembered else {
+            return read();
+        };
+        let state = match state {
+            State::Writing(logged) => self.connection.total_changes() - logged.get(),
+            State::Reading(state) => state,
+        };
+        memo.get(state, query, of, read)
+    }
+
+    /// Writes what the log adds to itself: no row that is remembered.
+    pub(super) fn log<T>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let before = self.connection.total_changes();
+        let written = write(&self.connection)?;
+        if let Some((_, State::Writing(logged))) = self.remembered {
+            logged.set(logged.get() + self.connection.total_changes() - before);
+        }
+        Ok(written)
     }
 
     /// Begins an act: what it does can be undone alone.
@@ -136,6 +198,9 @@ impl Transaction for Rows<'_> {
     fn start_over(&mut self) -> Result<(), StoreError> {
         self.tails.clone_from(&self.before_act);
         self.pending = None;
+        if let Some((memo, _)) = self.remembered {
+            memo.forget();
+        }
         self.run(&format!("ROLLBACK TO {SAVEPOINT}"))
     }
 

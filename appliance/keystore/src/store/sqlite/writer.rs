@@ -4,6 +4,7 @@
 //! new nodes of the audit trees, commits (which syncs once) and only then answers all. An act that fails is undone alone; when the
 //! commit fails, none of the acts was done and all are told so.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use rusqlite::Connection;
 use strongroom_audit::tree::RightEdge;
 
 use super::audit;
+use super::memo::Memo;
 use super::rows::Rows;
 use crate::store::{Abort, Act, DomainNumber, StoreError};
 
@@ -25,6 +27,7 @@ pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
     queued: Arc<AtomicU64>,
     full: Arc<AtomicBool>,
+    state: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,10 +44,16 @@ impl Writer {
         let (queue, acts) = mpsc::channel();
         let queued = Arc::new(AtomicU64::new(0));
         let full = Arc::new(AtomicBool::new(false));
+        let state = Arc::new(AtomicU64::new(0));
         let edges = audit::load_edges(&connection)?;
+        let data_version = data_version(&connection)?;
         let mut worker = Worker {
             connection,
             edges,
+            memo: Memo::default(),
+            logged: Cell::new(0),
+            data_version,
+            state: Arc::clone(&state),
             queued: Arc::clone(&queued),
             full: Arc::clone(&full),
         };
@@ -58,6 +67,7 @@ impl Writer {
             queue: Mutex::new(Some(queue)),
             queued,
             full,
+            state,
             thread: Some(thread),
         })
     }
@@ -80,6 +90,11 @@ impl Writer {
 
     pub(super) fn queued(&self) -> u64 {
         self.queued.load(Ordering::Relaxed)
+    }
+
+    /// The state that the database is in as far as acts were answered: another number after each commit that changed more than the log.
+    pub(super) fn state(&self) -> u64 {
+        self.state.load(Ordering::Acquire)
     }
 
     /// Whether the newest commit that wrote something failed because the disk is full.
@@ -105,6 +120,13 @@ impl Drop for Writer {
 struct Worker {
     connection: Connection,
     edges: BTreeMap<DomainNumber, RightEdge>,
+    /// What acts have read. Exact: whatever may have changed it is seen by the number of changes, or makes it forget.
+    memo: Memo,
+    /// How many rows the log has added to itself.
+    logged: Cell<u64>,
+    /// Changes when somebody else writes to the database, which nobody does while an appliance serves.
+    data_version: i64,
+    state: Arc<AtomicU64>,
     queued: Arc<AtomicU64>,
     full: Arc<AtomicBool>,
 }
@@ -114,7 +136,16 @@ impl Worker {
         while let Ok(first) = acts.recv() {
             let mut answers = Vec::new();
             let changed_before = self.connection.total_changes();
+            let logged_before = self.logged.get();
             let outcome = self.commit_together(first, acts, &mut answers);
+            let changed = self.connection.total_changes() - changed_before;
+            if outcome.is_err() {
+                self.memo.forget();
+            }
+            if changed > self.logged.get() - logged_before {
+                // Before anybody is answered.
+                self.state.fetch_add(1, Ordering::Release);
+            }
             if let Err(error) = &outcome {
                 // The transaction is over either way; the error below says why nothing was done.
                 let _ = self.connection.execute_batch("ROLLBACK");
@@ -125,9 +156,7 @@ impl Worker {
                 if !full_before {
                     tracing::error!(%error, acts = answers.len(), "a commit failed; none of its acts was done");
                 }
-            } else if self.connection.total_changes() > changed_before
-                && self.full.swap(false, Ordering::Relaxed)
-            {
+            } else if changed > 0 && self.full.swap(false, Ordering::Relaxed) {
                 tracing::warn!("there is room on the disk again");
             }
             for (answer, result) in answers {
@@ -142,6 +171,20 @@ impl Worker {
         }
     }
 
+    /// Begins the transaction in which acts share a commit.
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        let data_version = data_version(&self.connection)?;
+        if data_version != self.data_version {
+            self.data_version = data_version;
+            self.memo.forget();
+            self.state.fetch_add(1, Ordering::Release);
+        }
+        Ok(())
+    }
+
     fn commit_together(
         &mut self,
         first: Queued,
@@ -149,16 +192,13 @@ impl Worker {
         answers: &mut Vec<(Answer, Result<(), StoreError>)>,
     ) -> Result<(), StoreError> {
         let mut next = Some(first);
-        let begun = self
-            .connection
-            .prepare_cached("BEGIN IMMEDIATE")
-            .and_then(|mut begin| begin.execute([]));
-        let mut rows = Rows::writing(&self.connection);
+        let begun = self.begin();
+        let mut rows = Rows::writing(&self.connection, &self.memo, &self.logged);
         audit::set_tails(&mut rows, &self.edges);
         while let Some(Queued { act, answer }) = next.take() {
             self.queued.fetch_sub(1, Ordering::Relaxed);
             let result = match &begun {
-                Ok(_) => run_act(&mut rows, act),
+                Ok(()) => run_act(&mut rows, act),
                 Err(_) => Err(StoreError::ActFailed),
             };
             answers.push((answer, result));
@@ -175,12 +215,19 @@ impl Worker {
         }
         begun?;
         let tails = std::mem::take(&mut rows.tails);
-        let edges = audit::store_nodes(&self.connection, &self.edges, tails)?;
+        let edges = rows.log(|connection| audit::store_nodes(connection, &self.edges, tails))?;
+        drop(rows);
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         // Only now do the appended leaves exist.
         self.edges.extend(edges);
         Ok(())
     }
+}
+
+fn data_version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection
+        .prepare_cached("PRAGMA data_version")?
+        .query_row([], |row| row.get(0))?)
 }
 
 fn run_act(rows: &mut Rows<'_>, act: Box<dyn Act>) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use strongroom_wire::key::{
     Algorithm, KeyState, NewKey, Releasable, ReleaseKey, Right, UsagePolicy,
 };
 use strongroom_wire::operation::{
-    KeyOperation, Mechanism, OperateMany, Operation, OperationOutcome,
+    KeyOperation, Mechanism, Operate, OperateMany, Operation, OperationOutcome,
 };
 use strongroom_wire::problem::Code;
 
@@ -45,6 +45,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
         leaves_name_the_mechanism_and_no_data,
     ),
     ("altered_rows_are_met", altered_rows_are_met),
+    (
+        "what_was_so_a_moment_ago_counts_no_more",
+        what_was_so_a_moment_ago_counts_no_more,
+    ),
 ];
 
 fn an_operation_needs_its_right_and_no_other() {
@@ -107,6 +111,33 @@ fn revoke(house: &House, owner: &Person, key: KeyId) {
         let revoked = house.keystore.revoke(&owner.presented, key, grant.id);
         revoked.unwrap();
     }
+}
+
+/// Rows that many operations look at are kept in memory between them, until something changes.
+fn what_was_so_a_moment_ago_counts_no_more() {
+    let house = House::new("a-moment-ago");
+    let [alice, bob] = ["alice", "bob"].map(|name| house.person(name));
+    let key = key_for(&house, &alice, Algorithm::EcP256).id;
+    let signs = || operate_with(&house, &bob, key, None, signing(Mechanism::EcdsaSha256));
+    let version = || (0..3).map(|_| signs().unwrap().version).max();
+    assert!(matches!(signs().unwrap_err(), Error::KeyNotFound));
+    share(&house, &alice, key, &bob, &[Right::Sign]);
+    assert_eq!(version(), Some(1));
+    house.keystore.rotate(&alice.presented, key).unwrap();
+    assert_eq!(version(), Some(2));
+    revoke(&house, &alice, key);
+    assert!(matches!(signs().unwrap_err(), Error::GrantRevoked));
+    share(&house, &alice, key, &bob, &[Right::Sign]);
+    assert_eq!(version(), Some(2));
+    state(&house, &alice, key, KeyState::Deactivated);
+    assert!(matches!(signs().unwrap_err(), Error::KeyStateForbids(_)));
+    house.keystore.end_session(&bob.presented, None).unwrap();
+    let request = Operate {
+        operation: signing(Mechanism::EcdsaSha256),
+        version: None,
+    };
+    let refused = house.keystore.operate(&bob.presented, key, request);
+    assert!(matches!(refused.unwrap_err().error, Error::NotSignedIn));
 }
 
 fn usage_policies_bind_operations() {
