@@ -3,8 +3,7 @@
 //! Whoever has the appliance make devices gives it the factory's public key. The secrets come back wrapped to that key, so that nobody
 //! between the appliance and the factory, the administrator who asked included, learns them.
 //!
-//! The suite is X-Wing (ML-KEM-768 with X25519; KEM 0x647a), HKDF-SHA-512 (0x0003) and AES-256-GCM (0x0002). `info` is
-//! `strongroom/v1/factory`; the associated data are these lines, each ended by a line feed but the last:
+//! The suite is that of [`strongroom_hpke`]. `info` is `strongroom/v1/factory`; the associated data are these lines, each ended by a line feed but the last:
 //!
 //! ```text
 //! 0198d3c1-…        the account's identifier
@@ -15,30 +14,14 @@
 
 use std::fmt;
 
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha512;
-use hpke::kem::XWing;
-use hpke::{
-    Deserializable as _, Kem as _, OpModeR, OpModeS, Serializable as _, single_shot_open,
-    single_shot_seal,
-};
+pub use strongroom_hpke::{PRIVATE_KEY_LEN, PUBLIC_KEY_LEN, SUITE};
+use strongroom_hpke::{PrivateKey, PublicKey, Sealed};
 use strongroom_wire::id::AccountId;
 use zeroize::Zeroizing;
 
 use crate::AccountSecret;
 
-/// The name of the suite, in files and answers. Another suite gets another name.
-pub const SUITE: &str = "x-wing/hkdf-sha-512/aes-256-gcm";
-/// The length of a public key, in bytes.
-pub const PUBLIC_KEY_LEN: usize = 1216;
-/// The length of a private key, in bytes: the seed of X-Wing.
-pub const PRIVATE_KEY_LEN: usize = 32;
-
 const INFO: &[u8] = b"strongroom/v1/factory";
-
-type PublicKey = <XWing as hpke::Kem>::PublicKey;
-type PrivateKey = <XWing as hpke::Kem>::PrivateKey;
-type EncappedKey = <XWing as hpke::Kem>::EncappedKey;
 
 /// What a wrapped secret is bound to.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +79,7 @@ impl FactoryPublicKey {
     /// The key's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.to_bytes().to_vec()
+        self.0.to_bytes()
     }
 
     /// Wraps a device's secret: the encapsulated key (1120 bytes) and the sealed secret (48 bytes).
@@ -109,15 +92,15 @@ impl FactoryPublicKey {
         secret: &AccountSecret,
         wrapped_for: &WrappedFor<'_>,
     ) -> Result<(Vec<u8>, Vec<u8>), FactoryError> {
-        let (encapsulated, sealed) = single_shot_seal::<AesGcm256, HkdfSha512, XWing>(
-            &OpModeS::Base,
-            &self.0,
-            INFO,
-            secret.as_bytes(),
-            wrapped_for.associated_data().as_bytes(),
-        )
-        .map_err(|_| FactoryError::NoKey)?;
-        Ok((encapsulated.to_bytes().to_vec(), sealed))
+        let associated = wrapped_for.associated_data();
+        let Sealed {
+            encapsulated,
+            ciphertext,
+        } = self
+            .0
+            .seal(INFO, associated.as_bytes(), secret.as_bytes())
+            .map_err(|_| FactoryError::NoKey)?;
+        Ok((encapsulated, ciphertext))
     }
 }
 
@@ -134,7 +117,7 @@ impl FactoryKey {
     /// A new key.
     #[must_use]
     pub fn generate() -> Self {
-        Self(XWing::gen_keypair().0)
+        Self(PrivateKey::generate())
     }
 
     /// The key with these [`PRIVATE_KEY_LEN`] bytes.
@@ -151,15 +134,13 @@ impl FactoryKey {
     /// The key's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<[u8; PRIVATE_KEY_LEN]> {
-        let mut bytes = Zeroizing::new([0; PRIVATE_KEY_LEN]);
-        self.0.write_exact(&mut *bytes);
-        bytes
+        self.0.to_bytes()
     }
 
     /// Its public key.
     #[must_use]
     pub fn public_key(&self) -> FactoryPublicKey {
-        FactoryPublicKey(XWing::sk_to_pk(&self.0))
+        FactoryPublicKey(self.0.public_key())
     }
 
     /// Unwraps a device's secret.
@@ -173,18 +154,11 @@ impl FactoryKey {
         sealed: &[u8],
         wrapped_for: &WrappedFor<'_>,
     ) -> Result<AccountSecret, FactoryError> {
-        let encapsulated =
-            EncappedKey::from_bytes(encapsulated).map_err(|_| FactoryError::Mismatch)?;
-        let secret = single_shot_open::<AesGcm256, HkdfSha512, XWing>(
-            &OpModeR::Base,
-            &self.0,
-            &encapsulated,
-            INFO,
-            sealed,
-            wrapped_for.associated_data().as_bytes(),
-        )
-        .map(Zeroizing::new)
-        .map_err(|_| FactoryError::Mismatch)?;
+        let associated = wrapped_for.associated_data();
+        let secret = self
+            .0
+            .open(INFO, associated.as_bytes(), encapsulated, sealed)
+            .map_err(|_| FactoryError::Mismatch)?;
         let secret = secret
             .as_slice()
             .try_into()
@@ -264,20 +238,5 @@ mod tests {
             let refused = factory.unwrap(&encapsulated, &altered, &wrapped_for);
             assert!(refused.is_err());
         }
-    }
-
-    #[test]
-    fn what_is_no_key_is_refused_and_keys_are_not_shown() {
-        for length in [0, 31, 33, 1215, 1217] {
-            let bytes = vec![1; length];
-            assert!(FactoryPublicKey::from_bytes(&bytes).is_err());
-            assert!(FactoryKey::from_bytes(&bytes).is_err());
-        }
-        // Coefficients that are not reduced (FIPS 203 section 7.2).
-        assert!(FactoryPublicKey::from_bytes(&[0xff; PUBLIC_KEY_LEN]).is_err());
-        assert_eq!(
-            format!("{:?}", FactoryKey::generate()),
-            "FactoryKey(hidden)"
-        );
     }
 }

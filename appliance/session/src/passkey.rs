@@ -11,20 +11,15 @@
 
 use std::fmt;
 
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha512;
-use hpke::kem::XWing;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use sha2::{Digest, Sha256};
+pub use strongroom_hpke::PUBLIC_KEY_LEN as PUBLIC_KEY;
+use strongroom_hpke::{PrivateKey, PublicKey, Sealed};
 use strongroom_wire::id::{SessionId, SignInId};
-use zeroize::Zeroizing;
 
 use crate::transport::TransportKey;
 
 /// The suite: X-Wing, HKDF-SHA-512, AES-256-GCM.
 pub const SUITE: &str = "x-wing-06/hkdf-sha512/aes-256-gcm";
-/// The length of an ephemeral public key, in bytes.
-pub const PUBLIC_KEY: usize = 1216;
 /// The length of the appliance's random bytes.
 pub const RANDOM: usize = 32;
 
@@ -43,7 +38,7 @@ pub fn challenge(random: &[u8; RANDOM], binding: &[u8]) -> [u8; 32] {
 
 /// A client's ephemeral key: made for one sign-in and forgotten after it.
 pub struct EphemeralKey {
-    private: <XWing as Kem>::PrivateKey,
+    private: PrivateKey,
     public: Vec<u8>,
 }
 
@@ -51,11 +46,9 @@ impl EphemeralKey {
     /// A new key.
     #[must_use]
     pub fn generate() -> Self {
-        let (private, public) = XWing::gen_keypair();
-        Self {
-            private,
-            public: public.to_bytes().to_vec(),
-        }
+        let private = PrivateKey::generate();
+        let public = private.public_key().to_bytes();
+        Self { private, public }
     }
 
     /// The public key: [`PUBLIC_KEY`] bytes, which the challenge covers.
@@ -85,18 +78,16 @@ impl EphemeralKey {
         names: [&[u8; 16]; 2],
         sealed: &SealedTransportKey,
     ) -> Result<TransportKey, SealError> {
-        let encapsulated =
-            <XWing as Kem>::EncappedKey::from_bytes(&sealed.encapsulated).map_err(|_| SealError)?;
-        let opened = hpke::single_shot_open::<AesGcm256, HkdfSha512, XWing>(
-            &OpModeR::Base,
-            &self.private,
-            &encapsulated,
-            info,
-            &sealed.ciphertext,
-            names.map(|name| *name).as_flattened(),
-        )
-        .map(Zeroizing::new)
-        .map_err(|_| SealError)?;
+        let associated = names.map(|name| *name);
+        let opened = self
+            .private
+            .open(
+                info,
+                associated.as_flattened(),
+                &sealed.encapsulated,
+                &sealed.ciphertext,
+            )
+            .map_err(|_| SealError)?;
         let bytes = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| SealError)?;
         Ok(TransportKey::from_bytes(bytes))
     }
@@ -138,17 +129,15 @@ pub(crate) fn seal_with(
     names: [&[u8; 16]; 2],
     key: &TransportKey,
 ) -> Result<SealedTransportKey, SealError> {
-    let public = <XWing as Kem>::PublicKey::from_bytes(public).map_err(|_| SealError)?;
-    let (encapsulated, ciphertext) = hpke::single_shot_seal::<AesGcm256, HkdfSha512, XWing>(
-        &OpModeS::Base,
-        &public,
-        info,
-        key.as_bytes(),
-        names.map(|name| *name).as_flattened(),
-    )
-    .map_err(|_| SealError)?;
+    let associated = names.map(|name| *name);
+    let Sealed {
+        encapsulated,
+        ciphertext,
+    } = PublicKey::from_bytes(public)
+        .and_then(|public| public.seal(info, associated.as_flattened(), key.as_bytes()))
+        .map_err(|_| SealError)?;
     Ok(SealedTransportKey {
-        encapsulated: encapsulated.to_bytes().to_vec(),
+        encapsulated,
         ciphertext,
     })
 }
@@ -156,7 +145,7 @@ pub(crate) fn seal_with(
 /// Whether these bytes are an ephemeral public key.
 #[must_use]
 pub fn is_public_key(bytes: &[u8]) -> bool {
-    <XWing as Kem>::PublicKey::from_bytes(bytes).is_ok()
+    PublicKey::from_bytes(bytes).is_ok()
 }
 
 /// The transport key was sealed to another key, or what came is none.
