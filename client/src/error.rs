@@ -381,14 +381,16 @@ fn kind_of(code: Code) -> ErrorKind {
         | Code::IdentityNotFound
         | Code::ProviderNotFound
         | Code::DirectoryNotFound
+        | Code::NotAnImage
         | Code::DomainUnavailable => ErrorKind::NotFound,
-        Code::NotAuthentic => ErrorKind::Altered,
+        Code::NotAuthentic | Code::UpdateRefused => ErrorKind::Altered,
         Code::GrantRevoked => ErrorKind::Revoked,
         Code::KeyDestroyed => ErrorKind::Destroyed,
         Code::KeyStateForbids
         | Code::Conflict
         | Code::AccountExists
         | Code::ChangedMeanwhile
+        | Code::Downgrade
         | Code::IdempotencyKeyReused => ErrorKind::StateForbids,
         Code::TooManyAttempts | Code::TooManyRequests => ErrorKind::TooManyAttempts,
         Code::Invalid | Code::TooLarge => ErrorKind::Invalid,

@@ -88,6 +88,14 @@ pub(crate) fn act(act: Act) -> String {
         Act::HoldEnd => "Held keys deleted",
         Act::NotificationSend => "Disclosure notified",
         Act::AuditExport => "Log exported",
+        Act::UpdateStage => "Update arrived",
+        Act::UpdateDrop => "Update dropped",
+        Act::UpdateInstall => "Update's install ordered",
+        Act::UpdateInstalled => "Update installed",
+        Act::UpdateRefuse => "Update refused",
+        Act::UpdateRestart => "Restart ordered",
+        Act::UpdateBless => "Release proved itself",
+        Act::UpdateRollBack => "Release did not prove itself",
         other => return in_words(other.as_str()),
     }
     .to_owned()

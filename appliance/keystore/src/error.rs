@@ -257,6 +257,12 @@ pub enum Error {
     /// The act would contradict the present state.
     #[error("{0}")]
     Conflict(String),
+    /// An update of the image is none that this appliance takes.
+    #[error("{0}")]
+    UpdateRefused(String),
+    /// An update of the image is older than what the appliance still starts.
+    #[error("{0}")]
+    Downgrade(String),
     /// The idempotency key was used for another request.
     #[error(
         "This idempotency key was used for another request: each request needs one of its own."
@@ -343,6 +349,8 @@ impl Error {
             Self::QuorumRequired { .. } => Code::QuorumRequired,
             Self::ApprovalRefused(_) => Code::ApprovalRefused,
             Self::Conflict(_) => Code::Conflict,
+            Self::UpdateRefused(_) => Code::UpdateRefused,
+            Self::Downgrade(_) => Code::Downgrade,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Mechanism(strongroom_mechanisms::Refusal::NotAuthentic) => Code::NotAuthentic,
             Self::Domain(_)

@@ -25,6 +25,7 @@
 //! | `cosigning` | what witnesses are shown of the log, and what their cosignatures are worth |
 //! | `scrub` | the whole database held against what the log says happened |
 //! | `feed` | the log, leaf by leaf, for receivers outside |
+//! | `updates` | who may order updates of the appliance's image, and what became of them |
 //! | `figures` | how much was done and how far things are, for those who look after the appliance; comparing checkpoints |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
 //! | `checkpoint_keys` | the keys that sign checkpoints, one for each HSM |
@@ -82,6 +83,7 @@ mod scrub;
 mod seal;
 mod sessions;
 pub mod store;
+mod updates;
 
 pub use accounts::AccountSearch;
 pub use act::{Presented, Proof, SessionToken};

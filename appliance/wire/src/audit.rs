@@ -261,6 +261,22 @@ acts! {
     AuditScrub = 165, "audit.scrub";
     /// The log began to commit to rows: this leaf to rows as they stood then.
     AuditRows = 166, "audit.rows";
+    /// An update of the image arrived, signed and whole: the note has its version and its SHA-256.
+    UpdateStage = 170, "update.stage";
+    /// An update that had arrived was dropped.
+    UpdateDrop = 171, "update.drop";
+    /// Somebody ordered that an update be installed: the note has its version, here and below.
+    UpdateInstall = 172, "update.install";
+    /// An update was written into the slot beside the running release's.
+    UpdateInstalled = 173, "update.installed";
+    /// An update that was to be installed was refused: the note says why.
+    UpdateRefuse = 174, "update.refuse";
+    /// Somebody ordered that the machine be restarted.
+    UpdateRestart = 175, "update.restart";
+    /// A release on trial has proved itself.
+    UpdateBless = 176, "update.bless";
+    /// A release on trial did not prove itself, and the machine went back to the one before.
+    UpdateRollBack = 177, "update.roll-back";
 }
 
 impl fmt::Display for Act {

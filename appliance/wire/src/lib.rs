@@ -24,6 +24,7 @@
 //! | [`proposal`] | acts that take several people: the policy, and proposals that wait for their approvals |
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
 //! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
+//! | [`update`] | releases of the appliance's image, and updates |
 //! | [`health`] | what the health routes answer |
 //!
 //! Never in this crate: input or output, cryptography, a decision. It holds types and their spelling, nothing else, so that
@@ -58,3 +59,4 @@ pub mod proposal;
 pub mod recovery;
 pub mod rotation;
 pub mod session;
+pub mod update;

@@ -48,6 +48,7 @@ mod searches;
 mod second_factor;
 mod sessions;
 mod signers;
+mod updates;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         certificates::TRIALS,
         cosigning::TRIALS,
         console::TRIALS,
+        updates::TRIALS,
         groups::TRIALS,
         identities::TRIALS,
         devices::TRIALS,

@@ -92,7 +92,7 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
     )))
 }
 
-fn schema_of(connection: &Connection) -> Result<u32, StoreError> {
+pub(super) fn schema_of(connection: &Connection) -> Result<u32, StoreError> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 

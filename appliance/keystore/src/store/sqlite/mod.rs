@@ -11,11 +11,13 @@
 //! | [`scratch`] | what the scrub remembers while it runs |
 //! | `copy` | a consistent copy of a database that is in use |
 //! | `memo` | rows that almost every act looks at, kept for as long as nothing changes |
+//! | `before` | databases as they stood before a migration, while a new version is on trial |
 //! | `counts` | how much there is in a database: for quotas, and for operators |
 //! | `coverage` | (tests) that each column is covered by a seal or MAC, or listed with the reason why not |
 
 mod accounts;
 mod audit;
+mod before;
 mod copy;
 mod counts;
 #[cfg(test)]
@@ -52,6 +54,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+pub use self::before::{forget_before_migration, keep_before_migration, put_back};
 pub use self::copy::{check_database, copy_database};
 pub use self::counts::count_database;
 pub(crate) use self::followed::{IS_THERE, WAS_THERE, WAS_TOLD, key_parts};

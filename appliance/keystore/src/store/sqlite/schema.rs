@@ -29,7 +29,7 @@ const MIGRATIONS: &[&str] = &[
 
 /// The newest schema that this version knows.
 #[expect(clippy::cast_possible_truncation, reason = "there are few migrations")]
-const NEWEST: u32 = MIGRATIONS.len() as u32;
+pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
 
 /// Brings the database to this version's schema, each migration in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
