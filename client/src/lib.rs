@@ -26,6 +26,7 @@
 //! | [`directories`] | registering directories that manage accounts by SCIM |
 //! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
+//! | [`updates`] | updates of the image that the appliance runs from |
 //! | [`approvals`] | approving: what is signed, and the keys that people approve with |
 //! | [`authorisations`] | lawful access: orders and what is decided on them |
 //! | [`proposals`] | acts that several people have to approve, because the domain's policy says so |
@@ -124,6 +125,8 @@ mod secret;
 pub mod session;
 #[cfg(feature = "sessions")]
 pub mod sign_in;
+#[cfg(feature = "sessions")]
+pub mod updates;
 
 pub use api::{Client, Identity, Retries, Roots};
 pub use device::Device;

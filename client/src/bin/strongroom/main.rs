@@ -13,7 +13,7 @@
 //! | `cases` | `case`: lawful access |
 //! | `approval_keys`, `approving` | the keys that one approves with; signing an approval |
 //! | `proposals` | what the domain's policy wants several people for |
-//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation` | one command group each |
+//! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation`, `appliance` | one command group each |
 //! | `pkcs11` | `pkcs11 configure`, `pkcs11 doctor` |
 //! | `witness` | leads to the program `strongroom-witness` |
 //! | `disclosures`, `disclosure` | executing and releasing disclosures, `notifications`; what an agency does with a delivery |
@@ -31,6 +31,7 @@
 
 mod accounts;
 mod agent;
+mod appliance;
 mod approval_keys;
 mod approving;
 mod audit;
@@ -207,6 +208,9 @@ enum Command {
     /// Rotate the master KEK and account KEKs, signed in at the administration address.
     #[command(subcommand)]
     Rotation(rotation::Command),
+    /// Look after the image that the appliance runs from, signed in at the administration address.
+    #[command(subcommand)]
+    Appliance(appliance::Command),
     /// Set up the PKCS #11 module for applications, and look for what is wrong with it.
     #[command(subcommand)]
     Pkcs11(pkcs11::Command),
@@ -327,6 +331,7 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Case(command) => command.run(&context),
         Command::Proposals(command) => command.run(&context),
         Command::Rotation(command) => command.run(&context),
+        Command::Appliance(command) => command.run(&context),
         Command::Disclosure(command) => command.run(&context),
         Command::Notifications => disclosures::notifications(&context),
         Command::Pkcs11(command) => command.run(&context),
