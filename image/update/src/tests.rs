@@ -1,6 +1,8 @@
 //! Updates that are whole, and everything that may be wrong with one.
 
-use std::io::{self, Read};
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::io::Read;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
@@ -34,9 +36,9 @@ impl Signer {
         Self(RsaPrivateKey::new(&mut OsRng, bits).unwrap())
     }
 
-    fn sign(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    fn sign(&self, bytes: &[u8]) -> Vec<u8> {
         let scheme = Pkcs1v15Sign::new::<Sha256>();
-        Ok(self.0.sign(scheme, &Sha256::digest(bytes)).unwrap())
+        self.0.sign(scheme, &Sha256::digest(bytes)).unwrap()
     }
 
     fn pem(&self) -> String {
@@ -68,7 +70,7 @@ fn made_of(manifest: &Manifest, parts: [&[u8]; 3]) -> Result<Vec<u8>, Error> {
     let [mut kernel, mut root, mut verity] = parts;
     let parts: [&mut dyn Read; 3] = [&mut kernel, &mut root, &mut verity];
     make(&mut bytes, manifest, parts, |signed| {
-        Signer::ours().sign(signed)
+        Ok(Signer::ours().sign(signed))
     })?;
     Ok(bytes)
 }
@@ -76,7 +78,7 @@ fn made_of(manifest: &Manifest, parts: [&[u8]; 3]) -> Result<Vec<u8>, Error> {
 /// A head with this manifest, signed whatever it says.
 fn signed(json: &str) -> Vec<u8> {
     let beginning = crate::head::beginning(json.as_bytes());
-    let signature = Signer::ours().sign(&beginning).unwrap();
+    let signature = Signer::ours().sign(&beginning);
     let length = u16::try_from(signature.len()).unwrap().to_be_bytes();
     [beginning.as_slice(), &length, &signature].concat()
 }
@@ -249,7 +251,7 @@ fn parts_that_the_manifest_is_not_about_make_no_update() {
     let manifest = manifest();
     let altered = made_of(&manifest, [b"a colonel", ROOT, VERITY]);
     assert!(matches!(altered, Err(Error::Altered(PartName::Kernel))));
-    let longer = made_of(&manifest, [KERNEL, &[7; 300_001], VERITY]);
+    let longer = made_of(&manifest, [KERNEL, &vec![7; 300_001], VERITY]);
     assert!(matches!(longer, Err(Error::Altered(PartName::Root))));
     let shorter = made_of(&manifest, [KERNEL, ROOT, b"a tree"]);
     assert!(matches!(shorter, Err(Error::CutOff(PartName::Verity))));
