@@ -19,6 +19,7 @@ use strongroom_wire::session::{
     SignInFinished, SignInStarted, SignedIn, StartPasskeySignIn, StartSignIn, StartStepUp,
     SteppedUp,
 };
+use strongroom_wire::update::{ApplianceRelease, OrderedInstall};
 use tokio::sync::mpsc::Receiver;
 
 /// With what operators verify a backup: nothing of it is left behind. The folder must not be there, or be empty.
@@ -195,6 +196,30 @@ pub trait Appliance: Send + Sync {
     /// # Errors
     /// One sentence.
     fn make_backup(&self) -> Result<String, String>;
+    /// Which release of the image runs, and what becomes of updates; none where the appliance does not run from an image.
+    ///
+    /// # Errors
+    /// The problem that says why it cannot be told.
+    fn release(&self) -> Result<Option<ApplianceRelease>, Problem>;
+    /// Has the staged update installed, by this caller of the first domain's keystore.
+    ///
+    /// # Errors
+    /// The problem that says why not.
+    fn install_update(
+        &self,
+        keystore: &Keystore,
+        caller: &Presented,
+    ) -> Result<OrderedInstall, Problem>;
+    /// Drops what has arrived of an update.
+    ///
+    /// # Errors
+    /// The problem that says why not.
+    fn drop_update(&self, keystore: &Keystore, caller: &Presented) -> Result<Done, Problem>;
+    /// Restarts the machine.
+    ///
+    /// # Errors
+    /// The problem that says why not.
+    fn restart(&self, keystore: &Keystore, caller: &Presented) -> Result<Done, Problem>;
 }
 
 /// An HSM as administrators see it.

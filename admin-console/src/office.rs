@@ -10,6 +10,7 @@
 //! | `master_key` | versions of the master KEK: rotation, its progress, retiring, destroying |
 //! | `checkpoints` | signed checkpoints, and two of them compared |
 //! | `machine` | HSMs, backups, certificates, configuration |
+//! | `updates` | updates of the image |
 //! | `log_level` | how much the appliance's own log says |
 
 mod accounts;
@@ -21,6 +22,7 @@ mod machine;
 mod master_key;
 mod overview;
 mod rules;
+mod updates;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{self, ServiceConfig};
@@ -39,6 +41,7 @@ pub(crate) fn routes(services: &mut ServiceConfig) {
     history::routes("/log", services);
     checkpoints::routes(services);
     machine::routes(services);
+    updates::routes(services);
 }
 
 /// The status of a page that may tell a refusal.

@@ -188,6 +188,15 @@ pub(crate) fn done(query: &Fields) -> Option<Html> {
         ),
         "master-retired" => ("The version is retired", ""),
         "master-destroyed" => ("The version is destroyed in the HSM", ""),
+        "update-install" => (
+            "The update is being installed",
+            "Load the page again in a moment: it says when that is done.",
+        ),
+        "update-restart" => (
+            "The machine restarts",
+            "It is away for some minutes, and you have to sign in again then.",
+        ),
+        "update-drop" => ("The update is dropped", ""),
         "log-level" => ("The log level is changed", "It goes back by itself."),
         "kek-rotated" => (
             "The account's KEK has a new version",

@@ -297,7 +297,12 @@ impl Api {
     }
 }
 
-pub(crate) fn read<T: DeserializeOwned>(response: &Response) -> Result<T> {
+/// What a response brought.
+///
+/// # Errors
+///
+/// The problem, where it is one.
+pub fn read<T: DeserializeOwned>(response: &Response) -> Result<T> {
     if response.status >= 400 {
         Err(Failed::Refused(Box::new(response.problem())))
     } else {

@@ -2,6 +2,7 @@
 
 mod asking;
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -31,6 +32,8 @@ pub struct Appliance {
     process: Option<Child>,
     addresses: Option<Addresses>,
     environment: Vec<(String, String)>,
+    /// What `serve` takes beside its addresses.
+    arguments: Vec<OsString>,
     code: String,
     /// Makes the passwords of this appliance's people different from all others.
     pub(crate) salt: String,
@@ -110,6 +113,7 @@ impl Appliance {
             process: None,
             addresses: None,
             environment: Vec::new(),
+            arguments: Vec::new(),
             code: String::new(),
             salt: crate::new_password("of"),
         };
@@ -161,6 +165,11 @@ impl Appliance {
     /// Sets a variable in the environment of the programs to come.
     pub fn set_environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Has `serve` started with these from now on.
+    pub fn set_arguments(&mut self, arguments: &[OsString]) {
+        self.arguments = arguments.to_vec();
     }
 
     /// Starts to serve and waits until it does. Once it has served, it comes back at the same addresses.
@@ -223,7 +232,7 @@ impl Appliance {
         fs::remove_file(&published).ok();
         let said_before = self.log().len();
         let mut serve = self.strongroomd();
-        serve.arg("serve");
+        serve.arg("serve").args(&self.arguments);
         if let Some(Addresses { client, admin }) = self.addresses {
             serve.args(["--client-listen", &client.to_string()]);
             serve.args(["--admin-listen", &admin.to_string()]);
@@ -311,6 +320,7 @@ impl Appliance {
         copy.code.clone_from(&self.code);
         copy.salt.clone_from(&self.salt);
         copy.environment.clone_from(&self.environment);
+        copy.arguments.clone_from(&self.arguments);
         copy_folder(&self.data(), &copy.data());
         copy.configure_softhsm();
         copy

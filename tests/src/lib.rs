@@ -29,6 +29,7 @@
 //! | [`syslog`] | a syslog server with TLS that keeps what it receives |
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
 //! | [`yardsticks`] | what benchmarks measure beside ours in the same run |
+//! | [`image`] | the image that an appliance runs from, its updates, and what root does on it |
 //! | `folders` | making, reading and copying them |
 //! | [`scan`] | looking for secrets where none may be |
 //!
@@ -59,6 +60,7 @@ pub mod directory;
 mod folders;
 pub mod http;
 pub mod identity_provider;
+pub mod image;
 pub mod legacy;
 pub mod mail_server;
 mod making;

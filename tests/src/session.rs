@@ -319,7 +319,7 @@ fn listener_of(path: &str) -> Listener {
         || path.starts_with("/v1/authorisations")
         || path.starts_with("/v1/disclosures");
     let rotation = path.starts_with("/v1/master-kek") || path == "/v1/rotation";
-    let domain = path.starts_with("/v1/domain");
+    let domain = path.starts_with("/v1/domain") || path.starts_with("/v1/appliance");
     if managed || rotation || domain || path == "/metrics" {
         Listener::Administration
     } else {

@@ -66,6 +66,7 @@ mod tampering;
 mod tenants;
 mod token;
 mod transport;
+mod updates;
 mod web;
 mod witnesses;
 mod yubihsm;

@@ -12,3 +12,4 @@ mod reading;
 mod refusals;
 mod signing_in;
 mod site;
+mod updates;

@@ -22,6 +22,10 @@ use crate::words;
 
 type Answer = Result<HttpResponse, Stop>;
 
+/// Who looks after the machine, for administrators of other domains.
+pub(super) const NOT_OF_THIS_DOMAIN: &str =
+    "The machine is looked after by the administrators of its first domain.";
+
 pub(super) fn routes(services: &mut ServiceConfig) {
     page(services, "/hsm", vec![web::get().to(hsm)]);
     page(
@@ -43,7 +47,7 @@ pub(super) fn routes(services: &mut ServiceConfig) {
 }
 
 /// Asks the machine, for those who look after it: the keystore says who they are.
-async fn asked<T: Send + 'static>(
+pub(super) async fn asked<T: Send + 'static>(
     reader: &Reader,
     ask: impl FnOnce(&dyn Appliance) -> T + Send + 'static,
 ) -> Result<T, Stop> {
@@ -51,7 +55,7 @@ async fn asked<T: Send + 'static>(
         return Err(Stop::new(
             &reader.frame,
             Code::NotPermitted,
-            "The machine is looked after by the administrators of its first domain.",
+            NOT_OF_THIS_DOMAIN,
         ));
     };
     reader

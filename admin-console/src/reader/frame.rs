@@ -156,6 +156,7 @@ impl Frame {
                         vec![
                             link("/hsm", "HSM", "chip"),
                             link("/backups", "Backups", "folder"),
+                            link("/updates", "Updates", "device"),
                             link("/certificates", "Certificates", "badge"),
                             link("/configuration", "Configuration", "list"),
                         ],

@@ -25,6 +25,7 @@ use crate::device_log::Drain;
 use crate::gate::Gate;
 use crate::kept::KeptCheckpoint;
 use crate::mail::Mailer;
+use crate::updates::Updates;
 
 /// A leaf is under a signed checkpoint after about so long.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -37,6 +38,8 @@ const DEVICE_LOGS_EVERY: Duration = Duration::from_secs(1);
 /// How often the outbox is looked into.
 const MAIL_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// How often is looked what became of updates.
+const UPDATES_EVERY: Duration = Duration::from_secs(2);
 /// What the console draws is counted by the minute.
 const MINUTE: Duration = Duration::from_mins(1);
 /// A rotation goes in steps, so many a second.
@@ -64,12 +67,15 @@ impl Background {
         keystore: Arc<Keystore>,
         hsm: Arc<Supervised>,
         kept: Arc<KeptCheckpoint>,
+        updates: Option<Arc<Updates>>,
     ) -> anyhow::Result<Self> {
         let mut background = Self {
             threads: Threads::default(),
             stopping: Arc::default(),
         };
-        let started = background.start_threads(config, keystore, hsm, kept);
+        let started = background
+            .start_threads(config, Arc::clone(&keystore), hsm, kept)
+            .and_then(|()| background.follow_updates(keystore, updates));
         if let Err(error) = started {
             background.stop();
             return Err(error).context("a background thread cannot be started");
@@ -153,6 +159,27 @@ impl Background {
             })?;
         }
         Ok(())
+    }
+
+    /// Records what becomes of updates: what did by now, at once.
+    fn follow_updates(
+        &mut self,
+        keystore: Arc<Keystore>,
+        updates: Option<Arc<Updates>>,
+    ) -> io::Result<()> {
+        let Some(updates) = updates else {
+            return Ok(());
+        };
+        let mut trouble = Trouble::new(
+            "what became of updates cannot be recorded",
+            "what becomes of updates is recorded again",
+        );
+        let mut record = move || {
+            let recorded = updates.record_outcomes(&keystore);
+            trouble.tell(&recorded.map_err(|error| format!("{error:#}")));
+        };
+        record();
+        self.threads.every("updates", UPDATES_EVERY, record)
     }
 
     /// Stops them, each after what it is doing.

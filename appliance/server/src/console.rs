@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::routes::devices::import_csv;
 use crate::routes::health::NewestStorage;
+use crate::routes::updates::Image;
 use machine::Machine;
 
 /// The appliance as the console knows it.
@@ -41,9 +42,14 @@ struct Console {
 }
 
 /// What serves the console of this appliance.
-pub(crate) fn host(config: &Config, gate: Arc<Gate>, storage: Arc<NewestStorage>) -> Arc<dyn Host> {
+pub(crate) fn host(
+    config: &Config,
+    gate: Arc<Gate>,
+    storage: Arc<NewestStorage>,
+    image: Image,
+) -> Arc<dyn Host> {
     Arc::new(Console {
-        machine: Arc::new(Machine::new(config.clone(), gate, storage)),
+        machine: Arc::new(Machine::new(config.clone(), gate, storage, image)),
     })
 }
 

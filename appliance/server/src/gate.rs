@@ -17,9 +17,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use strongroom_hsm::HsmError;
 use strongroom_hsm::pkcs11::Pin;
 use strongroom_hsm::supervised::{MemberStatus, State as HsmState, Supervised};
+use strongroom_hsm::{Hsm, HsmError};
 use strongroom_keystore::store::Store;
 use strongroom_keystore::{Clock as _, Error, Keystore, SystemClock};
 use strongroom_wire::encoding::Timestamp;
@@ -39,6 +39,7 @@ use crate::domains::{Beats, Domains, Slots};
 use crate::estate::Estate;
 use crate::kept::{self, KeptCheckpoint};
 use crate::problems::Failure;
+use crate::updates::{Trial, Updates};
 use crate::watch::Watch;
 
 /// How long the gate waits before it tries again to open the keystore with an HSM that is usable.
@@ -58,6 +59,9 @@ pub(crate) struct Gate {
     estate: Estate,
     store: Arc<dyn Store>,
     kept: Arc<KeptCheckpoint>,
+    updates: Option<Arc<Updates>>,
+    /// What this release has to prove before it opens the keystore.
+    trial: Option<Trial>,
     phase: Mutex<Phase>,
     /// The phase changed, or what an HSM is doing.
     changed: Condvar,
@@ -103,6 +107,8 @@ impl Gate {
     pub(crate) fn new(
         config: Config,
         store: Arc<dyn Store>,
+        updates: Option<Arc<Updates>>,
+        trial: Option<Trial>,
     ) -> anyhow::Result<(Arc<Self>, oneshot::Receiver<anyhow::Error>)> {
         let (fatal, failed) = oneshot::channel();
         let gate = Self {
@@ -110,6 +116,8 @@ impl Gate {
             kept: Arc::new(KeptCheckpoint::new(&config)),
             config,
             store,
+            updates,
+            trial,
             phase: Mutex::new(Phase::new(Name::Sealed {
                 why: "it was just started".to_owned(),
             })),
@@ -229,7 +237,12 @@ impl Gate {
             if !self.wait_until_usable(hsm) {
                 return;
             }
-            let error = match self.open_keystore(hsm) {
+            let opened = match self.pass_trial(hsm) {
+                Ok(true) => self.open_keystore(hsm),
+                Ok(false) => return,
+                Err(error) => Err(error),
+            };
+            let error = match opened {
                 Ok(keystore) => {
                     match self.serve(keystore, hsm) {
                         Ok(()) => {}
@@ -294,6 +307,22 @@ impl Gate {
         }
     }
 
+    /// Whether the release has passed its trial, if it is on one. False when the gate was closed meanwhile.
+    fn pass_trial(&self, hsm: &Arc<Supervised>) -> anyhow::Result<bool> {
+        let Some(trial) = &self.trial else {
+            return Ok(true);
+        };
+        if trial.is_under_way()
+            && let Name::Opening { reason, .. } = &mut self.lock().name
+        {
+            *reason = Some("the release is on trial, and nobody is answered yet".to_owned());
+        }
+        let shared: Arc<dyn Hsm> = Arc::clone(hsm) as _;
+        trial.prove(&self.config, &self.store, &shared, || {
+            self.lock().is_opening(hsm)
+        })
+    }
+
     fn check_database(&self) -> anyhow::Result<()> {
         let restored = kept::restored(&self.config, &*self.store)?;
         self.kept
@@ -327,6 +356,7 @@ impl Gate {
             Arc::clone(&keystore),
             Arc::clone(hsm),
             Arc::clone(&self.kept),
+            self.updates.clone(),
         )?;
         let beats = match Beats::start(&domains) {
             Ok(beats) => beats,

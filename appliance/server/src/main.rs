@@ -18,6 +18,7 @@
 //! problems.rs    the one place where anything that goes wrong becomes an RFC 9457 problem document
 //! observe.rs     around every request: headers, the log line, metrics, panics
 //! routes/        one file a resource: authenticate, parse, one call into the keystore, map the answer
+//! updates.rs     updates of the image that the appliance runs from, and what a new release has to prove
 //! operator/      one file a subcommand
 //! ```
 //!
@@ -51,6 +52,7 @@ mod operator;
 mod problems;
 mod routes;
 mod tls;
+mod updates;
 mod watch;
 
 use std::io::Write as _;

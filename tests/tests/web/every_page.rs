@@ -37,6 +37,7 @@ const OFFICE: &[(&str, &[Role])] = &[
     ("/master-key", KEEPERS),
     ("/hsm", KEEPERS),
     ("/backups", KEEPERS),
+    ("/updates", KEEPERS),
     ("/certificates", KEEPERS),
     ("/configuration", KEEPERS),
     ("/checkpoints", AUDITORS),

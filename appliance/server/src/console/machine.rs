@@ -17,9 +17,12 @@ use strongroom_console::host::{
 };
 use strongroom_hsm::supervised::State as HsmState;
 use strongroom_keystore::backup::read_manifest;
-use strongroom_keystore::{Clock as _, SystemClock};
+use strongroom_keystore::{Clock as _, Keystore, Presented, SystemClock};
+use strongroom_wire::account::Done;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::health::Health;
+use strongroom_wire::problem::Problem;
+use strongroom_wire::update::{ApplianceRelease, OrderedInstall};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -28,7 +31,10 @@ use crate::backups;
 use crate::config::{Config, Device, Level};
 use crate::gate::Gate;
 use crate::logging;
+use crate::problems::Failure;
 use crate::routes::health::NewestStorage;
+use crate::routes::updates::{Image, of_image};
+use crate::updates::Updates;
 use crate::watch::OutsideReport;
 
 /// The most backups that are shown.
@@ -38,15 +44,26 @@ pub(super) struct Machine {
     config: Config,
     gate: Arc<Gate>,
     storage: Arc<NewestStorage>,
+    image: Image,
 }
 
 impl Machine {
-    pub(super) const fn new(config: Config, gate: Arc<Gate>, storage: Arc<NewestStorage>) -> Self {
+    pub(super) const fn new(
+        config: Config,
+        gate: Arc<Gate>,
+        storage: Arc<NewestStorage>,
+        image: Image,
+    ) -> Self {
         Self {
             config,
             gate,
             storage,
+            image,
         }
+    }
+
+    fn updates(&self) -> Result<&Updates, Failure> {
+        of_image(&self.image)
     }
 }
 
@@ -189,6 +206,27 @@ impl Appliance for Machine {
             .ok_or_else(|| {
                 "The backup was made and cannot be read back: look at the disk.".to_owned()
             })
+    }
+
+    fn release(&self) -> Result<Option<ApplianceRelease>, Problem> {
+        let told = self.image.as_deref().map(Updates::told);
+        Ok(told.transpose()?)
+    }
+
+    fn install_update(
+        &self,
+        keystore: &Keystore,
+        caller: &Presented,
+    ) -> Result<OrderedInstall, Problem> {
+        Ok(self.updates()?.install_for(keystore, caller)?)
+    }
+
+    fn drop_update(&self, keystore: &Keystore, caller: &Presented) -> Result<Done, Problem> {
+        Ok(self.updates()?.drop_for(keystore, caller)?)
+    }
+
+    fn restart(&self, keystore: &Keystore, caller: &Presented) -> Result<Done, Problem> {
+        Ok(self.updates()?.restart_for(keystore, caller)?)
     }
 }
 

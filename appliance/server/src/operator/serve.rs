@@ -36,8 +36,10 @@ use crate::gate::{Gate, guard};
 use crate::mail::Mailer;
 use crate::observe::observe;
 use crate::routes::health::NewestStorage;
+use crate::routes::updates::Image;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
 use crate::tls::clients::{ClientCertificates, PresentedChain};
+use crate::updates::{Trial, Updates};
 use crate::{console, logging, metrics, tls};
 
 /// How long requests that are being answered may take once a stop was asked for, in seconds.
@@ -56,6 +58,32 @@ pub(crate) struct Arguments {
     /// Listen for administrators here and not where the configuration says; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<SocketAddr>,
+    /// The folder of updates of the image that the appliance runs from.
+    #[arg(long, value_name = "FOLDER", requires = "release")]
+    updates: Option<PathBuf>,
+    /// The folder in that image which says what release it is, and has the certificate that vouches for updates.
+    #[arg(long, value_name = "FOLDER", requires = "updates")]
+    release: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The updates of the image, and whether this release is on trial, once the databases are ready for it.
+    fn updates(&self, config: &Config) -> anyhow::Result<(Image, bool)> {
+        let (Some(folder), Some(release)) = (&self.updates, &self.release) else {
+            return Ok((None, false));
+        };
+        let mut updates = Updates::open(folder, release)?;
+        let on_trial = updates.prepare(config)?;
+        Ok((Some(Arc::new(updates)), on_trial))
+    }
+
+    /// The sockets of both listeners.
+    fn listen(&self, config: &Config) -> anyhow::Result<[TcpListener; 2]> {
+        Ok([
+            listen(self.client_listen.unwrap_or(config.listen.client))?,
+            listen(self.admin_listen.unwrap_or(config.listen.admin))?,
+        ])
+    }
 }
 
 /// What the handlers of both listeners share.
@@ -67,6 +95,7 @@ struct Shared {
     body_limits: web::Data<BodyLimits>,
     storage: web::Data<NewestStorage>,
     metrics: web::Data<PrometheusHandle>,
+    image: web::Data<Image>,
     console: web::Data<dyn strongroom_console::Host>,
     form_key: web::Data<FormKey>,
 }
@@ -82,18 +111,18 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let (certificate, key) = (&config.tls.certificate, &config.tls.key);
     let tls = tls::server_config(certificate, key, None)?;
     let client_tls = tls::server_config(certificate, key, clients.clone())?;
-    let client = listen(arguments.client_listen.unwrap_or(config.listen.client))?;
-    let admin = listen(arguments.admin_listen.unwrap_or(config.listen.admin))?;
-    let addresses = Addresses {
-        client: client.local_addr()?,
-        admin: admin.local_addr()?,
-    };
+    let (image, on_trial) = arguments.updates(&config)?;
+    let trial = image.clone().filter(|_| on_trial).map(Trial::new);
+    let (trial, passed) = trial.unzip();
+    // Nobody is answered by a release that has not proved itself.
+    let early = passed.is_none().then(|| arguments.listen(&config));
+    let early = early.transpose()?;
     let database = config.database();
     let store = SqliteStore::open(&database)
         .with_context(|| format!("the database {} cannot be opened", database.display()))?;
     // Said now, and not each time that the gate opens.
     Mailer::new(&config).context("mail cannot be sent")?;
-    let (gate, failed) = Gate::new(config.clone(), Arc::new(store))?;
+    let (gate, mut failed) = Gate::new(config.clone(), Arc::new(store), image.clone(), trial)?;
     let storage: Arc<NewestStorage> = Arc::default();
     let shared = Shared {
         gate: web::Data::from(Arc::clone(&gate)),
@@ -102,7 +131,13 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         body_limits: web::Data::new(BodyLimits::from(&config.limits)),
         storage: web::Data::from(Arc::clone(&storage)),
         metrics: web::Data::new(metrics::start()?),
-        console: web::Data::from(console::host(&config, Arc::clone(&gate), storage)),
+        console: web::Data::from(console::host(
+            &config,
+            Arc::clone(&gate),
+            storage,
+            image.clone(),
+        )),
+        image: web::Data::new(image),
         form_key: web::Data::new(FormKey::generate().context("there are no random numbers")?),
     };
     let housekeeping = Housekeeping::start(
@@ -114,16 +149,30 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let control = Control::start(&config.data, Arc::clone(&gate))?;
 
     let served = rt::System::new().block_on(async {
+        // Before anybody is told that it listens, so that whoever asks it to stop at once is heard.
+        let mut stops = [
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        ];
+        if let Some(passed) = passed {
+            gate.start()?;
+            if !passes(passed, &mut stops, &mut failed).await? {
+                return Ok(());
+            }
+        }
+        let is_early = early.is_some();
+        let [client, admin] = early.map_or_else(|| arguments.listen(&config), Ok)?;
+        let addresses = Addresses {
+            client: client.local_addr()?,
+            admin: admin.local_addr()?,
+        };
         let servers = [
             server(Listener::Client, client, &client_tls, clients, &shared)?,
             server(Listener::Administration, admin, &tls, None, &shared)?,
         ];
-        // Before anybody is told that it listens, so that whoever asks it to stop at once is heard.
-        let stops = [
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        ];
-        gate.start()?;
+        if is_early {
+            gate.start()?;
+        }
         folder.publish(addresses)?;
         tracing::info!(client = %addresses.client, administration = %addresses.admin, "listening");
         serve_until_stopped(servers, stops, failed).await
@@ -185,6 +234,7 @@ fn server(
             .app_data(web::Data::clone(&shared.body_limits))
             .app_data(web::Data::clone(&shared.storage))
             .app_data(web::Data::clone(&shared.metrics))
+            .app_data(web::Data::clone(&shared.image))
             .configure(extractor_settings)
             .into_utoipa_app()
             .configure(|services| listener.routes(services))
@@ -215,6 +265,22 @@ fn server(
         .listen_rustls_0_23(socket, tls.clone())
         .context("the appliance cannot listen")?;
     Ok(server.run())
+}
+
+/// Waits until the release on trial is blessed. False where it was asked to stop before.
+async fn passes(
+    passed: oneshot::Receiver<()>,
+    stops: &mut [Signal; 2],
+    failed: &mut oneshot::Receiver<anyhow::Error>,
+) -> anyhow::Result<bool> {
+    tracing::info!("this release is on trial: it answers nobody before it is blessed");
+    let [interrupt, terminate] = stops;
+    tokio::select! {
+        Ok(()) = passed => Ok(true),
+        Ok(error) = failed => Err(error.context("the release does not pass its trial")),
+        _ = interrupt.recv() => Ok(false),
+        _ = terminate.recv() => Ok(false),
+    }
 }
 
 /// Waits for a signal to stop, or for a failure, lets the requests that are being answered finish, and returns.

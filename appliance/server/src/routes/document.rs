@@ -51,6 +51,7 @@ const SESSION: &str = "session";
         (name = "disclosures", description = "Lawful access: what an order reaches, letting it out, what is kept, and who is told."),
         (name = "proposals", description = "Acts that several people have to approve, because the domain's policy says so. `Strongroom-Proposal` in a request names the proposal by whose approvals it is made."),
         (name = "rotation", description = "New versions of the master KEK and of account KEKs."),
+        (name = "updates", description = "Releases of the image that the appliance runs from, and updates to another."),
         (name = "audit", description = "The record of every act."),
         (name = "health", description = "For the monitoring and for tools.")
     )
@@ -314,7 +315,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 131);
+        assert_eq!(identifiers.len(), 136);
         let expected = [
             "get /metrics",
             "get /v1/health",

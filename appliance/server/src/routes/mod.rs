@@ -32,6 +32,7 @@ mod recoveries;
 mod rotation;
 mod scim;
 mod sessions;
+pub(crate) mod updates;
 
 use actix_web::dev::ResourceDef;
 use actix_web::error::InternalError;
@@ -242,6 +243,11 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(directories::remove)
         .service(directories::adopt)
         .service(directories::release)
+        .service(updates::show)
+        .service(updates::send)
+        .service(updates::drop_update)
+        .service(updates::install)
+        .service(updates::restart)
         .service(metrics::show)
         // Described by SCIM's own documents, not by ours.
         .map(|services| services.configure(scim::routes));

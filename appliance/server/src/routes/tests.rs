@@ -36,6 +36,7 @@ async fn send(listener: Listener, request: TestRequest) -> (HeaderMap, Problem) 
         .app_data(web::Data::new(SignInLimits::new(&limits)))
         .app_data(web::Data::new(crate::auth::oidc::Oidc::default()))
         .app_data(web::Data::new(BodyLimits::from(&limits)))
+        .app_data(web::Data::new(updates::Image::None))
         .configure(extractor_settings)
         .into_utoipa_app()
         .configure(|services| listener.routes(services))
@@ -162,7 +163,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
             }
         }
     }
-    assert_eq!(asked, 157);
+    assert_eq!(asked, 162);
 }
 
 #[actix_web::test]
