@@ -1,6 +1,7 @@
 //! `cargo xtask image --test`: what an image has to do and to refuse, seen on machines in QEMU.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::Instant,
@@ -30,6 +31,14 @@ pub(crate) enum Extent {
     Whole,
 }
 
+/// Which cases are run, and where what they saw is written down.
+pub(crate) struct Wanted<'a> {
+    pub(crate) extent: Extent,
+    /// Those alone that have this in their name.
+    pub(crate) only: Option<&'a str>,
+    pub(crate) page: &'a Path,
+}
+
 /// What the matrix works with.
 pub(crate) struct Matrix<'a> {
     pub(crate) bench: &'a Bench,
@@ -45,19 +54,22 @@ pub(crate) struct Matrix<'a> {
     pub(crate) build_again: &'a dyn Fn(&Path) -> Result<PathBuf>,
 }
 
+/// The case that leaves the machine which others go on with.
+const FIRST_BOOT: &str =
+    "first boot: Secure Boot on, data partition made and encrypted, the story from outside";
+
 /// A case: what is seen when it comes out as it has to.
 type Case<'a> = (&'static str, &'a dyn Fn() -> Result<String>);
 
 impl Matrix<'_> {
-    /// Runs the cases, one after another; the exit status says whether all came out as they have to.
-    pub(crate) fn run(&self, extent: Extent, page: &Path) -> Result<ExitCode> {
+    /// Runs the cases, one after another; the exit status says whether all came out as they have to. With `only`, those whose name has that in it,
+    /// and the first boot before them where there is no machine of it: nothing is written down then.
+    pub(crate) fn run(&self, wanted: &Wanted<'_>) -> Result<ExitCode> {
+        let Wanted { extent, only, page } = *wanted;
         self.listeners.check_free()?;
         let began = Instant::now();
         let short: &[Case<'_>] = &[
-            (
-                "first boot: Secure Boot on, data partition made and encrypted, the story from outside",
-                &|| self.first_boot(),
-            ),
+            (FIRST_BOOT, &|| self.first_boot()),
             ("a flipped bit in the root: refused", &|| {
                 self.flipped_root()
             }),
@@ -116,18 +128,32 @@ impl Matrix<'_> {
             }),
         ];
         let long = if extent == Extent::Whole { long } else { &[] };
-        let cases: Vec<Case<'_>> = short.iter().chain(long).copied().collect();
+        let cases: Vec<Case<'_>> = short
+            .iter()
+            .chain(long)
+            .filter(|(case, _)| only.is_none_or(|only| case.contains(only)))
+            .copied()
+            .collect();
+        if let Some(only) = only {
+            if cases.is_empty() {
+                bail!("no case has \"{only}\" in its name");
+            }
+            if !self.is_settled() && !cases.iter().any(|(case, _)| *case == FIRST_BOOT) {
+                self.first_boot()?;
+            }
+        }
+        let written = extent == Extent::Whole && only.is_none();
         let mut rows: Vec<Row> = Vec::new();
         for (index, case) in cases.iter().enumerate() {
             rows.push(take(*case));
-            if extent == Extent::Whole {
+            if written {
                 // After each, so that a run that is broken off leaves what it saw.
                 let missing = cases.iter().skip(index + 1).map(|(case, _)| *case);
                 let text = table::page(&rows, missing, &this_machine(), began.elapsed());
                 super::write(page, text)?;
             }
         }
-        if extent == Extent::Whole {
+        if written {
             say!("The table is in {}.", crate::terminal::shown(page));
         }
         let failed = rows.iter().filter(|row| row.outcome.is_err()).count();
@@ -147,9 +173,15 @@ impl Matrix<'_> {
         Network::Forwarded(self.listeners)
     }
 
+    /// Whether there is a machine that came up from this very image, and played the story to its end.
+    fn is_settled(&self) -> bool {
+        let image = papers::sums(self.bench).ok();
+        image.is_some() && fs::read_to_string(self.folder("first/image")).ok() == image
+    }
+
     /// The machine of the first boot, which the cases after it go on with.
-    fn settled(&self) -> Result<Machine> {
-        if !self.folder("people/ca.pem").exists() {
+    pub(super) fn settled(&self) -> Result<Machine> {
+        if !self.is_settled() {
             bail!("the first boot did not come to its end");
         }
         Machine::at(self.bench, self.disk, self.folder("first"))
@@ -165,6 +197,7 @@ impl Matrix<'_> {
         let stalls = quiet(&running.said()?, !kvm::works())?;
         let commands = play::story(self.strongroom, self.listeners, &shown, &people)?;
         turn_off(&mut running)?;
+        super::write(&self.folder("first/image"), papers::sums(self.bench)?)?;
         let stood_still = match stalls {
             0 => String::new(),
             times => format!(", but that the emulated processor stood still {times} times"),

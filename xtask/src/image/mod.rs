@@ -62,7 +62,7 @@ use crate::{
 };
 use kernel::Flavour;
 use machine::{Machine, Network};
-use matrix::{Extent, Matrix};
+use matrix::{Extent, Matrix, Wanted};
 
 /// The flags of `cargo xtask image`.
 #[derive(Args, Debug)]
@@ -73,6 +73,9 @@ pub(crate) struct Options {
     /// Try in QEMU afterwards what the image has to do and to refuse, and write docs/IMAGE-TESTS.md.
     #[arg(long)]
     test: bool,
+    /// With --test, only the cases whose name contains this; they go on with the machine that an earlier run left, where it is of this image.
+    #[arg(long, value_name = "TEXT", requires = "test")]
+    case: Option<String>,
     /// Fetch Debian's packages anew, and write down their versions and hashes in image/packages.lock.
     #[arg(long)]
     update_lock: bool,
@@ -130,7 +133,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let disk = build(&bench, &programs, options.update_lock)?;
     if options.test {
         let page = workspace.root().join("docs/IMAGE-TESTS.md");
-        return matrix(&bench, &programs, &disk, listeners, Extent::Whole, &page);
+        let wanted = Wanted {
+            extent: Extent::Whole,
+            only: options.case.as_deref(),
+            page: &page,
+        };
+        return matrix(&bench, &programs, &disk, listeners, &wanted);
     }
     if options.run {
         return boot(&bench, &disk, listeners);
@@ -144,6 +152,7 @@ pub(crate) fn test_short(workspace: &Workspace) -> Result<ExitCode> {
     let options = Options {
         run: false,
         test: true,
+        case: None,
         update_lock: false,
         out: None,
         keys: None,
@@ -154,14 +163,12 @@ pub(crate) fn test_short(workspace: &Workspace) -> Result<ExitCode> {
     let (bench, programs) = prepare(workspace, &options)?;
     let disk = build(&bench, &programs, false)?;
     let listeners = Listeners::local(options.client_port, options.admin_port);
-    matrix(
-        &bench,
-        &programs,
-        &disk,
-        listeners,
-        Extent::Short,
-        Path::new("/dev/null"),
-    )
+    let wanted = Wanted {
+        extent: Extent::Short,
+        only: None,
+        page: Path::new("/dev/null"),
+    };
+    matrix(&bench, &programs, &disk, listeners, &wanted)
 }
 
 /// Sees that all is there, builds the programs, and makes the folders.
@@ -201,8 +208,7 @@ fn matrix(
     programs: &Programs,
     disk: &Path,
     listeners: Listeners,
-    extent: Extent,
-    page: &Path,
+    wanted: &Wanted<'_>,
 ) -> Result<ExitCode> {
     let build_again = |folder: &Path| {
         let again = Bench {
@@ -224,7 +230,7 @@ fn matrix(
         listeners,
         build_again: &build_again,
     }
-    .run(extent, page)
+    .run(wanted)
 }
 
 /// Boots the image in the foreground; a machine that was booted before goes on with its data.

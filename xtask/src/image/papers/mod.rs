@@ -50,6 +50,11 @@ pub(crate) fn predicted(bench: &Bench) -> Result<measured::Predicted> {
         .context("the predicted values cannot be read")
 }
 
+/// The hashes of image and papers, as they stand beside it: they tell one image from another.
+pub(crate) fn sums(bench: &Bench) -> Result<String> {
+    read(&bench.out.join(SUMS))
+}
+
 /// Checks image and papers as somebody would who was given them, and counts what the bills name.
 ///
 /// # Errors
