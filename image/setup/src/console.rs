@@ -12,6 +12,8 @@ use anyhow::Result;
 
 use crate::machine::{self, End, Obstacle};
 use crate::network::{self, Network};
+use crate::release::Release;
+use crate::updates::{Fate, Outcome, State};
 
 /// How often the console looks whether something has changed.
 const LOOK: Duration = Duration::from_secs(4);
@@ -115,6 +117,9 @@ fn ask_network(typed: &mpsc::Receiver<String>, out: &mut impl Write) -> Result<S
 
 /// How the appliance is.
 struct Status {
+    version: String,
+    /// Of releases, where the data is open.
+    state: Option<State>,
     service: String,
     /// How the first start is, in systemd's words, while its units are not what they should be.
     first_start: Option<String>,
@@ -131,12 +136,18 @@ struct Status {
 impl Status {
     fn now() -> Self {
         Self {
+            version: Release::running().map_or_else(
+                |_| env!("CARGO_PKG_VERSION").to_owned(),
+                |release| release.version.to_string(),
+            ),
+            state: State::read().ok().flatten(),
             report: machine::status(),
             service: machine::unit_state("strongroomd.service"),
             first_start: [
                 "strongroom-init.service",
                 "strongroom-seal.service",
                 "strongroom-filter.service",
+                "strongroom-release.service",
             ]
             .map(machine::unit_state)
             .into_iter()
@@ -172,10 +183,13 @@ impl Status {
                 None => vec!["not started"],
             },
         };
-        let mut lines = vec![format!("Strongroom {}", env!("CARGO_PKG_VERSION"))];
+        let mut lines = vec![format!("Strongroom {}", self.version)];
         let mut line = |name: &str, what: &str| lines.push(format!("  {name:<15}  {what}"));
         for (index, what) in service.iter().enumerate() {
             line(if index == 0 { "Service" } else { "" }, what);
+        }
+        if let Some(state) = &self.state {
+            line("Release", &release(state));
         }
         if let Some(obstacle) = self.obstacle {
             line("Not serving", &obstacle.to_string());
@@ -207,6 +221,27 @@ impl Status {
     }
 }
 
+/// What runs, what waits, and what came of the last update.
+fn release(state: &State) -> String {
+    let mut said = vec![format!("in slot {}", state.running.slot.letter())];
+    if state.trial {
+        said.push("on trial".to_owned());
+    } else if let Some(installed) = &state.installed {
+        said.push(format!("{} at the next start", installed.version));
+    }
+    if let Some(Outcome {
+        version,
+        outcome: Fate::RolledBack,
+        why,
+        ..
+    }) = &state.last
+    {
+        let why = why.as_deref().unwrap_or("it was not kept");
+        said.push(format!("gone back from {version}: {why}"));
+    }
+    said.join("; ")
+}
+
 /// Of what the service says, what changes only when something happens, so that the screen stands still meanwhile.
 fn settled(report: &str) -> Vec<&str> {
     const PASSING: [&str; 2] = ["cached KEKs:", "scrub:"];
@@ -218,10 +253,14 @@ fn settled(report: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     fn status() -> Status {
         Status {
+            version: "0.2.0".to_owned(),
+            state: None,
             service: "active".to_owned(),
             first_start: None,
             report: Some(
@@ -267,6 +306,35 @@ mod tests {
         };
         let text = waiting.text();
         assert!(text.contains("where there is no DHCP, type n"), "{text}");
+    }
+
+    #[test]
+    fn what_came_of_an_update_is_said() {
+        let mut state: State = serde_json::from_value(serde_json::json!({
+            "running": {"version": "0.2.0", "security_version": 1, "slot": "b"}, "trial": true,
+            "installed": {"version": "0.2.0", "security_version": 1, "at": "2026-11-30T12:00:00Z"}, "refused": null, "last": null,
+        }))
+        .unwrap();
+        assert_eq!(release(&state), "in slot b; on trial");
+        state.trial = false;
+        assert_eq!(release(&state), "in slot b; 0.2.0 at the next start");
+        state.installed = None;
+        state.last = Some(Outcome {
+            version: "0.3.0".parse().unwrap(),
+            outcome: Fate::RolledBack,
+            why: Some("it did not come up in 3 tries".to_owned()),
+            at: "2026-11-30T12:00:00Z".to_owned(),
+        });
+        let said = release(&state);
+        assert_eq!(
+            said,
+            "in slot b; gone back from 0.3.0: it did not come up in 3 tries"
+        );
+        let shown = Status {
+            state: Some(state),
+            ..status()
+        };
+        assert!(shown.text().contains(&format!("Release          {said}\n")));
     }
 
     #[test]

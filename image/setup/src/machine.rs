@@ -18,6 +18,8 @@ pub(crate) const DATA: &str = "/var/lib/strongroom/data";
 pub(crate) const ENROLMENT_CODE: &str = "/var/lib/strongroom/data/enrolment-code";
 /// Stands when the first start came to its end.
 pub(crate) const PREPARED: &str = "/var/lib/strongroom/prepared";
+/// Why the initial RAM disk had the TPM keep the data locked, where it did.
+pub(crate) const REFUSED: &str = "/run/strongroom/refused";
 /// The data partition.
 pub(crate) const PARTITION: &str = "/dev/disk/by-partlabel/strongroom-data";
 /// The configuration, which `strongroomd init` writes last.
@@ -32,6 +34,12 @@ pub(crate) enum Obstacle {
          came with the image, and start again."
     )]
     SecureBootOff,
+    /// The TPM has counted a release with a higher security version.
+    #[error(
+        "This release is older than one that this machine has run, and may have a flaw that was mended since, so the data stays locked: start \
+         the newer release."
+    )]
+    OldRelease,
     /// There is nothing to seal the data to.
     #[error(
         "This machine has no TPM 2.0, or it is off: turn it on in the firmware's settings, and start again."
@@ -54,6 +62,8 @@ pub(crate) fn obstacle() -> Option<Obstacle> {
         Some(Obstacle::SecureBootOff)
     } else if !Path::new("/sys/class/tpm/tpm0").exists() {
         Some(Obstacle::NoTpm)
+    } else if Path::new(REFUSED).exists() {
+        Some(Obstacle::OldRelease)
     } else if data_is_open() {
         None
     } else if Path::new(PARTITION).exists() {
@@ -166,6 +176,10 @@ pub(crate) fn log(lines: u32) -> Result<String> {
         .arg("--unit=strongroom-init.service")
         .arg("--unit=strongroom-seal.service")
         .arg("--unit=strongroom-filter.service")
+        .arg("--unit=strongroom-release.service")
+        .arg("--unit=strongroom-install.service")
+        .arg("--unit=strongroom-bless.service")
+        .arg("--unit=strongroom-trial.service")
         .arg(format!("--lines={lines}"))
         .stdin(Stdio::null())
         .output()

@@ -4,24 +4,33 @@
 //! |---|---|
 //! | `main` | the command line |
 //! | `init` | the first start: token, keys, certificates, the first administrator |
-//! | `seal` | the end of the first start: the PIN under the TPM |
+//! | `seal` | the end of the first start: the PIN out of the service's folder |
 //! | `filter` | the part of the packet filter that follows from the configuration |
 //! | `network` | how the machine is on its network, as typed at the console |
+//! | `updates/` | updates of the image: into the other slot, on trial, kept or gone back from |
+//! | `release` | which release this is |
+//! | `count`, `tpm` | the count of releases, which the TPM keeps: an older one does not open the data |
 //! | `reset` | the factory reset |
 //! | `console` | what stands on the screen and the serial line, and what may be done there |
 //! | `machine` | what is asked of the machine: addresses, Secure Boot, units, logs |
+//! | `files` | files that are there whole or not at all |
 //!
 //! What must never happen here: a shell; a secret in a log or on the screen, but for the enrolment code, which is there to be read.
 
 #![forbid(unsafe_code)]
 
 mod console;
+mod count;
+mod files;
 mod filter;
 mod init;
 mod machine;
 mod network;
+mod release;
 mod reset;
 mod seal;
+mod tpm;
+mod updates;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -37,9 +46,15 @@ fn main() -> ExitCode {
         ["filter"] => filter::run(),
         ["filter", "print"] => filter::print(),
         ["console"] => console::run(),
+        ["count"] => count::check(),
+        ["boot"] => updates::boot(),
+        ["install"] => updates::install(),
+        ["restart"] => updates::restart(),
+        ["bless"] => updates::bless(),
+        ["expire"] => updates::expire(),
         _ => {
             complain(
-                "usage: strongroom-setup init | seal | network | filter [print] | reset | console",
+                "usage: strongroom-setup init | seal | network | filter [print] | reset | console | count | boot | install | restart | bless | expire",
             );
             return ExitCode::from(2);
         }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::count;
 use crate::machine::{self, End};
 
 /// By this variable systemd-repart, in the initial RAM disk, is asked to make anew what is marked `FactoryReset=` (repart.d(5)).
@@ -16,6 +17,10 @@ const ATTRIBUTES: u32 = 0x7;
 
 /// Asks for the reset, destroys the key slots, and restarts. Broken off after the request, it is done by the next start.
 pub(crate) fn run() -> Result<()> {
+    if machine::data_is_open() {
+        // Its password goes with the data. Broken off here, the next start gives it one again.
+        count::release_owner()?;
+    }
     fs::write(REQUEST, request()).context("the firmware does not take the request")?;
     if Path::new(machine::PARTITION).exists() {
         let status = Command::new("cryptsetup")

@@ -1,25 +1,27 @@
-//! The end of the first start, as root: the HSM's PIN goes into a systemd credential that only this machine's TPM opens, with Secure Boot as
-//! it is now (PCR 7), and out of the data folder. The mark that lets the service start is the last thing that is written.
+//! The end of the first start, as root: the HSM's PIN goes out of the service's folder, to where root alone reads it, and the service gets it as a
+//! systemd credential. The mark that lets the service start is the last thing that is written.
+//!
+//! What keeps it from a thief is the data partition's own encryption. Under the TPM by itself systemd would make a key of the TPM's owner at each
+//! start, who has a password here (`count`); and its host key is one of the machine's identifier, which is another at each start.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use zeroize::Zeroizing;
 
 use crate::machine;
 
-/// The PIN, opened by this machine's TPM only.
-const CREDENTIAL: &str = "/var/lib/strongroom/hsm-pin.cred";
+/// The PIN, for root alone.
+const PIN: &str = "/var/lib/strongroom/hsm-pin";
 const CREDENTIAL_NAME: &str = "hsm-pin";
 
-/// Seals the PIN and leaves the mark.
+/// Takes the PIN away from the service, and leaves the mark.
 pub(crate) fn run() -> Result<()> {
     let pin_file = Path::new(machine::DATA).join("hsm-pin");
     let pin = Zeroizing::new(fs::read(&pin_file).context("the PIN cannot be read")?);
-    seal(pin.trim_ascii())?;
+    crate::files::replace(Path::new(PIN), 0o600, pin.trim_ascii())?;
     let config = fs::read_to_string(machine::CONFIG).context("the configuration cannot be read")?;
     // In place, so that it stays the service's own; who is killed meanwhile begins anew.
     write(
@@ -33,26 +35,6 @@ pub(crate) fn run() -> Result<()> {
     fs::File::open(machine::HOME)
         .and_then(|folder| folder.sync_all())
         .with_context(|| format!("{} cannot be written", machine::HOME))
-}
-
-fn seal(pin: &[u8]) -> Result<()> {
-    let mut creds = Command::new("systemd-creds")
-        .args(["encrypt", "--with-key=tpm2", "--tpm2-pcrs=7"])
-        .arg(format!("--name={CREDENTIAL_NAME}"))
-        .args(["-", CREDENTIAL])
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("`systemd-creds` cannot be started")?;
-    creds
-        .stdin
-        .take()
-        .context("`systemd-creds` takes no input")?
-        .write_all(pin)
-        .context("the PIN cannot be handed over")?;
-    if !creds.wait().context("`systemd-creds` was lost")?.success() {
-        bail!("the TPM did not take the PIN");
-    }
-    Ok(())
 }
 
 /// The configuration with the PIN from the credential.

@@ -24,9 +24,13 @@ const DATA: u64 = 768 * MIB;
 /// Where the EFI system partition begins, and the first root.
 pub(crate) const SYSTEM_AT: u64 = MIB;
 pub(crate) const ROOT_AT: u64 = SYSTEM_AT + SYSTEM;
-/// The unified kernel image in the EFI system partition, and the boot loader.
-pub(crate) const KERNEL: &str = "/EFI/Linux/strongroom.efi";
+/// The boot loader in the EFI system partition.
 pub(crate) const LOADER: &str = "/EFI/BOOT/BOOTX64.EFI";
+
+/// The unified kernel image of a version in the EFI system partition, once it has proved itself.
+pub(crate) fn kernel(version: &str) -> String {
+    format!("/EFI/Linux/strongroom_{version}.efi")
+}
 
 /// The EFI system partition: boot loader and unified kernel image.
 pub(crate) fn system_partition(bench: &Bench, tools: &Tools, unified: &Path) -> Result<PathBuf> {
@@ -47,8 +51,9 @@ pub(crate) fn system_partition(bench: &Bench, tools: &Tools, unified: &Path) -> 
              mmd -i system.img ::/EFI ::/EFI/BOOT ::/EFI/Linux ::/loader; \
              touch -d @{epoch} loader.efi strongroom.efi loader.conf; \
              mcopy -m -i system.img loader.efi ::{LOADER}; \
-             mcopy -m -i system.img strongroom.efi ::{KERNEL}; \
+             mcopy -m -i system.img strongroom.efi ::{kernel}; \
              mcopy -m -i system.img loader.conf ::/loader/loader.conf",
+            kernel = kernel(&bench.version),
             epoch = super::EPOCH
         ),
         &[],

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Bench, keys, read, root, root::Root, tools::Tools, write};
+use super::{Bench, keys, read, root, root::Root, tools::Tools, update::Fault, write};
 
 /// Which of Debian's kernels an image has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -25,6 +25,14 @@ impl Flavour {
         match self {
             Self::Vm => "linux-image-cloud-amd64",
             Self::Metal => "linux-image-amd64",
+        }
+    }
+
+    /// How an update names it.
+    pub(crate) const fn flavour(self) -> strongroom_update::Flavour {
+        match self {
+            Self::Vm => strongroom_update::Flavour::Vm,
+            Self::Metal => strongroom_update::Flavour::Metal,
         }
     }
 
@@ -66,22 +74,26 @@ const DRACUT: &str = "--add 'systemd systemd-veritysetup systemd-repart systemd-
      --omit 'plymouth nfs iscsi multipath lvm mdraid btrfs network dbus dbus-broker dbus-daemon resume memstrack bash qemu lunmask virtfs virtiofs' \
      --drivers 'ahci sd_mod nvme virtio_pci virtio_blk virtio_scsi virtio_net virtio_rng dm_verity dm_crypt squashfs loop overlay \
        tpm_crb tpm_tis ext4 vfat nls_cp437 nls_ascii efi_pstore' --install mkfs.ext4 --include /etc/mke2fs.conf /etc/mke2fs.conf --include /bench/repart.d /usr/lib/repart.d \
-     --include /bench/initrd.units /usr/lib/systemd/system";
+     --include /bench/initrd.units /usr/lib/systemd/system --include /bench/release.json /usr/share/strongroom/release.json \
+     --install strongroom-setup";
 
 /// The states of the boot in which the policy of PCR 11 holds: the data is unlocked before `ready` and by nothing after it.
 const PHASES: &str = "enter-initrd,enter-initrd:leave-initrd,enter-initrd:leave-initrd:sysinit";
 
-/// Makes the initial RAM disk, where kernel, tools or what it is to contain have changed.
-pub(crate) fn initrd(bench: &Bench, tools: &Tools) -> Result<PathBuf> {
+/// Makes the initial RAM disk, where kernel, tools or what it is to contain have changed. `setup` is the program of ours that is in it.
+pub(crate) fn initrd(bench: &Bench, tools: &Tools, setup: &Path) -> Result<PathBuf> {
     let kernel = kernel(bench, tools)?;
     let drivers = bench.kernel.drivers();
     copy_units(bench)?;
+    write(&bench.work.join("release.json"), root::release(bench)?)?;
+    fs::copy(setup, bench.work.join("strongroom-setup"))
+        .with_context(|| format!("{} cannot be copied", setup.display()))?;
     let initrd = bench.work.join("initrd.img");
     let of = format!(
         "{kernel}\n{DRACUT} {drivers}\n{}{}",
-        read(&bench.work.join("tools.stamp"))?,
+        read(&bench.chroots.join("tools.stamp"))?,
         tools.sh(
-            "cat $(find repart.d initrd.units -type f | sort) && stat -c %Y /kernel.package",
+            "cat $(find repart.d initrd.units -type f | sort) release.json && sha256sum strongroom-setup && stat -c %Y /kernel.package",
             &[]
         )?
     );
@@ -91,7 +103,8 @@ pub(crate) fn initrd(bench: &Bench, tools: &Tools) -> Result<PathBuf> {
     }
     tools.sh(
         &format!(
-            "dracut --force --quiet --reproducible --no-hostonly --no-hostonly-cmdline --zstd --kver {kernel} {DRACUT} {drivers} initrd.img"
+            "strip --strip-debug -o /usr/bin/strongroom-setup strongroom-setup; \
+             dracut --force --quiet --reproducible --no-hostonly --no-hostonly-cmdline --zstd --kver {kernel} {DRACUT} {drivers} initrd.img"
         ),
         &[],
     )?;
@@ -148,7 +161,11 @@ pub(crate) fn unified(bench: &Bench, tools: &Tools, root: &Root) -> Result<PathB
     )?;
     write(
         &bench.work.join("cmdline"),
-        format!("roothash={} {COMMAND_LINE}", root.hash),
+        format!(
+            "roothash={} {COMMAND_LINE}{}",
+            root.hash,
+            bench.fault.map_or("", Fault::command_line)
+        ),
     )?;
     let (key, certificate) = keys::SIGNING;
     // A signature has its time in it: that of the whole image.

@@ -67,8 +67,8 @@ fn difference(locked: &str, found: &BTreeSet<Line>) -> Option<String> {
 /// What is installed: asked once for each pair of chroots and kernel.
 fn installed(bench: &Bench, tools: &Tools) -> Result<BTreeSet<Line>> {
     let stamps =
-        ["tools.stamp", "base.stamp", "tools/kernel.package"].map(|name| bench.work.join(name));
-    let kept = bench.work.join("packages");
+        ["tools.stamp", "base.stamp", "tools/kernel.package"].map(|name| bench.chroots.join(name));
+    let kept = bench.chroots.join("packages");
     let newer = |stamp: &PathBuf| -> Option<bool> {
         let time = |path: &PathBuf| fs::metadata(path).and_then(|about| about.modified()).ok();
         Some(time(&kept)? > time(stamp)?)

@@ -10,11 +10,12 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    Bench, checks, disk, filter, kvm,
+    Bench, checks, disk, filter, kernel_log, kvm,
     machine::{Machine, Network, Running},
     papers, play, scan,
     table::{self, Row},
     tamper, tools,
+    update::Fault,
 };
 use crate::{
     listeners::Listeners,
@@ -52,6 +53,8 @@ pub(crate) struct Matrix<'a> {
     pub(crate) listeners: Listeners,
     /// Builds the image again in another folder.
     pub(crate) build_again: &'a dyn Fn(&Path) -> Result<PathBuf>,
+    /// Builds an update.
+    pub(crate) build_update: &'a dyn Fn(&Bench) -> Result<PathBuf>,
 }
 
 /// The case that leaves the machine which others go on with.
@@ -98,7 +101,7 @@ impl Matrix<'_> {
                 self.foreign_tpm()
             }),
             ("a flipped bit in the kernel image: refused", &|| {
-                self.flipped(disk::KERNEL)
+                self.flipped(&disk::kernel(&self.bench.version))
             }),
             ("a flipped bit in the boot loader: refused", &|| {
                 self.flipped(disk::LOADER)
@@ -106,6 +109,26 @@ impl Matrix<'_> {
             (
                 "no Secure Boot at the first boot: no enrolment, and the console says why",
                 &|| self.without_secure_boot(),
+            ),
+            (
+                "an update by the CLI: installed, restarted, kept, with all data; an older release refused",
+                &|| self.good_update(),
+            ),
+            (
+                "the release before the update, started from the disk: the TPM does not open the data",
+                &|| self.older_release(),
+            ),
+            (
+                "an update whose kernel panics: the machine goes back by itself",
+                &|| self.gone_back_from(Fault::Kernel),
+            ),
+            (
+                "an update with a damaged root: the machine goes back by itself",
+                &|| self.gone_back_from(Fault::Root),
+            ),
+            (
+                "an update whose service does not reach its HSM: the machine goes back by itself",
+                &|| self.gone_back_from(Fault::Service),
             ),
             (
                 "every TCP port from outside: the two listeners only",
@@ -165,11 +188,11 @@ impl Matrix<'_> {
         })
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
         self.bench.work.join("matrix").join(name)
     }
 
-    fn network(&self) -> Network {
+    pub(super) fn network(&self) -> Network {
         Network::Forwarded(self.listeners)
     }
 
@@ -194,7 +217,7 @@ impl Matrix<'_> {
         let mut running = machine.start(self.network())?;
         let shown = play::until_it_serves(&mut running)?;
         let served = running.time();
-        let stalls = quiet(&running.said()?, !kvm::works())?;
+        let stalls = kernel_log::quiet(&running.said()?, !kvm::works())?;
         let commands = play::story(self.strongroom, self.listeners, &shown, &people)?;
         turn_off(&mut running)?;
         super::write(&self.folder("first/image"), papers::sums(self.bench)?)?;
@@ -276,7 +299,7 @@ impl Matrix<'_> {
     }
 
     /// The machine starts, says why it does not serve, and does not.
-    fn refuses(&self, machine: &Machine, why: &str) -> Result<String> {
+    pub(super) fn refuses(&self, machine: &Machine, why: &str) -> Result<String> {
         let mut running = machine.start(self.network())?;
         running.wait_for_words(why)?;
         running.wait_for_words("Service          not started")?;
@@ -300,7 +323,8 @@ impl Matrix<'_> {
             let line = said.lines().find(|line| {
                 line.contains("device-mapper: verity:") && line.contains("corrupted")
             })?;
-            said.contains("Kernel panic").then(|| after_time(line))
+            said.contains("Kernel panic")
+                .then(|| kernel_log::after_time(line))
         })?;
         never_serves(&running)?;
         Ok(format!("\"{seen}\", and the kernel stops"))
@@ -410,10 +434,10 @@ fn restart(running: &mut Running) -> Result<()> {
 }
 
 /// What the kernel's stub says of each start under Secure Boot.
-const STARTED: &str = "EFI stub: UEFI Secure Boot is enabled.";
+pub(super) const STARTED: &str = "EFI stub: UEFI Secure Boot is enabled.";
 
 /// Turns the machine off at its console, and waits until it is.
-fn turn_off(running: &mut Running) -> Result<()> {
+pub(super) fn turn_off(running: &mut Running) -> Result<()> {
     running.mark()?;
     order(running, "o", "turn off")?;
     running.wait_until_off()
@@ -429,43 +453,6 @@ fn never_serves(running: &Running) -> Result<()> {
     Ok(())
 }
 
-/// The kernel says nothing at or above the level of a warning, but for what is known and not ours.
-///
-/// That an emulated processor stood still for a while says that the machine which emulates it was busy. Gives how often it did.
-fn quiet(said: &str, emulated: bool) -> Result<usize> {
-    let mut stalls = 0;
-    let mut within = false;
-    for line in said.lines().filter(|line| is_kernel_line(line)) {
-        if emulated && line.contains("watchdog: BUG: soft lockup") {
-            stalls += 1;
-            within = true;
-        }
-        let known = checks::KNOWN_WARNINGS
-            .iter()
-            .any(|known| line.contains(known));
-        if !within && !known {
-            bail!("the kernel warns: {}", line.trim());
-        }
-        // Where the processor was is told up to here.
-        within &= !line.contains("</TASK>");
-    }
-    Ok(stalls)
-}
-
-/// `[    1.234567] …`
-fn is_kernel_line(line: &str) -> bool {
-    line.strip_prefix('[')
-        .and_then(|line| line.split_once(']'))
-        .is_some_and(|(time, _)| time.trim().parse::<f64>().is_ok())
-}
-
-fn after_time(line: &str) -> String {
-    line.split_once(']')
-        .map_or(line, |(_, rest)| rest)
-        .trim()
-        .to_owned()
-}
-
 /// What the measurements depend on.
 fn this_machine() -> String {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -475,21 +462,4 @@ fn this_machine() -> String {
         "QEMU's emulation, as KVM cannot be used there"
     };
     format!("a machine with {processors} processors, by {how}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_warning_of_the_kernel_is_found() {
-        const QUIET: &str = "Strongroom 0.1.0\n  Service\n";
-        const WARNS: &str = "[    1.250000] something is wrong\n";
-        const STALL: &str = "[    9.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!\n[    9.1] RIP: 0010:x\n[    9.1]  </TASK>\n";
-        assert_eq!(quiet(QUIET, false).ok(), Some(0));
-        assert!(quiet(WARNS, true).is_err());
-        assert!(quiet(STALL, false).is_err());
-        assert_eq!(quiet(STALL, true).ok(), Some(1));
-        assert!(quiet(&format!("{STALL}{WARNS}"), true).is_err());
-    }
 }

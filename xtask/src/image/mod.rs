@@ -7,6 +7,7 @@
 //! | `root` | the root file system: packages, our files, what is taken out; squashfs and dm-verity |
 //! | `kernel` | kernel, initial RAM disk and the signed unified kernel image |
 //! | `keys` | the keys that sign: Secure Boot and the policy of PCR 11 |
+//! | `update` | the image as an update of one that runs |
 //! | `disk` | the EFI system partition and the partition table |
 //! | `measured` | what a TPM will have measured: PCR 7 and 11, computed |
 //! | `papers` | what lies beside the image: bills of materials, those values, hashes and their signature |
@@ -18,6 +19,8 @@
 //! | `machine` | a machine in QEMU, with Secure Boot and a software TPM |
 //! | `play` | the README's story against a machine |
 //! | `matrix` | `--test`: what an image has to do and to refuse |
+//! | `updates` | the matrix's cases of updates |
+//! | `kernel_log` | what the kernel says while it does |
 //! | `tamper`, `scan`, `checks` | what the matrix changes on a disk, asks from outside, and looks at without starting |
 //! | `table` | what the matrix saw |
 //!
@@ -29,6 +32,7 @@ mod disk;
 mod filter;
 mod firmware;
 mod kernel;
+mod kernel_log;
 mod keys;
 mod kvm;
 mod lock;
@@ -43,6 +47,8 @@ mod scan;
 mod table;
 mod tamper;
 mod tools;
+mod update;
+mod updates;
 
 use std::{
     fs,
@@ -63,6 +69,7 @@ use crate::{
 use kernel::Flavour;
 use machine::{Machine, Network};
 use matrix::{Extent, Matrix, Wanted};
+use update::Fault;
 
 /// The flags of `cargo xtask image`.
 #[derive(Args, Debug)]
@@ -100,19 +107,26 @@ pub(crate) struct Options {
 pub(crate) const EPOCH: &str = "1764460800";
 
 /// Where things are built.
+#[derive(Clone)]
 pub(crate) struct Bench {
     /// The folder with the image's sources.
     pub(crate) sources: PathBuf,
     /// The folder that holds what is built and can be built again.
     pub(crate) work: PathBuf,
+    /// The folder with the chroots and what was written down of them; that of `work`, but for builds that share them.
+    pub(crate) chroots: PathBuf,
     /// The folder with what comes out.
     pub(crate) out: PathBuf,
     /// The folder with the signing keys.
     pub(crate) keys: PathBuf,
     /// The image's version.
     pub(crate) version: String,
+    /// What is raised when older releases are no longer to start.
+    pub(crate) security_version: u32,
     /// Which kernel it has.
     pub(crate) kernel: Flavour,
+    /// What is wrong with it on purpose, for the matrix.
+    pub(crate) fault: Option<Fault>,
 }
 
 /// The programs that the image is made of, and the one that is used from outside.
@@ -188,7 +202,10 @@ fn prepare(workspace: &Workspace, options: &Options) -> Result<(Bench, Programs)
         out: absolute(&options.out, "out")?,
         keys: absolute(&options.keys, "keys")?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        security_version: security_version(&workspace.root().join("image"))?,
         kernel: options.kernel,
+        fault: None,
+        chroots: work.clone(),
         work,
     };
     bench.make()?;
@@ -212,16 +229,15 @@ fn matrix(
 ) -> Result<ExitCode> {
     let build_again = |folder: &Path| {
         let again = Bench {
-            sources: bench.sources.clone(),
             work: folder.to_owned(),
+            chroots: folder.to_owned(),
             out: folder.join("out"),
-            keys: bench.keys.clone(),
-            version: bench.version.clone(),
-            kernel: bench.kernel,
+            ..bench.clone()
         };
         again.make()?;
         build(&again, programs, false)
     };
+    let build_update = |newer: &Bench| build_update(newer, programs);
     Matrix {
         bench,
         disk,
@@ -229,6 +245,7 @@ fn matrix(
         strongroom: &programs.strongroom,
         listeners,
         build_again: &build_again,
+        build_update: &build_update,
     }
     .run(wanted)
 }
@@ -255,7 +272,7 @@ fn boot(bench: &Bench, disk: &Path, listeners: Listeners) -> Result<ExitCode> {
 /// Builds the disk image and says where it is.
 fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBuf> {
     let began = Instant::now();
-    let mut step = Steps::new(9);
+    let mut step = Steps::new(10);
     let tools = step.take("the tools, in a chroot", || {
         keys::ensure(&bench.keys)?;
         tools::ensure(bench)
@@ -273,7 +290,9 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
         filter::check(bench, &tools, &programs.inside)?;
         root::make(bench, &tools, &base, &programs.inside)
     })?;
-    step.take("the initial RAM disk", || kernel::initrd(bench, &tools))?;
+    step.take("the initial RAM disk", || {
+        kernel::initrd(bench, &tools, programs.setup())
+    })?;
     let unified = step.take("the signed kernel image", || {
         kernel::unified(bench, &tools, &root)
     })?;
@@ -281,8 +300,9 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
         disk::system_partition(bench, &tools, &unified)
     })?;
     let disk = step.take("the disk", || disk::assemble(bench, &root, &system))?;
+    let update = step.take("the update", || update::make(bench, &unified, &root))?;
     step.take("the papers", || {
-        papers::make(bench, &tools, &disk, &unified)
+        papers::make(bench, &tools, [&disk, &update], &unified)
     })?;
     say!(
         "{} is built, after {}.",
@@ -290,6 +310,33 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
         duration(began.elapsed())
     );
     Ok(disk)
+}
+
+/// Builds the image as an update alone.
+fn build_update(bench: &Bench, programs: &Programs) -> Result<PathBuf> {
+    bench.make()?;
+    let tools = tools::ensure(bench)?;
+    let root = root::make(bench, &tools, &root::base(bench)?, &programs.inside)?;
+    kernel::initrd(bench, &tools, programs.setup())?;
+    let unified = kernel::unified(bench, &tools, &root)?;
+    update::make(bench, &unified, &root)
+}
+
+/// The number in `image/security-version`.
+fn security_version(sources: &Path) -> Result<u32> {
+    let file = sources.join("security-version");
+    let text = read(&file)?;
+    text.trim()
+        .parse()
+        .with_context(|| format!("{} is no number", shown(&file)))
+}
+
+impl Programs {
+    /// The one that the initial RAM disk has, too.
+    fn setup(&self) -> &Path {
+        let [_, setup] = &self.inside;
+        setup
+    }
 }
 
 impl Bench {

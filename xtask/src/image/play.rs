@@ -106,7 +106,27 @@ pub(crate) fn story(
 
 /// Signs in as somebody who enrolled in the story, and reads what the audit log says of them.
 pub(crate) fn sign_in_again(strongroom: &Path, folder: &Path) -> Result<String> {
-    let device = folder.join("devices/alice");
+    signed_in(
+        strongroom,
+        folder,
+        ("alice", "alice@example.com"),
+        &["audit", "tail"],
+    )
+}
+
+/// Has the administrator of the story sign in, and say this.
+pub(crate) fn as_administrator(strongroom: &Path, folder: &Path, words: &[&str]) -> Result<String> {
+    signed_in(strongroom, folder, ("admin", ADMINISTRATOR), words)
+}
+
+/// What the CLI prints on somebody's device, between signing in and out.
+fn signed_in(
+    strongroom: &Path,
+    folder: &Path,
+    (device, account): (&str, &str),
+    words: &[&str],
+) -> Result<String> {
+    let device = folder.join("devices").join(device);
     let run = |words: &[&str]| {
         process::answer(
             Command::new(strongroom)
@@ -116,10 +136,11 @@ pub(crate) fn sign_in_again(strongroom: &Path, folder: &Path) -> Result<String> 
                 .env("STRONGROOM_HOME", device.join(".strongroom")),
         )
     };
-    run(&["login", "alice@example.com", "--password-file", "password"])?;
-    let leaves = run(&["audit", "tail"])?;
-    run(&["logout"])?;
-    Ok(String::from_utf8_lossy(&leaves).into_owned())
+    run(&["login", account, "--password-file", "password"])?;
+    let said = run(words);
+    // Where the machine restarts by now, there is nobody to sign out from.
+    let _ = run(&["logout"]);
+    Ok(String::from_utf8_lossy(&said?).into_owned())
 }
 
 /// Whether somebody answers as an appliance does on the client port. That the port is open says nothing: QEMU holds it.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Bench, EPOCH, kernel, read, remove, tools, tools::Tools, write};
+use super::{Bench, EPOCH, kernel, read, remove, tools, tools::Tools, update::Fault, write};
 use crate::{process, terminal::shown};
 
 /// The root file system, as it goes to the disk.
@@ -61,7 +61,12 @@ fn inputs(bench: &Bench, programs: &[PathBuf]) -> Result<String> {
             .args(["-type", "f", "-printf", "%p %s %T@\n"]),
     )?;
     for stamp in ["tools.stamp", "base.stamp"] {
-        found.extend(read(&bench.work.join(stamp))?.into_bytes());
+        found.extend(read(&bench.chroots.join(stamp))?.into_bytes());
+    }
+    found.extend(release(bench)?.into_bytes());
+    found.extend(signer(bench)?.into_bytes());
+    if let Some((file, text)) = bench.fault.and_then(Fault::file) {
+        found.extend([file, text].concat().into_bytes());
     }
     String::from_utf8(found).context("a file's name is no text")
 }
@@ -82,6 +87,14 @@ fn make_anew(bench: &Bench, tools: &Tools, base: &Path, programs: &[PathBuf]) ->
         &stage.join("usr/lib/os-release"),
         os_release(&bench.version),
     )?;
+    let ours = stage.join("usr/share/strongroom");
+    write(&ours.join("release.json"), release(bench)?)?;
+    write(&ours.join("updates.pem"), signer(bench)?)?;
+    if let Some((file, text)) = bench.fault.and_then(Fault::file) {
+        let file = stage.join(file);
+        fs::create_dir_all(file.parent().unwrap_or(&stage))?;
+        write(&file, text)?;
+    }
     // Accounts and units are settled here: nothing is to be settled on the machine.
     let masked = read(&bench.sources.join("masked.units"))?;
     tools.sh(
@@ -102,9 +115,9 @@ fn make_anew(bench: &Bench, tools: &Tools, base: &Path, programs: &[PathBuf]) ->
 
 /// Debian's part, which changes only with its list.
 pub(crate) fn base(bench: &Bench) -> Result<PathBuf> {
-    let folder = bench.work.join("base");
+    let folder = bench.chroots.join("base");
     let list = read(&bench.sources.join("root.packages"))?;
-    let stamp = bench.work.join("base.stamp");
+    let stamp = bench.chroots.join("base.stamp");
     if fs::read_to_string(&stamp).ok().as_deref() != Some(&list) {
         remove(&folder)?;
         tools::bootstrap(&folder, "essential", &tools::names(&list))?;
@@ -143,7 +156,7 @@ fn clear(bench: &Bench, stage: &Path) -> Result<()> {
     for folder in ["var", "tmp", "run", "root"] {
         remove(&stage.join(folder))?;
     }
-    for folder in ["var", "var/tmp", "tmp", "run", "root"] {
+    for folder in ["var", "var/tmp", "tmp", "run", "root", "efi"] {
         let path = stage.join(folder);
         fs::create_dir(&path).with_context(|| format!("{} cannot be made", shown(&path)))?;
     }
@@ -170,6 +183,21 @@ fn squash(bench: &Bench, tools: &Tools) -> Result<Root> {
         bail!("veritysetup printed no root hash");
     };
     Ok(Root::at(bench, &hash))
+}
+
+/// What our programs read of the image: in the root, and in the initial RAM disk.
+pub(crate) fn release(bench: &Bench) -> Result<String> {
+    let release = serde_json::json!({
+        "version": bench.version,
+        "security_version": bench.security_version,
+        "flavour": bench.kernel.flavour(),
+    });
+    Ok(format!("{}\n", serde_json::to_string(&release)?))
+}
+
+/// Whose key signs updates of the image: that of its kernel image.
+fn signer(bench: &Bench) -> Result<String> {
+    read(&bench.keys.join("db.pem"))
 }
 
 /// What the image says of itself (os-release(5)).

@@ -31,6 +31,14 @@ pub(crate) fn flip_root(machine: &Machine) -> Result<()> {
         .context("the machine's disk cannot be written")
 }
 
+/// Removes one of the files of the EFI system partition.
+pub(crate) fn remove_file(bench: &Bench, machine: &Machine, file: &str) -> Result<()> {
+    let system = bench.work.join("tampered.system");
+    cut(&machine.disk(), &system, disk::SYSTEM_AT, disk::SYSTEM)?;
+    tools::ensure(bench)?.sh("mdel -i tampered.system \"::$1\"", &[file])?;
+    paste(&system, &machine.disk(), disk::SYSTEM_AT)
+}
+
 /// Flips a bit in the middle of one of the files of the EFI system partition.
 pub(crate) fn flip_file(bench: &Bench, machine: &Machine, file: &str) -> Result<()> {
     let work = &bench.work;

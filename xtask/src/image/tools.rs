@@ -33,9 +33,9 @@ pub(crate) fn names(list: &str) -> Vec<&str> {
 
 /// The chroot, made where it is missing or its list of packages has changed.
 pub(crate) fn ensure(bench: &Bench) -> Result<Tools> {
-    let folder = bench.work.join("tools");
+    let folder = bench.chroots.join("tools");
     let list = read(&bench.sources.join("tools.packages"))?;
-    let stamp = bench.work.join("tools.stamp");
+    let stamp = bench.chroots.join("tools.stamp");
     if fs::read_to_string(&stamp).ok().as_deref() != Some(&list) {
         remove(&folder)?;
         bootstrap(&folder, "apt", &names(&list))?;

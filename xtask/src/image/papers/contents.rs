@@ -44,7 +44,7 @@ pub(super) fn of(bench: &Bench, tools: &Tools) -> Result<Vec<Component>> {
 }
 
 fn packages(bench: &Bench, tools: &Tools) -> Result<Vec<Component>> {
-    let in_root = in_root(&bench.work.join("base"), &bench.work.join("root"))?;
+    let in_root = in_root(&bench.chroots.join("base"), &bench.work.join("root"))?;
     let in_initrd = in_initrd(tools)?;
     let mut found = Vec::new();
     for line in read(&bench.sources.join("packages.lock"))?.lines() {

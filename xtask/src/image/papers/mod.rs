@@ -14,11 +14,16 @@ use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Bench, measured, read, tools::Tools, write};
+use super::{Bench, measured, read, tools::Tools, update, write};
 use crate::{process, terminal::shown};
 
-/// Writes the papers of the image that was just built.
-pub(crate) fn make(bench: &Bench, tools: &Tools, disk: &Path, unified: &Path) -> Result<()> {
+/// Writes the papers of the image that was just built, as a disk and as an update.
+pub(crate) fn make(
+    bench: &Bench,
+    tools: &Tools,
+    [disk, update]: [&Path; 2],
+    unified: &Path,
+) -> Result<()> {
     let hash = hash(disk)?;
     let components = contents::of(bench, tools)?;
     let image = bill::Image {
@@ -34,7 +39,12 @@ pub(crate) fn make(bench: &Bench, tools: &Tools, disk: &Path, unified: &Path) ->
         ("spdx", text(&bill::spdx(&image, &components))?),
         ("pcr", text(&serde_json::to_value(predicted)?)?),
     ];
-    let mut sums = format!("{hash}  {}\n", name(disk)?);
+    let mut sums = format!(
+        "{hash}  {}\n{}  {}\n",
+        name(disk)?,
+        self::hash(update)?,
+        name(update)?
+    );
     for (kind, text) in papers {
         let paper = paper(bench, kind);
         write(&paper, text)?;
@@ -109,8 +119,12 @@ pub(crate) fn check(bench: &Bench) -> Result<String> {
             }
         }
     }
+    let update = update::check(bench)?;
+    if update.version.to_string() != bench.version {
+        bail!("the update is of version {}", update.version);
+    }
     Ok(format!(
-        "signature and hashes hold; both bills name {named} packages and crates"
+        "signature and hashes hold, those within the update, too; both bills name {named} packages and crates"
     ))
 }
 
