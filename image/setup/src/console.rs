@@ -231,7 +231,7 @@ fn release(state: &State) -> String {
     }
     if let Some(Outcome {
         version,
-        outcome: Fate::RolledBack,
+        fate: Fate::RolledBack,
         why,
         ..
     }) = &state.last
@@ -321,7 +321,7 @@ mod tests {
         state.installed = None;
         state.last = Some(Outcome {
             version: "0.3.0".parse().unwrap(),
-            outcome: Fate::RolledBack,
+            fate: Fate::RolledBack,
             why: Some("it did not come up in 3 tries".to_owned()),
             at: "2026-11-30T12:00:00Z".to_owned(),
         });

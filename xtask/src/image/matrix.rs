@@ -62,7 +62,7 @@ const FIRST_BOOT: &str =
     "first boot: Secure Boot on, data partition made and encrypted, the story from outside";
 
 /// A case: what is seen when it comes out as it has to.
-type Case<'a> = (&'static str, &'a dyn Fn() -> Result<String>);
+type Case<'a> = (&'static str, Box<dyn Fn() -> Result<String> + 'a>);
 
 impl Matrix<'_> {
     /// Runs the cases, one after another; the exit status says whether all came out as they have to. With `only`, those whose name has that in it,
@@ -71,92 +71,11 @@ impl Matrix<'_> {
         let Wanted { extent, only, page } = *wanted;
         self.listeners.check_free()?;
         let began = Instant::now();
-        let short: &[Case<'_>] = &[
-            (FIRST_BOOT, &|| self.first_boot()),
-            ("a flipped bit in the root: refused", &|| {
-                self.flipped_root()
-            }),
-        ];
-        let long: &[Case<'_>] = &[
-            ("the papers: signature, hashes, bills of materials", &|| {
-                papers::check(self.bench)
-            }),
-            ("exposure of the units (systemd-analyze security)", &|| {
-                checks::exposure(self.bench)
-            }),
-            (
-                "no SUID or SGID file, no account that can log in, no shell",
-                &|| checks::files(self.bench),
-            ),
-            (
-                "the packet filter's rules, with every kind of peer configured (nft -c)",
-                &|| self.packet_filter(),
-            ),
-            ("reboot at the console: data is kept", &|| self.reboot()),
-            (
-                "the data partition read without the TPM: encrypted",
-                &|| self.encrypted(),
-            ),
-            ("another TPM: data stays locked, nothing serves", &|| {
-                self.foreign_tpm()
-            }),
-            ("a flipped bit in the kernel image: refused", &|| {
-                self.flipped(&disk::kernel(&self.bench.version))
-            }),
-            ("a flipped bit in the boot loader: refused", &|| {
-                self.flipped(disk::LOADER)
-            }),
-            (
-                "no Secure Boot at the first boot: no enrolment, and the console says why",
-                &|| self.without_secure_boot(),
-            ),
-            (
-                "an update by the CLI: installed, restarted, kept, with all data; an older release refused",
-                &|| self.good_update(),
-            ),
-            (
-                "the release before the update, started from the disk: the TPM does not open the data",
-                &|| self.older_release(),
-            ),
-            (
-                "an update whose kernel panics: the machine goes back by itself",
-                &|| self.gone_back_from(Fault::Kernel),
-            ),
-            (
-                "an update with a damaged root: the machine goes back by itself",
-                &|| self.gone_back_from(Fault::Root),
-            ),
-            (
-                "an update whose service does not reach its HSM: the machine goes back by itself",
-                &|| self.gone_back_from(Fault::Service),
-            ),
-            (
-                "every TCP port from outside: the two listeners only",
-                &|| self.open_ports(),
-            ),
-            (
-                "factory reset at the console: a new appliance, the old key slot gone from the disk",
-                &|| self.factory_reset(),
-            ),
-            (
-                "a fixed address typed at the console: there after the next start",
-                &|| self.fixed_address(),
-            ),
-            (
-                "Secure Boot turned off later: data stays locked, nothing serves",
-                &|| self.secure_boot_turned_off(),
-            ),
-            ("built twice, in two folders: identical", &|| {
-                self.identical()
-            }),
-        ];
-        let long = if extent == Extent::Whole { long } else { &[] };
-        let cases: Vec<Case<'_>> = short
-            .iter()
-            .chain(long)
-            .filter(|(case, _)| only.is_none_or(|only| case.contains(only)))
-            .copied()
-            .collect();
+        let mut cases = self.short();
+        if extent == Extent::Whole {
+            cases.extend(self.long());
+        }
+        cases.retain(|(case, _)| only.is_none_or(|only| case.contains(only)));
         if let Some(only) = only {
             if cases.is_empty() {
                 bail!("no case has \"{only}\" in its name");
@@ -168,7 +87,7 @@ impl Matrix<'_> {
         let written = extent == Extent::Whole && only.is_none();
         let mut rows: Vec<Row> = Vec::new();
         for (index, case) in cases.iter().enumerate() {
-            rows.push(take(*case));
+            rows.push(take(case));
             if written {
                 // After each, so that a run that is broken off leaves what it saw.
                 let missing = cases.iter().skip(index + 1).map(|(case, _)| *case);
@@ -194,6 +113,103 @@ impl Matrix<'_> {
 
     pub(super) fn network(&self) -> Network {
         Network::Forwarded(self.listeners)
+    }
+
+    /// The story on a machine, and one image that was tampered with.
+    fn short(&self) -> Vec<Case<'_>> {
+        vec![
+            (FIRST_BOOT, Box::new(|| self.first_boot())),
+            (
+                "a flipped bit in the root: refused",
+                Box::new(|| self.flipped_root()),
+            ),
+        ]
+    }
+
+    /// All other cases.
+    fn long(&self) -> Vec<Case<'_>> {
+        vec![
+            (
+                "the papers: signature, hashes, bills of materials",
+                Box::new(|| papers::check(self.bench)),
+            ),
+            (
+                "exposure of the units (systemd-analyze security)",
+                Box::new(|| checks::exposure(self.bench)),
+            ),
+            (
+                "no SUID or SGID file, no account that can log in, no shell",
+                Box::new(|| checks::files(self.bench)),
+            ),
+            (
+                "the packet filter's rules, with every kind of peer configured (nft -c)",
+                Box::new(|| self.packet_filter()),
+            ),
+            (
+                "reboot at the console: data is kept",
+                Box::new(|| self.reboot()),
+            ),
+            (
+                "the data partition read without the TPM: encrypted",
+                Box::new(|| self.encrypted()),
+            ),
+            (
+                "another TPM: data stays locked, nothing serves",
+                Box::new(|| self.foreign_tpm()),
+            ),
+            (
+                "a flipped bit in the kernel image: refused",
+                Box::new(|| self.flipped(&disk::kernel(&self.bench.version))),
+            ),
+            (
+                "a flipped bit in the boot loader: refused",
+                Box::new(|| self.flipped(disk::LOADER)),
+            ),
+            (
+                "no Secure Boot at the first boot: no enrolment, and the console says why",
+                Box::new(|| self.without_secure_boot()),
+            ),
+            (
+                "an update by the CLI: installed, restarted, kept, with all data; an older release refused",
+                Box::new(|| self.good_update()),
+            ),
+            (
+                "the release before the update, started from the disk: the TPM does not open the data",
+                Box::new(|| self.older_release()),
+            ),
+            (
+                "an update whose kernel panics: the machine goes back by itself",
+                Box::new(|| self.gone_back_from(Fault::Kernel)),
+            ),
+            (
+                "an update with a damaged root: the machine goes back by itself",
+                Box::new(|| self.gone_back_from(Fault::Root)),
+            ),
+            (
+                "an update whose service does not reach its HSM: the machine goes back by itself",
+                Box::new(|| self.gone_back_from(Fault::Service)),
+            ),
+            (
+                "every TCP port from outside: the two listeners only",
+                Box::new(|| self.open_ports()),
+            ),
+            (
+                "factory reset at the console: a new appliance, the old key slot gone from the disk",
+                Box::new(|| self.factory_reset()),
+            ),
+            (
+                "a fixed address typed at the console: there after the next start",
+                Box::new(|| self.fixed_address()),
+            ),
+            (
+                "Secure Boot turned off later: data stays locked, nothing serves",
+                Box::new(|| self.secure_boot_turned_off()),
+            ),
+            (
+                "built twice, in two folders: identical",
+                Box::new(|| self.identical()),
+            ),
+        ]
     }
 
     /// Whether there is a machine that came up from this very image, and played the story to its end.
@@ -404,7 +420,7 @@ impl Matrix<'_> {
     }
 }
 
-fn take((case, work): Case<'_>) -> Row {
+fn take(&(case, ref work): &Case<'_>) -> Row {
     let since = Instant::now();
     let spinner = Spinner::start(case);
     let outcome = work().map_err(|error| format!("{error:#}"));

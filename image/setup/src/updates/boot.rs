@@ -28,14 +28,14 @@ pub(crate) fn boot() -> Result<()> {
         .find(|kernel| kernel.version == release.version)
         .context("the kernel image that runs is not in the EFI system partition")?;
     let trial = own.tries.is_some();
-    // An interrupted first start has left nobody who could know the password of the TPM's owner: so on trial, too.
+    // On trial nothing is counted; that nobody else can take the count back is seen to at every start.
     count::raise(if trial { 0 } else { release.security_version })?;
     let before = State::read()?;
     let (installed, came) = before.as_ref().map_or((None, None), |before| {
         settle(before.installed.as_ref(), &release, trial, &all)
     });
     if let Some(Outcome {
-        outcome: Fate::RolledBack,
+        fate: Fate::RolledBack,
         version,
         ..
     }) = &came
@@ -44,7 +44,7 @@ pub(crate) fn boot() -> Result<()> {
         kernels.remove(&failed)?;
     }
     let came = came.map(|mut outcome| {
-        if outcome.outcome == Fate::RolledBack {
+        if outcome.fate == Fate::RolledBack {
             outcome.why = trial::failure(&outcome.version).or(outcome.why);
         }
         outcome
@@ -78,7 +78,7 @@ fn settle(
     let outcome = |fate, why: Option<String>| {
         Some(Outcome {
             version: installed.version.clone(),
-            outcome: fate,
+            fate,
             why,
             at: now(),
         })
@@ -135,7 +135,7 @@ mod tests {
         let (waits, came) = settle(Some(&installed), &running, trial, &all);
         (
             waits.is_some(),
-            came.map(|outcome| (outcome.outcome, outcome.why)),
+            came.map(|outcome| (outcome.fate, outcome.why)),
         )
     }
 

@@ -68,7 +68,8 @@ pub(crate) struct Refused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) version: Version,
-    pub(crate) outcome: Fate,
+    #[serde(rename = "outcome")]
+    pub(crate) fate: Fate,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
     pub(crate) at: String,
@@ -146,7 +147,7 @@ mod tests {
             refused: None,
             last: Some(Outcome {
                 version: Version::new(0, 1, 9),
-                outcome: Fate::RolledBack,
+                fate: Fate::RolledBack,
                 why: Some("it panicked".to_owned()),
                 at: "2026-11-30T12:00:00Z".to_owned(),
             }),

@@ -67,7 +67,7 @@ pub(crate) fn bless() -> Result<()> {
     state.least_security_version = count::least(&mut Tpm::open()?)?;
     state.last = Some(Outcome {
         version: release.version,
-        outcome: Fate::Blessed,
+        fate: Fate::Blessed,
         why: None,
         at: now(),
     });
