@@ -65,8 +65,8 @@ fn inputs(bench: &Bench, programs: &[PathBuf]) -> Result<String> {
     }
     found.extend(release(bench)?.into_bytes());
     found.extend(signer(bench)?.into_bytes());
-    if let Some((file, text)) = bench.fault.and_then(Fault::file) {
-        found.extend([file, text].concat().into_bytes());
+    for (file, text) in bench.fault.map_or(&[][..], Fault::files) {
+        found.extend([*file, *text].concat().into_bytes());
     }
     String::from_utf8(found).context("a file's name is no text")
 }
@@ -90,7 +90,7 @@ fn make_anew(bench: &Bench, tools: &Tools, base: &Path, programs: &[PathBuf]) ->
     let ours = stage.join("usr/share/strongroom");
     write(&ours.join("release.json"), release(bench)?)?;
     write(&ours.join("updates.pem"), signer(bench)?)?;
-    if let Some((file, text)) = bench.fault.and_then(Fault::file) {
+    for (file, text) in bench.fault.map_or(&[][..], Fault::files) {
         let file = stage.join(file);
         fs::create_dir_all(file.parent().unwrap_or(&stage))?;
         write(&file, text)?;

@@ -33,14 +33,21 @@ impl Fault {
         }
     }
 
-    /// What is added to the root: a file, and what is in it.
-    pub(crate) const fn file(self) -> Option<(&'static str, &'static str)> {
+    /// What is added to the root: files, and what is in each.
+    pub(crate) const fn files(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Service => Some((
-                "usr/lib/systemd/system/strongroomd.service.d/fault.conf",
-                "[Service]\nEnvironment=SOFTHSM2_CONF=/dev/null\n",
-            )),
-            Self::Kernel | Self::Root => None,
+            Self::Service => &[
+                (
+                    "usr/lib/systemd/system/strongroomd.service.d/fault.conf",
+                    "[Service]\nEnvironment=SOFTHSM2_CONF=/dev/null\n",
+                ),
+                // Half of the time that a release has: nobody waits the longer for what will not come.
+                (
+                    "usr/lib/systemd/system/strongroom-trial.timer.d/fault.conf",
+                    "[Timer]\nOnBootSec=\nOnBootSec=5min\n",
+                ),
+            ],
+            Self::Kernel | Self::Root => &[],
         }
     }
 
