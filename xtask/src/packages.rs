@@ -116,6 +116,8 @@ pub(crate) const TEST: &[Package] = &[
         debian: "curl",
         sign: Sign::Command("curl"),
     },
+    FDISK,
+    SWTPM,
     BROWSER[0],
     BROWSER[1],
     application("opensc", Sign::Command("pkcs11-tool")),
@@ -197,10 +199,7 @@ pub(crate) const KRYOPTIC: &[Package] = &[
 /// What building the image needs; the rest comes into a chroot of its own.
 pub(crate) const IMAGE: &[Package] = &[
     image("mmdebstrap", Sign::Command("mmdebstrap")),
-    image(
-        "fdisk",
-        Sign::AnyFile(&["/sbin/sfdisk", "/usr/sbin/sfdisk"]),
-    ),
+    FDISK,
     image("openssl", Sign::Command("openssl")),
 ];
 
@@ -211,8 +210,17 @@ pub(crate) const MACHINE: &[Package] = &[
         "ovmf",
         Sign::AnyFile(&["/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"]),
     ),
-    image("swtpm", Sign::Command("swtpm")),
+    SWTPM,
 ];
+
+/// Partition tables, which the tests of the image's updates write as well.
+const FDISK: Package = image(
+    "fdisk",
+    Sign::AnyFile(&["/sbin/sfdisk", "/usr/sbin/sfdisk"]),
+);
+
+/// A TPM in software, which the tests of the image's count of releases use as well.
+const SWTPM: Package = image("swtpm", Sign::Command("swtpm"));
 
 const fn image(debian: &'static str, sign: Sign) -> Package {
     Package {
