@@ -178,6 +178,11 @@ pub trait Appliance: Send + Sync {
     fn minutes(&self) -> Vec<Minute>;
     /// What looks at the logs from outside, and the scrub; none while the appliance does not serve.
     fn watched(&self) -> Option<WatchView>;
+    /// Seals the appliance, a moment after it answers. Whoever looks after the machine may, with a recent sign-in, and the leaf says who it was.
+    ///
+    /// # Errors
+    /// The problem that says why not.
+    fn seal(&self, keystore: &Keystore, caller: &Presented) -> Result<(), Problem>;
     /// How much the appliance's own log says.
     fn log_level(&self) -> LogLevelView;
     /// Has the appliance's own log say so much, one of [`LOG_LEVELS`], for so many seconds or until it is restarted.
@@ -231,6 +236,21 @@ pub struct HsmView {
     pub device: Vec<(&'static str, String)>,
     /// What it is doing; none while the appliance is sealed.
     pub state: Option<HsmState>,
+    /// The mechanisms that the appliance needs of it or could use; none of one that does not answer, or has no PKCS #11.
+    pub mechanisms: Vec<MechanismView>,
+}
+
+/// A mechanism that the appliance needs of an HSM or could use.
+#[derive(Debug, Clone, Copy)]
+pub struct MechanismView {
+    /// The name that PKCS #11 gives it.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// Whether the HSM offers it for that.
+    pub offered: bool,
+    /// Whether the appliance uses it there.
+    pub used: bool,
 }
 
 /// What an HSM is doing.

@@ -9,7 +9,8 @@
 //! | `rules` | roles and their conflicts; the domain's policy |
 //! | `master_key` | versions of the master KEK: rotation, its progress, retiring, destroying |
 //! | `checkpoints` | signed checkpoints, and two of them compared |
-//! | `machine` | HSMs, backups, certificates, configuration |
+//! | `hsm` | HSMs and what they offer; sealing |
+//! | `machine` | backups, certificates, configuration |
 //! | `updates` | updates of the image |
 //! | `log_level` | how much the appliance's own log says |
 
@@ -17,6 +18,7 @@ mod accounts;
 mod checkpoints;
 mod directories;
 mod fleet;
+mod hsm;
 mod log_level;
 mod machine;
 mod master_key;
@@ -40,6 +42,7 @@ pub(crate) fn routes(services: &mut ServiceConfig) {
     master_key::routes(services);
     history::routes("/log", services);
     checkpoints::routes(services);
+    hsm::routes(services);
     machine::routes(services);
     updates::routes(services);
 }

@@ -1,20 +1,18 @@
-//! HSMs, backups, certificates and the configuration: for those who look after the machine.
+//! Backups, certificates and the configuration: for those who look after the machine.
 
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
-use strongroom_wire::health::{Health, Status};
 use strongroom_wire::problem::{Code, Problem};
 
 use super::{log_level, status};
 use crate::form::{Fields, Sent};
-use crate::host::{Appliance, BackupsView, CertificateView, HsmView, VERIFY_BACKUP};
+use crate::host::{Appliance, BackupsView, CertificateView, VERIFY_BACKUP};
 use crate::own::done;
 use crate::page;
 use crate::pieces::{
-    Card, Empty, Facts, Form, Html, Note, Table, Tone, badge, count, list as bullets, mono, plural,
-    soft, tags, when,
+    Card, Empty, Facts, Form, Html, Note, Table, Tone, badge, count, mono, plural, soft, tags, when,
 };
 use crate::reader::{Page, Reader, wait};
 use crate::stop::{Stop, problem_note};
@@ -27,7 +25,6 @@ pub(super) const NOT_OF_THIS_DOMAIN: &str =
     "The machine is looked after by the administrators of its first domain.";
 
 pub(super) fn routes(services: &mut ServiceConfig) {
-    page(services, "/hsm", vec![web::get().to(hsm)]);
     page(
         services,
         "/backups",
@@ -63,64 +60,6 @@ pub(super) async fn asked<T: Send + 'static>(
         .await?;
     let answer = wait(move || Ok(ask(&*appliance))).await;
     answer.map_err(|problem| Stop::problem(&reader.frame, problem))
-}
-
-async fn hsm(reader: Reader) -> Answer {
-    let (hsms, health): (Vec<HsmView>, Health) =
-        asked(&reader, |appliance| (appliance.hsms(), appliance.health())).await?;
-    let mut page = Page::new(&reader.frame, "HSM").intro(
-        "Where the master KEK is. It wraps and unwraps there; nothing that it is made of ever comes out.",
-    );
-    if health.hsm == Status::Failing {
-        page = page.block(Note::new(Tone::Bad, "No HSM answers", "What is cached goes on for a while. The appliance tries again by itself; where an HSM refused its PIN, run strongroomd unseal.").html());
-    }
-    for hsm in &hsms {
-        let mut facts = Facts::new();
-        for (name, value) in &hsm.device {
-            facts = facts.with(name, mono(value));
-        }
-        match &hsm.state {
-            None => facts = facts.with("State", badge(Tone::Bad, "Sealed")),
-            Some(state) => {
-                let shown = if state.usable {
-                    badge(Tone::Good, "Answers")
-                } else {
-                    badge(Tone::Bad, "Does not answer")
-                };
-                facts = facts
-                    .with("State", shown)
-                    .with_some("Because", state.reason.as_deref())
-                    .with("Since", when(state.since))
-                    .with(
-                        "Calls go to it",
-                        if state.serving {
-                            "Yes"
-                        } else {
-                            "No: it stands by"
-                        },
-                    )
-                    .with("Calls under way", count(state.at_work))
-                    .with("Not answered in time", count(state.timed_out))
-                    .with("Given up and not back", count(state.abandoned));
-            }
-        }
-        let title = if hsm.place == "primary" {
-            "Primary HSM"
-        } else {
-            "Replica"
-        };
-        page = page.block(Card::new(title).body(facts.html()).html());
-    }
-    if hsms.len() < 2 {
-        page = page.block(Card::new("A second HSM").body(Empty::new("There is only one", "Without a second one, the appliance waits whenever this HSM is away. A ceremony gives another one the same keys: see docs/ceremonies.md.").html()).html());
-    }
-    let seal = bullets([
-        Html::from("Sealing makes the appliance forget every PIN and KEK at once. It answers nothing but its health until operators unseal it."),
-        "It is done at the machine, by strongroomd seal, so that nobody with a browser can stop the service.".into(),
-        "What an HSM offers, and how fast it is, strongroomd hsm check says.".into(),
-    ]);
-    page = page.block(Card::new("Seal").body(seal).html());
-    Ok(page.answer())
 }
 
 async fn backups(reader: Reader, _query: Fields) -> Answer {

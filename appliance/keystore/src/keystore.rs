@@ -12,15 +12,16 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::id::AccountId;
 
 use crate::accounts;
-use crate::act::Scope;
+use crate::act::{Presented, Scope};
 use crate::clock::Clock;
 use crate::credentials::passkeys::Ceremonies;
 use crate::credentials::second_factor::Waiting;
 use crate::devices::Pairings;
-use crate::error::Error;
+use crate::error::{Answer, Error};
 use crate::hierarchy::{Domain, Fetched, Keks};
 use crate::lawful::hold::Reviewed;
 use crate::recovery::NewRecovery;
+use crate::roles::May;
 use crate::rotation;
 use crate::rotation::Rotation;
 use crate::sessions;
@@ -325,6 +326,20 @@ impl Keystore {
     #[must_use]
     pub fn domain(&self) -> &str {
         &self.core.domain.name
+    }
+
+    /// Refuses who may not seal the appliance: administrators and security officers do, with a sign-in as recent as the domain's policy wants it. Says for the
+    /// leaf who it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPermitted`], [`Error::StepUpRequired`].
+    pub fn may_seal(&self, caller: &Presented) -> Answer<String> {
+        self.core.look(caller, |view, caller, _| {
+            caller.require(May::RotateKeks)?;
+            caller.require_recent(view.now)?;
+            Ok(format!("{}, from {}", caller.account.name, caller.source))
+        })
     }
 
     /// Records that the appliance is being sealed; `by` says by whom. Needs no HSM.

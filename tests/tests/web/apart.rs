@@ -1,8 +1,10 @@
 //! What is refused to whom: pages to those whose role they are not for, forms that come from elsewhere or without their token.
 
+use strongroom_tests::accounts::ADMINISTRATOR;
 use strongroom_tests::api::Listener;
 use strongroom_tests::http::Response;
 use strongroom_wire::account::Role;
+use strongroom_wire::audit::Act;
 
 use super::site::{ALICE, BOB, Site};
 
@@ -305,6 +307,35 @@ fn programs_are_answered_as_ever() {
         response.header("content-type"),
         Some("application/problem+json")
     );
+}
+
+/// Who looks after the machine seals it from the page, and the log says who that was.
+#[test]
+fn the_appliance_is_sealed_from_the_page() {
+    let mut site = Site::start();
+    let auditor = site.person("eva@example.com", &[Role::Auditor]);
+    let visit = site.administers();
+    visit.open("/hsm");
+    visit.press("Seal the appliance");
+    visit.expect("Nothing that is stored is lost");
+    visit.fill("confirm", "no");
+    visit.press("Seal the appliance");
+    visit.expect("Nothing was sealed");
+    visit.fill("confirm", "seal");
+    visit.press("Seal the appliance");
+    visit.expect("The appliance is being sealed");
+    let is_sealed = || browse(&site, Listener::Client, "GET", "/keys", &[], "").status == 503;
+    assert!((0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        is_sealed()
+    }));
+    let unsealed = site.appliance.operate(&["unseal"], "");
+    assert!(unsealed.status.success());
+    let mut auditor = auditor.at(&site.appliance.api());
+    let records = auditor.records_after(None).unwrap();
+    let sealed = records.iter().find(|record| record.act == Act::DomainSeal);
+    let note = sealed.and_then(|record| record.note.as_deref()).unwrap();
+    assert!(note.starts_with(ADMINISTRATOR), "{note}");
 }
 
 /// A sealed appliance tells people so, too.

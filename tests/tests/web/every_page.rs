@@ -36,6 +36,7 @@ const OFFICE: &[(&str, &[Role])] = &[
     ("/policy", KEEPERS),
     ("/master-key", KEEPERS),
     ("/hsm", KEEPERS),
+    ("/hsm/seal", KEEPERS),
     ("/backups", KEEPERS),
     ("/updates", KEEPERS),
     ("/certificates", KEEPERS),

@@ -204,6 +204,9 @@ fn the_machine_is_seen() {
     visit.expect("Primary HSM");
     visit.expect("Answers");
     visit.expect("libsofthsm2.so");
+    visit.expect("What the primary offers");
+    visit.expect("CKM_AES_KEY_WRAP");
+    visit.expect("Versions and rotation");
     visit.open("/backups");
     visit.expect("--dry-run");
     visit.press("Make a backup now");

@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
@@ -12,9 +13,10 @@ use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 use strongroom_console::Appliance;
 use strongroom_console::host::{
-    BackupView, BackupsView, CertificateView, HsmState as Shown, HsmView, LogLevelView, Minute,
-    OutsideView, ScrubView, WatchView,
+    BackupView, BackupsView, CertificateView, HsmState as Shown, HsmView, LogLevelView,
+    MechanismView, Minute, OutsideView, ScrubView, WatchView,
 };
+use strongroom_hsm::pkcs11::survey;
 use strongroom_hsm::supervised::State as HsmState;
 use strongroom_keystore::backup::read_manifest;
 use strongroom_keystore::{Clock as _, Keystore, Presented, SystemClock};
@@ -77,6 +79,14 @@ impl Appliance for Machine {
         hsms.map(|(member, status)| HsmView {
             place: member.place.name(),
             device: device(&member.device),
+            mechanisms: match (&member.device, &status) {
+                (Device::Pkcs11 { module, token, .. }, Some(status))
+                    if status.state == HsmState::Usable =>
+                {
+                    mechanisms(module, token)
+                }
+                _ => Vec::new(),
+            },
             state: status.map(|status| Shown {
                 usable: status.state == HsmState::Usable,
                 serving: status.serving,
@@ -92,6 +102,23 @@ impl Appliance for Machine {
             }),
         })
         .collect()
+    }
+
+    fn seal(&self, keystore: &Keystore, caller: &Presented) -> Result<(), Problem> {
+        let by = keystore.may_seal(caller).map_err(Failure::from)?;
+        let gate = Arc::clone(&self.gate);
+        // Sealing waits for the requests that are being answered, and this is one of them.
+        let started = thread::Builder::new()
+            .name("seal".to_owned())
+            .spawn(move || {
+                let sealed = gate.seal(&by);
+                tracing::warn!(
+                    by,
+                    leaf = sealed.leaf,
+                    "the appliance was sealed from the console"
+                );
+            });
+        started.map(drop).map_err(|_| Failure::internal().into())
     }
 
     fn minutes(&self) -> Vec<Minute> {
@@ -228,6 +255,22 @@ impl Appliance for Machine {
     fn restart(&self, keystore: &Keystore, caller: &Presented) -> Result<Done, Problem> {
         Ok(self.updates()?.restart_for(keystore, caller)?)
     }
+}
+
+/// What a token offers. Where it does not say now, it is shown without.
+fn mechanisms(module: &Path, token: &str) -> Vec<MechanismView> {
+    let Ok(survey) = survey(module, token) else {
+        return Vec::new();
+    };
+    let offered = survey.mechanisms.iter();
+    offered
+        .map(|row| MechanismView {
+            name: row.mechanism,
+            purpose: row.purpose,
+            offered: row.offered,
+            used: row.used,
+        })
+        .collect()
 }
 
 fn sentence(text: &str) -> String {
