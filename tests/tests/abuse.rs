@@ -287,7 +287,9 @@ fn bodies_and_queries_that_make_no_sense_are_refused_at_every_route() {
                     continue;
                 }
                 let types = operation["requestBody"]["content"].as_object();
-                for content_type in types.into_iter().flat_map(|types| types.keys()) {
+                // Pieces of updates are bytes of any kind, which an appliance takes that runs from an image: `updates` has what it refuses.
+                let types = types.into_iter().flat_map(|types| types.keys());
+                for content_type in types.filter(|name| *name != "application/octet-stream") {
                     abuser.try_bodies(Request {
                         content_type,
                         path: &whole,
