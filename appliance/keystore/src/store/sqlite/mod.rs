@@ -210,9 +210,67 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use std::sync::{Arc, Mutex};
+
     use rusqlite::StatementStatus;
+    use strongroom_wire::id::AccountId;
 
     use super::*;
+
+    /// Changes a row behind the store's back.
+    fn behind(path: &Path, sql: &str) {
+        let connection = Connection::open(path).unwrap();
+        connection
+            .execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}"))
+            .unwrap();
+    }
+
+    /// What glimpses and acts have read stays in memory, until somebody changes something: the log by itself does not.
+    #[test]
+    fn rows_are_remembered_until_something_changes() {
+        const ADD: &str = "INSERT INTO memberships VALUES (x'00112233445566778899aabbccddee01', x'00112233445566778899aabbccddeeff', 1, 1, 1, x'00')";
+        let member = AccountId::from_bytes([
+            0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd,
+            0xee, 0xff,
+        ]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d.db");
+        let store = SqliteStore::create(&path).unwrap();
+        let glimpsed = || {
+            store
+                .glimpse()
+                .unwrap()
+                .memberships_of(member)
+                .unwrap()
+                .len()
+        };
+        let acted = || {
+            let found = Arc::new(Mutex::new(0));
+            let seen = Arc::clone(&found);
+            let act = move |tx: &mut dyn crate::store::Transaction| {
+                *seen.lock().unwrap() = tx.memberships_of(member).unwrap().len();
+                tx.count_leaf(1, 0, 1, true).map_err(|_| Abort)
+            };
+            store.write(Box::new(act)).unwrap();
+            *found.lock().unwrap()
+        };
+        let strictly = || {
+            store
+                .snapshot()
+                .unwrap()
+                .memberships_of(member)
+                .unwrap()
+                .len()
+        };
+        assert_eq!((glimpsed(), acted(), glimpsed()), (0, 0, 0));
+        behind(&path, ADD);
+        assert_eq!(strictly(), 1);
+        assert_eq!(glimpsed(), 0, "of the newest act that was answered");
+        // The writer sees that somebody else has written, and tells the glimpses.
+        assert_eq!((acted(), glimpsed()), (1, 1));
+        behind(&path, "DELETE FROM memberships");
+        assert_eq!((glimpsed(), acted(), glimpsed()), (1, 0, 0));
+    }
 
     /// The planner would ask whether a number is small, as of a generation, and for another one compile the statement anew.
     #[test]
