@@ -35,6 +35,14 @@ pub(crate) struct Refused {
     pub(crate) leaf: Option<u64>,
 }
 
+/// An error's words as a sentence of their own: with a capital letter and a full stop.
+pub(crate) fn sentence(error: impl fmt::Display) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
 impl Failure {
     /// A failure with this sentence.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {

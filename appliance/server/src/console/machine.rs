@@ -1,4 +1,12 @@
 //! The machine as its administrators see it.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `certificates` | the certificates that it shows to clients |
+//! | `settings` | the configuration as it was loaded |
+
+mod certificates;
+mod settings;
 
 use std::fs;
 use std::io::BufReader;
@@ -8,9 +16,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
-use sha2::{Digest as _, Sha256};
 use strongroom_console::Appliance;
 use strongroom_console::host::{
     BackupView, BackupsView, CertificateView, HsmState as Shown, HsmView, LogLevelView,
@@ -25,15 +30,15 @@ use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::health::Health;
 use strongroom_wire::problem::Problem;
 use strongroom_wire::update::{ApplianceRelease, OrderedInstall};
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use self::certificates::certificates;
+use self::settings::settings;
 use super::minutes;
 use crate::backups;
 use crate::config::{Config, Device, Level};
 use crate::gate::Gate;
 use crate::logging;
-use crate::problems::Failure;
+use crate::problems::{Failure, sentence};
 use crate::routes::health::NewestStorage;
 use crate::routes::updates::{Image, of_image};
 use crate::updates::Updates;
@@ -166,7 +171,7 @@ impl Appliance for Machine {
     fn set_log_level(&self, level: &str, seconds: u64) -> Result<(), String> {
         let level = Level::from_name(level).ok_or("There is no such log level.")?;
         logging::set(level, Duration::from_secs(seconds))
-            .map_err(|error| sentence(&format!("{error:#}")))
+            .map_err(|error| sentence(format_args!("{error:#}")))
     }
 
     fn configuration(&self) -> Vec<(String, Vec<(String, String)>)> {
@@ -223,7 +228,7 @@ impl Appliance for Machine {
         let made = backups::make(&self.config, hsm, now, &to, &mut |_, _, _| {
             ControlFlow::Continue(())
         });
-        let made = made.map_err(|error| sentence(&format!("{error:#}")))?;
+        let made = made.map_err(|error| sentence(format_args!("{error:#}")))?;
         tracing::info!(path = %made.path.display(), leaves = made.manifest.leaves, "a backup was made from the console");
         let name = made.path.file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
@@ -273,13 +278,6 @@ fn mechanisms(module: &Path, token: &str) -> Vec<MechanismView> {
         .collect()
 }
 
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    let sentence: String = first.into_iter().chain(letters).collect();
-    format!("{sentence}.")
-}
-
 fn moment(time: std::time::SystemTime) -> Timestamp {
     let since = time.duration_since(std::time::UNIX_EPOCH);
     let millis = since.map_or(0, |since| since.as_millis());
@@ -322,182 +320,4 @@ fn backup(folder: &Path, name: &str) -> Option<BackupView> {
         created: manifest.as_ref().map(|manifest| manifest.created)?,
         leaves: manifest.map(|manifest| manifest.leaves),
     })
-}
-
-fn certificates(path: &Path) -> Vec<CertificateView> {
-    let Ok(certificates) = CertificateDer::pem_file_iter(path) else {
-        return Vec::new();
-    };
-    certificates
-        .flatten()
-        .filter_map(|der| {
-            let (_, parsed) = X509Certificate::from_der(&der).ok()?;
-            let names = parsed.subject_alternative_name().ok().flatten();
-            let names = names.map(|names| {
-                let names = names.value.general_names.iter();
-                names.filter_map(name).collect::<Vec<_>>()
-            });
-            let time = |seconds: i64| {
-                Timestamp::from_millis(u64::try_from(seconds).unwrap_or_default() * 1000)
-            };
-            Some(CertificateView {
-                subject: parsed.subject().to_string(),
-                names: names.unwrap_or_default(),
-                issuer: parsed.issuer().to_string(),
-                not_before: time(parsed.validity().not_before.timestamp()),
-                not_after: time(parsed.validity().not_after.timestamp()),
-                fingerprint: hex::encode(Sha256::digest(&der)),
-                file: path.display().to_string(),
-            })
-        })
-        .collect()
-}
-
-fn name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress([a, b, c, d]) => Some(format!("{a}.{b}.{c}.{d}")),
-        GeneralName::IPAddress(bytes) => {
-            let bytes: [u8; 16] = (*bytes).try_into().ok()?;
-            Some(std::net::Ipv6Addr::from(bytes).to_string())
-        }
-        _ => None,
-    }
-}
-
-/// The settings, table by table, without anything secret: files with secrets are named, what is in them is not.
-#[expect(
-    clippy::too_many_lines,
-    reason = "a list of settings, one after the other"
-)]
-fn settings(config: &Config) -> Vec<(String, Vec<(String, String)>)> {
-    let path = |path: &Path| path.display().to_string();
-    let table = |name: &str, settings: Vec<(&str, String)>| {
-        let settings = settings.into_iter();
-        let settings = settings.map(|(name, value)| (name.to_owned(), value));
-        (name.to_owned(), settings.collect::<Vec<_>>())
-    };
-    let mut tables = vec![
-        table(
-            "general",
-            vec![
-                ("data", path(&config.data)),
-                ("name", config.name.clone()),
-                ("domain", config.domain.clone()),
-            ],
-        ),
-        table(
-            "listen",
-            vec![
-                ("client", config.listen.client.to_string()),
-                ("admin", config.listen.admin.to_string()),
-            ],
-        ),
-        table(
-            "tls",
-            vec![
-                ("certificate", path(&config.tls.certificate)),
-                ("key", path(&config.tls.key)),
-                ("client_ca", path(&config.tls.client_ca)),
-                ("client_crl", path(&config.tls.client_crl)),
-            ],
-        ),
-    ];
-    for member in config.hsm.members().unwrap_or_default() {
-        let mut rows = device(&member.device);
-        rows.push(("PIN comes from", member.pin.to_string()));
-        rows.push((
-            "Deadline in seconds",
-            config.hsm.deadline().as_secs().to_string(),
-        ));
-        tables.push(table(&format!("hsm, the {}", member.place.name()), rows));
-    }
-    let keystore = &config.keystore;
-    let limits = &config.limits;
-    let party = config.keystore_options().passkeys;
-    tables.extend([
-        table(
-            "keystore",
-            vec![
-                ("kek_cache_ttl", keystore.kek_cache_ttl.to_string()),
-                ("kek_cache_size", keystore.kek_cache_size.to_string()),
-                ("session_lifetime", keystore.session_lifetime.to_string()),
-                (
-                    "session_idle_lifetime",
-                    keystore.session_idle_lifetime.to_string(),
-                ),
-                (
-                    "enrolment_lifetime",
-                    keystore.enrolment_lifetime.to_string(),
-                ),
-                ("clock_skew", keystore.clock_skew.to_string()),
-                ("rotation_rate", keystore.rotation_rate.to_string()),
-            ],
-        ),
-        table(
-            "limits",
-            vec![
-                ("body", limits.body.to_string()),
-                ("keys_body", limits.keys_body.to_string()),
-                ("account_failures", limits.account_failures.to_string()),
-                (
-                    "account_failure_seconds",
-                    limits.account_failure_seconds.to_string(),
-                ),
-                ("address_failures", limits.address_failures.to_string()),
-                (
-                    "address_failure_seconds",
-                    limits.address_failure_seconds.to_string(),
-                ),
-            ],
-        ),
-        table(
-            "passkeys",
-            vec![("rp_id", party.id), ("origins", party.origins.join(" "))],
-        ),
-        table(
-            "mail",
-            vec![
-                ("relay", config.mail.relay.clone()),
-                ("port", config.mail.port.to_string()),
-                ("tls", format!("{:?}", config.mail.tls).to_lowercase()),
-                ("from", config.mail.from.clone()),
-                ("user", config.mail.user.clone()),
-                ("password_file", path(&config.mail.password_file)),
-            ],
-        ),
-        table(
-            "audit",
-            vec![("checkpoint_file", path(&config.kept_checkpoint()))],
-        ),
-        table(
-            "backup",
-            vec![
-                ("folder", path(&config.backup.folder)),
-                ("every_hours", config.backup.every_hours.to_string()),
-                ("keep", config.backup.keep.to_string()),
-            ],
-        ),
-        table("domains", vec![("open", config.domains.open.to_string())]),
-        table(
-            "log",
-            vec![
-                ("level", format!("{:?}", config.log.level).to_lowercase()),
-                ("format", format!("{:?}", config.log.format).to_lowercase()),
-            ],
-        ),
-    ]);
-    for provider in &config.oidc {
-        tables.push(table(
-            "oidc",
-            vec![
-                ("name", provider.name.clone()),
-                ("domain", provider.domain.clone()),
-                ("issuer", provider.issuer.clone()),
-                ("client_id", provider.client_id.clone()),
-                ("redirect_uris", provider.redirect_uris.join(" ")),
-            ],
-        ));
-    }
-    tables
 }

@@ -10,7 +10,7 @@ use strongroom_wire::update::{ApplianceRelease, OrderedInstall, ReceivedUpdate};
 
 use super::Updates;
 use super::inbox::{Whole, Wrong};
-use crate::problems::Failure;
+use crate::problems::{Failure, sentence};
 
 impl Updates {
     /// Which release runs, and what becomes of another.
@@ -171,14 +171,4 @@ fn unreadable(error: &anyhow::Error) -> Failure {
         "what the image says of itself cannot be read"
     );
     Failure::internal()
-}
-
-/// What is wrong, as a sentence.
-fn sentence(wrong: &Wrong) -> String {
-    let text = wrong.to_string();
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    let mut sentence: String = first.into_iter().chain(letters).collect();
-    sentence.push('.');
-    sentence
 }
