@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, delete, get, post, put, web};
-use strongroom_keystore::Presented;
+use strongroom_keystore::{Keystore, Presented};
 use strongroom_wire::account::Done;
 use strongroom_wire::problem::Code;
 use strongroom_wire::update::{
@@ -103,11 +103,7 @@ pub(super) async fn drop_update(
     keystore: OpenKeystore,
     image: web::Data<Image>,
 ) -> Answer {
-    let done = wait_for(move || {
-        let updates = for_machine(&keystore, &caller, &image)?;
-        updates.drop_for(&keystore, &caller)
-    })
-    .await??;
+    let done = order(caller, keystore, image, Updates::drop_for).await?;
     Ok(acted(StatusCode::OK, &done, done.leaf))
 }
 
@@ -126,11 +122,7 @@ pub(super) async fn install(
     keystore: OpenKeystore,
     image: web::Data<Image>,
 ) -> Answer {
-    let ordered = wait_for(move || {
-        let updates = for_machine(&keystore, &caller, &image)?;
-        updates.install_for(&keystore, &caller)
-    })
-    .await??;
+    let ordered = order(caller, keystore, image, Updates::install_for).await?;
     Ok(acted(StatusCode::ACCEPTED, &ordered, ordered.leaf))
 }
 
@@ -148,12 +140,22 @@ pub(super) async fn restart(
     keystore: OpenKeystore,
     image: web::Data<Image>,
 ) -> Answer {
-    let done = wait_for(move || {
-        let updates = for_machine(&keystore, &caller, &image)?;
-        updates.restart_for(&keystore, &caller)
-    })
-    .await??;
+    let done = order(caller, keystore, image, Updates::restart_for).await?;
     Ok(acted(StatusCode::ACCEPTED, &done, done.leaf))
+}
+
+/// Has something done with updates by those who look after the machine.
+async fn order<T: Send + 'static>(
+    caller: Caller,
+    keystore: OpenKeystore,
+    image: web::Data<Image>,
+    order: fn(&Updates, &Keystore, &Presented) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    wait_for(move || {
+        let updates = for_machine(&keystore, &caller, &image)?;
+        order(updates, &keystore, &caller)
+    })
+    .await?
 }
 
 /// The updates of this appliance, for those who look after the machine: the administrators of its first domain. Whoever has not signed in learns
