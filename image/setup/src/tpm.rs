@@ -261,7 +261,7 @@ fn length(bytes: &[u8]) -> u16 {
 /// A software TPM for tests.
 #[cfg(test)]
 pub(crate) mod software {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
     use std::os::unix::net::UnixStream;
     use std::process::{Child, Command, Stdio};
@@ -297,12 +297,13 @@ pub(crate) mod software {
         /// It takes one connection at a time.
         pub(crate) fn open(&self) -> Tpm<UnixStream> {
             let socket = self.folder.path().join("tpm");
-            loop {
-                match UnixStream::connect(&socket) {
-                    Ok(stream) => return Tpm(stream),
-                    Err(_) => thread::sleep(Duration::from_millis(20)),
+            for _ in 0..3000 {
+                if let Ok(stream) = UnixStream::connect(&socket) {
+                    return Tpm(stream);
                 }
+                thread::sleep(Duration::from_millis(20));
             }
+            panic!("swtpm does not listen");
         }
     }
 
