@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A second verifier of Strongroom's export bundles, written from appliance/audit/FORMAT.md alone.
 
-It shares no code with Strongroom and needs Python 3.9 and the package `cryptography`. It reads a bundle line by line, so that its memory does not grow with the log.
+It is one file, so that whoever checks a bundle carries one and reads one. It shares no code with Strongroom and needs Python 3.9 and the package `cryptography`. It reads a bundle line by line, so that its memory does not grow with the log.
 
     verify_bundle.py BUNDLE --verifier-key VKEY[@FROM-[TO]] [--previous FILE] [--witness-key VKEY|FILE]... [--witnesses NUMBER] [--json]
 

@@ -51,9 +51,12 @@ async fn show(reader: Reader) -> Answer {
     if hsms.len() < 2 {
         page = page.block(Card::new("A second HSM").body(Empty::new("There is only one", "Without a second one, the appliance waits whenever this HSM is away. A ceremony gives another one the same keys: see docs/ceremonies.md.").html()).html());
     }
-    let keys = bullets([Html::from(
-        "Which versions of the master KEK the HSM holds, what is still under an older one, rotating and retiring.",
-    )]);
+    let keys = bullets([
+        Html::from(
+            "Which versions of the master KEK the HSM holds, what is still under an older one, rotating and retiring.",
+        ),
+        "How fast an HSM is, strongroomd hsm check says.".into(),
+    ]);
     page = page.block(
         Card::new("The master KEK")
             .acts(button("/master-key", "Versions and rotation", "slim"))
