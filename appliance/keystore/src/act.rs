@@ -24,12 +24,12 @@ pub(crate) use caller::Caller;
 pub use caller::{Presented, Proof, SessionToken};
 pub(crate) use view::View;
 
-use self::refusing::{append_refusal, leaves_leaf, record_refusal};
+use self::refusing::{append_refusal, leaves_leaf, undo};
 use crate::error::{Answer, Error, Refusal};
 use crate::hierarchy::{Domain, Fetched, KekName, Keks};
 use crate::keystore::Core;
 use crate::seal;
-use crate::store::{Abort, StoreError, Transaction};
+use crate::store::{Abort, SpentNonce, StoreError, Transaction};
 
 /// How often a run may ask for KEKs. Every time it gets further, so a run that needs more is a defect.
 const MOST_RUNS: usize = 16;
@@ -46,6 +46,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) record_strangers: bool,
     /// What the leaf of a refusal says after the code, such as the case that it is about.
     pub(crate) about: Option<String>,
+    /// The nonce of the request, where it is signed: it becomes durable with what the act does, or with the leaf of its refusal.
+    pub(crate) nonce: Option<SpentNonce>,
 }
 
 impl Scope<'_> {
@@ -63,6 +65,10 @@ impl Scope<'_> {
         let caller = self.view().authenticate(presented)?;
         self.detail.actor = Some(caller.account.id);
         self.detail.session = caller.session;
+        if let Proof::Signature(admitted) = &presented.proof {
+            self.tx.keep_nonce(&admitted.nonce)?;
+            self.nonce = Some(admitted.nonce.clone());
+        }
         Ok(caller)
     }
 
@@ -241,6 +247,7 @@ impl Core {
             },
             record_strangers: false,
             about: None,
+            nonce: None,
         };
         let error = match run(&mut scope) {
             Ok(value) => return (Ok(value), Ok(())),
@@ -255,16 +262,19 @@ impl Core {
         if !leaves_leaf(&error, known) {
             return (Err(error.into()), Err(Abort));
         }
-        let (mut detail, about) = (scope.detail, scope.about);
-        match record_refusal(
-            tx,
-            &self.domain,
-            now,
-            act,
-            &error,
-            about.as_deref(),
-            &mut detail,
-        ) {
+        let (mut detail, about, nonce) = (scope.detail, scope.about, scope.nonce);
+        let recorded = undo(tx, nonce.as_ref()).and_then(|()| {
+            append_refusal(
+                tx,
+                &self.domain,
+                now,
+                act,
+                &error,
+                about.as_deref(),
+                &mut detail,
+            )
+        });
+        match recorded {
             Ok(leaf) => {
                 let leaf = Some(leaf);
                 (Err(Refusal { error, leaf }), Ok(()))
@@ -329,18 +339,10 @@ impl Core {
     ) -> Option<T> {
         let mut fetched = Fetched::default();
         for _ in 0..MOST_RUNS {
-            let result = {
-                let snapshot = self.store.glimpse().ok()?;
-                let keks = Keks::new(&self.domain, &fetched);
-                let view = View {
-                    snapshot: &*snapshot,
-                    domain: &self.domain,
-                    keks: &keks,
-                    now: self.clock.now(),
-                };
-                let caller = view.authenticate(presented);
-                caller.and_then(|caller| run(&view, &caller))
-            };
+            let result = self.glimpse(&fetched, |view| {
+                view.authenticate(presented)
+                    .and_then(|caller| run(view, &caller))
+            });
             match result {
                 Ok(value) => return Some(value),
                 Err(Error::NeedKeks(names)) => self.fetch(&names, &mut fetched).ok()?,
@@ -348,6 +350,22 @@ impl Core {
             }
         }
         None
+    }
+
+    /// Looks at rows of which some may have been read before. It does not wait for the HSM: [`Error::NeedKeks`] where it would have to.
+    pub(crate) fn glimpse<T>(
+        &self,
+        fetched: &Fetched,
+        run: impl FnOnce(&View<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let snapshot = self.store.glimpse()?;
+        let keks = Keks::new(&self.domain, fetched);
+        run(&View {
+            snapshot: &*snapshot,
+            domain: &self.domain,
+            keks: &keks,
+            now: self.clock.now(),
+        })
     }
 
     /// Reads on nobody's behalf: what sign-in needs to know of an account.

@@ -16,7 +16,7 @@ use crate::act::{Presented, Scope};
 use crate::clock::Clock;
 use crate::credentials::passkeys::Ceremonies;
 use crate::credentials::second_factor::Waiting;
-use crate::devices::Pairings;
+use crate::devices::{Pairings, SpentNonces};
 use crate::error::{Answer, Error};
 use crate::hierarchy::{Domain, Fetched, Keks};
 use crate::lawful::hold::Reviewed;
@@ -137,6 +137,7 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) sign_ins: SignIns,
     pub(crate) pairings: Pairings,
+    pub(crate) spent_nonces: SpentNonces,
     pub(crate) waiting: Waiting,
     pub(crate) ceremonies: Ceremonies,
     pub(crate) rotation: Rotation,
@@ -219,6 +220,7 @@ impl Keystore {
                     detail: Detail::default(),
                     record_strangers: false,
                     about: None,
+                    nonce: None,
                 };
                 scope.record(Act::DomainInitialise)?;
                 scope.tx.create_account(&account, &kek)?;
@@ -303,7 +305,9 @@ impl Keystore {
         domain.uses = Uses::new(options.session_idle_lifetime);
         domain.sends_mail = options.sends_mail;
         domain.witnesses.clone_from(&options.witnesses);
+        let known = store.snapshot()?.spent_nonces(clock.now())?;
         let core = Arc::new(Core {
+            spent_nonces: SpentNonces::new(options.clock_skew, &known),
             store,
             clock,
             domain,

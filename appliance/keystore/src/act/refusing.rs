@@ -7,20 +7,15 @@ use strongroom_wire::encoding::Timestamp;
 use super::append;
 use crate::error::Error;
 use crate::hierarchy::Domain;
-use crate::store::{StoreError, Transaction};
+use crate::store::{SpentNonce, StoreError, Transaction};
 
-/// Undoes what an act did and appends the leaf of its refusal.
-pub(super) fn record_refusal(
-    tx: &mut dyn Transaction,
-    domain: &Domain,
-    now: Timestamp,
-    act: Act,
-    error: &Error,
-    about: Option<&str>,
-    detail: &mut Detail,
-) -> Result<u64, Error> {
+/// Undoes what an act did, but that the request's nonce is spent.
+pub(super) fn undo(tx: &mut dyn Transaction, nonce: Option<&SpentNonce>) -> Result<(), Error> {
     tx.start_over()?;
-    append_refusal(tx, domain, now, act, error, about, detail)
+    if let Some(nonce) = nonce {
+        tx.keep_nonce(nonce)?;
+    }
+    Ok(())
 }
 
 /// Appends the leaf of a refusal.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use strongroom_session::signature::Covered;
 use strongroom_session::{AccountSecret, RequestSignature, TransportKey};
@@ -15,9 +17,10 @@ use strongroom_wire::session::SignInStrength;
 
 use crate::act::{Caller, Presented, Proof, Scope, View};
 use crate::error::{Answer, Error};
+use crate::hierarchy::Fetched;
 use crate::keystore::Keystore;
 use crate::seal;
-use crate::store::AccountRecord;
+use crate::store::{AccountRecord, SpentNonce};
 
 /// A request that an account signed with its secret (RFC 9421). Its body has been held against its Content-Digest.
 #[derive(Debug, Clone)]
@@ -42,6 +45,8 @@ pub struct Admitted {
     transport: TransportKey,
     /// What the account wraps what it brings under.
     import: TransportKey,
+    /// What becomes durable with what the request does.
+    pub(crate) nonce: SpentNonce,
 }
 
 /// An admitted request.
@@ -54,47 +59,54 @@ pub struct Admission {
 }
 
 impl Keystore {
-    /// Admits a signed request: once, and within the permitted clock skew of its time. That it was is durable before the answer comes.
+    /// Admits a signed request: once, and within the permitted clock skew of its time. That it was made is durable with the first act that it
+    /// asks for.
     ///
     /// The first request that is admitted of an account makes it active. A request that is admitted leaves no leaf of its own otherwise:
     /// what it asks for does. A refused one leaves one.
     pub fn admit(&self, source: IpAddr, request: SignedRequest) -> Answer<Admission> {
-        let core = self.core.clone();
+        if let Some(admission) = self.admit_at_once(source, &request) {
+            return Ok(admission);
+        }
+        let core = Arc::clone(&self.core);
         self.core.act(Act::RequestAdmit, source, move |scope| {
             scope.record_strangers = true;
-            let signature = &request.signature;
-            let (account, generation, secret) = signer(scope, &request)?;
+            let account = scope.view().account(request.signature.account)?;
+            scope.detail.subject = account.as_ref().map(|account| account.id);
+            let (account, signed) = signer(&scope.view(), account, &request)?;
             // Only who knows the secret is told more than that the request was refused.
-            let skew = core.options.clock_skew.as_secs();
-            let created = Timestamp::from_millis(signature.created.saturating_mul(1000));
-            if created > scope.now.plus_seconds(skew) || created.plus_seconds(skew) < scope.now {
-                return Err(Error::ClockSkew(scope.now));
-            }
-            let nonce = seal::sha256(signature.nonce.as_bytes());
-            let expires = created.plus_seconds(skew);
-            if !scope.tx.spend_nonce(account.id, &nonce, expires)? {
+            let nonce = in_time(&request, core.options.clock_skew, scope.now)?;
+            if !core.spent_nonces.spend(&nonce, scope.now) {
                 return Err(Error::Replayed);
             }
+            scope.tx.keep_nonce(&nonce)?;
             scope.detail.actor = Some(account.id);
             scope.detail.subject = None;
             first_request(scope, account)?;
-            forget_older(scope, signature.account, generation)?;
-            let response_nonce = Base64(seal::random::<16>()?.to_vec()).to_text();
-            let admitted = Admitted {
-                account: signature.account,
-                generation,
-                transport: secret.transport_key(&signature.nonce, &response_nonce),
-                import: secret.import_key(),
-            };
-            Ok(Admission {
-                presented: Presented {
-                    proof: Proof::Signature(admitted),
-                    source,
-                    proposal: None,
-                },
-                response_nonce,
-            })
+            forget_older(scope, nonce.account, signed.generation)?;
+            admission(source, &request, &signed, nonce)
         })
+    }
+
+    /// The same, of an account whose requests were admitted before, without waiting for the HSM or for the writer. None where there is more to
+    /// be done, or where it is refused: [`admit`](Self::admit) says why.
+    #[must_use]
+    pub fn admit_at_once(&self, source: IpAddr, request: &SignedRequest) -> Option<Admission> {
+        let core = &self.core;
+        let admitted = core.glimpse(&Fetched::default(), |view| {
+            let account = view.account(request.signature.account)?;
+            let (account, signed) = signer(view, account, request)?;
+            let device = device_of(view, account.id)?;
+            let is_known = account.state == AccountState::Active
+                && device.is_none_or(|device| device.admitted.is_some())
+                && signed.is_only;
+            let nonce = in_time(request, core.options.clock_skew, view.now)?;
+            if !is_known || !core.spent_nonces.spend(&nonce, view.now) {
+                return Ok(None);
+            }
+            admission(source, request, &signed, nonce).map(Some)
+        });
+        admitted.ok().flatten()
     }
 }
 
@@ -140,11 +152,20 @@ impl fmt::Debug for Admitted {
     }
 }
 
+/// The secret that made a signature.
+struct Signed {
+    generation: u32,
+    secret: AccountSecret,
+    /// Whether the account has no other.
+    is_only: bool,
+}
+
 /// The account whose secret made the signature, and that secret. One error for every reason why there is none.
 fn signer(
-    scope: &mut Scope<'_>,
+    view: &View<'_>,
+    account: Option<AccountRecord>,
     request: &SignedRequest,
-) -> Result<(AccountRecord, u32, AccountSecret), Error> {
+) -> Result<(AccountRecord, Signed), Error> {
     let signature = &request.signature;
     let covered = Covered {
         method: &request.method,
@@ -152,16 +173,13 @@ fn signer(
         query: &request.query,
         content_digest: &request.content_digest,
     };
-    let account = scope.view().account(signature.account)?;
-    scope.detail.subject = account.as_ref().map(|account| account.id);
-    let view = scope.view();
     let account = account.filter(may_sign);
     let secrets = match &account {
         Some(account) => view
             .snapshot
             .secrets_of(account.id)?
             .iter()
-            .map(|record| Ok((record.generation, open_secret(&view, account, record)?)))
+            .map(|record| Ok((record.generation, open_secret(view, account, record)?)))
             .collect::<Result<Vec<_>, Error>>()?,
         None => Vec::new(),
     };
@@ -171,11 +189,58 @@ fn signer(
         let _ = signature.verify(&nobody, &covered);
         return Err(Error::SignatureRefused);
     };
+    let is_only = secrets.len() == 1;
     secrets
         .into_iter()
         .find(|(_, secret)| signature.verify(secret, &covered).is_ok())
-        .map(|(generation, secret)| (account, generation, secret))
+        .map(|(generation, secret)| Signed {
+            generation,
+            secret,
+            is_only,
+        })
+        .map(|signed| (account, signed))
         .ok_or(Error::SignatureRefused)
+}
+
+/// The nonce of a request that is in time.
+fn in_time(request: &SignedRequest, skew: Duration, now: Timestamp) -> Result<SpentNonce, Error> {
+    let signature = &request.signature;
+    let created = Timestamp::from_millis(signature.created.saturating_mul(1000));
+    let expires = created.plus_seconds(skew.as_secs());
+    if created > now.plus_seconds(skew.as_secs()) || expires < now {
+        return Err(Error::ClockSkew(now));
+    }
+    Ok(SpentNonce {
+        account: signature.account,
+        sha256: seal::sha256(signature.nonce.as_bytes()),
+        expires,
+    })
+}
+
+/// What a request presents that is admitted.
+fn admission(
+    source: IpAddr,
+    request: &SignedRequest,
+    signed: &Signed,
+    nonce: SpentNonce,
+) -> Result<Admission, Error> {
+    let response_nonce = Base64(seal::random::<16>()?.to_vec()).to_text();
+    let secret = &signed.secret;
+    let admitted = Admitted {
+        account: nonce.account,
+        generation: signed.generation,
+        transport: secret.transport_key(&request.signature.nonce, &response_nonce),
+        import: secret.import_key(),
+        nonce,
+    };
+    Ok(Admission {
+        presented: Presented {
+            proof: Proof::Signature(admitted),
+            source,
+            proposal: None,
+        },
+        response_nonce,
+    })
 }
 
 pub(super) fn may_sign(account: &AccountRecord) -> bool {

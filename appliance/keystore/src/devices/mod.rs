@@ -8,6 +8,7 @@
 //! | `manage` | devices and fleets: shown, suspended, revoked, moved |
 //! | `pairing` | devices without a keyboard, paired by a person (RFC 8628) |
 //! | `secrets` | new secrets of devices and services |
+//! | `spent` | which nonces of signed requests are spent |
 //!
 //! A device is an account of kind device with a secret of 32 random bytes, sealed under the account's KEK, and a record of what else there is
 //! to say of it. It is pending until its first request is admitted. Until then an administrator can give it another secret, as they can make
@@ -20,6 +21,7 @@ mod import;
 mod manage;
 mod pairing;
 mod secrets;
+mod spent;
 
 use strongroom_hsm::Aes256Key;
 use strongroom_session::AccountSecret;
@@ -31,6 +33,7 @@ pub use self::admit::{Admission, Admitted, SignedRequest};
 pub use self::import::DeviceImport;
 pub(crate) use self::pairing::Pairings;
 pub use self::pairing::{PAIRING_INTERVAL, PAIRING_LIFETIME, PairingAnswer};
+pub(crate) use self::spent::SpentNonces;
 
 use crate::accounts::{find, to_wire};
 use crate::act::View;

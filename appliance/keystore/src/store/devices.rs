@@ -46,6 +46,17 @@ impl DeviceRecord {
     }
 }
 
+/// The nonce of a signed request that was admitted.
+#[derive(Debug, Clone)]
+pub struct SpentNonce {
+    /// Whose request it was.
+    pub account: AccountId,
+    /// The SHA-256 of the nonce's text.
+    pub sha256: [u8; 32],
+    /// Until when the request would be in time.
+    pub expires: Timestamp,
+}
+
 /// A secret with which a device or service signs its requests.
 #[derive(Debug, Clone)]
 pub struct AccountSecretRecord {
@@ -118,6 +129,8 @@ pub struct DeviceFilter {
 
 /// Reading devices and account secrets.
 pub trait ReadDevices {
+    /// The nonces that are spent and whose time is not over before `now`, in the order of their time.
+    fn spent_nonces(&self, now: Timestamp) -> Result<Vec<SpentNonce>, StoreError>;
     /// What there is to say of a device.
     fn device(&self, account: AccountId) -> Result<Option<DeviceRecord>, StoreError>;
     /// The device with this serial number.
@@ -182,13 +195,8 @@ pub trait WriteDevices {
     ) -> Result<(), StoreError>;
     /// No name in certificates stands for the account any more.
     fn forget_certificate_names(&mut self, account: AccountId) -> Result<(), StoreError>;
-    /// A nonce of the account's is spent, to be remembered until `expires`; `false` where it was spent already.
-    fn spend_nonce(
-        &mut self,
-        account: AccountId,
-        nonce: &[u8; 32],
-        expires: Timestamp,
-    ) -> Result<bool, StoreError>;
+    /// A nonce is spent. Does nothing where this is known already.
+    fn keep_nonce(&mut self, nonce: &SpentNonce) -> Result<(), StoreError>;
     /// Nonces whose time was over before `now` are forgotten.
     fn forget_nonces(&mut self, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -49,7 +49,7 @@ use crate::domains::Counted;
 
 pub use devices::{
     AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord, ReadDevices,
-    WriteDevices,
+    SpentNonce, WriteDevices,
 };
 pub use directories::{DirectoryAccountRecord, DirectoryRecord, ReadDirectories, WriteDirectories};
 pub use disclosures::{

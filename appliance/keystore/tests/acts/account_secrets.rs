@@ -7,8 +7,9 @@ use strongroom_session::signature::content_digest;
 use strongroom_wire::account::{AccountKind, AccountState, CreateAccount, UpdateAccount};
 use strongroom_wire::device::DeviceState;
 use strongroom_wire::id::AccountId;
+use strongroom_wire::key::CreateKeys;
 
-use crate::house::{House, SOURCE};
+use crate::house::{House, SOURCE, new_key};
 use crate::pairing::pair;
 use crate::signers::{Signer, admit, device, devices, issue, nonce, now, set, state};
 
@@ -26,11 +27,54 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
         nobody_else_gets_a_used_device_a_secret,
     ),
     (
+        "what_a_request_did_is_not_done_again_after_a_start",
+        what_a_request_did_is_not_done_again_after_a_start,
+    ),
+    (
         "secrets_move_with_their_accounts_kek",
         secrets_move_with_their_accounts_kek,
     ),
     ("a_service_has_a_secret", a_service_has_a_secret),
 ];
+
+/// The nonce becomes durable with what a request does, or with the leaf that says why it did nothing.
+fn what_a_request_did_is_not_done_again_after_a_start() {
+    let mut house = House::new("after a start");
+    let signer = device(&house, "SN-1");
+    let first = signer.sign(now(&house), &nonce());
+    let at_once = house.keystore.admit_at_once(SOURCE, &first);
+    assert!(at_once.is_none(), "it makes the account active");
+    admit(&house, first).unwrap();
+
+    let good = signer.sign(now(&house), &nonce());
+    let admission = house.keystore.admit_at_once(SOURCE, &good).unwrap();
+    let own = CreateKeys {
+        keys: vec![new_key("reading")],
+        release: false,
+    };
+    let made = house.keystore.create_keys(&admission.presented, own);
+    let made = made.unwrap().keys.remove(0).key.id;
+
+    let bad = signer.sign(now(&house), &nonce());
+    let admission = house.keystore.admit_at_once(SOURCE, &bad).unwrap();
+    let alice = house.person("alice@example.com");
+    let (hers, _) = house.key(&alice, &[]);
+    let refused = house.keystore.destroy(&admission.presented, hers);
+    assert!(refused.err().unwrap().leaf.is_some());
+
+    for starts in [false, true] {
+        if starts {
+            house.reopen();
+        }
+        for request in [&good, &bad] {
+            assert!(house.keystore.admit_at_once(SOURCE, request).is_none());
+            let refused = admit(&house, request.clone()).err();
+            assert!(matches!(refused, Some(Error::Replayed)));
+        }
+    }
+    let next = signer.admitted(&house).unwrap();
+    assert_eq!(house.keystore.key(&next.presented, made).unwrap().id, made);
+}
 
 fn a_request_is_admitted_once_and_in_time() {
     let mut house = House::new("once");

@@ -317,7 +317,7 @@ impl WriteAudit for Rows<'_> {
         act: u16,
         done: bool,
     ) -> Result<(), StoreError> {
-        self.log(|connection| {
+        self.unremembered(|connection| {
             connection
                 .prepare_cached(
                     "INSERT INTO leaf_counts (domain, hour, act, done, count) VALUES (?1, ?2, ?3, ?4, 1)
@@ -334,7 +334,7 @@ impl WriteAudit for Rows<'_> {
         size: u64,
         note: &str,
     ) -> Result<(), StoreError> {
-        self.log(|connection| {
+        self.unremembered(|connection| {
             connection
                 .prepare_cached(
                     "INSERT OR IGNORE INTO checkpoints (domain, size, note) VALUES (?1, ?2, ?3)",
@@ -364,7 +364,7 @@ impl Rows<'_> {
         }
         let leaf = Leaf::seal(&event, salt);
         let detail = &event.detail;
-        self.log(|connection| {
+        self.unremembered(|connection| {
         connection
             .prepare_cached(
                 "INSERT INTO leaves (domain, idx, envelope, salt, detail) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -5,10 +5,11 @@ use strongroom_wire::certificate::CertificateName;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::id::AccountId;
 
+use super::memo::Query;
 use super::rows::{Rows, all, array, millis, number, numbered, one, optional_time, time};
 use crate::store::{
     AccountRecord, AccountSecretRecord, CertificateNameRecord, DeviceFilter, DeviceRecord,
-    DomainNumber, ReadDevices, StoreError, WriteDevices, certificate_name_from,
+    DomainNumber, ReadDevices, SpentNonce, StoreError, WriteDevices, certificate_name_from,
     certificate_name_number,
 };
 
@@ -20,14 +21,32 @@ const SECRET: &str =
     "SELECT account, generation, created, kek_version, sealed FROM account_secrets";
 
 impl ReadDevices for Rows<'_> {
-    fn device(&self, account: AccountId) -> Result<Option<DeviceRecord>, StoreError> {
-        one(
-            &mut self
-                .connection()
-                .prepare_cached(&format!("{DEVICE} WHERE account = ?1"))?,
-            [account.as_bytes()],
-            device,
+    fn spent_nonces(&self, now: Timestamp) -> Result<Vec<SpentNonce>, StoreError> {
+        all(
+            &mut self.connection().prepare_cached(
+                "SELECT expires, account, nonce FROM spent_nonces WHERE expires >= ?1 ORDER BY expires",
+            )?,
+            [millis(now)],
+            |row| {
+                Ok(SpentNonce {
+                    account: AccountId::from_bytes(array(row, "account", "spent nonce")?),
+                    sha256: array(row, "nonce", "spent nonce")?,
+                    expires: time(row, "expires", "spent nonce")?,
+                })
+            },
         )
+    }
+
+    fn device(&self, account: AccountId) -> Result<Option<DeviceRecord>, StoreError> {
+        self.remembered(Query::Device, account.as_bytes(), || {
+            one(
+                &mut self
+                    .connection()
+                    .prepare_cached(&format!("{DEVICE} WHERE account = ?1"))?,
+                [account.as_bytes()],
+                device,
+            )
+        })
     }
 
     fn device_by_serial(
@@ -79,13 +98,15 @@ impl ReadDevices for Rows<'_> {
     }
 
     fn secrets_of(&self, account: AccountId) -> Result<Vec<AccountSecretRecord>, StoreError> {
-        all(
-            &mut self.connection().prepare_cached(&format!(
-                "{SECRET} WHERE account = ?1 ORDER BY generation DESC"
-            ))?,
-            [account.as_bytes()],
-            secret,
-        )
+        self.remembered(Query::Secrets, account.as_bytes(), || {
+            all(
+                &mut self.connection().prepare_cached(&format!(
+                    "{SECRET} WHERE account = ?1 ORDER BY generation DESC"
+                ))?,
+                [account.as_bytes()],
+                secret,
+            )
+        })
     }
 
     fn certificate_name(
@@ -250,26 +271,28 @@ impl WriteDevices for Rows<'_> {
         Ok(())
     }
 
-    fn spend_nonce(
-        &mut self,
-        account: AccountId,
-        nonce: &[u8; 32],
-        expires: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let spent = self
-            .connection()
-            .prepare_cached(
-                "INSERT OR IGNORE INTO spent_nonces (account, nonce, expires) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![account.as_bytes(), nonce, millis(expires)])?;
-        Ok(spent == 1)
+    fn keep_nonce(&mut self, nonce: &SpentNonce) -> Result<(), StoreError> {
+        self.unremembered(|connection| {
+            connection
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO spent_nonces (expires, account, nonce) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![
+                    millis(nonce.expires),
+                    nonce.account.as_bytes(),
+                    nonce.sha256
+                ])?;
+            Ok(())
+        })
     }
 
     fn forget_nonces(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        self.connection()
-            .prepare_cached("DELETE FROM spent_nonces WHERE expires < ?1")?
-            .execute([millis(now)])?;
-        Ok(())
+        self.unremembered(|connection| {
+            connection
+                .prepare_cached("DELETE FROM spent_nonces WHERE expires < ?1")?
+                .execute([millis(now)])?;
+            Ok(())
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows that almost every act looks at, kept as they were read for as long as nothing changes.
 //!
 //! Who asks, by which session, for which key, under which grant: an appliance that signs for an application reads the same few rows a thousand times a second. They are
-//! kept in memory until *any* row is changed by anything but what the log adds to itself; then all of them are read anew. The seals and MACs over
+//! kept in memory until *any* row is changed by anything but what the log adds to itself, and spent nonces; then all of them are read anew. The seals and MACs over
 //! them are checked by whoever reads them, each time, as ever.
 //!
 //! ```text
@@ -35,6 +35,10 @@ pub(super) enum Query {
     Grants,
     /// A grant's sealed copy, by the grant's identifier and the version.
     Copy,
+    /// What there is to say of a device, by its account.
+    Device,
+    /// The secrets of an account, by its identifier.
+    Secrets,
 }
 
 /// What was read.

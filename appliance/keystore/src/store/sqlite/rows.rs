@@ -54,7 +54,7 @@ pub(super) struct Tail {
 /// A state of the database.
 #[derive(Clone, Copy)]
 enum State<'a> {
-    /// That of the writer's transaction: how many rows were changed on its connection, without what the log added to itself.
+    /// That of the writer's transaction: how many rows were changed on its connection, without those that nobody remembers.
     Writing(&'a Cell<u64>),
     /// That of a glimpse.
     Reading(u64),
@@ -102,15 +102,15 @@ impl<'a> Rows<'a> {
         rows
     }
 
-    /// The rows of the writer's transaction. `logged` counts the rows that the log adds to itself.
+    /// The rows of the writer's transaction. `unremembered` counts the changes of rows that nobody remembers.
     pub(super) const fn writing(
         connection: &'a Connection,
         memo: &'a Memo,
-        logged: &'a Cell<u64>,
+        unremembered: &'a Cell<u64>,
     ) -> Self {
         Self {
             connection: Held::Writing(connection),
-            remembered: Some((memo, State::Writing(logged))),
+            remembered: Some((memo, State::Writing(unremembered))),
             tails: BTreeMap::new(),
             before_act: BTreeMap::new(),
             pending: None,
@@ -132,21 +132,21 @@ impl<'a> Rows<'a> {
             return read();
         };
         let state = match state {
-            State::Writing(logged) => self.connection.total_changes() - logged.get(),
+            State::Writing(unremembered) => self.connection.total_changes() - unremembered.get(),
             State::Reading(state) => state,
         };
         memo.get(state, query, of, read)
     }
 
-    /// Writes what the log adds to itself: no row that is remembered.
-    pub(super) fn log<T>(
+    /// Writes rows that are never remembered, such as those that the log adds to itself: what is remembered stays.
+    pub(super) fn unremembered<T>(
         &self,
         write: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let before = self.connection.total_changes();
         let written = write(&self.connection)?;
-        if let Some((_, State::Writing(logged))) = self.remembered {
-            logged.set(logged.get() + self.connection.total_changes() - before);
+        if let Some((_, State::Writing(count))) = self.remembered {
+            count.set(count.get() + self.connection.total_changes() - before);
         }
         Ok(written)
     }

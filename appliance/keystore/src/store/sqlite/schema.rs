@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0017_console.sql"),
     include_str!("schema/0018_disclosure.sql"),
     include_str!("schema/0019_lists.sql"),
+    include_str!("schema/0020_nonces.sql"),
 ];
 
 /// The newest schema that this version knows.

@@ -51,7 +51,7 @@ impl Writer {
             connection,
             edges,
             memo: Memo::default(),
-            logged: Cell::new(0),
+            unremembered: Cell::new(0),
             data_version,
             state: Arc::clone(&state),
             queued: Arc::clone(&queued),
@@ -122,8 +122,8 @@ struct Worker {
     edges: BTreeMap<DomainNumber, RightEdge>,
     /// What acts have read. Exact: whatever may have changed it is seen by the number of changes, or makes it forget.
     memo: Memo,
-    /// How many rows the log has added to itself.
-    logged: Cell<u64>,
+    /// How many changes there were of rows that nobody remembers.
+    unremembered: Cell<u64>,
     /// Changes when somebody else writes to the database, which nobody does while an appliance serves.
     data_version: i64,
     state: Arc<AtomicU64>,
@@ -136,13 +136,13 @@ impl Worker {
         while let Ok(first) = acts.recv() {
             let mut answers = Vec::new();
             let changed_before = self.connection.total_changes();
-            let logged_before = self.logged.get();
+            let unremembered_before = self.unremembered.get();
             let outcome = self.commit_together(first, acts, &mut answers);
             let changed = self.connection.total_changes() - changed_before;
             if outcome.is_err() {
                 self.memo.forget();
             }
-            if changed > self.logged.get() - logged_before {
+            if changed > self.unremembered.get() - unremembered_before {
                 // Before anybody is answered.
                 self.state.fetch_add(1, Ordering::Release);
             }
@@ -193,7 +193,7 @@ impl Worker {
     ) -> Result<(), StoreError> {
         let mut next = Some(first);
         let begun = self.begin();
-        let mut rows = Rows::writing(&self.connection, &self.memo, &self.logged);
+        let mut rows = Rows::writing(&self.connection, &self.memo, &self.unremembered);
         audit::set_tails(&mut rows, &self.edges);
         while let Some(Queued { act, answer }) = next.take() {
             self.queued.fetch_sub(1, Ordering::Relaxed);
@@ -215,7 +215,8 @@ impl Worker {
         }
         begun?;
         let tails = std::mem::take(&mut rows.tails);
-        let edges = rows.log(|connection| audit::store_nodes(connection, &self.edges, tails))?;
+        let edges =
+            rows.unremembered(|connection| audit::store_nodes(connection, &self.edges, tails))?;
         drop(rows);
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         // Only now do the appended leaves exist.
