@@ -10,7 +10,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv, sockopt};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -44,6 +45,8 @@ pub type Waits = fn(waits: bool);
 const UNTAKEN: Duration = Duration::from_secs(5);
 /// How long the appliance has to begin an answer to a `GET`, none of which makes it work: the next address, or another connection, does better.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// How many bytes are held back at most: the head of a request and a usual body.
+const MOST_HELD_BACK: usize = 64 * 1024;
 /// The least that an address has to accept a connection, where a name has several.
 const LEAST: Duration = Duration::from_millis(10);
 
@@ -147,6 +150,7 @@ impl<In: Transport> Connector<In> for Sockets {
             stream,
             waits: self.waits,
             buffers: LazyBuffers::new(input, output),
+            held_back: Vec::new(),
             reads_within: None,
             writes_within: None,
         })))
@@ -181,6 +185,8 @@ struct Socket {
     stream: Arc<TcpStream>,
     waits: Waits,
     buffers: LazyBuffers,
+    /// What is to be sent, encrypted where the connection is.
+    held_back: Vec<u8>,
     /// What the socket was told last, so that it is told changes alone.
     reads_within: Option<Duration>,
     writes_within: Option<Duration>,
@@ -191,26 +197,19 @@ impl Transport for Socket {
         &mut self.buffers
     }
 
+    /// Head and body of a request come one after the other; they go out together, once their answer is waited for, so that the appliance wakes once.
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = timeout.for_write();
-        let within = left(&timeout)?;
-        if within != self.writes_within {
-            self.stream.set_write_timeout(within)?;
-            self.writes_within = within;
-        }
         let output = self.buffers.output().get(..amount);
         let output = output.ok_or(Error::ConnectionFailed)?;
-        let _waiting = Waiting::begin(self.waits);
-        (&*self.stream).write_all(output).map_err(|error| {
-            if is_timeout(&error) {
-                Error::Timeout(timeout.reason)
-            } else {
-                error.into()
-            }
-        })
+        self.held_back.extend_from_slice(output);
+        if self.held_back.len() < MOST_HELD_BACK {
+            return Ok(());
+        }
+        self.send(timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.send(timeout)?;
         let timeout = timeout.for_read();
         let whole = left(&timeout)?;
         let began = Instant::now();
@@ -220,15 +219,7 @@ impl Transport for Socket {
             if within.is_some_and(|within| within.is_zero()) {
                 return Err(Error::Timeout(timeout.reason));
             }
-            // A request has one time for all of its reads: to tell the socket each microsecond less would be a call more for each.
-            let is_told = match (within, self.reads_within) {
-                (Some(within), Some(told)) => {
-                    told.checked_sub(within).is_some_and(|more| more < LEAST)
-                }
-                (None, None) => true,
-                _ => false,
-            };
-            if !is_told {
+            if !is_told(self.reads_within, within) {
                 self.stream.set_read_timeout(within)?;
                 self.reads_within = within;
             }
@@ -246,7 +237,32 @@ impl Transport for Socket {
     }
 
     fn is_open(&mut self) -> bool {
-        is_quiet(&self.stream).unwrap_or(false)
+        is_quiet(&self.stream)
+    }
+}
+
+impl Socket {
+    /// Sends what was held back.
+    fn send(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+        if self.held_back.is_empty() {
+            return Ok(());
+        }
+        let timeout = timeout.for_write();
+        let within = left(&timeout)?;
+        if !is_told(self.writes_within, within) {
+            self.stream.set_write_timeout(within)?;
+            self.writes_within = within;
+        }
+        let _waiting = Waiting::begin(self.waits);
+        let sent = (&*self.stream).write_all(&self.held_back);
+        self.held_back.clear();
+        sent.map_err(|error| {
+            if is_timeout(&error) {
+                Error::Timeout(timeout.reason)
+            } else {
+                error.into()
+            }
+        })
     }
 }
 
@@ -274,12 +290,20 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
+/// Whether a socket was told a time that is near enough: a request has one time for all that it sends and hears, and to tell the socket each
+/// microsecond less would be a call more for each.
+fn is_told(told: Option<Duration>, within: Option<Duration>) -> bool {
+    match (told, within) {
+        (Some(told), Some(within)) => told.checked_sub(within).is_some_and(|more| more < LEAST),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
 /// Whether a connection that was left alone is open, and says nothing that nobody asked for.
-fn is_quiet(mut stream: &TcpStream) -> io::Result<bool> {
-    stream.set_nonblocking(true)?;
-    let read = stream.read(&mut [0]);
-    stream.set_nonblocking(false)?;
-    Ok(read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock))
+fn is_quiet(stream: &TcpStream) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    recv(stream, &mut [0], flags).is_err_and(|error| error == Errno::WOULDBLOCK)
 }
 
 #[cfg(test)]
@@ -317,6 +341,47 @@ mod tests {
             BEGUN.fetch_add(1, Ordering::SeqCst);
         }
         UNDER_WAY.fetch_add(if waits { 1 } else { -1 }, Ordering::SeqCst);
+    }
+
+    /// A request with a body is one packet, so that whoever reads it has it whole.
+    #[test]
+    fn head_and_body_go_out_together() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let amount = stream.read(&mut request).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).unwrap();
+            request[..amount].to_vec()
+        });
+        let agent = agent(&Agent::new_with_defaults(), |_| {});
+        agent.post(&url).send("the body").unwrap();
+        let request = server.join().unwrap();
+        assert!(request.starts_with(b"POST / HTTP/1.1\r\n"));
+        assert!(request.ends_with(b"\r\n\r\nthe body"));
+        // What is longer than what is held back arrives as well.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let long = vec![7; 3 * MOST_HELD_BACK + 1];
+        let length = long.len();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut sevens = 0;
+            let mut part = [0; 4096];
+            while sevens < length {
+                let amount = stream.read(&mut part).unwrap();
+                sevens += part[..amount]
+                    .iter()
+                    .map(|byte| usize::from(*byte == 7))
+                    .sum::<usize>();
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).unwrap();
+        });
+        agent.post(&url).send(&long).unwrap();
+        server.join().unwrap();
     }
 
     #[test]
