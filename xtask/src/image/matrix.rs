@@ -35,8 +35,8 @@ pub(crate) enum Extent {
 /// Which cases are run, and where what they saw is written down.
 pub(crate) struct Wanted<'a> {
     pub(crate) extent: Extent,
-    /// Those alone that have this in their name.
-    pub(crate) only: Option<&'a str>,
+    /// Those alone that have one of these in their name; all, where there is none.
+    pub(crate) only: &'a [String],
     pub(crate) page: &'a Path,
 }
 
@@ -65,7 +65,7 @@ const FIRST_BOOT: &str =
 type Case<'a> = (&'static str, Box<dyn Fn() -> Result<String> + 'a>);
 
 impl Matrix<'_> {
-    /// Runs the cases, one after another; the exit status says whether all came out as they have to. With `only`, those whose name has that in it,
+    /// Runs the cases, one after another; the exit status says whether all came out as they have to. With `only`, those whose name has one of them in it,
     /// and the first boot before them where there is no machine of it: nothing is written down then.
     pub(crate) fn run(&self, wanted: &Wanted<'_>) -> Result<ExitCode> {
         let Wanted { extent, only, page } = *wanted;
@@ -75,16 +75,20 @@ impl Matrix<'_> {
         if extent == Extent::Whole {
             cases.extend(self.long());
         }
-        cases.retain(|(case, _)| only.is_none_or(|only| case.contains(only)));
-        if let Some(only) = only {
-            if cases.is_empty() {
-                bail!("no case has \"{only}\" in its name");
+        if !only.is_empty() {
+            let is_wanted = |case: &str| only.iter().any(|text| case.contains(text));
+            if let Some(nobody) = only
+                .iter()
+                .find(|text| !cases.iter().any(|(case, _)| case.contains(*text)))
+            {
+                bail!("no case has \"{nobody}\" in its name");
             }
+            cases.retain(|(case, _)| is_wanted(case));
             if !self.is_settled() && !cases.iter().any(|(case, _)| *case == FIRST_BOOT) {
                 self.first_boot()?;
             }
         }
-        let written = extent == Extent::Whole && only.is_none();
+        let written = extent == Extent::Whole && only.is_empty();
         let mut rows: Vec<Row> = Vec::new();
         for (index, case) in cases.iter().enumerate() {
             rows.push(take(case));

@@ -80,9 +80,9 @@ pub(crate) struct Options {
     /// Try in QEMU afterwards what the image has to do and to refuse, and write docs/IMAGE-TESTS.md.
     #[arg(long)]
     test: bool,
-    /// With --test, only the cases whose name contains this; they go on with the machine that an earlier run left, where it is of this image.
+    /// With --test, only the cases whose name contains this, or one of these; they go on with the machine that an earlier run left, where it is of this image.
     #[arg(long, value_name = "TEXT", requires = "test")]
-    case: Option<String>,
+    case: Vec<String>,
     /// Fetch Debian's packages anew, and write down their versions and hashes in image/packages.lock.
     #[arg(long)]
     update_lock: bool,
@@ -149,7 +149,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let page = workspace.root().join("docs/IMAGE-TESTS.md");
         let wanted = Wanted {
             extent: Extent::Whole,
-            only: options.case.as_deref(),
+            only: &options.case,
             page: &page,
         };
         return matrix(&bench, &programs, &disk, listeners, &wanted);
@@ -166,7 +166,7 @@ pub(crate) fn test_short(workspace: &Workspace) -> Result<ExitCode> {
     let options = Options {
         run: false,
         test: true,
-        case: None,
+        case: Vec::new(),
         update_lock: false,
         out: None,
         keys: None,
@@ -179,7 +179,7 @@ pub(crate) fn test_short(workspace: &Workspace) -> Result<ExitCode> {
     let listeners = Listeners::local(options.client_port, options.admin_port);
     let wanted = Wanted {
         extent: Extent::Short,
-        only: None,
+        only: &[],
         page: Path::new("/dev/null"),
     };
     matrix(&bench, &programs, &disk, listeners, &wanted)
