@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use super::{
     Bench, checks, disk, filter, kernel_log, kvm,
     machine::{Machine, Network, Running},
-    papers, play, scan,
+    papers, play, scan, scores,
     table::{self, Row},
     tamper, tools,
     update::Fault,
@@ -140,6 +140,10 @@ impl Matrix<'_> {
             (
                 "exposure of the units (systemd-analyze security)",
                 Box::new(|| checks::exposure(self.bench)),
+            ),
+            (
+                "hardening by ANSSI-BP-028, level high (openscap)",
+                Box::new(|| scores::check(self.bench)),
             ),
             (
                 "no SUID or SGID file, no account that can log in, no shell",

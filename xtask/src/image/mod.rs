@@ -20,6 +20,7 @@
 //! | `play` | the README's story against a machine |
 //! | `matrix` | `--test`: what an image has to do and to refuse |
 //! | `updates` | the matrix's cases of updates |
+//! | `scores` | how the root does by a hardening guide |
 //! | `kernel_log` | what the kernel says while it does |
 //! | `tamper`, `scan`, `checks` | what the matrix changes on a disk, asks from outside, and looks at without starting |
 //! | `table` | what the matrix saw |
@@ -44,6 +45,7 @@ mod play;
 mod ready;
 mod root;
 mod scan;
+mod scores;
 mod table;
 mod tamper;
 mod tools;

@@ -33,9 +33,18 @@ pub(crate) fn names(list: &str) -> Vec<&str> {
 
 /// The chroot, made where it is missing or its list of packages has changed.
 pub(crate) fn ensure(bench: &Bench) -> Result<Tools> {
-    let folder = bench.chroots.join("tools");
-    let list = read(&bench.sources.join("tools.packages"))?;
-    let stamp = bench.chroots.join("tools.stamp");
+    chroot(bench, "tools")
+}
+
+/// The chroot with what judges an image and builds none of it.
+pub(crate) fn judges(bench: &Bench) -> Result<Tools> {
+    chroot(bench, "scores")
+}
+
+fn chroot(bench: &Bench, name: &str) -> Result<Tools> {
+    let folder = bench.chroots.join(name);
+    let list = read(&bench.sources.join(format!("{name}.packages")))?;
+    let stamp = bench.chroots.join(format!("{name}.stamp"));
     if fs::read_to_string(&stamp).ok().as_deref() != Some(&list) {
         remove(&folder)?;
         bootstrap(&folder, "apt", &names(&list))?;

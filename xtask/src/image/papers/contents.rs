@@ -76,7 +76,7 @@ fn packages(bench: &Bench, tools: &Tools) -> Result<Vec<Component>> {
 }
 
 /// The packages of which anything is left in the root file system, by dpkg's lists of files.
-fn in_root(base: &Path, root: &Path) -> Result<BTreeSet<String>> {
+pub(in super::super) fn in_root(base: &Path, root: &Path) -> Result<BTreeSet<String>> {
     let info = base.join("var/lib/dpkg/info");
     let cannot = || format!("{} cannot be read", info.display());
     let mut found = BTreeSet::new();

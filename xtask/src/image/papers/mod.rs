@@ -8,7 +8,7 @@
 //! | `SHA256SUMS`, `SHA256SUMS.sig`, `signer.pem` | hashes of image and papers, signed by the key that signs the kernel image, and its certificate |
 
 mod bill;
-mod contents;
+pub(super) mod contents;
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
