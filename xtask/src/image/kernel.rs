@@ -28,6 +28,14 @@ impl Flavour {
         }
     }
 
+    /// The most bytes that an update with it may have, which is all of an image, compressed: 100 MiB and 250 MiB.
+    pub(crate) const fn limit(self) -> u64 {
+        match self {
+            Self::Vm => 100 << 20,
+            Self::Metal => 250 << 20,
+        }
+    }
+
     /// How an update names it.
     pub(crate) const fn flavour(self) -> strongroom_update::Flavour {
         match self {

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use super::{
     Bench, checks, disk, filter, kernel_log, kvm,
     machine::{Machine, Network, Running},
-    papers, play, scan, scores,
+    papers, platforms, play, scan, scores,
     table::{self, Row},
     tamper, tools,
     update::Fault,
@@ -423,8 +423,14 @@ impl Matrix<'_> {
         super::remove(&again)?;
         let second = (self.build_again)(&again)?;
         process::answer(Command::new("cmp").arg(self.disk).arg(&second))?;
+        platforms::same(self.bench, &again.join("out"))?;
         super::remove(&again)?;
-        Ok("cmp finds no difference between the two disks".to_owned())
+        Ok(if self.bench.platforms {
+            "cmp finds no difference between the two disks, nor between those for hypervisors"
+        } else {
+            "cmp finds no difference between the two disks"
+        }
+        .to_owned())
     }
 }
 

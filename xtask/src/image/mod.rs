@@ -9,6 +9,7 @@
 //! | `keys` | the keys that sign: Secure Boot and the policy of PCR 11 |
 //! | `update` | the image as an update of one that runs |
 //! | `disk` | the EFI system partition and the partition table |
+//! | `platforms` | the disk for hypervisors: qcow2 and OVA |
 //! | `measured` | what a TPM will have measured: PCR 7 and 11, computed |
 //! | `papers` | what lies beside the image: bills of materials, those values, hashes and their signature |
 //! | `filter` | the packet filter's rules, checked |
@@ -41,6 +42,7 @@ mod machine;
 mod matrix;
 mod measured;
 mod papers;
+mod platforms;
 mod play;
 mod ready;
 mod root;
@@ -94,6 +96,9 @@ pub(crate) struct Options {
     /// The folder with the keys that sign the image; they are made where it is missing [default: target/image/keys].
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// Make the image for hypervisors as well, beside the raw one: as qcow2 and as OVA.
+    #[arg(long)]
+    platforms: bool,
     /// Which kernel it has.
     #[arg(long, value_enum, default_value_t)]
     kernel: Flavour,
@@ -127,6 +132,8 @@ pub(crate) struct Bench {
     pub(crate) security_version: u32,
     /// Which kernel it has.
     pub(crate) kernel: Flavour,
+    /// Whether it is made for hypervisors as well.
+    pub(crate) platforms: bool,
     /// What is wrong with it on purpose, for the matrix.
     pub(crate) fault: Option<Fault>,
 }
@@ -172,6 +179,7 @@ pub(crate) fn test_short(workspace: &Workspace) -> Result<ExitCode> {
         update_lock: false,
         out: None,
         keys: None,
+        platforms: false,
         kernel: Flavour::default(),
         client_port: 8443,
         admin_port: 9443,
@@ -206,6 +214,7 @@ fn prepare(workspace: &Workspace, options: &Options) -> Result<(Bench, Programs)
         version: env!("CARGO_PKG_VERSION").to_owned(),
         security_version: security_version(&workspace.root().join("image"))?,
         kernel: options.kernel,
+        platforms: options.platforms,
         fault: None,
         chroots: work.clone(),
         work,
@@ -274,7 +283,7 @@ fn boot(bench: &Bench, disk: &Path, listeners: Listeners) -> Result<ExitCode> {
 /// Builds the disk image and says where it is.
 fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBuf> {
     let began = Instant::now();
-    let mut step = Steps::new(10);
+    let mut step = Steps::new(if bench.platforms { 11 } else { 10 });
     let tools = step.take("the tools, in a chroot", || {
         keys::ensure(&bench.keys)?;
         tools::ensure(bench)
@@ -302,9 +311,20 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
         disk::system_partition(bench, &tools, &unified)
     })?;
     let disk = step.take("the disk", || disk::assemble(bench, &root, &system))?;
-    let update = step.take("the update", || update::make(bench, &unified, &root))?;
+    let update = step.take("the update", || {
+        let update = update::make(bench, &unified, &root)?;
+        update::see_size(&update, bench.kernel.limit())?;
+        Ok(update)
+    })?;
+    let mut others = vec![update];
+    for file in platforms::files(bench) {
+        let _ = fs::remove_file(file);
+    }
+    if bench.platforms {
+        others.extend(step.take("other platforms' disks", || platforms::make(bench, &disk))?);
+    }
     step.take("the papers", || {
-        papers::make(bench, &tools, [&disk, &update], &unified)
+        papers::make(bench, &tools, &disk, &others, &unified)
     })?;
     say!(
         "{} is built, after {}.",

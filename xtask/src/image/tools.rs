@@ -41,6 +41,11 @@ pub(crate) fn judges(bench: &Bench) -> Result<Tools> {
     chroot(bench, "scores")
 }
 
+/// The chroot with what turns the image into other platforms' disks.
+pub(crate) fn converter(bench: &Bench) -> Result<Tools> {
+    chroot(bench, "platforms")
+}
+
 fn chroot(bench: &Bench, name: &str) -> Result<Tools> {
     let folder = bench.chroots.join(name);
     let list = read(&bench.sources.join(format!("{name}.packages")))?;

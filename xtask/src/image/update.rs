@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use strongroom_update::{Head, Manifest, Parts, SigningKey};
 
 use super::{Bench, root::Root, write};
@@ -89,6 +89,24 @@ pub(crate) fn make(bench: &Bench, unified: &Path, root: &Root) -> Result<PathBuf
     write_update(bench, &manifest, files)
 }
 
+/// Sees that an update, which is all of an image in its compressed form, is no larger than it may be.
+///
+/// # Errors
+///
+/// When it is, with both sizes.
+pub(crate) fn see_size(update: &Path, limit: u64) -> Result<()> {
+    let size = fs::metadata(update)
+        .with_context(|| format!("{} cannot be read", shown(update)))?
+        .len();
+    if size > limit {
+        bail!(
+            "{} has {size} bytes, and may have {limit}: take more out of the root (image/taken-out.list)",
+            shown(update)
+        );
+    }
+    Ok(())
+}
+
 /// Reads the update as a machine does that it is for.
 ///
 /// # Errors
@@ -155,4 +173,23 @@ fn flipped(bench: &Bench, squashfs: &Path) -> Result<PathBuf> {
     file.seek(SeekFrom::Start(8))?;
     file.write_all(&[byte[0] ^ 1])?;
     Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_image_may_be_as_large_as_its_limit_and_no_larger() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(100).unwrap();
+        assert!(see_size(file.path(), 100).is_ok());
+        let error = see_size(file.path(), 99).unwrap_err();
+        assert!(
+            error.to_string().contains("has 100 bytes, and may have 99"),
+            "{error}"
+        );
+    }
 }

@@ -10,18 +10,24 @@
 mod bill;
 pub(super) mod contents;
 
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail};
 
 use super::{Bench, measured, read, tools::Tools, update, write};
 use crate::{process, terminal::shown};
 
-/// Writes the papers of the image that was just built, as a disk and as an update.
+/// Writes the papers of the image that was just built: the disk, and what else it was made into.
 pub(crate) fn make(
     bench: &Bench,
     tools: &Tools,
-    [disk, update]: [&Path; 2],
+    disk: &Path,
+    others: &[PathBuf],
     unified: &Path,
 ) -> Result<()> {
     let hash = hash(disk)?;
@@ -39,12 +45,10 @@ pub(crate) fn make(
         ("spdx", text(&bill::spdx(&image, &components))?),
         ("pcr", text(&serde_json::to_value(predicted)?)?),
     ];
-    let mut sums = format!(
-        "{hash}  {}\n{}  {}\n",
-        name(disk)?,
-        self::hash(update)?,
-        name(update)?
-    );
+    let mut sums = format!("{hash}  {}\n", name(disk)?);
+    for other in others {
+        writeln!(sums, "{}  {}", self::hash(other)?, name(other)?)?;
+    }
     for (kind, text) in papers {
         let paper = paper(bench, kind);
         write(&paper, text)?;
@@ -132,7 +136,7 @@ const SUMS: &str = "SHA256SUMS";
 const SIGNATURE: &str = "SHA256SUMS.sig";
 const SIGNER: &str = "signer.pem";
 
-fn paper(bench: &Bench, kind: &str) -> std::path::PathBuf {
+fn paper(bench: &Bench, kind: &str) -> PathBuf {
     bench.out.join(format!("{}.{kind}.json", bench.name()))
 }
 
@@ -143,7 +147,7 @@ fn name(file: &Path) -> Result<&str> {
 }
 
 /// The SHA-256 of a file, in hexadecimal digits.
-fn hash(file: &Path) -> Result<String> {
+pub(super) fn hash(file: &Path) -> Result<String> {
     use sha2::{Digest as _, Sha256};
     let mut hasher = Sha256::new();
     let mut content =
