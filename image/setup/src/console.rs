@@ -123,6 +123,8 @@ struct Status {
     service: String,
     /// How the first start is, in systemd's words, while its units are not what they should be.
     first_start: Option<String>,
+    /// How the factory reset is, in systemd's words.
+    reset: String,
     /// What it says of itself while it runs.
     report: Option<String>,
     obstacle: Option<Obstacle>,
@@ -143,6 +145,7 @@ impl Status {
             state: State::read().ok().flatten(),
             report: machine::status(),
             service: machine::unit_state("strongroomd.service"),
+            reset: machine::unit_state("strongroom-reset.service"),
             first_start: [
                 "strongroom-init.service",
                 "strongroom-seal.service",
@@ -174,6 +177,9 @@ impl Status {
             (Some(report), _) => settled(report),
             (None, "active" | "activating") => vec!["starting"],
             (None, "failed") => vec!["failed: see the log"],
+            _ if self.reset == "failed" => {
+                vec!["stopped for a factory reset, which failed: see the log"]
+            }
             _ => match self.first_start.as_deref() {
                 Some("activating") if self.addresses.is_empty() => {
                     vec!["waiting for an address: where there is no DHCP, type n, then r"]
@@ -263,6 +269,7 @@ mod tests {
             state: None,
             service: "active".to_owned(),
             first_start: None,
+            reset: "inactive".to_owned(),
             report: Some(
                 "serving since 2026-11-30\ncached KEKs: 3\nHSM primary\n  open\n".to_owned(),
             ),
@@ -290,6 +297,21 @@ mod tests {
         assert!(
             !text.contains("cached"),
             "what changes all the time would redraw the screen: {text}"
+        );
+    }
+
+    #[test]
+    fn a_factory_reset_that_failed_is_not_passed_over() {
+        let failed = Status {
+            service: "inactive".to_owned(),
+            reset: "failed".to_owned(),
+            report: None,
+            ..status()
+        };
+        let text = failed.text();
+        assert!(
+            text.contains("a factory reset, which failed: see the log"),
+            "{text}"
         );
     }
 

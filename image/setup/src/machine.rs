@@ -165,21 +165,26 @@ pub(crate) fn unit_state(unit: &str) -> String {
     )
 }
 
+/// The services whose log the console shows: ours, but for the console itself.
+const LOGGED: [&str; 11] = [
+    "strongroomd.service",
+    "strongroom-bless.service",
+    "strongroom-filter.service",
+    "strongroom-init.service",
+    "strongroom-install.service",
+    "strongroom-network.service",
+    "strongroom-release.service",
+    "strongroom-reset.service",
+    "strongroom-restart.service",
+    "strongroom-seal.service",
+    "strongroom-trial.service",
+];
+
 /// The newest lines of the appliance's log.
 pub(crate) fn log(lines: u32) -> Result<String> {
     let output = Command::new("journalctl")
-        .args([
-            "--no-pager",
-            "--output=short-iso",
-            "--unit=strongroomd.service",
-        ])
-        .arg("--unit=strongroom-init.service")
-        .arg("--unit=strongroom-seal.service")
-        .arg("--unit=strongroom-filter.service")
-        .arg("--unit=strongroom-release.service")
-        .arg("--unit=strongroom-install.service")
-        .arg("--unit=strongroom-bless.service")
-        .arg("--unit=strongroom-trial.service")
+        .args(["--no-pager", "--output=short-iso"])
+        .args(LOGGED.map(|unit| format!("--unit={unit}")))
         .arg(format!("--lines={lines}"))
         .stdin(Stdio::null())
         .output()
@@ -241,6 +246,8 @@ pub(crate) enum End {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
@@ -257,5 +264,43 @@ mod tests {
                      00000000000000000000000000000001 01 80 10 80       lo\n";
         let seven = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7);
         assert_eq!(v6(table), [IpAddr::from(seven)]);
+    }
+
+    /// The image's units, by name, with what is in each.
+    fn units() -> Vec<(String, String)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../root/usr/lib/systemd/system");
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if name.starts_with("strongroom") && name.ends_with(".service") {
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_log_is_that_of_all_our_services() {
+        for (name, _) in units() {
+            let console = name.starts_with("strongroom-console@");
+            assert!(console || LOGGED.contains(&name.as_str()), "{name}");
+        }
+    }
+
+    #[test]
+    fn who_uses_the_tpm_can_open_it() {
+        let mut users = 0;
+        for (name, unit) in units() {
+            if unit.contains("DeviceAllow=/dev/tpmrm0") {
+                // It belongs to the user tss, and root without this capability is anybody.
+                assert!(
+                    unit.contains("CapabilityBoundingSet=CAP_DAC_OVERRIDE"),
+                    "{name}"
+                );
+                users += 1;
+            }
+        }
+        assert_eq!(users, 4, "release, install, bless and reset");
     }
 }
