@@ -109,7 +109,12 @@ impl Matrix<'_> {
         self.data_is_kept()?;
         turn_off(&mut running)?;
         Ok(format!(
-            "tried {tries} times; the release before serves again after {}, with all data, and says: \"{why}\"",
+            "tried {}; the release before serves again after {}, with all data, and says: \"{why}\"",
+            if tries == 1 {
+                "once".to_owned()
+            } else {
+                format!("{tries} times")
+            },
             duration(took)
         ))
     }
