@@ -77,6 +77,10 @@ use update::Fault;
 
 /// The flags of `cargo xtask image`.
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags, each of which is there or not"
+)]
 pub(crate) struct Options {
     /// Boot the image in QEMU afterwards, in the foreground, with Secure Boot and a software TPM.
     #[arg(long, conflicts_with = "test")]

@@ -112,7 +112,7 @@ fn identifier(head: &[u8]) -> Option<usize> {
     (digits.iter().all(u8::is_ascii_hexdigit) && head.get(at + 8) == Some(&b'\n')).then_some(at)
 }
 
-/// The machine around the disk, in the Open Virtualization Format (DSP0243 1.1, which VMware reads and 2.0 it does not).
+/// The machine around the disk, in the Open Virtualization Format (DSP0243): 1.1, as the hypervisors that this is for do not read 2.0.
 struct Envelope<'a> {
     name: &'a str,
     version: &'a str,
