@@ -19,6 +19,8 @@ pub(crate) const KNOWN_WARNINGS: &[&str] = &[
     "amd_pstate: ",
     // How Debian built the kernel.
     "device-mapper: core: CONFIG_IMA_DISABLE_HTABLE",
+    // The kernel for servers, of debugfs=off.
+    "pinctrl core: failed to create debugfs directory",
     // An offer of DHCP, before there is an address to offer it to.
     "martian source 255.255.255.255 from",
     "ll header: ",
