@@ -25,6 +25,7 @@
 //! | [`audit`] | acts, outcomes, leaves and checkpoints as the API shows them |
 //! | [`rotation`] | new versions of master KEKs and account KEKs, and how far it is |
 //! | [`update`] | releases of the appliance's image, and updates |
+//! | [`attestation`] | what the machine's TPM says of the image that runs |
 //! | [`health`] | what the health routes answer |
 //!
 //! Never in this crate: input or output, cryptography, a decision. It holds types and their spelling, nothing else, so that
@@ -38,6 +39,7 @@
 
 pub mod account;
 pub mod approval;
+pub mod attestation;
 pub mod audit;
 pub mod authorisation;
 pub mod certificate;
