@@ -10,6 +10,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 
+use crate::attest;
+
 /// Where the appliance keeps what is its own.
 pub(crate) const HOME: &str = "/var/lib/strongroom";
 /// The service's data folder.
@@ -166,7 +168,7 @@ pub(crate) fn unit_state(unit: &str) -> String {
 }
 
 /// The services whose log the console shows: ours, but for the console itself.
-const LOGGED: [&str; 11] = [
+const LOGGED: [&str; 12] = [
     "strongroomd.service",
     "strongroom-bless.service",
     "strongroom-filter.service",
@@ -178,6 +180,7 @@ const LOGGED: [&str; 11] = [
     "strongroom-restart.service",
     "strongroom-seal.service",
     "strongroom-trial.service",
+    "strongroom-attest@*.service",
 ];
 
 /// The newest lines of the appliance's log.
@@ -193,7 +196,7 @@ pub(crate) fn log(lines: u32) -> Result<String> {
 }
 
 /// What the TPM has measured (bank of SHA-256): Secure Boot and its keys (PCR 7), and the kernel image and how far it came (PCR 11). The values
-/// that belong to an image lie beside it.
+/// that belong to an image lie beside it. Then which TPM it is, as `strongroom appliance attest` names it.
 pub(crate) fn measured() -> Result<String> {
     let register = |index: u32| {
         let file = format!("/sys/class/tpm/tpm0/pcr-sha256/{index}");
@@ -201,7 +204,12 @@ pub(crate) fn measured() -> Result<String> {
         let name = format!("PCR {index}");
         anyhow::Ok(format!("{name:<7} {}", value.trim().to_lowercase()))
     };
-    Ok(format!("{}\n{}", register(7)?, register(11)?))
+    let tpm = attest::fingerprint().unwrap_or_else(|error| format!("not known: {error:#}"));
+    Ok(format!(
+        "{}\n{}\nTPM     {tpm}",
+        register(7)?,
+        register(11)?
+    ))
 }
 
 /// Removes the first administrator's enrolment code.

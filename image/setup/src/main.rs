@@ -9,6 +9,7 @@
 //! | `network` | how the machine is on its network, as typed at the console |
 //! | `updates/` | updates of the image: into the other slot, on trial, kept or gone back from |
 //! | `release` | which release this is |
+//! | `attest` | the TPM's quotes, for the service and the console |
 //! | `count`, `tpm` | the count of releases, which the TPM keeps: an older one does not open the data |
 //! | `reset` | the factory reset |
 //! | `console` | what stands on the screen and the serial line, and what may be done there |
@@ -19,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attest;
 mod console;
 mod count;
 mod files;
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         ["filter", "print"] => filter::print(),
         ["console"] => console::run(),
         ["count"] => count::check(),
+        ["quote"] => attest::run(None),
+        ["quote", software] => attest::run(Some(software)),
         ["boot"] => updates::boot(),
         ["install"] => updates::install(),
         ["restart"] => updates::restart(),
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
         ["expire"] => updates::expire(),
         _ => {
             complain(
-                "usage: strongroom-setup init | seal | network | filter [print] | reset | console | count | boot | install | restart | bless | expire",
+                "usage: strongroom-setup init | seal | network | filter [print] | reset | console | count | quote [SOCKET] | boot | install | restart | bless | expire",
             );
             return ExitCode::from(2);
         }

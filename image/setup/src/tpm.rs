@@ -1,7 +1,11 @@
-//! The few commands of the TPM that counting releases takes (TCG TPM 2.0 Library, Part 3), in the bytes that the kernel's resource manager takes.
+//! The few commands of the TPM that counting releases and quoting take (TCG TPM 2.0 Library, Part 3), in the bytes that the kernel's resource manager
+//! takes.
+
+mod quote;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -18,6 +22,11 @@ pub(crate) enum Error {
     /// What was given for the owner's password is not it.
     #[error("the TPM's owner has another password than this appliance's")]
     Password,
+    /// Somebody has given the endorsement hierarchy a password. The appliance gives it none.
+    #[error(
+        "somebody has given the TPM's endorsement hierarchy a password, so it attests nothing: clear the TPM"
+    )]
+    EndorsementPassword,
     /// It answers with a response code (Part 2, section 6.6).
     #[error("the TPM refuses {command}: response code {code:#x}")]
     Refused {
@@ -33,6 +42,8 @@ pub(crate) enum Error {
 
 /// A connection to a TPM.
 pub(crate) struct Tpm<C>(C);
+
+pub(crate) use quote::Quote;
 
 /// Whose password allows a command.
 #[derive(Clone, Copy)]
@@ -68,6 +79,13 @@ impl Tpm<File> {
                 .write(true)
                 .open(Path::new(DEVICE))?,
         ))
+    }
+}
+
+impl Tpm<UnixStream> {
+    /// A software TPM's.
+    pub(crate) fn at(socket: &Path) -> Result<Self, Error> {
+        Ok(Self(UnixStream::connect(socket)?))
     }
 }
 
@@ -264,6 +282,7 @@ pub(crate) mod software {
     #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
     use std::os::unix::net::UnixStream;
+    use std::path::PathBuf;
     use std::process::{Child, Command, Stdio};
     use std::thread;
     use std::time::Duration;
@@ -296,14 +315,18 @@ pub(crate) mod software {
 
         /// It takes one connection at a time.
         pub(crate) fn open(&self) -> Tpm<UnixStream> {
-            let socket = self.folder.path().join("tpm");
             for _ in 0..3000 {
-                if let Ok(stream) = UnixStream::connect(&socket) {
-                    return Tpm(stream);
+                if let Ok(tpm) = Tpm::at(&self.socket()) {
+                    return tpm;
                 }
                 thread::sleep(Duration::from_millis(20));
             }
             panic!("swtpm does not listen");
+        }
+
+        /// Where it listens once it was opened.
+        pub(crate) fn socket(&self) -> PathBuf {
+            self.folder.path().join("tpm")
         }
     }
 
