@@ -96,6 +96,7 @@ pub(crate) fn act(act: Act) -> String {
         Act::UpdateRestart => "Restart ordered",
         Act::UpdateBless => "Release proved itself",
         Act::UpdateRollBack => "Release did not prove itself",
+        Act::ApplianceAttest => "Machine attested",
         other => return in_words(other.as_str()),
     }
     .to_owned()

@@ -263,6 +263,9 @@ pub enum Error {
     /// An update of the image is older than what the appliance still starts.
     #[error("{0}")]
     Downgrade(String),
+    /// The machine's TPM gives no quote that holds.
+    #[error("{0}")]
+    NotAttested(String),
     /// The idempotency key was used for another request.
     #[error(
         "This idempotency key was used for another request: each request needs one of its own."
@@ -351,6 +354,7 @@ impl Error {
             Self::Conflict(_) => Code::Conflict,
             Self::UpdateRefused(_) => Code::UpdateRefused,
             Self::Downgrade(_) => Code::Downgrade,
+            Self::NotAttested(_) => Code::NotAttested,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Mechanism(strongroom_mechanisms::Refusal::NotAuthentic) => Code::NotAuthentic,
             Self::Domain(_)

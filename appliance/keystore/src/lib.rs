@@ -25,6 +25,7 @@
 //! | `cosigning` | what witnesses are shown of the log, and what their cosignatures are worth |
 //! | `scrub` | the whole database held against what the log says happened |
 //! | `feed` | the log, leaf by leaf, for receivers outside |
+//! | `attestation` | who may have the machine attested, what quotes are bound to, and their leaves |
 //! | `updates` | who may order updates of the appliance's image, and what became of them |
 //! | `figures` | how much was done and how far things are, for those who look after the appliance; comparing checkpoints |
 //! | [`backup`] | backups: made while the appliance serves, verified before they are restored |
@@ -48,6 +49,7 @@
 mod account_recovery;
 mod accounts;
 mod act;
+mod attestation;
 mod audit;
 pub mod backup;
 mod canonical;
@@ -87,6 +89,7 @@ mod updates;
 
 pub use accounts::AccountSearch;
 pub use act::{Presented, Proof, SessionToken};
+pub use attestation::LogHead;
 pub use audit::{AuditReport, FoundRecords, RecordSearch, verify_audit};
 pub use clock::{Clock, SystemClock};
 pub use cosigning::Submission;

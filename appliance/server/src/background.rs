@@ -1,5 +1,5 @@
 //! What the appliance does besides answering requests. While it serves: it signs checkpoints, moves keys to rotated KEKs, makes
-//! backups, sends mail and forgets what has expired. Always: it tends the metrics and the limits.
+//! backups, sends mail, has its machine attested and forgets what has expired. Always: it tends the metrics and the limits.
 
 use std::fmt::Display;
 use std::io;
@@ -17,6 +17,7 @@ use strongroom_hsm::supervised::Supervised;
 use strongroom_keystore::Keystore;
 use strongroom_wire::audit::Act;
 
+use crate::attestation::Attestor;
 use crate::auth::limits::SignInLimits;
 use crate::backups::Schedule;
 use crate::config::Config;
@@ -40,6 +41,12 @@ const MAIL_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// How often is looked what became of updates.
 const UPDATES_EVERY: Duration = Duration::from_secs(2);
+/// How often is looked whether the machine is to be attested.
+const ATTESTATION_CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How often the machine is attested, whoever asks besides.
+const ATTESTED_EVERY: Duration = Duration::from_hours(24);
+/// How soon it is tried again where that came to nothing.
+const ATTESTED_AGAIN: Duration = Duration::from_hours(1);
 /// What the console draws is counted by the minute.
 const MINUTE: Duration = Duration::from_mins(1);
 /// A rotation goes in steps, so many a second.
@@ -68,6 +75,7 @@ impl Background {
         hsm: Arc<Supervised>,
         kept: Arc<KeptCheckpoint>,
         updates: Option<Arc<Updates>>,
+        attestor: Option<Arc<Attestor>>,
     ) -> anyhow::Result<Self> {
         let mut background = Self {
             threads: Threads::default(),
@@ -75,7 +83,8 @@ impl Background {
         };
         let started = background
             .start_threads(config, Arc::clone(&keystore), hsm, kept)
-            .and_then(|()| background.follow_updates(keystore, updates));
+            .and_then(|()| background.follow_updates(Arc::clone(&keystore), updates))
+            .and_then(|()| background.attest(keystore, attestor));
         if let Err(error) = started {
             background.stop();
             return Err(error).context("a background thread cannot be started");
@@ -182,6 +191,31 @@ impl Background {
         self.threads.every("updates", UPDATES_EVERY, record)
     }
 
+    /// Has the machine attested now, and from then on each day.
+    fn attest(
+        &mut self,
+        keystore: Arc<Keystore>,
+        attestor: Option<Arc<Attestor>>,
+    ) -> io::Result<()> {
+        let Some(attestor) = attestor else {
+            return Ok(());
+        };
+        let mut trouble = Trouble::new(
+            "attestations cannot be recorded",
+            "attestations are recorded again",
+        );
+        let mut due = Instant::now();
+        self.threads
+            .every("attestation", ATTESTATION_CHECK_EVERY, move || {
+                if Instant::now() < due {
+                    return;
+                }
+                let recorded = attestor.record(&keystore);
+                due = Instant::now() + next_attestation(matches!(recorded, Ok(true)));
+                trouble.tell(&recorded.map_err(|error| format!("{error:#}")));
+            })
+    }
+
     /// Stops them, each after what it is doing.
     pub(crate) fn stop(self) {
         // A backup that is being made is given up.
@@ -250,6 +284,15 @@ impl Trouble {
             _ => {}
         }
         self.told = now;
+    }
+}
+
+/// When the machine is attested again.
+const fn next_attestation(is_attested: bool) -> Duration {
+    if is_attested {
+        ATTESTED_EVERY
+    } else {
+        ATTESTED_AGAIN
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) use shutting::Sealed;
 
 use showing::complaints;
 
+use crate::attestation::Attestor;
 use crate::background::Background;
 use crate::config::{Config, Place};
 use crate::domains::{Beats, Domains, Slots};
@@ -60,6 +61,7 @@ pub(crate) struct Gate {
     store: Arc<dyn Store>,
     kept: Arc<KeptCheckpoint>,
     updates: Option<Arc<Updates>>,
+    attestor: Option<Arc<Attestor>>,
     /// What this release has to prove before it opens the keystore.
     trial: Option<Trial>,
     phase: Mutex<Phase>,
@@ -108,6 +110,7 @@ impl Gate {
         config: Config,
         store: Arc<dyn Store>,
         updates: Option<Arc<Updates>>,
+        attestor: Option<Arc<Attestor>>,
         trial: Option<Trial>,
     ) -> anyhow::Result<(Arc<Self>, oneshot::Receiver<anyhow::Error>)> {
         let (fatal, failed) = oneshot::channel();
@@ -117,6 +120,7 @@ impl Gate {
             config,
             store,
             updates,
+            attestor,
             trial,
             phase: Mutex::new(Phase::new(Name::Sealed {
                 why: "it was just started".to_owned(),
@@ -357,6 +361,7 @@ impl Gate {
             Arc::clone(hsm),
             Arc::clone(&self.kept),
             self.updates.clone(),
+            self.attestor.clone(),
         )?;
         let beats = match Beats::start(&domains) {
             Ok(beats) => beats,

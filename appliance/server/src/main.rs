@@ -19,6 +19,7 @@
 //! observe.rs     around every request: headers, the log line, metrics, panics
 //! routes/        one file a resource: authenticate, parse, one call into the keystore, map the answer
 //! updates.rs     updates of the image that the appliance runs from, and what a new release has to prove
+//! attestation.rs what the machine's TPM says of the image that was started
 //! operator/      one file a subcommand
 //! ```
 //!
@@ -31,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attestation;
 mod auth;
 mod background;
 mod backups;

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, bail};
+use semver::Version;
 use strongroom_keystore::{Clock as _, SystemClock};
 use strongroom_update::SigningKey;
 use strongroom_wire::encoding::Timestamp;
@@ -85,6 +86,11 @@ impl Updates {
         // Said now, and not to the first who asks.
         updates.state()?;
         Ok(updates)
+    }
+
+    /// The version of the release that runs.
+    pub(crate) fn version(&self) -> &Version {
+        &self.image.version
     }
 
     /// Looks after the databases before one of them is opened: keeps each as it is where a release on trial will migrate it, puts back what a

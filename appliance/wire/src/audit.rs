@@ -277,6 +277,8 @@ acts! {
     UpdateBless = 176, "update.bless";
     /// A release on trial did not prove itself, and the machine went back to the one before.
     UpdateRollBack = 177, "update.roll-back";
+    /// The machine's TPM was asked what it has measured, by the appliance itself: the note is the quote. Refused, the note says why there is none.
+    ApplianceAttest = 178, "appliance.attest";
 }
 
 impl fmt::Display for Act {

@@ -201,12 +201,14 @@ codes! {
     Conflict = "conflict", 409, "This contradicts the present state";
     /// The idempotency key was used for another request.
     IdempotencyKeyReused = "idempotency-key-reused", 409, "The idempotency key was used for another request";
-    /// The appliance does not run from an image of ours, and only images are updated.
-    NotAnImage = "not-an-image", 404, "Only an appliance image is updated";
+    /// The appliance does not run from an image of ours, and only images are updated and attested.
+    NotAnImage = "not-an-image", 404, "Only an appliance image does that";
     /// The update is none that this appliance takes: not signed by its key, altered, or for another kind of machine.
     UpdateRefused = "update-refused", 422, "The update was refused";
     /// The update is older than what the appliance still starts.
     Downgrade = "downgrade", 409, "The update is older than what runs";
+    /// The machine's TPM gives no quote, or none that holds.
+    NotAttested = "not-attested", 503, "The machine's TPM does not attest";
     /// A stored record does not match its seal. The act was refused and logged.
     IntegrityFailure = "integrity-failure", 500, "A stored record does not match its seal";
     /// The HSM cannot be reached; nothing was done.

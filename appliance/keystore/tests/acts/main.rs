@@ -16,6 +16,7 @@ mod support;
 mod account_recovery;
 mod account_secrets;
 mod accounts;
+mod attestation;
 mod backups;
 mod batch;
 mod certificates;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         cosigning::TRIALS,
         console::TRIALS,
         updates::TRIALS,
+        attestation::TRIALS,
         groups::TRIALS,
         identities::TRIALS,
         devices::TRIALS,

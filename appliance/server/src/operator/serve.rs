@@ -24,6 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use utoipa_actix_web::AppExt as _;
 
+use crate::attestation::Attestor;
 use crate::auth::limits::SignInLimits;
 use crate::auth::oidc::Oidc;
 use crate::auth::pace::pages_evenly;
@@ -35,6 +36,7 @@ use crate::folder::{Addresses, DataFolder};
 use crate::gate::{Gate, guard};
 use crate::mail::Mailer;
 use crate::observe::observe;
+use crate::routes::attestation::Attesting;
 use crate::routes::health::NewestStorage;
 use crate::routes::updates::Image;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
@@ -64,6 +66,9 @@ pub(crate) struct Arguments {
     /// The folder in that image which says what release it is, and has the certificate that vouches for updates.
     #[arg(long, value_name = "FOLDER", requires = "updates")]
     release: Option<PathBuf>,
+    /// The socket at which that image has the machine's TPM attest.
+    #[arg(long, value_name = "SOCKET", requires = "updates")]
+    attest: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -75,6 +80,15 @@ impl Arguments {
         let mut updates = Updates::open(folder, release)?;
         let on_trial = updates.prepare(config)?;
         Ok((Some(Arc::new(updates)), on_trial))
+    }
+
+    /// What has the TPM attest that this image runs.
+    fn attestor(&self, config: &Config, image: &Image) -> anyhow::Result<Attesting> {
+        let (Some(socket), Some(image)) = (&self.attest, image) else {
+            return Ok(None);
+        };
+        let attestor = Attestor::new(socket, image.version(), &config.tls.certificate)?;
+        Ok(Some(Arc::new(attestor)))
     }
 
     /// The sockets of both listeners.
@@ -96,6 +110,7 @@ struct Shared {
     storage: web::Data<NewestStorage>,
     metrics: web::Data<PrometheusHandle>,
     image: web::Data<Image>,
+    attesting: web::Data<Attesting>,
     console: web::Data<dyn strongroom_console::Host>,
     form_key: web::Data<FormKey>,
 }
@@ -112,6 +127,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let tls = tls::server_config(certificate, key, None)?;
     let client_tls = tls::server_config(certificate, key, clients.clone())?;
     let (image, on_trial) = arguments.updates(&config)?;
+    let attestor = arguments.attestor(&config, &image)?;
     let trial = image.clone().filter(|_| on_trial).map(Trial::new);
     let (trial, passed) = trial.unzip();
     // Nobody is answered by a release that has not proved itself.
@@ -122,7 +138,13 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         .with_context(|| format!("the database {} cannot be opened", database.display()))?;
     // Said now, and not each time that the gate opens.
     Mailer::new(&config).context("mail cannot be sent")?;
-    let (gate, mut failed) = Gate::new(config.clone(), Arc::new(store), image.clone(), trial)?;
+    let (gate, mut failed) = Gate::new(
+        config.clone(),
+        Arc::new(store),
+        image.clone(),
+        attestor.clone(),
+        trial,
+    )?;
     let storage: Arc<NewestStorage> = Arc::default();
     let shared = Shared {
         gate: web::Data::from(Arc::clone(&gate)),
@@ -138,6 +160,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
             image.clone(),
         )),
         image: web::Data::new(image),
+        attesting: web::Data::new(attestor),
         form_key: web::Data::new(FormKey::generate().context("there are no random numbers")?),
     };
     let housekeeping = Housekeeping::start(
@@ -235,6 +258,7 @@ fn server(
             .app_data(web::Data::clone(&shared.storage))
             .app_data(web::Data::clone(&shared.metrics))
             .app_data(web::Data::clone(&shared.image))
+            .app_data(web::Data::clone(&shared.attesting))
             .configure(extractor_settings)
             .into_utoipa_app()
             .configure(|services| listener.routes(services))

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approval_keys;
+pub(crate) mod attestation;
 mod audit;
 mod authorisations;
 mod batch;
@@ -248,6 +249,7 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(updates::drop_update)
         .service(updates::install)
         .service(updates::restart)
+        .service(attestation::attest)
         .service(metrics::show)
         // Described by SCIM's own documents, not by ours.
         .map(|services| services.configure(scim::routes));

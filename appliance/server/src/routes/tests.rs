@@ -37,6 +37,7 @@ async fn send(listener: Listener, request: TestRequest) -> (HeaderMap, Problem) 
         .app_data(web::Data::new(crate::auth::oidc::Oidc::default()))
         .app_data(web::Data::new(BodyLimits::from(&limits)))
         .app_data(web::Data::new(updates::Image::None))
+        .app_data(web::Data::new(attestation::Attesting::None))
         .configure(extractor_settings)
         .into_utoipa_app()
         .configure(|services| listener.routes(services))
@@ -163,7 +164,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
             }
         }
     }
-    assert_eq!(asked, 162);
+    assert_eq!(asked, 163);
 }
 
 #[actix_web::test]
