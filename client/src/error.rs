@@ -98,6 +98,9 @@ pub enum ClientError {
     /// A checkpoint or a proof of the audit log does not hold: it was altered on its way here, or the log was tampered with.
     #[error("the audit log is not what it says: {0}")]
     NotProved(String),
+    /// What the TPM of the appliance's machine says does not hold: it was altered on its way here, or is not for this client.
+    #[error("the machine is not attested: {0}")]
+    NotAttested(String),
     /// A bundle could not be read or written on this machine.
     #[cfg(feature = "sessions")]
     #[error("the bundle could not be read or written: {0}")]
@@ -150,7 +153,7 @@ impl ClientError {
             Self::UnexpectedAnswer { .. } | Self::Library => ErrorKind::Failed,
             #[cfg(feature = "sessions")]
             Self::Bundle(_) => ErrorKind::Failed,
-            Self::AlteredMaterial | Self::NotProved(_) => ErrorKind::Altered,
+            Self::AlteredMaterial | Self::NotProved(_) | Self::NotAttested(_) => ErrorKind::Altered,
             Self::MaterialExpired(_) => ErrorKind::Expired,
             Self::OtherServer { .. } | Self::OtherDomain { .. } => ErrorKind::OtherAppliance,
             Self::NoGrantTo(_) | Self::NotDisclosed { .. } => ErrorKind::NotFound,
@@ -395,6 +398,7 @@ fn kind_of(code: Code) -> ErrorKind {
         Code::TooManyAttempts | Code::TooManyRequests => ErrorKind::TooManyAttempts,
         Code::Invalid | Code::TooLarge => ErrorKind::Invalid,
         Code::HsmUnavailable
+        | Code::NotAttested
         | Code::ProviderUnavailable
         | Code::Sealed
         | Code::StorageFull

@@ -27,6 +27,7 @@
 //! | [`recovery`] | recovering accounts, and inviting addresses that have none |
 //! | [`rotation`] | rotating the master KEK and account KEKs |
 //! | [`updates`] | updates of the image that the appliance runs from |
+//! | [`attestation`] | what the TPM of the appliance's machine has measured |
 //! | [`approvals`] | approving: what is signed, and the keys that people approve with |
 //! | [`authorisations`] | lawful access: orders and what is decided on them |
 //! | [`proposals`] | acts that several people have to approve, because the domain's policy says so |
@@ -76,6 +77,8 @@ pub mod accounts;
 pub mod api;
 #[cfg(feature = "sessions")]
 pub mod approvals;
+#[cfg(feature = "sessions")]
+pub mod attestation;
 #[cfg(feature = "sessions")]
 pub mod audit;
 #[cfg(feature = "sessions")]

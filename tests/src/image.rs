@@ -76,6 +76,14 @@ impl Image {
         image
     }
 
+    /// The appliance has its machine attested from its next start on, by whoever listens at the path that is answered.
+    pub fn attests(&self, appliance: &mut Appliance) -> PathBuf {
+        let socket = self.folder.path().join("attest.sock");
+        let attest = ["--attest".into(), socket.clone().into()];
+        appliance.set_arguments(&[&self.arguments()[..], &attest].concat());
+        socket
+    }
+
     fn arguments(&self) -> [OsString; 4] {
         let folder = self.folder.path();
         [

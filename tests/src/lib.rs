@@ -30,6 +30,7 @@
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
 //! | [`yardsticks`] | what benchmarks measure beside ours in the same run |
 //! | [`image`] | the image that an appliance runs from, its updates, and what root does on it |
+//! | [`software_tpm`] | the TPM of its machine, and the unit of the image that has it attest |
 //! | `folders` | making, reading and copying them |
 //! | [`scan`] | looking for secrets where none may be |
 //!
@@ -71,6 +72,7 @@ pub mod proxy;
 pub mod relay;
 pub mod scan;
 pub mod session;
+pub mod software_tpm;
 pub mod storage;
 mod stretching;
 pub mod syslog;

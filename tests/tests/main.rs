@@ -13,6 +13,7 @@ mod abuse;
 mod account_recovery;
 mod accounts;
 mod api;
+mod attestation;
 mod attributes_that_bind;
 mod backups_recorded;
 mod bundles;

@@ -7,6 +7,8 @@
 //! certificates.
 
 use std::net::TcpStream;
+#[cfg(feature = "sessions")]
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
@@ -40,6 +42,15 @@ impl Client {
             }
         }
         is_for
+    }
+
+    /// The certificate that the appliance shows at the address that answered last, in DER. Vouched for, for that address; none otherwise. Makes a connection of
+    /// its own for it.
+    #[cfg(feature = "sessions")]
+    pub(crate) fn own_certificate(&self) -> Option<CertificateDer<'static>> {
+        let preferred = self.preferred.load(Ordering::Relaxed);
+        let address = self.addresses.get(preferred).or(self.addresses.first())?;
+        self.certificate_at(address)?.into_iter().next()
     }
 
     /// The certificate that the appliance shows at one of its addresses, with its chain. Vouched for, for that address; none otherwise.

@@ -17,6 +17,7 @@ use strongroom_wire::update::{
 };
 
 use crate::Context;
+use crate::attest::Attest;
 use crate::failure::{Failure, elsewhere};
 use crate::output::{facts, plain};
 use crate::step_up::with_recent_sign_in;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Update(Update),
     /// Drop what has arrived of an update.
     Drop,
+    /// Have the machine's TPM say what firmware settings and what kernel image it was started with, and hold that against a release.
+    Attest(Attest),
     /// Restart the machine. A release that was installed is then put on trial.
     Restart,
 }
@@ -74,14 +77,16 @@ struct Updated {
 
 impl Command {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
-        let session = context.session()?;
         match self {
+            Self::Attest(attest) => attest.run(context),
             Self::Release => {
+                let session = context.session()?;
                 let release = session.release_of_image().map_err(here)?;
                 context.output.answer(&release, || describe(&release))
             }
-            Self::Update(update) => update.run(context, &session),
+            Self::Update(update) => update.run(context, &context.session()?),
             Self::Drop => {
+                let session = context.session()?;
                 let done = with_recent_sign_in(context, &session, || session.drop_update());
                 let done = done.map_err(away)?;
                 context
@@ -89,6 +94,7 @@ impl Command {
                     .answer(&done, || format!("Dropped; leaf {}.", done.leaf))
             }
             Self::Restart => {
+                let session = context.session()?;
                 let done = with_recent_sign_in(context, &session, || session.restart_appliance());
                 let done = done.map_err(away)?;
                 context.output.answer(&done, || {
@@ -336,7 +342,7 @@ fn bar(length: u64) -> ProgressBar {
     bar
 }
 
-fn here(error: ClientError) -> Failure {
+pub(crate) fn here(error: ClientError) -> Failure {
     elsewhere(error, HINT)
 }
 

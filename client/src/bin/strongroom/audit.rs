@@ -169,7 +169,7 @@ fn shown(value: Option<impl ToString>) -> String {
 
 /// The key that this checkpoint is verified with: one that this device knows, the first that it sees among them. An appliance that comes
 /// with another one is another log, or has another HSM.
-fn verifier_key(context: &Context, note: &CheckpointNote) -> Result<String, Failure> {
+pub(crate) fn verifier_key(context: &Context, note: &CheckpointNote) -> Result<String, Failure> {
     let known = context.home.profile()?;
     let known = known.map_or_else(Vec::new, |profile| profile.verifier_keys);
     if let Some(key) = known

@@ -35,6 +35,9 @@ pub(crate) struct Profile {
     /// The verifier keys of the appliance's audit log: the one that this device saw first, and those that its user has trusted since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) verifier_keys: Vec<String>,
+    /// The fingerprint of the TPM of the appliance's machine: the one that this device saw first, or that its user said since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tpm: Option<String>,
     /// Further addresses at which it is reached, or another appliance that serves the same domain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) or_at: Vec<String>,
@@ -115,6 +118,20 @@ impl Home {
         match self.profile()? {
             Some(mut profile) if !profile.verifier_keys.iter().any(|known| known == key) => {
                 profile.verifier_keys.push(key.to_owned());
+                self.write(PROFILE, to_toml(&profile)?.as_bytes())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers which TPM the appliance's machine has.
+    pub(crate) fn remember_tpm(&self, fingerprint: &str) -> Result<(), Failure> {
+        match self.profile()? {
+            Some(profile) if profile.tpm.as_deref() != Some(fingerprint) => {
+                let profile = Profile {
+                    tpm: Some(fingerprint.to_owned()),
+                    ..profile
+                };
                 self.write(PROFILE, to_toml(&profile)?.as_bytes())
             }
             _ => Ok(()),
@@ -215,6 +232,7 @@ mod tests {
             verifier_keys: vec!["strongroom.example/default+1234+AAAA".to_owned()],
             server: "https://keys.example.com:8443".to_owned(),
             domain: Some("acme".to_owned()),
+            tpm: None,
             account: "alice@example.com".to_owned(),
             or_at: vec!["https://keys-2.example.com:8443".to_owned()],
             also_known_as: vec!["https://10.0.0.5:8443".to_owned()],
@@ -233,6 +251,9 @@ mod tests {
         home.save(&other, b"another").unwrap();
         assert_eq!(home.profile().unwrap(), Some(other));
         assert_eq!(fs::read_dir(home.folder()).unwrap().count(), 2);
+
+        home.remember_tpm("ab").unwrap();
+        assert_eq!(home.profile().unwrap().unwrap().tpm.unwrap(), "ab");
     }
 
     #[test]

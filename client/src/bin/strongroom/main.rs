@@ -14,6 +14,7 @@
 //! | `approval_keys`, `approving` | the keys that one approves with; signing an approval |
 //! | `proposals` | what the domain's policy wants several people for |
 //! | `keys`, `audit`, `sessions`, `groups`, `accounts`, `devices`, `directory`, `domain`, `rotation`, `appliance` | one command group each |
+//! | `attest` | `appliance attest` |
 //! | `pkcs11` | `pkcs11 configure`, `pkcs11 doctor` |
 //! | `witness` | leads to the program `strongroom-witness` |
 //! | `disclosures`, `disclosure` | executing and releasing disclosures, `notifications`; what an agency does with a delivery |
@@ -34,6 +35,7 @@ mod agent;
 mod appliance;
 mod approval_keys;
 mod approving;
+mod attest;
 mod audit;
 mod cases;
 mod devices;

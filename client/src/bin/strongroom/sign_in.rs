@@ -358,6 +358,7 @@ impl Appliance {
                 domain: self.domain.clone(),
                 account,
                 verifier_keys: Vec::new(),
+                tpm: None,
                 or_at: Vec::new(),
                 also_known_as: Vec::new(),
             },

@@ -55,6 +55,11 @@ fn what_the_guide_shows_is_taken() {
         "strongroom audit tail -n 5 --follow",
         "strongroom audit checkpoint",
         "strongroom audit proof 17",
+        "strongroom appliance attest",
+        "strongroom appliance attest --expect strongroom_0.1.0.pcr.json --signer signer.pem --save attested.json --force",
+        "strongroom appliance attest --check attested.json --expect strongroom_0.1.0.pcr.json \
+         --tpm 31:41:59:26:53:58:97:93:23:84:62:64:33:83:27:95:02:88:41:97:16:93:99:37:51:05:82:09:74:94:45:92",
+        "strongroom appliance attest --leaf 17",
         "strongroom sessions list",
         "strongroom sessions end 01934c1e-7d5a-7cc0-8f3e-0123456789ab",
         "strongroom groups members g",
