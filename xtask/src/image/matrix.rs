@@ -158,6 +158,10 @@ impl Matrix<'_> {
                 Box::new(|| self.reboot()),
             ),
             (
+                "attestation: accepted; refused for a changed image",
+                Box::new(|| self.attestation()),
+            ),
+            (
                 "the data partition read without the TPM: encrypted",
                 Box::new(|| self.encrypted()),
             ),

@@ -22,6 +22,7 @@
 //! | `matrix` | `--test`: what an image has to do and to refuse |
 //! | `updates` | the matrix's cases of updates |
 //! | `scores` | how the root does by a hardening guide |
+//! | `attestation` | the matrix's case of attestation |
 //! | `kernel_log` | what the kernel says while it does |
 //! | `tamper`, `scan`, `checks` | what the matrix changes on a disk, asks from outside, and looks at without starting |
 //! | `table` | what the matrix saw |
@@ -29,6 +30,7 @@
 //! No step needs a loop device, the device mapper or KVM. What must never happen here: a private key in the image; a byte of the image
 //! that depends on when or where it was built.
 
+mod attestation;
 mod checks;
 mod disk;
 mod filter;

@@ -52,6 +52,14 @@ pub(crate) fn register(said: &str, index: u32) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
+/// Which TPM the machine has, as the console says it when it is asked what that has measured.
+pub(crate) fn tpm(said: &str) -> Option<String> {
+    let (_, rest) = said.split_once("\nTPM ")?;
+    let (value, _) = rest.split_once('\n')?;
+    let value = value.trim();
+    (value.len() == 64).then(|| value.to_owned())
+}
+
 /// Takes the CA's certificate from the appliance, and holds it against the fingerprint that the console shows.
 pub(crate) fn fetch_authority(
     listeners: Listeners,
@@ -176,6 +184,14 @@ mod tests {
         let said = "m\nPCR 7   00aa\nPCR 11  11bb\n";
         assert_eq!(register(said, 7).as_deref(), Some("00aa"));
         assert_eq!(register(said, 11).as_deref(), Some("11bb"));
+        let fingerprint = "ab".repeat(32);
+        let said = format!("{said}TPM     {fingerprint}");
+        assert_eq!(tpm(&said), None);
+        assert_eq!(tpm(&format!("{said}\n")), Some(fingerprint));
+        assert_eq!(
+            tpm("PCR 11  11bb\nTPM     not known: nobody asks the TPM\n"),
+            None
+        );
     }
 
     #[test]

@@ -64,6 +64,16 @@ pub(crate) fn predicted(bench: &Bench) -> Result<measured::Predicted> {
         .context("the predicted values cannot be read")
 }
 
+/// Where they stand.
+pub(crate) fn expected(bench: &Bench) -> PathBuf {
+    paper(bench, "pcr")
+}
+
+/// The certificate by whose key all that lies beside the image is signed.
+pub(crate) fn signer(bench: &Bench) -> PathBuf {
+    bench.out.join(SIGNER)
+}
+
 /// The hashes of image and papers, as they stand beside it: they tell one image from another.
 pub(crate) fn sums(bench: &Bench) -> Result<String> {
     read(&bench.out.join(SUMS))
