@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use strongroom_audit::Detail;
+use strongroom_custodians::{FEWEST_SHARES, MOST_SHARES};
 use strongroom_hsm::{Aes256Key, Hsm, HsmError, RecoveryKekId};
 use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 
-use super::shares::{FEWEST_SHARES, MOST_SHARES};
 use super::{CheckValue, RecoveryKek, check_value};
 use crate::act::Scope;
 use crate::error::Error;

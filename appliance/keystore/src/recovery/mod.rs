@@ -10,11 +10,11 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | `shares` | the key split into shares and put together again |
-//! | `words` | a share as words |
 //! | `describe` | what is said of recovery KEKs and blobs, in the database and in backups' headers |
 //! | `establish` | the acts: a recovery KEK is made, its ceremony recorded |
 //! | `recover` | the way back: master KEKs into an HSM that does not have them |
+//!
+//! How a key is split, and a share is words: `strongroom-custodians`.
 //!
 //! What must never happen here: a recovery KEK or a share in a record, a leaf, a log line or a `Debug` output; a recovery KEK that outlives
 //! the ceremony in this process.
@@ -22,8 +22,6 @@
 mod describe;
 mod establish;
 mod recover;
-mod shares;
-mod words;
 
 pub use describe::{CheckValue, MasterKekBackup, Recovery, RecoveryKek, check_value};
 pub(crate) use establish::transcript_note;
@@ -31,5 +29,3 @@ pub(crate) use recover::wrapping_versions;
 
 pub use establish::{Established, NewRecovery, Transcript, new_recovery_kek};
 pub use recover::{Recovered, read_recovery, recover_master_keks};
-pub use shares::{FEWEST_SHARES, MOST_SHARES, Share, ShareError, Shares, split};
-pub use words::{SHARE_WORDS, Words, WordsError, is_word};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use strongroom_audit::note;
+use strongroom_custodians::{Kind, Share, ShareError, SharedKey, Shares, split};
 use strongroom_hsm::{Aes256Key, Hsm, RecoveryKekId};
 use strongroom_keystore::backup::{BackupError, Restored};
 use strongroom_keystore::recovery::{
-    NewRecovery, Recovered, Recovery, Share, ShareError, Shares, new_recovery_kek, read_recovery,
-    recover_master_keks, split,
+    NewRecovery, Recovered, Recovery, new_recovery_kek, read_recovery, recover_master_keks,
 };
 use strongroom_keystore::store::sqlite::SqliteStore;
 use strongroom_keystore::{Error, Held, Keystore, Options, hold_against, verify_audit};
@@ -40,18 +40,20 @@ impl Papers {
     pub(crate) fn restore(&self, custodians: &[usize]) -> Result<Aes256Key, ShareError> {
         let mut shares = Shares::default();
         for custodian in custodians {
-            shares.add(Share::from_words(&self.0[custodian - 1]).unwrap())?;
+            shares.add(Share::from_words(Kind::RecoveryKek, &self.0[custodian - 1]).unwrap())?;
         }
-        shares.restore()
+        let key = shares.restore()?;
+        Ok(Aes256Key::from_bytes(key.as_bytes().try_into().unwrap()))
     }
 }
 
 /// Splits a new recovery KEK among Ada, Bruno and Chiara, of whom two are needed.
 pub(crate) fn ceremony(hsm: &dyn Hsm) -> (NewRecovery, Papers) {
     let (key, set) = new_recovery_kek(hsm).unwrap();
-    let shares = split(&key, set, 2, 3).unwrap();
+    let shared = SharedKey::from_bytes(key.as_bytes());
+    let shares = split(&shared, set, 2, 3).unwrap();
     let papers = shares.iter().map(|share| {
-        let words = share.to_words();
+        let words = share.to_words(Kind::RecoveryKek);
         words.iter().collect::<Vec<_>>().join(" ")
     });
     let custodians = ["Ada", "Bruno", "Chiara"].map(str::to_owned).to_vec();

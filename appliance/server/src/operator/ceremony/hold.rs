@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use strongroom_custodians::Terminal;
 use strongroom_hsm::Hsm;
 use strongroom_keystore::Keystore;
 use strongroom_keystore::recovery::{NewRecovery, Transcript};
@@ -17,7 +18,6 @@ use super::Stopped;
 use super::custodians::{Settled, settle};
 use super::hsm::Administrators;
 use super::people::{People, Present};
-use super::terminal::Terminal;
 use super::transcript::{self, Draft, clock_time};
 use crate::config::{self, Place};
 use crate::operator::init::{self, Attended};
@@ -104,7 +104,7 @@ impl Attended for Ceremony<'_> {
         let recorded = keystore.record_ceremony(Act::DomainCeremony, &self.draft.text())?;
         keystore.sign_checkpoint()?;
         let path = transcript::keep(folder, &recorded)?;
-        self.terminal.say(&ended(&recorded, &path))
+        Ok(self.terminal.say(&ended(&recorded, &path))?)
     }
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use strongroom_custodians::Terminal;
 use strongroom_hsm::Hsm;
 use strongroom_hsm::pkcs11::{Pin, PinSource};
 use strongroom_hsm::yubihsm::{AuthKey, YubiHsm, YubiHsmConfig, provision};
 
-use super::terminal::Terminal;
 use crate::config::{self, Device, Member, Place};
 
 /// The administrators of a YubiHSM 2. Of a token behind a PKCS#11 module the PIN suffices.

@@ -8,7 +8,6 @@
 //! | `people` | who holds the ceremony, and who gets a share |
 //! | `custodians` | shares to custodians and back |
 //! | `transcript` | what is signed and kept |
-//! | `terminal` | the terminal: what is on it and for how long |
 //! | `hsm` | the HSM, opened alone, as its administrators where putting a key into it takes that |
 //!
 //! What must never happen here: a share or a recovery KEK in a file, a log line, an argument or an error; a recovery KEK put into an HSM
@@ -20,7 +19,6 @@ mod hsm;
 mod people;
 mod recover;
 mod replicate;
-mod terminal;
 mod transcript;
 
 use std::path::Path;

@@ -1,10 +1,9 @@
 //! Who holds a ceremony, and who gets a share.
 
 use anyhow::bail;
+use strongroom_custodians::{MOST_SHARES, Terminal, ask_number};
 use strongroom_hsm::Aes256Key;
-use strongroom_keystore::recovery::{MOST_SHARES, NewRecovery};
-
-use super::terminal::Terminal;
+use strongroom_keystore::recovery::NewRecovery;
 
 /// The most operators.
 const MOST_OPERATORS: u8 = 8;
@@ -38,7 +37,7 @@ impl People {
     pub(super) fn ask(&self, terminal: &mut Terminal) -> anyhow::Result<Present> {
         let operators = self.ask_operators(terminal)?;
         let custodians = if self.custodians.is_empty() {
-            let count = ask_number(terminal, "How many custodians get a share?", MOST_SHARES)?;
+            let count = ask_number(terminal, "How many custodians get a share?", 1, MOST_SHARES)?;
             ask_names(terminal, "custodian", count)?
         } else {
             self.custodians.clone()
@@ -49,6 +48,7 @@ impl People {
             None => ask_number(
                 terminal,
                 "How many of them together are to be able to recover?",
+                1,
                 count,
             )?,
         };
@@ -67,6 +67,7 @@ impl People {
             let count = ask_number(
                 terminal,
                 "How many operators hold the ceremony?",
+                1,
                 MOST_OPERATORS,
             )?;
             ask_names(terminal, "operator", count)?
@@ -106,18 +107,8 @@ fn check_names(names: &[String]) -> anyhow::Result<()> {
 
 fn ask_names(terminal: &mut Terminal, what: &str, count: u8) -> anyhow::Result<Vec<String>> {
     (1..=count)
-        .map(|number| terminal.ask(&format!("Name of {what} {number}: ")))
+        .map(|number| Ok(terminal.ask(&format!("Name of {what} {number}: "))?))
         .collect()
-}
-
-fn ask_number(terminal: &mut Terminal, question: &str, most: u8) -> anyhow::Result<u8> {
-    loop {
-        let answer = terminal.ask(&format!("{question} "))?;
-        match answer.parse() {
-            Ok(number) if (1..=most).contains(&number) => return Ok(number),
-            _ => terminal.say(&format!("A number from 1 to {most}, please.\n"))?,
-        }
-    }
 }
 
 #[cfg(test)]

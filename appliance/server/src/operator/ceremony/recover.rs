@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use strongroom_custodians::Terminal;
 use strongroom_hsm::Hsm;
 use strongroom_keystore::backup::{Accepted, Manifest, Restored, read_backup, read_manifest};
 use strongroom_keystore::recovery::{Recovery, read_recovery, recover_master_keks};
@@ -22,7 +23,6 @@ use super::custodians::{gather, kek_of};
 use super::hold::{ended, note_log};
 use super::hsm::Administrators;
 use super::people::People;
-use super::terminal::Terminal;
 use super::transcript::{self, Draft, clock_time};
 use crate::config::{self, Place};
 use crate::kept::KeptCheckpoint;
@@ -204,7 +204,7 @@ impl FromBackup {
         let path = transcript::keep(site.folder(), &recorded)?;
         drop(keystore);
         self.site.complete(site, name, domain, &opened)?;
-        terminal.say(&ended(&recorded, &path))
+        Ok(terminal.say(&ended(&recorded, &path))?)
     }
 
     fn held_against_kept(

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use strongroom_custodians::Terminal;
 use strongroom_keystore::checkpoint_key_label;
 use strongroom_keystore::recovery::read_recovery;
 use strongroom_wire::audit::Act;
@@ -14,7 +15,6 @@ use super::hold::{ended, note_log};
 use super::hsm::Administrators;
 use super::people::People;
 use super::recover::bring;
-use super::terminal::Terminal;
 use super::transcript::{self, Draft};
 use crate::config::Place;
 

@@ -1,4 +1,4 @@
-//! The recovery KEK split among custodians: Shamir's secret sharing over GF(2^8) with the polynomial 0x11d, byte by byte.
+//! A key split among custodians: Shamir's secret sharing over GF(2^8) with the polynomial 0x11d, byte by byte.
 //! `docs/ceremonies.md` specifies it for whoever reads a share without this program.
 //!
 //! M of the N shares restore the key. Fewer tell nothing of it: each key is as likely as any other.
@@ -6,23 +6,24 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use strongroom_hsm::{AES256_KEY_LEN, Aes256Key};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::key::{KEY_BYTES, SharedKey};
 
 /// The fewest shares that may restore a key.
 pub const FEWEST_SHARES: u8 = 2;
 /// The most shares that a key is split into.
 pub const MOST_SHARES: u8 = 16;
 /// The length of a share in bytes, as words and QR codes carry it: set, threshold, index, value.
-pub(super) const SHARE_BYTES: usize = 2 + 1 + 1 + AES256_KEY_LEN;
+pub(super) const SHARE_BYTES: usize = 2 + 1 + 1 + KEY_BYTES;
 
-/// One custodian's share of a recovery KEK.
+/// One custodian's share of a key.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Share {
     set: u16,
     threshold: u8,
     index: u8,
-    value: Box<[u8; AES256_KEY_LEN]>,
+    value: Box<[u8; KEY_BYTES]>,
 }
 
 /// Why a key was not split or not restored.
@@ -95,7 +96,7 @@ impl Share {
             set: u16::from_be_bytes([s0, s1]),
             threshold,
             index,
-            value: Box::new([0; AES256_KEY_LEN]),
+            value: Box::new([0; KEY_BYTES]),
         };
         share.value.copy_from_slice(value);
         possible.then_some(share)
@@ -114,7 +115,7 @@ impl fmt::Debug for Share {
 ///
 /// [`ShareError::Numbers`].
 pub fn split(
-    key: &Aes256Key,
+    key: &SharedKey,
     set: u16,
     threshold: u8,
     shares: u8,
@@ -135,7 +136,7 @@ pub fn split(
                 set,
                 threshold,
                 index: *index,
-                value: Box::new([0; AES256_KEY_LEN]),
+                value: Box::new([0; KEY_BYTES]),
             };
             share
                 .value
@@ -189,7 +190,7 @@ impl Shares {
     /// # Errors
     ///
     /// [`ShareError::TooFew`].
-    pub fn restore(&self) -> Result<Aes256Key, ShareError> {
+    pub fn restore(&self) -> Result<SharedKey, ShareError> {
         let needed = self.shares.first().map_or(FEWEST_SHARES, Share::threshold);
         let too_few = ShareError::TooFew {
             given: self.shares.len(),
@@ -202,7 +203,7 @@ impl Shares {
             .shares
             .iter()
             .filter_map(|share| {
-                let mut bytes = Zeroizing::new(Vec::with_capacity(1 + AES256_KEY_LEN));
+                let mut bytes = Zeroizing::new(Vec::with_capacity(1 + KEY_BYTES));
                 bytes.push(share.index);
                 bytes.extend_from_slice(&*share.value);
                 blahaj::Share::try_from(bytes.as_slice()).ok()
@@ -212,8 +213,10 @@ impl Shares {
         let restored = sharks.recover(&points).map(Zeroizing::new);
         restored
             .ok()
-            .and_then(|bytes| <[u8; AES256_KEY_LEN]>::try_from(bytes.as_slice()).ok())
-            .map(Aes256Key::from_bytes)
+            .and_then(|bytes| {
+                let bytes: &[u8; KEY_BYTES] = bytes.as_slice().try_into().ok()?;
+                Some(SharedKey::from_bytes(bytes))
+            })
             .ok_or(too_few)
     }
 }
@@ -238,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_shared_is_refused() {
-        let key = Aes256Key::from_bytes([1; 32]);
+        let key = SharedKey::from_bytes(&[1; 32]);
         for (threshold, shares) in [(1, 3), (0, 0), (4, 3), (2, 1), (2, 17), (17, 17)] {
             assert_eq!(
                 split(&key, 0, threshold, shares).unwrap_err(),
@@ -250,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_does_not_belong_is_named() {
-        let key = Aes256Key::from_bytes([1; 32]);
+        let key = SharedKey::from_bytes(&[1; 32]);
         let ours = split(&key, 0xaaaa, 2, 3).unwrap();
         let theirs = split(&key, 0xbbbb, 2, 3).unwrap();
         let of_three = split(&key, 0xaaaa, 3, 3).unwrap();
@@ -306,7 +309,7 @@ mod tests {
 
     #[test]
     fn shares_are_read_by_the_documentation_alone() {
-        let key = Aes256Key::from_bytes(std::array::from_fn(|at| u8::try_from(at * 7).unwrap()));
+        let key = SharedKey::from_bytes(&std::array::from_fn(|at| u8::try_from(at * 7).unwrap()));
         let shares = split(&key, 1, 3, 5).unwrap();
         let chosen = [&shares[4], &shares[0], &shares[2]];
         let restored: [u8; 32] = std::array::from_fn(|at| {
@@ -322,7 +325,7 @@ mod tests {
                 sum ^ times(weight, share.value[at])
             })
         });
-        assert_eq!(&restored, key.as_bytes());
+        assert_eq!(&restored[..], key.as_bytes());
     }
 
     /// All ways to take `count` of so many.
@@ -335,7 +338,7 @@ mod tests {
     #[test]
     fn any_two_of_three_restore_and_any_three_of_five() {
         for (threshold, count) in [(2, 3), (3, 5), (5, 5)] {
-            let key = Aes256Key::from_bytes([0xa7; 32]);
+            let key = SharedKey::from_bytes(&[0xa7; 32]);
             let shares = split(&key, 1, threshold, count).unwrap();
             for choice in choices(count.into(), threshold.into()) {
                 let together = put_together(choice.iter().map(|at| &shares[*at]));
@@ -354,16 +357,16 @@ mod tests {
             key: [u8; 32], threshold in 2..=16_u8, more in 0..=14_u8, order: u64,
         ) {
             let count = (threshold + more).min(MOST_SHARES);
-            let shares = split(&Aes256Key::from_bytes(key), 5, threshold, count).unwrap();
+            let shares = split(&SharedKey::from_bytes(&key), 5, threshold, count).unwrap();
             let mut chosen: Vec<&Share> = shares.iter().collect();
             // Some order of them, different in each case.
             chosen.sort_by_key(|share| u64::from(share.index()).wrapping_mul(order | 1).rotate_left(17));
             chosen.truncate(threshold.into());
             let restored = put_together(chosen.iter().copied()).restore().unwrap();
-            prop_assert_eq!(restored.as_bytes(), &key);
+            prop_assert_eq!(restored.as_bytes(), &key[..]);
             // All of them, too.
             let restored = put_together(&shares).restore().unwrap();
-            prop_assert_eq!(restored.as_bytes(), &key);
+            prop_assert_eq!(restored.as_bytes(), &key[..]);
 
             chosen.pop();
             let too_few = ShareError::TooFew { given: chosen.len(), needed: threshold };
@@ -377,7 +380,7 @@ mod tests {
                     together.add(Share::from_bytes(&bytes).unwrap()).unwrap();
                 }
                 let restored = together.restore().unwrap();
-                prop_assert_ne!(restored.as_bytes(), &key);
+                prop_assert_ne!(restored.as_bytes(), &key[..]);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The terminal of a ceremony: questions, and secrets that are on the screen for a moment and nowhere afterwards.
+//! A terminal: questions, and secrets that are on the screen for a moment and nowhere afterwards.
 //!
 //! A share is shown on the terminal's alternate screen, which has no scrollback; then screen and scrollback are cleared. Words that a
 //! custodian types are seen one line at a time, and each line is erased when it has been read. Ctrl-C is read like any other key, so that
@@ -9,7 +9,6 @@ use std::os::fd::AsFd as _;
 use std::process;
 use std::thread;
 
-use anyhow::{Context as _, bail};
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
@@ -28,8 +27,34 @@ const INTERRUPT: u8 = 3;
 /// The longest line that a terminal gives.
 const LINE: usize = 4096;
 
-/// The terminal.
-pub(super) struct Terminal {
+/// Why a terminal is of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TerminalError {
+    /// Standard input or output is none: people have to be there.
+    #[error(
+        "this is held at a terminal: run it at the machine's console or in a session of your own, without pipes"
+    )]
+    None,
+    /// The system does not let it be used, or it is gone.
+    #[error("the terminal cannot be used: {0}")]
+    Unusable(#[from] io::Error),
+    /// Somebody pressed Ctrl-C or hung up.
+    #[error("it was interrupted")]
+    Interrupted,
+}
+
+impl From<rustix::io::Errno> for TerminalError {
+    fn from(error: rustix::io::Errno) -> Self {
+        Self::Unusable(error.into())
+    }
+}
+
+/// What comes of using a terminal.
+type Result<T> = std::result::Result<T, TerminalError>;
+
+/// The terminal, as long as this exists.
+pub struct Terminal {
     out: io::Stdout,
     usual: Termios,
     /// What was typed behind the line that was read last.
@@ -42,25 +67,21 @@ impl Terminal {
     ///
     /// # Errors
     ///
-    /// When standard input or output is none: people have to be there.
-    pub(super) fn open() -> anyhow::Result<Self> {
+    /// [`TerminalError::None`], [`TerminalError::Unusable`].
+    pub fn open() -> Result<Self> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-            bail!(
-                "a ceremony is held at a terminal: run this command at the machine's console or in a session of your own, without pipes"
-            );
+            return Err(TerminalError::None);
         }
         let stdin = io::stdin();
-        let usual = tcgetattr(stdin.as_fd()).context("the terminal cannot be used")?;
+        let usual = tcgetattr(stdin.as_fd())?;
         let mut modes = usual.clone();
         modes.local_modes.remove(LocalModes::ISIG);
         modes
             .local_modes
             .insert(LocalModes::ICANON | LocalModes::ECHO);
         modes.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
-        tcsetattr(stdin.as_fd(), OptionalActions::Now, &modes)
-            .context("the terminal cannot be used")?;
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
-            .context("signals cannot be waited for")?;
+        tcsetattr(stdin.as_fd(), OptionalActions::Now, &modes)?;
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
         let handle = signals.handle();
         let before = usual.clone();
         thread::spawn(move || {
@@ -78,26 +99,42 @@ impl Terminal {
     }
 
     /// Writes something that anybody may read.
-    pub(super) fn say(&mut self, text: &str) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// [`TerminalError::Unusable`].
+    pub fn say(&mut self, text: &str) -> Result<()> {
         self.out
             .write_all(text.as_bytes())
-            .and_then(|()| self.out.flush())
-            .context("the terminal is gone")
+            .and_then(|()| self.out.flush())?;
+        Ok(())
     }
 
     /// Asks for a line.
-    pub(super) fn ask(&mut self, question: &str) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// [`TerminalError`].
+    pub fn ask(&mut self, question: &str) -> Result<String> {
         self.say(question)?;
         Ok(self.line()?.trim().to_owned())
     }
 
     /// Waits for Enter.
-    pub(super) fn wait(&mut self, prompt: &str) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// [`TerminalError`].
+    pub fn wait(&mut self, prompt: &str) -> Result<()> {
         self.ask(prompt).map(drop)
     }
 
     /// Asks until the answer is yes or no.
-    pub(super) fn agrees(&mut self, question: &str) -> anyhow::Result<bool> {
+    ///
+    /// # Errors
+    ///
+    /// [`TerminalError`].
+    pub fn agrees(&mut self, question: &str) -> Result<bool> {
         loop {
             match self.ask(&format!("{question} (yes/no) "))?.as_str() {
                 "yes" => return Ok(true),
@@ -108,7 +145,11 @@ impl Terminal {
     }
 
     /// Asks for a line that is erased as soon as it has been read.
-    pub(super) fn ask_secret(&mut self, question: &str) -> anyhow::Result<Zeroizing<String>> {
+    ///
+    /// # Errors
+    ///
+    /// [`TerminalError`].
+    pub fn ask_secret(&mut self, question: &str) -> Result<Zeroizing<String>> {
         self.say(question)?;
         let line = self.line();
         self.say(ERASE_LINE)?;
@@ -116,23 +157,29 @@ impl Terminal {
     }
 
     /// Asks for a line that is not seen.
-    pub(super) fn ask_hidden(&mut self, question: &str) -> anyhow::Result<Zeroizing<String>> {
+    ///
+    /// # Errors
+    ///
+    /// [`TerminalError`].
+    pub fn ask_hidden(&mut self, question: &str) -> Result<Zeroizing<String>> {
         self.say(question)?;
         let stdin = io::stdin();
-        let seen = tcgetattr(stdin.as_fd()).context("the terminal cannot be used")?;
+        let seen = tcgetattr(stdin.as_fd())?;
         let mut unseen = seen.clone();
         unseen.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(stdin.as_fd(), OptionalActions::Now, &unseen)
-            .context("the terminal cannot be used")?;
+        tcsetattr(stdin.as_fd(), OptionalActions::Now, &unseen)?;
         let line = self.line();
-        tcsetattr(stdin.as_fd(), OptionalActions::Now, &seen)
-            .context("the terminal cannot be used")?;
+        tcsetattr(stdin.as_fd(), OptionalActions::Now, &seen)?;
         self.say("\n")?;
         line
     }
 
     /// Shows a secret until Enter is pressed, and clears it.
-    pub(super) fn show_secret(&mut self, text: &str, prompt: &str) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// [`TerminalError`].
+    pub fn show_secret(&mut self, text: &str, prompt: &str) -> Result<()> {
         let shown = self
             .say(SECRET_SCREEN)
             .and_then(|()| self.say(text))
@@ -142,7 +189,7 @@ impl Terminal {
     }
 
     /// A line as it was typed, without its end.
-    fn line(&mut self) -> anyhow::Result<Zeroizing<String>> {
+    fn line(&mut self) -> Result<Zeroizing<String>> {
         let mut buffer = Zeroizing::new([0; LINE]);
         loop {
             let end = |byte: &u8| [b'\n', INTERRUPT].contains(byte);
@@ -153,16 +200,16 @@ impl Terminal {
                 *self.pending = rest.get(1..).unwrap_or_default().to_vec();
                 let line = Zeroizing::new(line);
                 if interrupted {
-                    bail!("it was interrupted");
+                    return Err(TerminalError::Interrupted);
                 }
                 return Ok(line);
             }
             let read = match rustix::io::read(io::stdin().as_fd(), &mut *buffer) {
                 Err(rustix::io::Errno::INTR) => continue,
-                read => read.context("the terminal is gone")?,
+                read => read?,
             };
             if read == 0 {
-                bail!("it was interrupted");
+                return Err(TerminalError::Interrupted);
             }
             self.pending
                 .extend_from_slice(buffer.get(..read).unwrap_or_default());

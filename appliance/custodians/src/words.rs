@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The words are those of the English list of BIP-39, in its order. Its first four letters tell each from all others. The checksum is
-//! the first 31 bits of SHA-256 over `strongroom/v1/share`, a byte 0x00 and the 36 bytes before the checksum: an altered word, or two
-//! that changed places, passes with a probability of 2^-31.
+//! the first 31 bits of SHA-256 over the name of the kind of key, a byte 0x00 and the 36 bytes before the checksum: an altered word, two
+//! that changed places, or a share of a key of another kind passes with a probability of 2^-31.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -21,8 +21,6 @@ use super::shares::{SHARE_BYTES, Share};
 pub const SHARE_WORDS: usize = 29;
 /// The bits of a word.
 const BITS: usize = 11;
-/// What the checksum begins with.
-const CONTEXT: &[u8] = b"strongroom/v1/share\0";
 /// The fewest letters that tell a word from all others.
 const LETTERS: usize = 4;
 /// A share and its checksum, in whole bytes: the last bit is unused.
@@ -31,6 +29,36 @@ const WITH_CHECKSUM: usize = SHARE_BYTES + 4;
 /// The list, a word a line, in alphabetical order.
 const ENGLISH: &str = include_str!("english.txt");
 static LIST: LazyLock<Vec<&str>> = LazyLock::new(|| ENGLISH.lines().collect());
+
+/// What the key is for: a share of one kind is none of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A domain's recovery KEK, under which its master KEK is recoverable.
+    RecoveryKek,
+    /// The key that opens the data partition of an appliance's image on another machine.
+    DataPartition,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::RecoveryKek, Self::DataPartition];
+
+    /// What a share is of, in the middle of a sentence.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RecoveryKek => "a recovery KEK",
+            Self::DataPartition => "a data partition's recovery key",
+        }
+    }
+
+    /// What the checksum begins with.
+    const fn context(self) -> &'static [u8] {
+        match self {
+            Self::RecoveryKek => b"strongroom/v1/share\0",
+            Self::DataPartition => b"strongroom/v1/data-share\0",
+        }
+    }
+}
 
 /// Why words are no share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,8 +73,16 @@ pub enum WordsError {
     /// All are words of the list, and they do not belong together: one is another than was shown, or two have changed places.
     #[error("these words are not a share: one of them is wrong, or two have changed places")]
     Checksum,
+    /// All belong together, as a share of a key of another kind: somebody brought the other paper.
+    #[error("this is a share of {}, and one of {} is needed", .found.name(), .needed.name())]
+    OtherKind {
+        /// What it is a share of.
+        found: Kind,
+        /// What a share of is needed.
+        needed: Kind,
+    },
     /// The words belong together and say what no share says: a newer version made them.
-    #[error("these words are a share of a kind that this version of strongroomd does not know")]
+    #[error("these words are a share of a form that this version of Strongroom does not know")]
     Malformed,
 }
 
@@ -68,10 +104,10 @@ impl fmt::Debug for Words {
 }
 
 impl Share {
-    /// The share as words.
+    /// The share as words, of a key of this kind.
     #[must_use]
-    pub fn to_words(&self) -> Words {
-        let bytes = with_checksum(&self.to_bytes());
+    pub fn to_words(&self, kind: Kind) -> Words {
+        let bytes = with_checksum(kind, &self.to_bytes());
         let mut numbers = [0; SHARE_WORDS];
         for (at, number) in numbers.iter_mut().enumerate() {
             *number = (at * BITS..(at + 1) * BITS).fold(0, |number, bit| {
@@ -81,13 +117,13 @@ impl Share {
         Words(numbers)
     }
 
-    /// The share of which these are the words, in their order. A word may be cut off behind its fourth letter, and capitals and white
+    /// The share of a key of this kind of which these are the words, in their order. A word may be cut off behind its fourth letter, and capitals and white
     /// space do not matter.
     ///
     /// # Errors
     ///
     /// [`WordsError`], which names the word that is wrong where that can be told.
-    pub fn from_words(text: &str) -> Result<Self, WordsError> {
+    pub fn from_words(kind: Kind, text: &str) -> Result<Self, WordsError> {
         let mut bytes = Zeroizing::new([0; WITH_CHECKSUM]);
         let mut count = 0;
         for typed in text.split_whitespace() {
@@ -106,8 +142,18 @@ impl Share {
         }
         let mut share = Zeroizing::new([0; SHARE_BYTES]);
         share.copy_from_slice(bytes.split_at(SHARE_BYTES).0);
-        if *with_checksum(&share) != *bytes {
-            return Err(WordsError::Checksum);
+        let found = Kind::ALL
+            .into_iter()
+            .find(|kind| *with_checksum(*kind, &share) == *bytes);
+        match found {
+            Some(found) if found == kind => {}
+            Some(found) => {
+                return Err(WordsError::OtherKind {
+                    found,
+                    needed: kind,
+                });
+            }
+            None => return Err(WordsError::Checksum),
         }
         Self::from_bytes(&share).ok_or(WordsError::Malformed)
     }
@@ -120,9 +166,9 @@ pub fn is_word(typed: &str) -> bool {
 }
 
 /// The bytes with the checksum behind them, and an unused bit of 0.
-fn with_checksum(share: &[u8; SHARE_BYTES]) -> Zeroizing<[u8; WITH_CHECKSUM]> {
+fn with_checksum(kind: Kind, share: &[u8; SHARE_BYTES]) -> Zeroizing<[u8; WITH_CHECKSUM]> {
     let digest = Sha256::new()
-        .chain_update(CONTEXT)
+        .chain_update(kind.context())
         .chain_update(share)
         .finalize();
     let mut bytes = Zeroizing::new([0; WITH_CHECKSUM]);
@@ -165,6 +211,8 @@ mod tests {
 
     use super::*;
 
+    const KEK: Kind = Kind::RecoveryKek;
+
     fn share(set: u16, threshold: u8, index: u8, value: [u8; 32]) -> Share {
         let mut bytes = [0; SHARE_BYTES];
         bytes[..2].copy_from_slice(&set.to_be_bytes());
@@ -199,13 +247,13 @@ mod tests {
 
     #[test]
     fn a_share_has_the_documented_words() {
-        let words = text(&share(0x1234, 2, 1, [0; 32]).to_words());
+        let words = text(&share(0x1234, 2, 1, [0; 32]).to_words(KEK));
         // 0x1234 02 01 00…: 00010010001 10100000000 10000000010 00…, which are 145, 1280, 1026 and 0, counted from "abandon".
         let first: Vec<&str> = words.split(' ').take(4).collect();
         assert_eq!(first, ["banana", "parade", "leopard", "abandon"]);
         assert_eq!(words.split(' ').count(), SHARE_WORDS);
         assert_eq!(
-            format!("{:?}", share(1, 2, 3, [7; 32]).to_words()),
+            format!("{:?}", share(1, 2, 3, [7; 32]).to_words(KEK)),
             "Words(..)"
         );
     }
@@ -213,28 +261,54 @@ mod tests {
     #[test]
     fn each_mistake_is_told() {
         let share = share(7, 3, 2, [9; 32]);
-        let words = text(&share.to_words());
+        let words = text(&share.to_words(KEK));
         let mut typed: Vec<&str> = words.split(' ').collect();
         assert_eq!(
-            Share::from_words(&typed[..28].join(" ")).unwrap_err(),
+            Share::from_words(KEK, &typed[..28].join(" ")).unwrap_err(),
             WordsError::Count(28)
         );
         assert_eq!(
-            Share::from_words(&format!("{words} zoo")).unwrap_err(),
+            Share::from_words(KEK, &format!("{words} zoo")).unwrap_err(),
             WordsError::Count(30)
         );
         typed[11] = "bananas";
         assert_eq!(
-            Share::from_words(&typed.join(" ")).unwrap_err(),
+            Share::from_words(KEK, &typed.join(" ")).unwrap_err(),
             WordsError::Unknown(12)
         );
-        assert_eq!(Share::from_words("").unwrap_err(), WordsError::Count(0));
+        assert_eq!(
+            Share::from_words(KEK, "").unwrap_err(),
+            WordsError::Count(0)
+        );
+    }
+
+    #[test]
+    fn a_share_of_another_kind_is_named() {
+        let share = share(7, 3, 2, [9; 32]);
+        for (made, wanted, says) in [
+            (
+                KEK,
+                Kind::DataPartition,
+                "this is a share of a recovery KEK, and one of a data partition's recovery key is needed",
+            ),
+            (
+                Kind::DataPartition,
+                KEK,
+                "this is a share of a data partition's recovery key, and one of a recovery KEK is needed",
+            ),
+        ] {
+            let words = text(&share.to_words(made));
+            let read = Share::from_words(made, &words).unwrap();
+            assert_eq!(read.to_bytes(), share.to_bytes());
+            let refused = Share::from_words(wanted, &words).unwrap_err();
+            assert_eq!(refused.to_string(), says);
+        }
     }
 
     proptest! {
         #[test]
         fn words_read_back_however_they_are_typed(share in any_share(), upper: bool, short: bool, gap in "[ \t\n]{1,3}") {
-            let words = share.to_words();
+            let words = share.to_words(KEK);
             let typed: Vec<String> = words
                 .iter()
                 .map(|word| {
@@ -243,45 +317,45 @@ mod tests {
                 })
                 .collect();
             let typed = format!("{gap}{}{gap}", typed.join(&gap));
-            prop_assert_eq!(Share::from_words(&typed).unwrap().to_bytes(), share.to_bytes());
+            prop_assert_eq!(Share::from_words(KEK, &typed).unwrap().to_bytes(), share.to_bytes());
         }
 
         #[test]
         fn one_wrong_word_is_found(share in any_share(), at in 0..SHARE_WORDS, other in 0..2048_usize) {
-            let right = text(&share.to_words());
+            let right = text(&share.to_words(KEK));
             let mut words: Vec<&str> = right.split(' ').collect();
             let wrong = ENGLISH.lines().nth(other).unwrap();
             prop_assume!(words[at] != wrong);
             words[at] = wrong;
-            prop_assert_eq!(Share::from_words(&words.join(" ")).unwrap_err(), WordsError::Checksum);
+            prop_assert_eq!(Share::from_words(KEK, &words.join(" ")).unwrap_err(), WordsError::Checksum);
         }
 
         #[test]
         fn two_words_that_changed_places_are_found(share in any_share(), one in 0..SHARE_WORDS, two in 0..SHARE_WORDS) {
-            let right = text(&share.to_words());
+            let right = text(&share.to_words(KEK));
             let mut words: Vec<&str> = right.split(' ').collect();
             prop_assume!(words[one] != words[two]);
             words.swap(one, two);
-            prop_assert_eq!(Share::from_words(&words.join(" ")).unwrap_err(), WordsError::Checksum);
+            prop_assert_eq!(Share::from_words(KEK, &words.join(" ")).unwrap_err(), WordsError::Checksum);
         }
 
         #[test]
         fn whatever_is_typed_is_answered(text in ".{0,300}") {
-            let _ = Share::from_words(&text);
+            let _ = Share::from_words(KEK, &text);
         }
     }
 
     #[test]
     fn every_word_of_one_share_in_place_of_each() {
         // All 29 times 2047 of them, for one share.
-        let right = text(&share(0xbeef, 2, 3, [0x5a; 32]).to_words());
+        let right = text(&share(0xbeef, 2, 3, [0x5a; 32]).to_words(KEK));
         let words: Vec<&str> = right.split(' ').collect();
         let mut found = 0;
         for at in 0..SHARE_WORDS {
             for wrong in ENGLISH.lines().filter(|word| *word != words[at]) {
                 let mut words = words.clone();
                 words[at] = wrong;
-                found += u32::from(Share::from_words(&words.join(" ")).is_err());
+                found += u32::from(Share::from_words(KEK, &words.join(" ")).is_err());
             }
         }
         assert_eq!(found, 29 * 2047);
