@@ -126,9 +126,19 @@ impl Image {
         for (name, value) in members.as_object().unwrap() {
             state[name] = value.clone();
         }
-        let outbox = self.folder.path().join("updates/outbox");
-        fs::write(outbox.join("state.json.new"), state.to_string()).unwrap();
-        fs::rename(outbox.join("state.json.new"), outbox.join("state.json")).unwrap();
+        self.put("state.json", &state);
+    }
+
+    /// Says which recovery key of the data partition custodians have, as those do who run as root.
+    pub fn say_of_recovery(&self, said: &Value) {
+        self.put("recovery.json", said);
+    }
+
+    fn put(&self, name: &str, said: &Value) {
+        let file = self.folder.path().join("updates/outbox").join(name);
+        let new = file.with_extension("new");
+        fs::write(&new, said.to_string()).unwrap();
+        fs::rename(new, file).unwrap();
     }
 
     /// A file of the inbox.

@@ -1,6 +1,7 @@
-//! Updates of the image: sent over the interface and by the command line, refused where they must be, ordered from those who run as root; and a new
+//! Updates of the image, and what else it tells: sent over the interface and by the command line, refused where they must be, ordered from those who run as root; and a new
 //! release, which proves itself before anybody is answered, or leaves everything as it was.
 
+mod recovery_key;
 mod trials;
 
 use std::fs;
@@ -50,10 +51,11 @@ fn auditor(appliance: &Appliance, admin: &mut Session) -> Session {
     appliance.sign_in(name)
 }
 
-/// The leaves about updates, the oldest first.
+/// The leaves about updates and the data partition, the oldest first.
 fn told(auditor: &mut Session) -> Vec<Record> {
     let mut records = auditor.records_after(None).unwrap();
-    records.retain(|record| record.act.as_str().starts_with("update."));
+    let of_the_image = |act: &str| act.starts_with("update.") || act.starts_with("data-recovery.");
+    records.retain(|record| of_the_image(record.act.as_str()));
     records.sort_by_key(|record| record.index);
     records
 }

@@ -61,6 +61,7 @@ ACTS = {
     170: "update.stage", 171: "update.drop", 172: "update.install", 173: "update.installed",
     174: "update.refuse", 175: "update.restart", 176: "update.bless", 177: "update.roll-back",
     178: "appliance.attest",
+    180: "data-recovery.make", 181: "data-recovery.use",
 }
 CHECKPOINT_KEY = 55
 DOCUMENTS_OF = {50: ("request", "evidence"), 53: ("transcript",), 54: ("transcript",), 56: ("transcript",)}

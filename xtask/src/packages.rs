@@ -118,6 +118,7 @@ pub(crate) const TEST: &[Package] = &[
     },
     FDISK,
     SWTPM,
+    CRYPTSETUP,
     BROWSER[0],
     BROWSER[1],
     application("opensc", Sign::Command("pkcs11-tool")),
@@ -221,6 +222,12 @@ const FDISK: Package = image(
 
 /// A TPM in software, which the tests of the image's count of releases use as well.
 const SWTPM: Package = image("swtpm", Sign::Command("swtpm"));
+
+/// Encrypted partitions, of whose headers the tests of the image's recovery key make some.
+const CRYPTSETUP: Package = image(
+    "cryptsetup-bin",
+    Sign::AnyFile(&["/sbin/cryptsetup", "/usr/sbin/cryptsetup"]),
+);
 
 const fn image(debian: &'static str, sign: Sign) -> Package {
     Package {

@@ -97,6 +97,8 @@ pub(crate) fn act(act: Act) -> String {
         Act::UpdateBless => "Release proved itself",
         Act::UpdateRollBack => "Release did not prove itself",
         Act::ApplianceAttest => "Machine attested",
+        Act::DataRecoveryMake => "Data partition's recovery key shared",
+        Act::DataRecoveryUse => "Data partition's recovery key used",
         other => return in_words(other.as_str()),
     }
     .to_owned()

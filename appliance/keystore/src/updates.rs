@@ -61,12 +61,12 @@ impl Keystore {
             })
     }
 
-    /// Records what became of an update without anybody's order, at a moment by which it is told from others of its kind; once, however often
-    /// it is told. Answers the leaf, or none where there was one.
+    /// Records what became of the machine or its image without anybody's order to the service, at a moment by which it is told from others of its kind; once,
+    /// however often it is told. Answers the leaf, or none where there was one.
     ///
     /// # Errors
     /// [`Error::Store`] when the store does not take it.
-    pub fn record_update_outcome(
+    pub fn record_outcome(
         &self,
         act: Act,
         at: Timestamp,

@@ -7,7 +7,8 @@
 //! | `orders` | what people do with updates, with its leaves and refusals |
 //! | `trial` | a release on trial: what it proves before anybody is answered |
 //! | `databases` | the databases as they stood before a trial's migrations |
-//! | `outcomes` | the leaves of what became of updates |
+//! | `outcomes` | the leaves of what became of updates, and of the data partition's recovery key |
+//! | `recovery` | what the image says of that key |
 //!
 //! The service may write in its inbox and nowhere else. What stands there orders nothing by itself: those who run as root verify it again, by
 //! the certificate in the image, and write in the outbox what they did.
@@ -19,6 +20,7 @@ mod databases;
 mod inbox;
 mod orders;
 mod outcomes;
+mod recovery;
 mod state;
 mod trial;
 

@@ -279,6 +279,11 @@ acts! {
     UpdateRollBack = 177, "update.roll-back";
     /// The machine's TPM was asked what it has measured, by the appliance itself: the note is the quote. Refused, the note says why there is none.
     ApplianceAttest = 178, "appliance.attest";
+    /// A recovery key of the image's data partition was shared among custodians: the note has its fingerprint, how many custodians there are and
+    /// how many are needed.
+    DataRecoveryMake = 180, "data-recovery.make";
+    /// Custodians restored a recovery key of the data partition, for a machine whose TPM did not open it: the note has the key's fingerprint.
+    DataRecoveryUse = 181, "data-recovery.use";
 }
 
 impl fmt::Display for Act {

@@ -12,6 +12,7 @@ use anyhow::Result;
 
 use crate::machine::{self, End, Obstacle};
 use crate::network::{self, Network};
+use crate::recovery::{self, Possible, Told};
 use crate::release::Release;
 use crate::updates::{Fate, Outcome, State};
 
@@ -19,7 +20,7 @@ use crate::updates::{Fate, Outcome, State};
 const LOOK: Duration = Duration::from_secs(4);
 
 /// Shows how the appliance is whenever that changes, and does what is typed.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(terminal: &str) -> Result<()> {
     let (sender, typed) = mpsc::channel();
     thread::spawn(move || {
         for line in io::stdin().lock().lines() {
@@ -40,7 +41,7 @@ pub(crate) fn run() -> Result<()> {
         }
         match typed.recv_timeout(LOOK) {
             Ok(line) => {
-                if let Some(answer) = obey(line.trim(), &typed, &mut out)? {
+                if let Some(answer) = obey(line.trim(), terminal, &typed, &mut out)? {
                     writeln!(out, "{answer}")?;
                 }
                 shown.clear();
@@ -51,15 +52,17 @@ pub(crate) fn run() -> Result<()> {
     }
 }
 
-const MENU: &str = "\nType and press Enter:  l  the log    m  what the TPM has measured    n  the network    f  forget the enrolment code, once it was used    r  restart    o  turn off    x  erase all\n";
+const MENU: &str = "\nType and press Enter:  l  the log    m  what the TPM has measured    n  the network    f  forget the enrolment code, once it was used    k  the recovery key    r  restart    o  turn off    x  erase all\n";
 
 /// Does what was typed; a sentence where there is something to say.
 fn obey(
     word: &str,
+    terminal: &str,
     typed: &mpsc::Receiver<String>,
     out: &mut impl Write,
 ) -> Result<Option<String>> {
-    let (end, word, consequence) = match word {
+    let choice = word;
+    let (end, word, consequence) = match choice {
         "" => return Ok(None),
         "l" => return machine::log(40).map(Some),
         "m" => {
@@ -68,6 +71,20 @@ fn obey(
         }
         "n" => return ask_network(typed, out).map(Some),
         "f" => return machine::forget_enrolment_code().map(|()| None),
+        "k" => match recovery::possible(machine::obstacle(), recovery::is_ready()) {
+            Possible::Make | Possible::Take => {
+                machine::give_to_custodians(terminal)?;
+                return Ok(None);
+            }
+            Possible::Nothing(obstacle) => {
+                return Ok(Some(format!("Custodians cannot help here. {obstacle}")));
+            }
+            Possible::MakeAfterRestart => (
+                End::Reboot,
+                "restart",
+                "restart the appliance, as the TPM opens the data while it starts and not later, and then type k again",
+            ),
+        },
         "r" => (End::Reboot, "restart", "restart the appliance"),
         "o" => (End::PowerOff, "turn off", "turn off the appliance"),
         "x" => (
@@ -81,6 +98,9 @@ fn obey(
     out.flush()?;
     match typed.recv_timeout(Duration::from_secs(30)) {
         Ok(line) if line.trim() == word => {
+            if choice == "k" {
+                recovery::want()?;
+            }
             machine::end(end)?;
             Ok(Some("It ends what it is doing.".to_owned()))
         }
@@ -128,6 +148,8 @@ struct Status {
     /// What it says of itself while it runs.
     report: Option<String>,
     obstacle: Option<Obstacle>,
+    /// The recovery key that custodians have.
+    recovery: Option<Told>,
     secure_boot: bool,
     addresses: Vec<String>,
     /// Of the server's certificate and of its CA's.
@@ -156,6 +178,7 @@ impl Status {
             .into_iter()
             .find(|state| state == "activating" || state == "failed"),
             obstacle: machine::obstacle(),
+            recovery: Told::read(),
             secure_boot: machine::secure_boot(),
             addresses: machine::addresses()
                 .iter()
@@ -201,6 +224,7 @@ impl Status {
             line("Not serving", &obstacle.to_string());
         } else {
             line("Data", "open, by this machine's TPM");
+            line("Recovery key", &recovery_key(self.recovery.as_ref()));
         }
         line("Secure Boot", if self.secure_boot { "on" } else { "off" });
         let addresses = self.addresses.join(", ");
@@ -224,6 +248,23 @@ impl Status {
         }
         lines.push(String::new());
         lines.join("\n")
+    }
+}
+
+/// Among whom the recovery key of the data partition is shared, and whether it was used.
+fn recovery_key(told: Option<&Told>) -> String {
+    let Some(Told { made, used }) = told else {
+        return "none, so that the data is lost with this machine: type k".to_owned();
+    };
+    let shared = format!(
+        "shared among {}, {} needed",
+        made.custodians, made.threshold
+    );
+    match used {
+        Some(used) if used.fingerprint == made.fingerprint => {
+            format!("{shared}; used {}: type k and share another", used.at)
+        }
+        _ => shared,
     }
 }
 
@@ -274,6 +315,7 @@ mod tests {
                 "serving since 2026-11-30\ncached KEKs: 3\nHSM primary\n  open\n".to_owned(),
             ),
             obstacle: None,
+            recovery: None,
             secure_boot: true,
             addresses: vec!["192.0.2.7".to_owned()],
             fingerprints: Some(["AA:BB".to_owned(), "CC:DD".to_owned()]),
@@ -357,6 +399,31 @@ mod tests {
             ..status()
         };
         assert!(shown.text().contains(&format!("Release          {said}\n")));
+    }
+
+    #[test]
+    fn the_recovery_key_is_told() {
+        let text = status().text();
+        assert!(text.contains("Recovery key     none, so that"), "{text}");
+        let mut told: Told = serde_json::from_value(serde_json::json!({
+            "made": {"made": "2026-11-30T12:00:00Z", "custodians": 3, "threshold": 2, "fingerprint": "f25b81471881babd"}, "used": null,
+        }))
+        .unwrap();
+        assert_eq!(recovery_key(Some(&told)), "shared among 3, 2 needed");
+        // One before it was used, and then this one.
+        for (fingerprint, says) in [
+            ("0000000000000000", "shared among 3, 2 needed"),
+            (
+                "f25b81471881babd",
+                "shared among 3, 2 needed; used 2026-12-01T12:00:00Z: type k and share another",
+            ),
+        ] {
+            told.used = serde_json::from_value(serde_json::json!(
+                {"at": "2026-12-01T12:00:00Z", "fingerprint": fingerprint, "times": 1}
+            ))
+            .unwrap();
+            assert_eq!(recovery_key(Some(&told)), says);
+        }
     }
 
     #[test]

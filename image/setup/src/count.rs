@@ -208,6 +208,25 @@ mod tests {
     }
 
     #[test]
+    fn a_recovered_data_partition_sets_another_tpm_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let password = folder.path().join("owner");
+        let before = Software::start();
+        raise_with(&mut before.open(), &password, 3).unwrap();
+        let kept = fs::read(&password).unwrap();
+        // The mainboard is another: its TPM knows no count, and its owner has no password.
+        let software = Software::start();
+        let mut tpm = software.open();
+        assert_eq!(least(&mut tpm).unwrap(), 0);
+        raise_with(&mut tpm, &password, 3).unwrap();
+        assert_eq!(least(&mut tpm).unwrap(), 3);
+        assert_eq!(fs::read(&password).unwrap(), kept);
+        assert!(tpm.undefine(INDEX, &[]).is_err());
+        raise_with(&mut tpm, &password, 4).unwrap();
+        assert_eq!(least(&mut tpm).unwrap(), 4);
+    }
+
+    #[test]
     fn what_somebody_left_at_the_count_is_made_anew() {
         let software = Software::start();
         let folder = tempfile::tempdir().unwrap();

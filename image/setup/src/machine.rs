@@ -53,7 +53,7 @@ pub(crate) enum Obstacle {
     /// The TPM does not open the data.
     #[error(
         "The data is locked, as this is another machine or another TPM than the one that locked it, or its firmware was changed: put the \
-         disk and the settings back as they were, and start again."
+         disk and the settings back as they were, and start again; or type k, where custodians bring the recovery key."
     )]
     Locked,
 }
@@ -168,7 +168,7 @@ pub(crate) fn unit_state(unit: &str) -> String {
 }
 
 /// The services whose log the console shows: ours, but for the console itself.
-const LOGGED: [&str; 12] = [
+const LOGGED: [&str; 14] = [
     "strongroomd.service",
     "strongroom-bless.service",
     "strongroom-filter.service",
@@ -181,6 +181,8 @@ const LOGGED: [&str; 12] = [
     "strongroom-seal.service",
     "strongroom-trial.service",
     "strongroom-attest@*.service",
+    "strongroom-recovery@*.service",
+    "strongroom-slot.service",
 ];
 
 /// The newest lines of the appliance's log.
@@ -224,11 +226,19 @@ pub(crate) fn forget_enrolment_code() -> Result<()> {
 
 /// Restarts the machine, turns it off, or has all data destroyed.
 pub(crate) fn end(how: End) -> Result<()> {
-    let words: &[&str] = match how {
+    systemctl(match how {
         End::Reboot => &["reboot"],
         End::PowerOff => &["poweroff"],
         End::Reset => &["start", "strongroom-reset.service"],
-    };
+    })
+}
+
+/// Gives the terminal of a console to those who speak with custodians, until they have ended.
+pub(crate) fn give_to_custodians(terminal: &str) -> Result<()> {
+    systemctl(&["start", &format!("strongroom-recovery@{terminal}.service")])
+}
+
+fn systemctl(words: &[&str]) -> Result<()> {
     let status = Command::new("systemctl")
         .arg("--no-block")
         .args(words)

@@ -12,11 +12,13 @@
 //! | `attest` | the TPM's quotes, for the service and the console |
 //! | `count`, `tpm` | the count of releases, which the TPM keeps: an older one does not open the data |
 //! | `reset` | the factory reset |
+//! | `recovery/` | the recovery key of the data partition, shared among custodians |
 //! | `console` | what stands on the screen and the serial line, and what may be done there |
 //! | `machine` | what is asked of the machine: addresses, Secure Boot, units, logs |
 //! | `files` | files that are there whole or not at all |
 //!
-//! What must never happen here: a shell; a secret in a log or on the screen, but for the enrolment code, which is there to be read.
+//! What must never happen here: a shell; a secret in a log or on the screen, but for the enrolment code and custodians' shares, which are there to be
+//! read.
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +30,7 @@ mod filter;
 mod init;
 mod machine;
 mod network;
+mod recovery;
 mod release;
 mod reset;
 mod seal;
@@ -47,7 +50,11 @@ fn main() -> ExitCode {
         ["reset"] => reset::run(),
         ["filter"] => filter::run(),
         ["filter", "print"] => filter::print(),
-        ["console"] => console::run(),
+        ["console", terminal] => console::run(terminal),
+        ["slot"] => recovery::prepare(),
+        ["slot", "end"] => recovery::end(),
+        ["recovery"] => recovery::hold(),
+        ["recovery", "tidy"] => recovery::tidy(),
         ["count"] => count::check(),
         ["quote"] => attest::run(None),
         ["quote", software] => attest::run(Some(software)),
@@ -58,7 +65,7 @@ fn main() -> ExitCode {
         ["expire"] => updates::expire(),
         _ => {
             complain(
-                "usage: strongroom-setup init | seal | network | filter [print] | reset | console | count | quote [SOCKET] | boot | install | restart | bless | expire",
+                "usage: strongroom-setup init | seal | network | filter [print] | reset | console TERMINAL | slot [end] | recovery [tidy] | count | quote [SOCKET] | boot | install | restart | bless | expire",
             );
             return ExitCode::from(2);
         }

@@ -170,6 +170,10 @@ impl Matrix<'_> {
                 Box::new(|| self.foreign_tpm()),
             ),
             (
+                "the recovery key shared at the console, and typed at a machine with another TPM: it serves, with all data",
+                Box::new(|| self.recovered()),
+            ),
+            (
                 "a flipped bit in the kernel image: refused",
                 Box::new(|| self.flipped(&disk::kernel(&self.bench.version))),
             ),
@@ -453,7 +457,7 @@ fn take(&(case, ref work): &Case<'_>) -> Row {
 }
 
 /// Gives an order at the console, and the word that confirms it.
-fn order(running: &mut Running, key: &str, word: &str) -> Result<()> {
+pub(super) fn order(running: &mut Running, key: &str, word: &str) -> Result<()> {
     running.type_line(key)?;
     running.wait_for_words(&format!("Type \"{word}\""))?;
     running.type_line(word)

@@ -20,7 +20,7 @@
 //! | `machine` | a machine in QEMU, with Secure Boot and a software TPM |
 //! | `play` | the README's story against a machine |
 //! | `matrix` | `--test`: what an image has to do and to refuse |
-//! | `updates` | the matrix's cases of updates |
+//! | `updates`, `recovery` | the matrix's cases of updates, and of the data partition's recovery key |
 //! | `scores` | how the root does by a hardening guide |
 //! | `attestation` | the matrix's case of attestation |
 //! | `kernel_log` | what the kernel says while it does |
@@ -47,6 +47,7 @@ mod papers;
 mod platforms;
 mod play;
 mod ready;
+mod recovery;
 mod root;
 mod scan;
 mod scores;

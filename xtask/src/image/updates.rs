@@ -152,7 +152,7 @@ impl Matrix<'_> {
         serde_json::from_str(&said).context("what the CLI says of the release is not JSON")
     }
 
-    fn data_is_kept(&self) -> Result<()> {
+    pub(super) fn data_is_kept(&self) -> Result<()> {
         let leaves = play::sign_in_again(self.strongroom, &self.folder("people"))?;
         if !leaves.contains("key.destroy") {
             bail!("the audit log has lost what was done in the story");

@@ -88,9 +88,7 @@ fn what_became_of_an_update_is_told_once() {
     let auditor = house.person_with("auditor", &[Role::Auditor]);
     let at = |millis: u64| Timestamp::from_millis(1_790_000_000_000 + millis);
     let tell = |act, at, note: &str| {
-        let leaf = house
-            .keystore
-            .record_update_outcome(act, at, note.to_owned());
+        let leaf = house.keystore.record_outcome(act, at, note.to_owned());
         leaf.unwrap()
     };
     let first = tell(Act::UpdateRollBack, at(0), "0.2.0: panic");

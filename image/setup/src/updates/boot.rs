@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::kernels::{Kernel, Kernels, TRIES, Tries};
 use super::slots::Disk;
@@ -28,9 +28,17 @@ pub(crate) fn boot() -> Result<()> {
         .find(|kernel| kernel.version == release.version)
         .context("the kernel image that runs is not in the EFI system partition")?;
     let trial = own.tries.is_some();
-    // On trial nothing is counted; that nobody else can take the count back is seen to at every start.
-    count::raise(if trial { 0 } else { release.security_version })?;
     let before = State::read()?;
+    let counted = before
+        .as_ref()
+        .map_or(0, |before| before.least_security_version);
+    count::raise(to_count(release.security_version, trial, counted))?;
+    if release.security_version < counted {
+        bail!(
+            "this release has security version {}, and this appliance has run {counted} with another TPM: start the newer release",
+            release.security_version
+        );
+    }
     let (installed, came) = before.as_ref().map_or((None, None), |before| {
         settle(before.installed.as_ref(), &release, trial, &all)
     });
@@ -63,6 +71,12 @@ pub(crate) fn boot() -> Result<()> {
     };
     state.write()?;
     fs::write(KNOWN, "").with_context(|| format!("{KNOWN} cannot be written"))
+}
+
+/// The security version to count up to: on trial none, but what was counted before in another TPM, where this one does not know it since the data
+/// partition was recovered. That nobody else can take the count back is seen to at every start.
+fn to_count(own: u32, trial: bool, before: u32) -> u32 {
+    if trial { before } else { own.max(before) }
 }
 
 /// What became of the release that was installed before this start: it may still wait, or be on trial; or it is known what came of it.
@@ -177,5 +191,14 @@ mod tests {
             flavour: Flavour::Vm,
         };
         assert_eq!(settle(None, &running, false, &[]), (None, None));
+    }
+
+    #[test]
+    fn a_count_goes_on_in_another_tpm() {
+        assert_eq!(to_count(2, false, 0), 2);
+        assert_eq!(to_count(2, false, 2), 2);
+        assert_eq!(to_count(2, false, 3), 3);
+        assert_eq!(to_count(3, true, 2), 2);
+        assert_eq!(to_count(3, true, 0), 0);
     }
 }

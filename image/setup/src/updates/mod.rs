@@ -30,7 +30,7 @@ use anyhow::{Context as _, Result};
 
 pub(crate) use boot::boot;
 pub(crate) use install::install;
-pub(crate) use state::{Fate, Outcome, State};
+pub(crate) use state::{Fate, Outcome, State, now};
 pub(crate) use trial::{bless, expire};
 
 use crate::machine::{self, End};
