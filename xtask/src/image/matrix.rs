@@ -95,7 +95,7 @@ impl Matrix<'_> {
             if written {
                 // After each, so that a run that is broken off leaves what it saw.
                 let missing = cases.iter().skip(index + 1).map(|(case, _)| *case);
-                let text = table::page(&rows, missing, &this_machine(), began.elapsed());
+                let text = table::page(&rows, missing, &table::this_machine(), began.elapsed());
                 super::write(page, text)?;
             }
         }
@@ -489,15 +489,4 @@ fn never_serves(running: &Running) -> Result<()> {
         bail!("the appliance starts all the same");
     }
     Ok(())
-}
-
-/// What the measurements depend on.
-fn this_machine() -> String {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let how = if kvm::works() {
-        "KVM"
-    } else {
-        "QEMU's emulation, as KVM cannot be used there"
-    };
-    format!("a machine with {processors} processors, by {how}")
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::kvm;
 use crate::terminal::{duration, say};
 
 /// One case and how it came out.
@@ -54,6 +55,17 @@ pub(crate) fn page<'a>(
         let _ = writeln!(page, "| {case} | not come to | |");
     }
     page
+}
+
+/// What the measurements depend on.
+pub(super) fn this_machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let how = if kvm::works() {
+        "KVM"
+    } else {
+        "QEMU's emulation, as KVM cannot be used there"
+    };
+    format!("a machine with {processors} processors, by {how}")
 }
 
 #[cfg(test)]
