@@ -25,19 +25,13 @@ fn database(appliance: &Appliance) -> PathBuf {
 /// Takes the newest migration back, as a database of the release before has it. Gives its number.
 fn age(appliance: &Appliance) -> u32 {
     let database = appliance.database();
-    let indexes = [
-        "accounts_with_roles",
-        "accounts_not_active",
-        "accounts_by_kind",
-        "proposals_open",
-        "authorisations_by_end",
-        "disclosures_unreleased",
-    ];
-    for index in indexes {
-        database
-            .execute_batch(&format!("DROP INDEX {index}"))
-            .unwrap();
-    }
+    database
+        .execute_batch(
+            "DROP TABLE spent_nonces;
+             CREATE TABLE spent_nonces (account BLOB NOT NULL, nonce BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY (account, nonce)) STRICT, WITHOUT ROWID;
+             CREATE INDEX spent_nonces_by_expiry ON spent_nonces (expires);",
+        )
+        .unwrap();
     let older = schema(appliance) - 1;
     database.pragma_update(None, "user_version", older).unwrap();
     older

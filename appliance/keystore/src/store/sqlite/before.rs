@@ -173,8 +173,9 @@ mod tests {
         // What the newest migration made, taken back.
         connection
             .execute_batch(
-                "DROP INDEX accounts_with_roles; DROP INDEX accounts_not_active; DROP INDEX accounts_by_kind;
-                 DROP INDEX proposals_open; DROP INDEX authorisations_by_end; DROP INDEX disclosures_unreleased;
+                "DROP TABLE spent_nonces;
+                 CREATE TABLE spent_nonces (account BLOB NOT NULL, nonce BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY (account, nonce)) STRICT, WITHOUT ROWID;
+                 CREATE INDEX spent_nonces_by_expiry ON spent_nonces (expires);
                  INSERT INTO feeds (domain, name, next) VALUES (1, 'siem', 7);",
             )
             .unwrap();

@@ -69,6 +69,26 @@ mod tests {
         assert_eq!(version, NEWEST);
     }
 
+    /// What was spent before the migration is spent after it.
+    #[test]
+    fn spent_nonces_are_kept() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        for migration in &MIGRATIONS[..19] {
+            connection.execute_batch(migration).unwrap();
+        }
+        connection.pragma_update(None, "user_version", 19).unwrap();
+        connection
+            .execute_batch("INSERT INTO spent_nonces (account, nonce, expires) VALUES (x'01', x'02', 3), (x'01', x'03', 1)")
+            .unwrap();
+        migrate(&mut connection).unwrap();
+        let mut rows = connection
+            .prepare("SELECT expires, account, nonce FROM spent_nonces")
+            .unwrap();
+        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let rows: Vec<(u32, Vec<u8>, Vec<u8>)> = rows.unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows, [(1, vec![1], vec![3]), (3, vec![1], vec![2])]);
+    }
+
     #[test]
     fn a_newer_schema_is_refused_and_left_alone() {
         let mut connection = Connection::open_in_memory().unwrap();
