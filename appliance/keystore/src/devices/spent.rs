@@ -4,30 +4,33 @@
 //! request did outlives the knowledge that it was made; at the start those in the database are taken into memory. A request that only asked,
 //! and changed nothing, can be made again where the appliance was killed in between: it is answered as it was before, for its signer alone.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use strongroom_wire::encoding::Timestamp;
-use strongroom_wire::id::AccountId;
 
+use crate::seal;
 use crate::store::SpentNonce;
+
+/// In how many parts those of the requests that can be in time are kept: a part goes as a whole, so that much more is kept than has to be.
+const PARTS: u32 = 4;
 
 /// The nonces of the requests that are still in time, and some that are not any more.
 pub(crate) struct SpentNonces {
     kept: Mutex<Kept>,
-    /// How long a request can be in time after it was admitted.
-    within: Duration,
+    /// How long nonces are gathered in one part.
+    part: Duration,
 }
 
-/// The first half of a SHA-256 is enough: only who knows a secret spends nonces, and only its own.
-type Name = (AccountId, [u8; 16]);
+/// Half of a SHA-256 over account and nonce: only who knows an account's secret spends nonces, and only that account's.
+type Name = [u8; 16];
 
-/// Those that were spent lately, and those before them. Once the newer have been gathered for as long as a request can be in time, the older ones go.
 #[derive(Default)]
 struct Kept {
-    newer: HashSet<Name>,
-    older: HashSet<Name>,
+    /// The newest last.
+    parts: VecDeque<HashSet<Name>>,
+    /// When the newest was begun.
     since: Option<Timestamp>,
 }
 
@@ -35,44 +38,54 @@ impl SpentNonces {
     /// Those that are known to be spent, where clocks may differ by `skew`.
     pub(crate) fn new(skew: Duration, known: &[SpentNonce]) -> Self {
         let kept = Kept {
-            newer: known.iter().map(name).collect(),
-            ..Kept::default()
+            parts: VecDeque::from([known.iter().map(name).collect()]),
+            since: None,
         };
         Self {
             kept: Mutex::new(kept),
-            // From as long before the appliance's time to as long after it.
-            within: skew * 2,
+            // A request can be in time from so long before the appliance's time to as long after it; rounded up to whole seconds.
+            part: Duration::from_secs((skew.as_secs() * 2).div_ceil(u64::from(PARTS))),
         }
     }
 
     /// Spends a nonce; `false` where it was spent before.
     pub(crate) fn spend(&self, nonce: &SpentNonce, now: Timestamp) -> bool {
+        let name = name(nonce);
+        let mut gone = None;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let since = *kept.since.get_or_insert(now);
-        let mut gone = HashSet::new();
-        if since.plus_seconds(self.within.as_secs()) < now {
-            gone = std::mem::take(&mut kept.older);
-            kept.older = std::mem::take(&mut kept.newer);
+        if since.plus_seconds(self.part.as_secs()) < now {
+            kept.parts.push_back(HashSet::new());
             kept.since = Some(now);
+            // The newest, and as many as hold a request's time together.
+            if kept.parts.len() > PARTS as usize + 1 {
+                gone = kept.parts.pop_front();
+            }
         }
-        let name = name(nonce);
-        let is_new = !kept.older.contains(&name) && kept.newer.insert(name);
+        let is_spent = kept.parts.iter().any(|part| part.contains(&name));
+        if !is_spent && let Some(newest) = kept.parts.back_mut() {
+            newest.insert(name);
+        }
         drop(kept);
         // They may be many, and nobody waits for it.
         drop(gone);
-        is_new
+        !is_spent
     }
 }
 
 fn name(nonce: &SpentNonce) -> Name {
-    let mut first = [0; 16];
-    first.copy_from_slice(&nonce.sha256[..16]);
-    (nonce.account, first)
+    let both = [nonce.account.as_bytes().as_slice(), &nonce.sha256].concat();
+    let mut half = [0; 16];
+    half.copy_from_slice(&seal::sha256(&both)[..16]);
+    half
 }
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use proptest::prelude::*;
+    use strongroom_wire::id::AccountId;
 
     use super::*;
 
@@ -120,10 +133,12 @@ mod tests {
         let at = |seconds: u64| Timestamp::from_millis(1000 * seconds);
         assert!(spent.spend(&nonce(1, 0), at(0)));
         assert!(!spent.spend(&nonce(1, 0), at(600)));
-        for time in [601, 1202, 1803] {
-            assert!(spent.spend(&nonce(2, time), at(time)) || time == 1202);
+        for time in (601..6000).step_by(151) {
+            let _ = spent.spend(&nonce(2, time), at(time));
         }
-        let kept = spent.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(kept.newer.len() + kept.older.len() <= 2);
+        assert!(spent.spend(&nonce(1, 5700), at(6000)));
+        let kept = spent.kept.lock().unwrap();
+        assert_eq!(kept.parts.len(), PARTS as usize + 1);
+        assert!(kept.parts.iter().map(HashSet::len).sum::<usize>() <= 3);
     }
 }
