@@ -223,11 +223,10 @@ impl Member {
     /// calls that were abandoned.
     pub(super) fn settle(self: &Arc<Self>, deadline: Instant) {
         // The supervising thread holds the member until it ends.
-        while (Arc::strong_count(self) > 1 || self.runner.counts() != (0, 0))
-            && Instant::now() < deadline
-        {
+        while Arc::strong_count(self) > 1 && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
         }
+        self.runner.join(deadline);
     }
 
     fn run<T: Send + 'static>(

@@ -2,13 +2,16 @@
 //!
 //! A caller waits for its deadline and no longer. A call that is then still in the module is abandoned with its thread, which ends when
 //! the module lets go of it. How many threads there may be, at work and abandoned, is bounded.
+//!
+//! A module may keep something for each thread, which it takes down when the thread ends. A process that ends meanwhile takes down the same: so
+//! threads are waited for, to their very end.
 
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
-    thread,
-    time::Duration,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 /// Why a call gave no result.
@@ -45,6 +48,8 @@ struct State {
     idle: usize,
     abandoned: usize,
     closed: bool,
+    /// Of all threads that have not ended, and of some that have.
+    handles: Vec<JoinHandle<()>>,
 }
 
 struct Job {
@@ -131,11 +136,17 @@ impl Runner {
             let spawned = thread::Builder::new()
                 .name(self.0.name.clone())
                 .spawn(move || work(&shared));
-            if spawned.is_ok() {
-                state.threads += 1;
-            } else if state.threads == 0 {
-                state.queue.pop_back();
-                return Err(Missed::NoThread);
+            match spawned {
+                Ok(handle) => {
+                    state.threads += 1;
+                    state.handles.retain(|handle| !handle.is_finished());
+                    state.handles.push(handle);
+                }
+                Err(_) if state.threads == 0 => {
+                    state.queue.pop_back();
+                    return Err(Missed::NoThread);
+                }
+                Err(_) => {}
             }
         }
         drop(state);
@@ -147,6 +158,24 @@ impl Runner {
     pub(super) fn close(&self) {
         self.0.lock().closed = true;
         self.0.work.notify_all();
+    }
+
+    /// Waits until its threads have ended, with all that the module has kept for them: until the deadline for those that are in a call.
+    pub(super) fn join(&self, deadline: Instant) {
+        let mut handles = std::mem::take(&mut self.0.lock().handles);
+        handles.retain(|handle| handle.thread().id() != thread::current().id());
+        while !handles.is_empty() {
+            for handle in handles.extract_if(.., |handle| handle.is_finished()) {
+                // A thread catches the panics of its calls. It has nothing more to do but to end.
+                let _ = handle.join();
+            }
+            if Instant::now() >= deadline {
+                return;
+            }
+            if !handles.is_empty() {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 }
 
@@ -196,7 +225,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
-    use std::time::Instant;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -220,6 +249,39 @@ mod tests {
             assert!(Instant::now() < deadline);
             thread::yield_now();
         }
+    }
+
+    /// What a module keeps for a thread is gone when the runner is.
+    #[test]
+    fn threads_are_waited_for_to_their_end() {
+        static GONE: AtomicBool = AtomicBool::new(false);
+        struct Kept;
+        impl Drop for Kept {
+            fn drop(&mut self) {
+                thread::sleep(SHORT);
+                GONE.store(true, Ordering::SeqCst);
+            }
+        }
+        thread_local!(static KEPT: Kept = const { Kept });
+
+        let runner = Runner::new("test".to_owned(), 2, 3);
+        assert_eq!(runner.run(LONG, 0, || KEPT.with(|_| 7)), Ok(7));
+        runner.close();
+        runner.join(Instant::now() + LONG);
+        assert!(GONE.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_thread_that_hangs_is_waited_for_until_the_deadline() {
+        let runner = Runner::new("test".to_owned(), 2, 3);
+        let (release, held) = mpsc::channel::<()>();
+        let missed = runner.run(SHORT, 0, move || held.recv().is_ok());
+        assert_eq!(missed, Err(Missed::Deadline));
+        runner.close();
+        let started = Instant::now();
+        runner.join(started + SHORT);
+        assert!(started.elapsed() < LONG);
+        drop(release);
     }
 
     #[test]
