@@ -38,7 +38,8 @@ pub fn to_vec(value: &impl Serialize) -> Result<Vec<u8>, CanonicalError> {
     Ok(bytes)
 }
 
-/// Reads a document that is in canonical form and in no other. So two documents that read the same are the same bytes.
+/// Reads a document that is in canonical form and in no other. Two documents of the same JSON are the same bytes; what a type reads from several
+/// strings, as an identifier from capitals, its own reader has to hold against how it is written.
 ///
 /// # Errors
 ///

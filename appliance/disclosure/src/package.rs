@@ -104,7 +104,10 @@ impl Manifest {
         canonical::from_slice(bytes)
             .ok()
             .filter(|manifest: &Self| {
-                manifest.format == FORMAT && manifest.items.len() <= MOST_ITEMS as usize
+                manifest.format == FORMAT
+                    && manifest.items.len() <= MOST_ITEMS as usize
+                    // No identifier in capitals, either.
+                    && manifest.to_bytes().is_ok_and(|again| again == bytes)
             })
             .ok_or(DisclosureError::Malformed)
     }

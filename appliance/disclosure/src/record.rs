@@ -116,7 +116,11 @@ impl DeliveryRecord {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DisclosureError> {
         canonical::from_slice(bytes)
             .ok()
-            .filter(|record: &Self| record.format == FORMAT)
+            .filter(|record: &Self| {
+                record.format == FORMAT
+                    // No identifier in capitals, either.
+                    && record.to_bytes().is_ok_and(|again| again == bytes)
+            })
             .ok_or(DisclosureError::Malformed)
     }
 }

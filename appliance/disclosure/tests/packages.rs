@@ -95,6 +95,26 @@ fn written(package: &Package) -> Vec<u8> {
     bytes
 }
 
+/// An identifier in capitals is the same one, and another document all the same.
+#[test]
+fn an_identifier_in_capitals_is_refused() {
+    let mut package = package(&[vec![7; 700]], SealedForm::Cms, "Re: plans");
+    package.manifest.authorisation = AuthorisationId::from_bytes([0xab; 16]);
+    let (mut record, _) = package.items.remove(0);
+    let manifest = String::from_utf8(package.manifest.to_bytes().unwrap()).unwrap();
+    assert!(Manifest::from_bytes(manifest.as_bytes()).is_ok());
+    let capitals = manifest.replace("abab", "ABAB");
+    assert_ne!(capitals, manifest);
+    assert!(Manifest::from_bytes(capitals.as_bytes()).is_err());
+
+    let mut read = DeliveryRecord::from_bytes(&record).unwrap();
+    read.item = KeyId::from_bytes([0xcd; 16]);
+    record = read.to_bytes().unwrap();
+    assert!(DeliveryRecord::from_bytes(&record).is_ok());
+    let capitals = String::from_utf8(record).unwrap().replace("cdcd", "CDCD");
+    assert!(DeliveryRecord::from_bytes(capitals.as_bytes()).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
