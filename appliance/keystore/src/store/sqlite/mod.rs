@@ -178,11 +178,19 @@ impl Store for SqliteStore {
     }
 
     fn is_full(&self) -> bool {
-        self.writer.is_full()
-            // A real write, of the same row each time.
-            && matches!(self.write(Box::new(|tx| {
-                tx.set_fed_up_to(0, "probe", 0).map_err(|_| Abort)
-            })), Err(StoreError::Full))
+        self.writer.is_full() && matches!(self.probe(), Err(StoreError::Full))
+    }
+}
+
+impl SqliteStore {
+    /// Writes a row, for its own sake. Another value each time: what is replaced by the same is not written.
+    fn probe(&self) -> Result<(), StoreError> {
+        const NAME: &str = "probe";
+        self.write(Box::new(|tx| {
+            tx.fed_up_to(0, NAME)
+                .and_then(|before| tx.set_fed_up_to(0, NAME, (before.unwrap_or(0) + 1) % 2))
+                .map_err(|_| Abort)
+        }))
     }
 }
 
@@ -210,6 +218,7 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use std::fs;
     use std::sync::{Arc, Mutex};
 
     use rusqlite::StatementStatus;
@@ -223,6 +232,19 @@ mod tests {
         connection
             .execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}"))
             .unwrap();
+    }
+
+    /// Whether there is room is only seen by what is really written.
+    #[test]
+    fn each_probe_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::create(&folder.path().join("d.db")).unwrap();
+        let log = || fs::metadata(folder.path().join("d.db-wal")).unwrap().len();
+        for _ in 0..4 {
+            let before = log();
+            store.probe().unwrap();
+            assert!(log() > before);
+        }
     }
 
     /// What glimpses and acts have read stays in memory, until somebody changes something: the log by itself does not.
