@@ -35,6 +35,7 @@ mod full_disk;
 mod guide;
 mod hsm_check;
 mod invitations;
+mod journal;
 mod keys_in_hsm;
 mod keys_that_stay;
 mod lawful;

@@ -20,6 +20,7 @@
 //! routes/        one file a resource: authenticate, parse, one call into the keystore, map the answer
 //! updates.rs     updates of the image that the appliance runs from, and what a new release has to prove
 //! attestation.rs what the machine's TPM says of the image that was started
+//! syslog/        receivers outside that speak syslog over TLS; journal/: the machine's log, forwarded to them
 //! operator/      one file a subcommand
 //! ```
 //!
@@ -45,6 +46,7 @@ mod estate;
 mod folder;
 mod gate;
 mod hardening;
+mod journal;
 mod kept;
 mod logging;
 mod mail;
@@ -53,6 +55,7 @@ mod observe;
 mod operator;
 mod problems;
 mod routes;
+mod syslog;
 mod tls;
 mod updates;
 mod watch;

@@ -57,6 +57,9 @@ pub(crate) struct Siem {
     /// The domains whose logs it receives; empty: all.
     #[serde(default)]
     pub(crate) domains: Vec<String>,
+    /// Whether it receives the machine's log, too.
+    #[serde(default)]
+    pub(crate) journal: bool,
 }
 
 /// What a message says a leaf in.

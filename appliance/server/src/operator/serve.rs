@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::folder::{Addresses, DataFolder};
 use crate::gate::{Gate, guard};
+use crate::journal::Journal;
 use crate::mail::Mailer;
 use crate::observe::observe;
 use crate::routes::attestation::Attesting;
@@ -69,9 +70,24 @@ pub(crate) struct Arguments {
     /// The socket at which that image has the machine's TPM attest.
     #[arg(long, value_name = "SOCKET", requires = "updates")]
     attest: Option<PathBuf>,
+    /// Listen here for journald, and forward the machine's log to each [[siem]] that has `journal = true`.
+    #[arg(long, value_name = "SOCKET")]
+    journal: Option<PathBuf>,
 }
 
 impl Arguments {
+    /// Forwards the machine's log.
+    fn journal(&self, config: &Config) -> anyhow::Result<Option<Journal>> {
+        let wanted = config.siem.iter().any(|receiver| receiver.journal);
+        if wanted && self.journal.is_none() {
+            tracing::warn!("the machine's log is forwarded only with --journal SOCKET");
+        }
+        let socket = self.journal.as_deref();
+        socket
+            .map(|socket| Journal::start(socket, config))
+            .transpose()
+    }
+
     /// The updates of the image, and whether this release is on trial, once the databases are ready for it.
     fn updates(&self, config: &Config) -> anyhow::Result<(Image, bool)> {
         let (Some(folder), Some(release)) = (&self.updates, &self.release) else {
@@ -122,6 +138,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let folder = DataFolder::lock(&config.data)?;
     // What an appliance that was killed left.
     folder.withdraw();
+    let journal = arguments.journal(&config)?;
     let clients = client_certificates(&config)?;
     let (certificate, key) = (&config.tls.certificate, &config.tls.key);
     let tls = tls::server_config(certificate, key, None)?;
@@ -205,6 +222,9 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     control.stop();
     housekeeping.stop();
     gate.close();
+    if let Some(journal) = journal {
+        journal.stop();
+    }
     served.map(|()| ExitCode::SUCCESS)
 }
 

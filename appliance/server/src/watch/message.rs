@@ -9,6 +9,7 @@ use strongroom_wire::audit::Act;
 use strongroom_wire::encoding::Timestamp;
 
 use crate::config::SiemFormat;
+use crate::syslog::{frame, one_line, parameter, printable};
 
 /// The name of the structured data: `leaf`, under the private enterprise number that RFC 5612 keeps for examples, as the project has none.
 const ELEMENT: &str = "leaf@32473";
@@ -77,8 +78,7 @@ impl Severity {
 impl Style {
     /// A frame with the message of a leaf of this domain: its length in decimal, a space, and the message.
     pub(super) fn frame(&self, domain: &str, leaf: &FedLeaf) -> Vec<u8> {
-        let message = self.message(domain, leaf);
-        format!("{} {message}", message.len()).into_bytes()
+        frame(&self.message(domain, leaf))
     }
 
     fn message(&self, domain: &str, leaf: &FedLeaf) -> String {
@@ -109,20 +109,6 @@ impl Style {
     }
 }
 
-/// Text as a header takes it: printable ASCII without spaces; a hyphen where nothing is left.
-fn printable(text: &str, longest: usize) -> String {
-    let kept: String = text
-        .chars()
-        .filter(char::is_ascii_graphic)
-        .take(longest)
-        .collect();
-    if kept.is_empty() {
-        "-".to_owned()
-    } else {
-        kept
-    }
-}
-
 fn sentence(leaf: &FedLeaf) -> String {
     let Some(event) = &leaf.event else {
         return format!("leaf {} of the audit log cannot be read", leaf.index);
@@ -132,12 +118,6 @@ fn sentence(leaf: &FedLeaf) -> String {
         Some(note) => format!("{} {outcome}: {}", event.act, one_line(note)),
         None => format!("{} {outcome}", event.act),
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 /// The members of a leaf that are there, under the names of `GET /v1/audit`.
@@ -180,16 +160,7 @@ fn members(leaf: &FedLeaf) -> Vec<(&'static str, String)> {
 /// Structured data (RFC 5424 section 6.3).
 fn element(to: &mut String, domain: &str, leaf: &FedLeaf) {
     let _ = write!(to, "[{ELEMENT}");
-    let mut put = |name: &str, value: &str| {
-        let _ = write!(to, " {name}=\"");
-        for c in value.chars() {
-            if matches!(c, '"' | '\\' | ']') {
-                to.push('\\');
-            }
-            to.push(if c.is_control() { ' ' } else { c });
-        }
-        to.push('"');
-    };
+    let mut put = |name: &str, value: &str| parameter(to, name, value);
     put("domain", domain);
     put("index", &leaf.index.to_string());
     put("hash", &hex::encode(leaf.hash));

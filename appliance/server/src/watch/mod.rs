@@ -3,7 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `witnesses` | submitting checkpoints to witnesses (C2SP `tlog-witness`) |
-//! | `siem` | feeding leaves to receivers: the cursor, the connection |
+//! | `siem` | feeding leaves to receivers: the cursor |
 //! | `message` | a leaf as a message of RFC 5424, with structured data or in CEF |
 //! | `scrubs` | when the scrub runs, and what it found |
 //!
@@ -195,7 +195,7 @@ fn put(reports: &Mutex<Vec<OutsideReport>>, number: usize, report: OutsideReport
 
 /// When something that failed is tried again: after a second, and after twice as long each time, up to a limit.
 #[derive(Debug, Default)]
-struct BackOff {
+pub(crate) struct BackOff {
     failures: u32,
     until: Option<std::time::Instant>,
 }
@@ -204,16 +204,16 @@ impl BackOff {
     const FIRST: std::time::Duration = std::time::Duration::from_secs(1);
     const LONGEST: std::time::Duration = std::time::Duration::from_mins(1);
 
-    fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.until
             .is_some_and(|until| std::time::Instant::now() < until)
     }
 
-    fn worked(&mut self) {
+    pub(crate) fn worked(&mut self) {
         *self = Self::default();
     }
 
-    fn failed(&mut self) {
+    pub(crate) fn failed(&mut self) {
         let wait = Self::FIRST
             .saturating_mul(1 << self.failures.min(10))
             .min(Self::LONGEST);
@@ -224,7 +224,7 @@ impl BackOff {
 
 impl OutsideReport {
     /// It works; says so in the log where it did not.
-    fn works(&mut self, what: &str, now: Timestamp) {
+    pub(crate) fn works(&mut self, what: &str, now: Timestamp) {
         self.last = Some(now);
         if self.failing.take().is_some() {
             tracing::info!(name = self.name, "{what} works again");
@@ -232,7 +232,7 @@ impl OutsideReport {
     }
 
     /// It does not; says so in the log, once for each reason.
-    fn fails(&mut self, what: &str, now: Timestamp, reason: String) {
+    pub(crate) fn fails(&mut self, what: &str, now: Timestamp, reason: String) {
         let before = self.failing.as_ref();
         if before.is_none_or(|failing| failing.reason != reason) {
             tracing::error!(name = self.name, reason, "{what} fails");
