@@ -165,10 +165,7 @@ pub(crate) fn kernel(bench: &Bench, tools: &Tools) -> Result<String> {
 /// Joins kernel, initial RAM disk, command line and the policy of PCR 11 in one file, and signs it.
 pub(crate) fn unified(bench: &Bench, tools: &Tools, root: &Root) -> Result<PathBuf> {
     let kernel = kernel(bench, tools)?;
-    write(
-        &bench.work.join("os-release"),
-        root::os_release(&bench.version),
-    )?;
+    write(&bench.work.join("os-release"), root::os_release(bench))?;
     write(
         &bench.work.join("cmdline"),
         format!(

@@ -5,6 +5,7 @@
 //! | `mod` | the command line, and the steps in their order |
 //! | `tools` | the chroot with the tools that build the image, of the image's own Debian release |
 //! | `root` | the root file system: packages, our files, what is taken out; squashfs and dm-verity |
+//! | `hsm_module` | a vendor's PKCS#11 module that a site has in its image |
 //! | `kernel` | kernel, initial RAM disk and the signed unified kernel image |
 //! | `keys` | the keys that sign: Secure Boot and the policy of PCR 11 |
 //! | `update` | the image as an update of one that runs |
@@ -35,6 +36,7 @@ mod checks;
 mod disk;
 mod filter;
 mod firmware;
+mod hsm_module;
 mod kernel;
 mod kernel_log;
 mod keys;
@@ -73,6 +75,7 @@ use crate::{
     terminal::{Steps, duration, say, shown},
     workspace::Workspace,
 };
+use hsm_module::HsmModule;
 use kernel::Flavour;
 use machine::{Machine, Network};
 use matrix::{Extent, Matrix, Wanted};
@@ -106,6 +109,9 @@ pub(crate) struct Options {
     /// Make the image for hypervisors as well, beside the raw one: as qcow2 and as OVA.
     #[arg(long)]
     platforms: bool,
+    /// The PKCS#11 module of the HSM's vendor: it goes into the image, where the service can load it.
+    #[arg(long, value_name = "FILE")]
+    hsm_module: Option<PathBuf>,
     /// Which kernel it has.
     #[arg(long, value_enum, default_value_t)]
     kernel: Flavour,
@@ -139,6 +145,8 @@ pub(crate) struct Bench {
     pub(crate) security_version: u32,
     /// Which kernel it has.
     pub(crate) kernel: Flavour,
+    /// The module of the HSM's vendor that is in it.
+    pub(crate) hsm_module: Option<HsmModule>,
     /// Whether it is made for hypervisors as well.
     pub(crate) platforms: bool,
     /// What is wrong with it on purpose, for the matrix.
@@ -187,6 +195,7 @@ pub(crate) fn test_short(workspace: &Workspace) -> Result<ExitCode> {
         out: None,
         keys: None,
         platforms: false,
+        hsm_module: None,
         kernel: Flavour::default(),
         client_port: 8443,
         admin_port: 9443,
@@ -221,6 +230,11 @@ fn prepare(workspace: &Workspace, options: &Options) -> Result<(Bench, Programs)
         version: env!("CARGO_PKG_VERSION").to_owned(),
         security_version: security_version(&workspace.root().join("image"))?,
         kernel: options.kernel,
+        hsm_module: options
+            .hsm_module
+            .as_deref()
+            .map(HsmModule::read)
+            .transpose()?,
         platforms: options.platforms,
         fault: None,
         chroots: work.clone(),
@@ -320,7 +334,9 @@ fn build(bench: &Bench, programs: &Programs, update_lock: bool) -> Result<PathBu
     let disk = step.take("the disk", || disk::assemble(bench, &root, &system))?;
     let update = step.take("the update", || {
         let update = update::make(bench, &unified, &root)?;
-        update::see_size(&update, bench.kernel.limit())?;
+        // What a site adds is no reason to take out what others need.
+        let module = bench.hsm_module.as_ref().map_or(0, HsmModule::length);
+        update::see_size(&update, bench.kernel.limit() + module)?;
         Ok(update)
     })?;
     let mut others = vec![update];
@@ -371,7 +387,16 @@ impl Programs {
 impl Bench {
     /// What the image's files begin with.
     pub(crate) fn name(&self) -> String {
-        format!("strongroom_{}{}", self.version, self.kernel.suffix())
+        let module = if self.hsm_module.is_some() {
+            "_hsm"
+        } else {
+            ""
+        };
+        format!(
+            "strongroom_{}{}{module}",
+            self.version,
+            self.kernel.suffix()
+        )
     }
 
     fn make(&self) -> Result<()> {

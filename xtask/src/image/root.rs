@@ -63,6 +63,9 @@ fn inputs(bench: &Bench, programs: &[PathBuf]) -> Result<String> {
     for stamp in ["tools.stamp", "base.stamp"] {
         found.extend(read(&bench.chroots.join(stamp))?.into_bytes());
     }
+    if let Some(module) = &bench.hsm_module {
+        found.extend([module.name(), module.sha256()].concat().into_bytes());
+    }
     found.extend(release(bench)?.into_bytes());
     found.extend(signer(bench)?.into_bytes());
     for (file, text) in bench.fault.map_or(&[][..], Fault::files) {
@@ -83,10 +86,7 @@ fn make_anew(bench: &Bench, tools: &Tools, base: &Path, programs: &[PathBuf]) ->
         fs::copy(program, &there)
             .with_context(|| format!("{} cannot be copied", shown(program)))?;
     }
-    write(
-        &stage.join("usr/lib/os-release"),
-        os_release(&bench.version),
-    )?;
+    write(&stage.join("usr/lib/os-release"), os_release(bench))?;
     let ours = stage.join("usr/share/strongroom");
     write(&ours.join("release.json"), release(bench)?)?;
     write(&ours.join("updates.pem"), signer(bench)?)?;
@@ -110,6 +110,9 @@ fn make_anew(bench: &Bench, tools: &Tools, base: &Path, programs: &[PathBuf]) ->
         &[],
     )?;
     clear(bench, &stage)?;
+    if let Some(module) = &bench.hsm_module {
+        module.lay(&stage)?;
+    }
     squash(bench, tools)
 }
 
@@ -201,9 +204,19 @@ fn signer(bench: &Bench) -> Result<String> {
 }
 
 /// What the image says of itself (os-release(5)).
-pub(crate) fn os_release(version: &str) -> String {
+pub(crate) fn os_release(bench: &Bench) -> String {
+    let version = &bench.version;
+    let variant = bench
+        .hsm_module
+        .as_ref()
+        .map_or_else(String::new, |module| {
+            format!(
+                "VARIANT=\"with the HSM's module {}\"\nVARIANT_ID=hsm\n",
+                module.name()
+            )
+        });
     format!(
         "NAME=Strongroom\nID=strongroom\nID_LIKE=debian\nVERSION_ID={version}\nIMAGE_ID=strongroom\nIMAGE_VERSION={version}\n\
-         PRETTY_NAME=\"Strongroom {version}\"\n"
+         PRETTY_NAME=\"Strongroom {version}\"\n{variant}"
     )
 }

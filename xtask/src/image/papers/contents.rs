@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::super::{Bench, read, tools::Tools};
+use super::super::{Bench, hsm_module::HsmModule, read, tools::Tools};
 use crate::process;
 
 /// A package or crate.
@@ -34,13 +34,31 @@ const PROGRAMS: [&str; 2] = ["strongroomd", "strongroom-setup"];
 /// All that is in the image, in the order of the package URLs.
 pub(super) fn of(bench: &Bench, tools: &Tools) -> Result<Vec<Component>> {
     let mut found: BTreeMap<String, Component> = BTreeMap::new();
-    for component in packages(bench, tools)?.into_iter().chain(crates(bench)?) {
+    let module = bench.hsm_module.as_ref().map(of_hsm);
+    let all = packages(bench, tools)?
+        .into_iter()
+        .chain(crates(bench)?)
+        .chain(module);
+    for component in all {
         let known = found
             .entry(component.purl.clone())
             .or_insert_with(|| component.clone());
         known.parts.extend(component.parts);
     }
     Ok(found.into_values().collect())
+}
+
+/// A vendor's module, which says nothing of itself but its name: its version is the beginning of its hash.
+fn of_hsm(module: &HsmModule) -> Component {
+    let (name, sha256) = (module.name(), module.sha256());
+    Component {
+        name: name.to_owned(),
+        version: sha256.chars().take(12).collect(),
+        purl: format!("pkg:generic/{}?checksum=sha256:{sha256}", encoded(name)),
+        sha256: Some(sha256.to_owned()),
+        licence: None,
+        parts: ["root"].into(),
+    }
 }
 
 fn packages(bench: &Bench, tools: &Tools) -> Result<Vec<Component>> {
@@ -250,7 +268,7 @@ fn checksums(lock: &str) -> Result<BTreeMap<(String, String), String>> {
 }
 
 /// A version in a package URL: what has a meaning there or may not stand there is written in percent signs.
-fn encoded(version: &str) -> String {
+pub(super) fn encoded(version: &str) -> String {
     version
         .replace('%', "%25")
         .replace('+', "%2B")

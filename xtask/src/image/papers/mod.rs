@@ -121,12 +121,20 @@ pub(crate) fn check(bench: &Bench) -> Result<String> {
     if named + 1 != again {
         bail!("CycloneDX names {named} components and SPDX {again} packages, the image among them");
     }
-    for purl in [
+    let module = bench.hsm_module.as_ref().map(|module| {
+        format!(
+            "pkg:generic/{}?checksum=sha256:{}",
+            contents::encoded(module.name()),
+            module.sha256()
+        )
+    });
+    let expected = [
         "pkg:deb/debian/systemd@",
         "pkg:deb/debian/linux-image-",
         "pkg:cargo/rustls@",
         "pkg:cargo/strongroomd@",
-    ] {
+    ];
+    for purl in expected.into_iter().chain(module.as_deref()) {
         for bill in [&cyclonedx, &spdx] {
             if !bill.to_string().contains(purl) {
                 bail!("a bill does not name {purl}");
