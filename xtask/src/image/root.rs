@@ -121,10 +121,11 @@ pub(crate) fn base(bench: &Bench) -> Result<PathBuf> {
     let folder = bench.chroots.join("base");
     let list = read(&bench.sources.join("root.packages"))?;
     let stamp = bench.chroots.join("base.stamp");
-    if fs::read_to_string(&stamp).ok().as_deref() != Some(&list) {
+    let of = tools::made_of(&list);
+    if fs::read_to_string(&stamp).ok().as_ref() != Some(&of) {
         remove(&folder)?;
         tools::bootstrap(&folder, "essential", &tools::names(&list))?;
-        write(&stamp, &list)?;
+        write(&stamp, of)?;
     }
     Ok(folder)
 }

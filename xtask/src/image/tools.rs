@@ -50,16 +50,33 @@ fn chroot(bench: &Bench, name: &str) -> Result<Tools> {
     let folder = bench.chroots.join(name);
     let list = read(&bench.sources.join(format!("{name}.packages")))?;
     let stamp = bench.chroots.join(format!("{name}.stamp"));
-    if fs::read_to_string(&stamp).ok().as_deref() != Some(&list) {
+    let of = made_of(&list);
+    if fs::read_to_string(&stamp).ok().as_ref() != Some(&of) {
         remove(&folder)?;
         bootstrap(&folder, "apt", &names(&list))?;
-        write(&stamp, &list)?;
+        write(&stamp, of)?;
     }
     Ok(Tools {
         folder,
         work: bench.work.clone(),
         keys: bench.keys.clone(),
     })
+}
+
+/// What dpkg leaves out of Debian's packages, and what of that it keeps.
+const FILES: [&str; 7] = [
+    "path-exclude=/usr/share/doc/*",
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/bug/*",
+    "path-exclude=/usr/share/lintian/*",
+    "path-include=/usr/share/doc/*/copyright",
+];
+
+/// What a chroot with these packages is made of, for its stamp.
+pub(crate) fn made_of(list: &str) -> String {
+    format!("{list}{}\n", FILES.join("\n"))
 }
 
 /// Makes a Debian root in a folder.
@@ -69,10 +86,7 @@ pub(crate) fn bootstrap(folder: &Path, variant: &str, packages: &[&str]) -> Resu
         .args(["--quiet", "--mode=root", "--format=directory"])
         .arg(format!("--variant={variant}"))
         .arg(format!("--include={}", packages.join(",")))
-        .args(
-            ["doc", "man", "locale", "info", "bug", "lintian"]
-                .map(|what| format!("--dpkgopt=path-exclude=/usr/share/{what}/*")),
-        )
+        .args(FILES.map(|option| format!("--dpkgopt={option}")))
         .args(["--aptopt=APT::Install-Recommends \"false\"", SUITE])
         .arg(folder)
         .env("SOURCE_DATE_EPOCH", super::EPOCH);

@@ -110,6 +110,11 @@ pub(super) fn spdx(image: &Image<'_>, components: &[Component]) -> Value {
             "relatedSpdxElement": id,
         }));
     }
+    let texts: Vec<Value> = components
+        .iter()
+        .flat_map(|component| &component.texts)
+        .map(|text| json!({"licenseId": text.id, "name": text.name, "extractedText": text.text}))
+        .collect();
     json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
@@ -118,6 +123,7 @@ pub(super) fn spdx(image: &Image<'_>, components: &[Component]) -> Value {
         "documentNamespace": format!("urn:uuid:{}", uuid(image.sha256)),
         "creationInfo": {"created": MOMENT, "creators": ["Tool: cargo-xtask-image"]},
         "packages": packages,
+        "hasExtractedLicensingInfos": texts,
         "relationships": relationships,
     })
 }
@@ -137,6 +143,7 @@ fn uuid(sha256: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::licences::Text;
     use super::*;
 
     #[test]
@@ -147,6 +154,7 @@ mod tests {
             purl: "pkg:deb/debian/zstd@1.5".to_owned(),
             sha256: Some("00".to_owned()),
             licence: None,
+            texts: Vec::new(),
             parts: ["root"].into(),
         };
         let sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -172,5 +180,38 @@ mod tests {
             named["SPDXID"]
         );
         assert_eq!(named["licenseDeclared"], "NOASSERTION");
+    }
+
+    #[test]
+    fn both_bills_say_the_licence_and_one_has_its_text() {
+        let id = "LicenseRef-zlib1g-permissive";
+        let component = Component {
+            name: "zlib1g".to_owned(),
+            version: "1.3".to_owned(),
+            purl: "pkg:deb/debian/zlib1g@1.3".to_owned(),
+            sha256: None,
+            licence: Some(format!("Zlib AND {id}")),
+            texts: vec![Text {
+                id: id.to_owned(),
+                name: "permissive".to_owned(),
+                text: "Do as you like.".to_owned(),
+            }],
+            parts: ["root"].into(),
+        };
+        let image = Image {
+            version: "0.1.0",
+            sha256: "",
+        };
+        let bill = cyclonedx(&image, std::slice::from_ref(&component));
+        let expression = "Zlib AND LicenseRef-zlib1g-permissive";
+        assert_eq!(
+            bill["components"][0]["licenses"][0]["expression"],
+            expression
+        );
+        let bill = spdx(&image, &[component]);
+        assert_eq!(bill["packages"][1]["licenseDeclared"], expression);
+        let text = &bill["hasExtractedLicensingInfos"][0];
+        assert_eq!(text["licenseId"], id);
+        assert_eq!(text["extractedText"], "Do as you like.");
     }
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::super::{Bench, hsm_module::HsmModule, read, tools::Tools};
+use super::licences::{self, Licences, Text};
 use crate::process;
 
 /// A package or crate.
@@ -22,8 +23,10 @@ pub(super) struct Component {
     pub(super) purl: String,
     /// The SHA-256 of its archive, in hexadecimal digits; our own crates have none.
     pub(super) sha256: Option<String>,
-    /// What its maker declares, as an SPDX expression; Debian's packages say it in a text that nobody parses.
+    /// What its maker declares, as an SPDX expression; some of Debian's packages say it in a text for people alone.
     pub(super) licence: Option<String>,
+    /// What the references in that stand for.
+    pub(super) texts: Vec<Text>,
     /// Where in the image it is.
     pub(super) parts: BTreeSet<&'static str>,
 }
@@ -49,7 +52,7 @@ pub(super) fn of(bench: &Bench, tools: &Tools) -> Result<Vec<Component>> {
 }
 
 /// A vendor's module, which says nothing of itself but its name: its version is the beginning of its hash.
-fn of_hsm(module: &HsmModule) -> Component {
+pub(super) fn of_hsm(module: &HsmModule) -> Component {
     let (name, sha256) = (module.name(), module.sha256());
     Component {
         name: name.to_owned(),
@@ -57,6 +60,7 @@ fn of_hsm(module: &HsmModule) -> Component {
         purl: format!("pkg:generic/{}?checksum=sha256:{sha256}", encoded(name)),
         sha256: Some(sha256.to_owned()),
         licence: None,
+        texts: Vec::new(),
         parts: ["root"].into(),
     }
 }
@@ -77,6 +81,11 @@ fn packages(bench: &Bench, tools: &Tools) -> Result<Vec<Component>> {
             "tools" if in_initrd.contains(*name) => ["initial RAM disk"].into(),
             _ => continue,
         };
+        let chroot = if *chroot == "root" { "base" } else { "tools" };
+        let declared = declared(&bench.chroots.join(chroot), name);
+        let (licence, texts) = declared.map_or((None, Vec::new()), |declared| {
+            (Some(declared.expression), declared.texts)
+        });
         found.push(Component {
             name: (*name).to_owned(),
             version: (*version).to_owned(),
@@ -86,11 +95,19 @@ fn packages(bench: &Bench, tools: &Tools) -> Result<Vec<Component>> {
                 super::super::tools::SUITE
             ),
             sha256: Some((*sha256).to_owned()),
-            licence: None,
+            licence,
+            texts,
             parts,
         });
     }
     Ok(found)
+}
+
+/// The licences in a package's own file, by Debian's chroot that has the package; the root has the file no more.
+fn declared(chroot: &Path, package: &str) -> Option<Licences> {
+    let file = chroot.join("usr/share/doc").join(package).join("copyright");
+    // People's names in it are not always in UTF-8.
+    licences::read(package, &String::from_utf8_lossy(&fs::read(file).ok()?))
 }
 
 /// The packages of which anything is left in the root file system, by dpkg's lists of files.
@@ -235,6 +252,7 @@ fn compiled_in(
                 .license
                 .as_ref()
                 .map(|text| text.replace('/', " OR ")),
+            texts: Vec::new(),
             parts: ["our programs"].into(),
         });
         next.extend(
@@ -268,7 +286,7 @@ fn checksums(lock: &str) -> Result<BTreeMap<(String, String), String>> {
 }
 
 /// A version in a package URL: what has a meaning there or may not stand there is written in percent signs.
-pub(super) fn encoded(version: &str) -> String {
+fn encoded(version: &str) -> String {
     version
         .replace('%', "%25")
         .replace('+', "%2B")

@@ -9,6 +9,7 @@
 
 mod bill;
 pub(super) mod contents;
+mod licences;
 
 use std::{
     fmt::Write as _,
@@ -121,13 +122,10 @@ pub(crate) fn check(bench: &Bench) -> Result<String> {
     if named + 1 != again {
         bail!("CycloneDX names {named} components and SPDX {again} packages, the image among them");
     }
-    let module = bench.hsm_module.as_ref().map(|module| {
-        format!(
-            "pkg:generic/{}?checksum=sha256:{}",
-            contents::encoded(module.name()),
-            module.sha256()
-        )
-    });
+    let module = bench
+        .hsm_module
+        .as_ref()
+        .map(|module| contents::of_hsm(module).purl);
     let expected = [
         "pkg:deb/debian/systemd@",
         "pkg:deb/debian/linux-image-",
@@ -141,13 +139,41 @@ pub(crate) fn check(bench: &Bench) -> Result<String> {
             }
         }
     }
+    let licences = licences_of_debians(&cyclonedx)?;
     let update = update::check(bench)?;
     if update.version.to_string() != bench.version {
         bail!("the update is of version {}", update.version);
     }
     Ok(format!(
-        "signature and hashes hold, those within the update, too; both bills name {named} packages and crates"
+        "signature and hashes hold, those within the update, too; both bills name {named} packages and crates; {licences}"
     ))
+}
+
+/// How many of Debian's packages a bill in `CycloneDX` has the licence of: it says so for nearly all, as few have it in a text for people alone.
+///
+/// # Errors
+///
+/// When those are less than nine in ten: the files that say it were not there when the image was built.
+fn licences_of_debians(bill: &serde_json::Value) -> Result<String> {
+    let debians: Vec<&serde_json::Value> = bill["components"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| {
+            one["purl"]
+                .as_str()
+                .is_some_and(|purl| purl.starts_with("pkg:deb/"))
+        })
+        .collect();
+    let all = debians.len();
+    let known = debians
+        .iter()
+        .filter(|one| one["licenses"].is_array())
+        .count();
+    if known * 10 < all * 9 {
+        bail!("the bills have the licences of {known} of Debian's {all} packages alone");
+    }
+    Ok(format!("the licences of {known} of Debian's {all}"))
 }
 
 const SUMS: &str = "SHA256SUMS";
@@ -183,4 +209,26 @@ fn sign(bench: &Bench) -> Result<()> {
             .current_dir(&bench.out),
     )?;
     write(&bench.out.join(SIGNER), read(&bench.keys.join("db.pem"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn nearly_all_of_debians_packages_have_a_licence() {
+        let bill = |with: usize, without: usize| {
+            let known = serde_json::json!({"purl": "pkg:deb/debian/a@1", "licenses": [{"expression": "MIT"}]});
+            let unknown = serde_json::json!({"purl": "pkg:deb/debian/b@1"});
+            // Crates do not count.
+            let mut all = vec![serde_json::json!({"purl": "pkg:cargo/c@1"}); 5];
+            all.extend(vec![known; with]);
+            all.extend(vec![unknown; without]);
+            licences_of_debians(&serde_json::json!({"components": all}))
+        };
+        assert_eq!(bill(9, 1).unwrap(), "the licences of 9 of Debian's 10");
+        assert!(bill(8, 1).is_err());
+    }
 }
