@@ -41,6 +41,8 @@ enum Command {
     },
     /// Show the verifier key, which appliances that are to be witnessed are configured with.
     Key,
+    /// Show as JSON where it listens, as `strongroomd connections --json` does: for a packet filter.
+    Connections,
     /// Show the last tree of each log that was cosigned.
     Status,
     /// Cosign, until it is asked to stop (SIGINT or SIGTERM).
@@ -65,6 +67,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             let config = Config::load(&cli.config)?;
             print(&format!("{}\n", SecretKey::read(&config.key)?.public()))
         }
+        Command::Connections => print(&connections(&Config::load(&cli.config)?)),
         Command::Status => status(&cli.config),
         Command::Serve => serve::serve(&cli.config),
     }
@@ -82,6 +85,15 @@ fn init(path: &Path, name: &str) -> anyhow::Result<()> {
     print(&format!("{}\n", key.public()))
 }
 
+/// It goes to nobody: logs come to it.
+fn connections(config: &Config) -> String {
+    let said = serde_json::json!({
+        "listen": [{"what": "witness", "address": config.listen}],
+        "outgoing": [],
+    });
+    format!("{said}\n")
+}
+
 fn status(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let logs = State::read(&config.state)?;
@@ -97,5 +109,24 @@ fn print(text: &str) -> anyhow::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn where_it_listens_is_what_is_configured() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("w.toml");
+        std::fs::write(&file, "listen = '[::]:7443'").unwrap();
+        let said: serde_json::Value =
+            serde_json::from_str(&connections(&Config::load(&file).unwrap())).unwrap();
+        let listening = serde_json::json!([{"what": "witness", "address": "[::]:7443"}]);
+        assert_eq!(said["listen"], listening);
+        assert_eq!(said["outgoing"], serde_json::json!([]));
     }
 }

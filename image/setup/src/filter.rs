@@ -1,4 +1,4 @@
-//! The part of the packet filter that follows from the appliance's configuration: its listeners, and whom it goes to. All else is fixed, in
+//! The part of the packet filter that follows from the appliance's configuration, and its witness's: the listeners, and whom it goes to. All else is fixed, in
 //! `/etc/nftables.conf`, whose two chains `listeners` and `outgoing` are empty until this has filled them.
 
 use std::fmt::Write as _;
@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,7 +14,10 @@ use serde::Deserialize;
 
 use crate::machine;
 
-/// What `strongroomd connections --json` says.
+/// The witness's configuration, on the few appliances that are one.
+const WITNESS: &str = "/var/lib/strongroom/witness/strongroom-witness.toml";
+
+/// What `strongroomd connections --json` says, and `strongroom-witness connections` where there is a witness.
 #[derive(Debug, Deserialize)]
 struct Connections {
     listen: Vec<Listener>,
@@ -33,19 +37,21 @@ struct Peer {
 
 /// Fills the two chains, at once and as a whole.
 pub(crate) fn run() -> Result<()> {
-    let output = Command::new("strongroomd")
-        .args(["--config", machine::CONFIG, "connections", "--json"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("`strongroomd` cannot be started")?;
-    if !output.status.success() {
-        bail!("`strongroomd connections` did not succeed");
+    let mut connections = ask(
+        "strongroomd",
+        &["--config", machine::CONFIG, "connections", "--json"],
+    )?;
+    if Path::new(WITNESS).exists() {
+        match ask("strongroom-witness", &["--config", WITNESS, "connections"]) {
+            Ok(witness) => connections.extend(witness),
+            // The appliance serves without its witness.
+            Err(error) => crate::complain(&format!("the witness's port stays closed: {error:#}")),
+        }
     }
     let service = fs::metadata(machine::CONFIG)
         .context("the configuration cannot be looked at")?
         .uid();
-    let rules = rules(&output.stdout, service)?;
+    let rules = rules(&connections, service)?;
     let mut nft = Command::new("nft")
         .args(["-f", "-"])
         .stdin(Stdio::piped())
@@ -62,6 +68,19 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+fn ask(program: &str, words: &[&str]) -> Result<Vec<u8>> {
+    let output = Command::new(program)
+        .args(words)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("`{program}` cannot be started"))?;
+    if !output.status.success() {
+        bail!("`{program} connections` did not succeed");
+    }
+    Ok(output.stdout)
+}
+
 /// Prints the rules for connections that are given on standard input, for whom it concerns before there is a machine.
 pub(crate) fn print() -> Result<()> {
     /// The user's number in the rules that are printed.
@@ -72,14 +91,19 @@ pub(crate) fn print() -> Result<()> {
         .context("standard output cannot be written")
 }
 
-/// The rules in the language of nft(8). Whoever is named by an address is reached at that address; whoever has a name, at that port, as what the
+/// The rules in the language of nft(8), of what one program says of its connections, or several after one another. Whoever is named by an address is reached at that address; whoever has a name, at that port, as what the
 /// name stands for changes: both by the service's user alone.
 fn rules(connections: &[u8], service: u32) -> Result<String> {
     const TABLE: &str = "inet strongroom";
-    let connections: Connections = serde_json::from_slice(connections)
-        .context("what `strongroomd connections` said cannot be read")?;
+    let all = serde_json::Deserializer::from_slice(connections)
+        .into_iter()
+        .collect::<Result<Vec<Connections>, _>>()
+        .context("what was said of connections cannot be read")?;
+    if all.is_empty() {
+        bail!("nothing was said of connections");
+    }
     let mut rules = format!("flush chain {TABLE} listeners\nflush chain {TABLE} outgoing\n");
-    for listener in connections.listen {
+    for listener in all.iter().flat_map(|one| &one.listen) {
         let at = address(Some(listener.address.ip()).filter(|ip| !ip.is_unspecified()));
         writeln!(
             rules,
@@ -87,7 +111,7 @@ fn rules(connections: &[u8], service: u32) -> Result<String> {
             listener.address.port()
         )?;
     }
-    for peer in connections.outgoing {
+    for peer in all.iter().flat_map(|one| &one.outgoing) {
         let at = address(peer.host.parse().ok());
         writeln!(
             rules,
@@ -131,6 +155,24 @@ mod tests {
              add rule inet strongroom outgoing meta skuid 999 ip6 daddr 2001:db8::1 tcp dport 443 accept\n"
         );
         assert!(rules(b"{}", 999).is_err());
+        assert!(rules(b"", 999).is_err());
+    }
+
+    #[test]
+    fn a_witness_is_let_through_beside_the_appliance() {
+        let said = concat!(
+            r#"{"listen": [{"what": "clients", "address": "[::]:8443"}], "outgoing": []}"#,
+            "\n",
+            r#"{"listen": [{"what": "witness", "address": "10.0.5.10:7443"}], "outgoing": []}"#,
+            "\n"
+        );
+        assert_eq!(
+            rules(said.as_bytes(), 999).unwrap(),
+            "flush chain inet strongroom listeners\n\
+             flush chain inet strongroom outgoing\n\
+             add rule inet strongroom listeners tcp dport 8443 accept\n\
+             add rule inet strongroom listeners ip daddr 10.0.5.10 tcp dport 7443 accept\n"
+        );
     }
 
     #[test]

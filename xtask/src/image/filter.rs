@@ -34,36 +34,43 @@ name = "soc"
 address = "[2001:db8::1]:6514"
 "#;
 
+/// The witness beside it.
+const WITNESS: &str = "listen = '[fd00::1]:7443'\n";
+
 /// Has nft check the rules, in a network of its own; how many of them follow from the configuration.
 ///
 /// # Errors
 ///
 /// When a program of ours makes none, or fewer than the configuration has listeners and peers, or nft does not take them.
 pub(crate) fn check(bench: &Bench, tools: &Tools, programs: &[PathBuf]) -> Result<usize> {
-    let [strongroomd, setup] = programs else {
-        bail!("the image is not made of two programs");
+    let [strongroomd, setup, witness] = programs else {
+        bail!("the image is not made of three programs");
     };
-    let made = rules(bench, strongroomd, setup)?;
+    let made = rules(bench, strongroomd, setup, witness)?;
     let all = read(&bench.sources.join("root/etc/nftables.conf"))? + &made;
     write(&bench.work.join("filter.nft"), all)?;
     tools.sh("unshare --net nft -c -f filter.nft", &[])?;
     let count = made.lines().filter(|line| line.starts_with("add ")).count();
-    let (listeners, peers) = (2, 5);
+    let (listeners, peers) = (3, 5);
     if count != listeners + peers {
         bail!("{count} rules were made for {listeners} listeners and {peers} peers");
     }
     Ok(count)
 }
 
-fn rules(bench: &Bench, strongroomd: &Path, setup: &Path) -> Result<String> {
+fn rules(bench: &Bench, strongroomd: &Path, setup: &Path, witness: &Path) -> Result<String> {
     let configuration = bench.work.join("filter.toml");
-    write(&configuration, CONFIGURATION)?;
-    let connections = process::answer(
-        Command::new(strongroomd)
-            .arg("--config")
-            .arg(configuration)
-            .args(["connections", "--json"]),
-    )?;
+    let ask = |program: &Path, configured: &str, words: &[&str]| {
+        write(&configuration, configured)?;
+        process::answer(
+            Command::new(program)
+                .arg("--config")
+                .arg(&configuration)
+                .args(words),
+        )
+    };
+    let mut connections = ask(strongroomd, CONFIGURATION, &["connections", "--json"])?;
+    connections.extend(ask(witness, WITNESS, &["connections"])?);
     let mut print = Command::new(setup)
         .args(["filter", "print"])
         .stdin(Stdio::piped())

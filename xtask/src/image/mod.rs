@@ -155,7 +155,7 @@ pub(crate) struct Bench {
 
 /// The programs that the image is made of, and the one that is used from outside.
 struct Programs {
-    inside: [PathBuf; 2],
+    inside: [PathBuf; 3],
     strongroom: PathBuf,
 }
 
@@ -243,10 +243,14 @@ fn prepare(workspace: &Workspace, options: &Options) -> Result<(Bench, Programs)
     bench.make()?;
     ready::check(&bench)?;
     packages::ensure(packages::IMAGE.iter().chain(machine))?;
-    let [strongroomd, setup, strongroom] =
-        workspace.build(["strongroomd", "strongroom-setup", "strongroom"])?;
+    let [strongroomd, setup, witness, strongroom] = workspace.build([
+        "strongroomd",
+        "strongroom-setup",
+        "strongroom-witness",
+        "strongroom",
+    ])?;
     let programs = Programs {
-        inside: [strongroomd, setup],
+        inside: [strongroomd, setup, witness],
         strongroom,
     };
     Ok((bench, programs))
@@ -379,7 +383,7 @@ fn security_version(sources: &Path) -> Result<u32> {
 impl Programs {
     /// The one that the initial RAM disk has, too.
     fn setup(&self) -> &Path {
-        let [_, setup] = &self.inside;
+        let [_, setup, _] = &self.inside;
         setup
     }
 }

@@ -102,7 +102,7 @@ fn make_anew(bench: &Bench, tools: &Tools, base: &Path, programs: &[PathBuf]) ->
             "systemd-sysusers --root=root; rm -rf root/etc/systemd/system/*.wants; systemctl --root=root preset-all >/dev/null 2>&1; \
              systemctl --root=root mask -q {masked}; systemctl --root=root set-default -q multi-user.target; \
              sed -i 's#:[^:]*$#:/usr/sbin/nologin#' root/etc/passwd; chmod 0600 root/etc/crypttab; ln -sf ../run/systemd/resolve/stub-resolv.conf root/etc/resolv.conf; \
-             strip --strip-debug root/usr/bin/strongroomd root/usr/bin/strongroom-setup; \
+             strip root/usr/bin/strongroomd root/usr/bin/strongroom-setup root/usr/bin/strongroom-witness; \
              cp -a /usr/lib/modules root/usr/lib/; rm -f root/usr/lib/modules/*/build root/usr/lib/modules/*/source; \
              find root -xdev \\( -perm -4000 -o -perm -2000 \\) -type f -exec chmod ug-s {{}} +",
             masked = tools::names(&masked).join(" ")

@@ -32,7 +32,7 @@ pub(super) struct Component {
 }
 
 /// The programs of ours that are in the image.
-const PROGRAMS: [&str; 2] = ["strongroomd", "strongroom-setup"];
+const PROGRAMS: [&str; 3] = ["strongroomd", "strongroom-setup", "strongroom-witness"];
 
 /// All that is in the image, in the order of the package URLs.
 pub(super) fn of(bench: &Bench, tools: &Tools) -> Result<Vec<Component>> {
@@ -305,12 +305,14 @@ mod tests {
             "packages": [
                 {"id": "d", "name": "strongroomd", "version": "0.1.0", "license": null},
                 {"id": "s", "name": "strongroom-setup", "version": "0.1.0", "license": null},
+                {"id": "w", "name": "strongroom-witness", "version": "0.1.0", "license": null},
                 {"id": "a", "name": "a", "version": "1.0.0+b", "license": "MIT/Apache-2.0"},
                 {"id": "t", "name": "t", "version": "1.0.0", "license": "MIT"},
             ],
             "resolve": {"nodes": [
                 {"id": "d", "deps": [{"pkg": "a", "dep_kinds": [{"kind": "dev"}, {"kind": null}]}, {"pkg": "t", "dep_kinds": [{"kind": "dev"}]}]},
                 {"id": "s", "deps": [{"pkg": "a", "dep_kinds": [{"kind": null}]}]},
+                {"id": "w", "deps": []},
                 {"id": "a", "deps": [{"pkg": "t", "dep_kinds": [{"kind": "build"}]}]},
                 {"id": "t", "deps": []},
             ]},
@@ -321,7 +323,10 @@ mod tests {
         let mut found = compiled_in(&metadata, &lock.unwrap()).unwrap();
         found.sort_by(|one, other| one.name.cmp(&other.name));
         let names: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["a", "strongroom-setup", "strongroomd"]);
+        assert_eq!(
+            names,
+            ["a", "strongroom-setup", "strongroom-witness", "strongroomd"]
+        );
         assert_eq!(found[0].purl, "pkg:cargo/a@1.0.0%2Bb");
         assert_eq!(found[0].sha256.as_deref(), Some("00"));
         assert_eq!(found[0].licence.as_deref(), Some("MIT OR Apache-2.0"));
