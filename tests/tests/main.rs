@@ -59,6 +59,7 @@ mod scrub;
 mod sealing;
 mod second_factor;
 mod secrets;
+mod served_certificate;
 mod siem;
 mod signed_requests;
 mod small_devices;

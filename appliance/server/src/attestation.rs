@@ -8,12 +8,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use semver::Version;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -24,6 +22,7 @@ use strongroom_wire::encoding::Base64;
 use strongroom_wire::problem::Code;
 
 use crate::problems::{Failure, sentence};
+use crate::tls::ServedCertificate;
 
 /// How long the TPM may take: some make a key in a second, and on a machine that has just started it waits until the start was measured.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -37,8 +36,8 @@ pub(crate) struct Attestor {
     /// Where the image's unit listens.
     socket: PathBuf,
     release: String,
-    /// SHA-256 of the certificate that clients are shown, in hexadecimal.
-    certificate: String,
+    /// The certificate that clients are shown.
+    certificate: Arc<ServedCertificate>,
     asking: Mutex<()>,
     waiting: AtomicUsize,
 }
@@ -83,25 +82,19 @@ enum Said {
 }
 
 impl Attestor {
-    /// Has the TPM attest by whoever listens at this socket, for this release and for the appliance that shows the certificate in this file.
-    ///
-    /// # Errors
-    /// When the certificate cannot be read.
+    /// Has the TPM attest by whoever listens at this socket, for this release and for the appliance that shows this certificate.
     pub(crate) fn new(
         socket: &Path,
         release: &Version,
-        certificate: &Path,
-    ) -> anyhow::Result<Self> {
-        let der = CertificateDer::from_pem_file(certificate).map_err(|error| {
-            anyhow::anyhow!("{} cannot be read: {error}", certificate.display())
-        })?;
-        Ok(Self {
+        certificate: Arc<ServedCertificate>,
+    ) -> Self {
+        Self {
             socket: socket.to_owned(),
             release: release.to_string(),
-            certificate: hex::encode(Sha256::digest(&der)),
+            certificate,
             asking: Mutex::default(),
             waiting: AtomicUsize::new(0),
-        })
+        }
     }
 
     /// Attests for somebody who may have that done.
@@ -158,7 +151,7 @@ impl Attestor {
         let statement = Statement {
             release: self.release.clone(),
             nonce,
-            certificate: self.certificate.clone(),
+            certificate: self.certificate.fingerprint(),
             log: head.origin,
             size: head.size,
             root: hex::encode(head.root),
@@ -229,22 +222,22 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::tls::authority;
 
-    fn attestor(socket: &Path) -> Attestor {
-        Attestor {
-            socket: socket.to_owned(),
-            release: "0.1.0".to_owned(),
-            certificate: "ab".repeat(32),
-            asking: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-        }
+    fn attestor(folder: &Path) -> Attestor {
+        let names = ["localhost".to_owned()];
+        authority::create(folder, "strongroom.local", &names).unwrap();
+        let [certificate, key] = ["server.pem", "server.key"].map(|name| folder.join(name));
+        let served = ServedCertificate::load(&certificate, &key).unwrap();
+        let socket = folder.join("attest.sock");
+        Attestor::new(&socket, &Version::new(0, 1, 0), Arc::new(served))
     }
 
     #[test]
     fn what_is_said_for_the_tpm_is_read() {
         let folder = tempfile::tempdir().unwrap();
+        let attestor = attestor(folder.path());
         let socket = folder.path().join("attest.sock");
-        let attestor = attestor(&socket);
         assert!(matches!(attestor.ask([7; 32]), Err(Wrong::Unreachable(_))));
         let listener = UnixListener::bind(&socket).unwrap();
         let answers = [

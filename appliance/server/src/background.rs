@@ -1,5 +1,6 @@
 //! What the appliance does besides answering requests. While it serves: it signs checkpoints, moves keys to rotated KEKs, makes
-//! backups, sends mail, has its machine attested and forgets what has expired. Always: it tends the metrics and the limits.
+//! backups, sends mail, has its machine attested and forgets what has expired. Always: it tends the metrics and the limits,
+//! and looks whether certificates have changed.
 
 use std::fmt::Display;
 use std::io;
@@ -26,6 +27,7 @@ use crate::device_log::Drain;
 use crate::gate::Gate;
 use crate::kept::KeptCheckpoint;
 use crate::mail::Mailer;
+use crate::tls::Credentials;
 use crate::updates::Updates;
 
 /// A leaf is under a signed checkpoint after about so long.
@@ -47,6 +49,8 @@ const ATTESTATION_CHECK_EVERY: Duration = Duration::from_secs(1);
 const ATTESTED_EVERY: Duration = Duration::from_hours(24);
 /// How soon it is tried again where that came to nothing.
 const ATTESTED_AGAIN: Duration = Duration::from_hours(1);
+/// How often is looked whether the certificate that is shown, or what is believed of clients', has changed.
+const CREDENTIALS_EVERY: Duration = Duration::from_secs(10);
 /// What the console draws is counted by the minute.
 const MINUTE: Duration = Duration::from_mins(1);
 /// A rotation goes in steps, so many a second.
@@ -236,11 +240,15 @@ impl Housekeeping {
         limits: Arc<SignInLimits>,
         metrics: Arc<PrometheusHandle>,
         gate: Arc<Gate>,
+        credentials: Credentials,
     ) -> io::Result<Self> {
         let mut threads = Threads::default();
         threads.every("limits", FORGET_EVERY, move || limits.forget_idle())?;
         threads.every("metrics", METRICS_UPKEEP_EVERY, move || {
             metrics.run_upkeep();
+        })?;
+        threads.every("certificates", CREDENTIALS_EVERY, move || {
+            credentials.look();
         })?;
         threads.every("minutes", MINUTE, move || {
             let statistics = gate.statistics();

@@ -192,6 +192,9 @@ pub(crate) struct Report {
     /// How witnesses, receivers and the scrub are; unknown while it does not serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) watch: Option<crate::watch::Report>,
+    /// What is wrong with the certificate that is shown, or its files, where something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<String>,
     /// Account KEKs in memory, of the first domain.
     pub(crate) cached_keks: u64,
     /// Its version.

@@ -40,6 +40,7 @@ use crate::domains::{Beats, Domains, Slots};
 use crate::estate::Estate;
 use crate::kept::{self, KeptCheckpoint};
 use crate::problems::Failure;
+use crate::tls::ServedCertificate;
 use crate::updates::{Trial, Updates};
 use crate::watch::Watch;
 
@@ -59,6 +60,7 @@ pub(crate) struct Gate {
     config: Config,
     estate: Estate,
     store: Arc<dyn Store>,
+    certificate: Arc<ServedCertificate>,
     kept: Arc<KeptCheckpoint>,
     updates: Option<Arc<Updates>>,
     attestor: Option<Arc<Attestor>>,
@@ -109,6 +111,7 @@ impl Gate {
     pub(crate) fn new(
         config: Config,
         store: Arc<dyn Store>,
+        certificate: Arc<ServedCertificate>,
         updates: Option<Arc<Updates>>,
         attestor: Option<Arc<Attestor>>,
         trial: Option<Trial>,
@@ -119,6 +122,7 @@ impl Gate {
             kept: Arc::new(KeptCheckpoint::new(&config)),
             config,
             store,
+            certificate,
             updates,
             attestor,
             trial,

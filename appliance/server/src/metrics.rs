@@ -39,6 +39,8 @@ const REWRAPS_LEFT: &str = "strongroom_rotation_rewraps_left";
 const RESEALS_LEFT: &str = "strongroom_rotation_reseals_left";
 const DOMAINS: &str = "strongroom_domains";
 const DOMAIN_REQUESTS: &str = "strongroom_domain_requests_total";
+const CERTIFICATE_UP: &str = "strongroom_certificate_up";
+const CERTIFICATE_LAPSES: &str = "strongroom_certificate_lapses_timestamp_seconds";
 const STORAGE_FULL: &str = "strongroom_storage_full";
 const WITNESS_UP: &str = "strongroom_witness_up";
 const WITNESS_BEHIND: &str = "strongroom_witness_behind_leaves";
@@ -151,6 +153,14 @@ fn describe() {
         NOTIFICATIONS_DUE,
         "Notifications of disclosures that are due and were not sent."
     );
+    describe_gauge!(
+        CERTIFICATE_UP,
+        "Whether the files of the certificate that is shown can be used and it does not lapse soon: 1 or 0."
+    );
+    describe_gauge!(
+        CERTIFICATE_LAPSES,
+        "When the certificate that is shown lapses, in seconds since 1970."
+    );
     describe_gauge!(DOMAINS, "Domains, the first one counted.");
     describe_counter!(
         DOMAIN_REQUESTS,
@@ -217,8 +227,7 @@ pub(crate) fn refusal(code: Code) {
 
 /// The schedule made a backup.
 pub(crate) fn backup(at: Timestamp) {
-    let seconds = Duration::from_millis(at.as_millis()).as_secs_f64();
-    gauge!(NEWEST_BACKUP).set(seconds.trunc());
+    gauge!(NEWEST_BACKUP).set(seconds(at));
 }
 
 /// The appliance panicked during a request.
@@ -230,6 +239,10 @@ pub(crate) fn panic() {
 pub(crate) fn state(health: &Health, statistics: Option<&Statistics>) {
     gauge!(HSM_UP).set(yes(health.hsm == Status::Ok));
     gauge!(STORAGE_UP).set(yes(health.storage == Status::Ok));
+    gauge!(CERTIFICATE_UP).set(yes(health.certificate == Status::Ok));
+    if let Some(lapses) = health.certificate_lapses {
+        gauge!(CERTIFICATE_LAPSES).set(seconds(lapses));
+    }
     for (name, state) in [
         ("serving", State::Serving),
         ("opening", State::Opening),
@@ -270,8 +283,7 @@ pub(crate) fn watch(report: Option<&watch::Report>) {
     gauge!(SCRUB_FINDINGS).set(approximate(report.scrub.findings));
     gauge!(SCRUB_ROWS).set(approximate(report.scrub.rows));
     if let Some(last) = report.scrub.last {
-        let seconds = Duration::from_millis(last.as_millis()).as_secs_f64();
-        gauge!(NEWEST_SCRUB).set(seconds.trunc());
+        gauge!(NEWEST_SCRUB).set(seconds(last));
     }
 }
 
@@ -289,6 +301,11 @@ pub(crate) fn hsm(hsm: &'static str, status: Option<&MemberStatus>) {
     gauge!(HSM_ABANDONED, "hsm" => hsm).set(approximate(abandoned));
     let timed_out = status.map_or(0, |status| status.timed_out);
     gauge!(HSM_TIMED_OUT, "hsm" => hsm).set(approximate(timed_out));
+}
+
+/// Whole seconds since 1970.
+fn seconds(at: Timestamp) -> f64 {
+    Duration::from_millis(at.as_millis()).as_secs_f64().trunc()
 }
 
 fn yes(so: bool) -> f64 {
@@ -326,6 +343,8 @@ mod tests {
                 failing_witnesses: 0,
                 failing_receivers: 0,
                 scrub_findings: 0,
+                certificate: Status::Ok,
+                certificate_lapses: Some(Timestamp::from_millis(1_800_000_000_900)),
                 version: "1".to_owned(),
             };
             let statistics = Statistics {
@@ -384,6 +403,8 @@ mod tests {
             r#"strongroom_hsm_abandoned_calls{hsm="primary"} 2"#,
             r#"strongroom_hsm_timed_out_calls{hsm="primary"} 5"#,
             "strongroom_storage_up 1",
+            "strongroom_certificate_up 1",
+            "strongroom_certificate_lapses_timestamp_seconds 1800000000",
             r#"strongroom_domain_requests_total{domain="7"} 1"#,
             r#"strongroom_domain_requests_total{domain="others"} 2"#,
             r#"strongroom_domains{state="all"} 1000"#,

@@ -2,9 +2,11 @@
 
 pub(crate) mod authority;
 pub(crate) mod clients;
+mod served;
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,11 +15,12 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ServerConfig, SupportedCipherSuite};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use zeroize::Zeroizing;
+use strongroom_wire::encoding::Timestamp;
+
+pub(crate) use served::ServedCertificate;
 
 use self::clients::ClientCertificates;
+use crate::config;
 
 /// Key exchanges, the preferred first: the hybrid post-quantum one (draft-ietf-tls-ecdhe-mlkem), then those of RFC 8446.
 const KEY_EXCHANGES: [&dyn SupportedKxGroup; 4] = [
@@ -64,6 +67,16 @@ pub(crate) enum TlsError {
         /// What rustls says.
         source: rustls::Error,
     },
+    /// A certificate that no client would believe now.
+    #[error("the certificate {path} is valid from {begins} to {lapses} only")]
+    OutOfTime {
+        /// The file.
+        path: PathBuf,
+        /// From when it is valid.
+        begins: Timestamp,
+        /// Until when.
+        lapses: Timestamp,
+    },
     /// The authorities of client certificates are of no use.
     #[error("the authorities of client certificates in {path} cannot be used: {reason}")]
     Clients {
@@ -88,27 +101,61 @@ pub(crate) enum TlsError {
     },
 }
 
-/// The TLS set-up of a listener, with the certificate chain and private key in these PEM files; clients may present certificates
-/// where they are checked.
-pub(crate) fn server_config(
-    certificate: &Path,
-    key: &Path,
+/// What the appliance proves itself with, and by what it believes clients' certificates. All of it is taken anew when its files change.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    /// The certificate that both listeners show.
+    pub(crate) served: Arc<ServedCertificate>,
+    /// What checks the certificates of clients, where the configuration names authorities for them.
+    pub(crate) clients: Option<Arc<ClientCertificates>>,
+}
+
+impl Credentials {
+    /// Those in the files that the configuration names.
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
+    pub(crate) fn load(files: &config::Tls) -> Result<Self, TlsError> {
+        let given = |path: &'_ PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
+        let revoked = given(&files.client_crl);
+        let clients = given(&files.client_ca)
+            .map(|authorities| ClientCertificates::new(&authorities, revoked.as_deref()))
+            .transpose()?;
+        Ok(Self {
+            served: Arc::new(ServedCertificate::load(&files.certificate, &files.key)?),
+            clients: clients.map(Arc::new),
+        })
+    }
+
+    /// Takes what has changed in the files, if it can be used; the log says what cannot.
+    pub(crate) fn look(&self) {
+        self.served.look();
+        if let Some(clients) = &self.clients {
+            clients.look();
+        }
+    }
+
+    /// The set-up of the listener for clients, who may present certificates where they are checked.
+    ///
+    /// # Errors
+    /// When the cryptographic library has none of what we ask for.
+    pub(crate) fn for_clients(&self) -> Result<ServerConfig, TlsError> {
+        server_config(&self.served, self.clients.clone())
+    }
+
+    /// The set-up of the listener for administrators.
+    ///
+    /// # Errors
+    /// As [`Self::for_clients`].
+    pub(crate) fn for_administrators(&self) -> Result<ServerConfig, TlsError> {
+        server_config(&self.served, None)
+    }
+}
+
+fn server_config(
+    served: &Arc<ServedCertificate>,
     clients: Option<Arc<ClientCertificates>>,
 ) -> Result<ServerConfig, TlsError> {
-    let chain_pem = read("certificate", certificate)?;
-    let key_pem = Zeroizing::new(read("private key", key)?);
-    let malformed = |what, path: &Path| TlsError::Malformed {
-        what,
-        path: path.to_owned(),
-    };
-    let chain = CertificateDer::pem_slice_iter(&chain_pem)
-        .collect::<Result<Vec<_>, _>>()
-        .ok()
-        .filter(|chain| !chain.is_empty())
-        .ok_or_else(|| malformed("certificate", certificate))?;
-    let private =
-        PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| malformed("private key", key))?;
-
     let resumable = clients.is_none();
     let clients: Arc<dyn ClientCertVerifier> = match clients {
         Some(clients) => clients,
@@ -118,12 +165,7 @@ pub(crate) fn server_config(
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Unavailable)?
         .with_client_cert_verifier(clients)
-        .with_single_cert(chain, private)
-        .map_err(|source| TlsError::Mismatch {
-            key: key.to_owned(),
-            certificate: certificate.to_owned(),
-            source,
-        })?;
+        .with_cert_resolver(Arc::<ServedCertificate>::clone(served));
     config.ignore_client_order = true;
     if !resumable {
         // A session that is resumed is not asked for its certificate again, which may have been revoked.
@@ -131,6 +173,17 @@ pub(crate) fn server_config(
         config.send_tls13_tickets = 0;
     }
     Ok(config)
+}
+
+/// What tells that a file is another one, was written to, or may be read by others now: its number, and when it was last changed (seconds, nanoseconds).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp(u64, i64, i64);
+
+impl Stamp {
+    fn of(file: &Path) -> Option<Self> {
+        let about = fs::metadata(file).ok()?;
+        Some(Self(about.ino(), about.ctime(), about.ctime_nsec()))
+    }
 }
 
 fn provider() -> CryptoProvider {
@@ -155,7 +208,8 @@ mod tests {
 
     use std::os::unix::fs::PermissionsExt as _;
 
-    use rustls::pki_types::ServerName;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, ServerName};
     use rustls::{
         ClientConfig, ClientConnection, NamedGroup, ProtocolVersion, RootCertStore,
         ServerConnection, SupportedProtocolVersion,
@@ -190,8 +244,9 @@ mod tests {
     }
 
     fn server(folder: &Path) -> ServerConnection {
-        let config =
-            server_config(&folder.join("server.pem"), &folder.join("server.key"), None).unwrap();
+        let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
+        let served = ServedCertificate::load(&certificate, &key).unwrap();
+        let config = server_config(&Arc::new(served), None).unwrap();
         ServerConnection::new(Arc::new(config)).unwrap()
     }
 
@@ -304,7 +359,7 @@ mod tests {
             (&folder.path().join("no.pem"), &key, "no.pem"),
             (&certificate, &folder.path().join("ca.key"), "ca.key"),
         ] {
-            let error = server_config(certificate, key, None)
+            let error = ServedCertificate::load(certificate, key)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(expected), "{error}");

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::encoding::Timestamp;
+
 /// Whether a part of the appliance works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -48,6 +50,18 @@ pub struct Health {
     /// How many rows of the database the newest scrubs found that do not follow from the log.
     #[serde(default)]
     pub scrub_findings: u64,
+    /// Whether the files of the certificate that the appliance shows can be used, and it is good for two weeks more. Where that is
+    /// not so, the appliance is not unhealthy: it goes on.
+    #[serde(default = "works")]
+    pub certificate: Status,
+    /// When that certificate lapses; absent where the appliance does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_lapses: Option<Timestamp>,
     /// The appliance's version.
     pub version: String,
+}
+
+/// What is not said to fail.
+const fn works() -> Status {
+    Status::Ok
 }

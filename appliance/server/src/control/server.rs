@@ -268,6 +268,7 @@ fn done(gate: &Gate, sealed: Option<Sealed>) -> Answer {
         hsms: hsms.chain(further).collect(),
         domains: domains.map(|domains| domains.tally()),
         watch: gate.watched(),
+        certificate: gate.certificate_trouble(),
         cached_keks: gate
             .statistics()
             .map_or(0, |statistics| statistics.cached_keks),

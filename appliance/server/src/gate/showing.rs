@@ -51,6 +51,8 @@ impl Gate {
             failing_witnesses: watched.failing_witnesses(),
             failing_receivers: watched.failing_receivers(),
             scrub_findings: watched.scrub.findings,
+            certificate: of(self.certificate.trouble().is_none()),
+            certificate_lapses: Some(self.certificate.lapses()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -73,6 +75,11 @@ impl Gate {
             since: phase.since,
             reason,
         }
+    }
+
+    /// What an operator has to look at of the certificate that is shown.
+    pub(crate) fn certificate_trouble(&self) -> Option<String> {
+        self.certificate.trouble()
     }
 
     /// The keystore's figures, while it is open and its storage can say.

@@ -1,4 +1,4 @@
-//! `strongroomd serve`: serves clients and administrators until SIGINT or SIGTERM.
+//! `strongroomd serve`: serves clients and administrators until SIGINT or SIGTERM. SIGHUP has it look at its certificates.
 //!
 //! The listeners are up at once. Whether requests reach the keystore, the gate says: it waits for the HSM, or for operators.
 
@@ -42,8 +42,9 @@ use crate::routes::health::NewestStorage;
 use crate::routes::updates::Image;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
 use crate::tls::clients::{ClientCertificates, PresentedChain};
+use crate::tls::{Credentials, ServedCertificate};
 use crate::updates::{Trial, Updates};
-use crate::{console, logging, metrics, tls};
+use crate::{console, logging, metrics};
 
 /// How long requests that are being answered may take once a stop was asked for, in seconds.
 const STOP_TIMEOUT: u64 = 20;
@@ -99,12 +100,10 @@ impl Arguments {
     }
 
     /// What has the TPM attest that this image runs.
-    fn attestor(&self, config: &Config, image: &Image) -> anyhow::Result<Attesting> {
-        let (Some(socket), Some(image)) = (&self.attest, image) else {
-            return Ok(None);
-        };
-        let attestor = Attestor::new(socket, image.version(), &config.tls.certificate)?;
-        Ok(Some(Arc::new(attestor)))
+    fn attestor(&self, served: &Arc<ServedCertificate>, image: &Image) -> Attesting {
+        let (socket, image) = self.attest.as_ref().zip(image.as_ref())?;
+        let attestor = Attestor::new(socket, image.version(), Arc::clone(served));
+        Some(Arc::new(attestor))
     }
 
     /// The sockets of both listeners.
@@ -139,12 +138,13 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     // What an appliance that was killed left.
     folder.withdraw();
     let journal = arguments.journal(&config)?;
-    let clients = client_certificates(&config)?;
-    let (certificate, key) = (&config.tls.certificate, &config.tls.key);
-    let tls = tls::server_config(certificate, key, None)?;
-    let client_tls = tls::server_config(certificate, key, clients.clone())?;
+    let credentials = Credentials::load(&config.tls)?;
+    let tls = [
+        credentials.for_clients()?,
+        credentials.for_administrators()?,
+    ];
     let (image, on_trial) = arguments.updates(&config)?;
-    let attestor = arguments.attestor(&config, &image)?;
+    let attestor = arguments.attestor(&credentials.served, &image);
     let trial = image.clone().filter(|_| on_trial).map(Trial::new);
     let (trial, passed) = trial.unzip();
     // Nobody is answered by a release that has not proved itself.
@@ -158,6 +158,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let (gate, mut failed) = Gate::new(
         config.clone(),
         Arc::new(store),
+        Arc::clone(&credentials.served),
         image.clone(),
         attestor.clone(),
         trial,
@@ -184,6 +185,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         web::Data::clone(&shared.limits).into_inner(),
         web::Data::clone(&shared.metrics).into_inner(),
         Arc::clone(&gate),
+        credentials.clone(),
     )
     .context("a background thread cannot be started")?;
     let control = Control::start(&config.data, Arc::clone(&gate))?;
@@ -194,6 +196,10 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
         ];
+        rt::spawn(look_when_told(
+            signal(SignalKind::hangup())?,
+            credentials.clone(),
+        ));
         if let Some(passed) = passed {
             gate.start()?;
             if !passes(passed, &mut stops, &mut failed).await? {
@@ -206,9 +212,11 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
             client: client.local_addr()?,
             admin: admin.local_addr()?,
         };
+        let [client_tls, admin_tls] = tls;
+        let clients = credentials.clients;
         let servers = [
-            server(Listener::Client, client, &client_tls, clients, &shared)?,
-            server(Listener::Administration, admin, &tls, None, &shared)?,
+            server(Listener::Client, client, client_tls, clients, &shared)?,
+            server(Listener::Administration, admin, admin_tls, None, &shared)?,
         ];
         if is_early {
             gate.start()?;
@@ -235,15 +243,13 @@ fn oidc(config: &Config) -> anyhow::Result<Oidc> {
     Ok(Oidc::new(&config.oidc)?.with_pages(pages))
 }
 
-/// What checks the certificates of clients, where the configuration names authorities for them.
-fn client_certificates(config: &Config) -> anyhow::Result<Option<Arc<ClientCertificates>>> {
-    let given = |path: &'_ PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
-    let Some(authorities) = given(&config.tls.client_ca) else {
-        return Ok(None);
-    };
-    let revoked = given(&config.tls.client_crl);
-    let clients = ClientCertificates::new(&authorities, revoked.as_deref())?;
-    Ok(Some(Arc::new(clients)))
+/// Takes certificates that have changed each time that SIGHUP comes.
+async fn look_when_told(mut told: Signal, credentials: Credentials) {
+    while told.recv().await.is_some() {
+        let credentials = credentials.clone();
+        // What goes wrong is said in the log, a panic by its hook.
+        let _ = web::block(move || credentials.look()).await;
+    }
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -258,7 +264,7 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 fn server(
     listener: Listener,
     socket: TcpListener,
-    tls: &ServerConfig,
+    tls: ServerConfig,
     clients: Option<Arc<ClientCertificates>>,
     shared: &Shared,
 ) -> anyhow::Result<Server> {
@@ -306,7 +312,7 @@ fn server(
         Listener::Administration => server.workers(1),
     };
     let server = server
-        .listen_rustls_0_23(socket, tls.clone())
+        .listen_rustls_0_23(socket, tls)
         .context("the appliance cannot listen")?;
     Ok(server.run())
 }

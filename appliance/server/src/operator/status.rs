@@ -42,6 +42,8 @@ fn as_text(report: &Report) -> String {
     let mut lines = vec![format!("{state} since {}", report.since)];
     let reason = report.reason.iter();
     lines.extend(reason.map(|reason| format!("because:     {reason}")));
+    let certificate = report.certificate.iter();
+    lines.extend(certificate.map(|trouble| format!("certificate: {trouble}")));
     lines.push(format!("cached KEKs: {}", report.cached_keks));
     if let Some(tally) = report.domains {
         lines.push(format!(

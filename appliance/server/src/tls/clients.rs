@@ -1,10 +1,8 @@
 //! Certificates that clients present: who vouches for them, which of them are revoked.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
@@ -13,7 +11,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 
-use super::{TlsError, provider, read};
+use super::{Stamp, TlsError, provider, read};
 
 /// Checks the certificates of clients, which need not present any.
 ///
@@ -22,14 +20,21 @@ use super::{TlsError, provider, read};
 pub(crate) struct ClientCertificates {
     authorities: PathBuf,
     revoked: Option<PathBuf>,
-    hints: Vec<DistinguishedName>,
+    hints: Hints,
     held: RwLock<Held>,
+}
+
+/// The authorities' names, as clients are told them: some present only what one of these vouches for. What rustls borrows stays, so that each change of
+/// the authorities adds a link.
+struct Hints {
+    names: Vec<DistinguishedName>,
+    newer: OnceLock<Box<Self>>,
 }
 
 struct Held {
     verifier: Arc<dyn ClientCertVerifier>,
-    /// When the files were last changed.
-    of: [Option<SystemTime>; 2],
+    /// How the files were when they were last read.
+    of: [Option<Stamp>; 2],
 }
 
 /// The certificates that a client has presented on a connection, its own first.
@@ -42,24 +47,24 @@ pub(crate) struct PresentedChain {
 impl ClientCertificates {
     /// Those that these authorities vouch for, but those on these revocation lists (RFC 5280 section 5), if there are any; both in PEM.
     pub(crate) fn new(authorities: &Path, revoked: Option<&Path>) -> Result<Self, TlsError> {
+        let of = stamps(authorities, revoked);
         let verifier = load(authorities, revoked)?;
         Ok(Self {
-            hints: verifier.root_hint_subjects().to_vec(),
-            held: RwLock::new(Held {
-                verifier,
-                of: [changed(Some(authorities)), changed(revoked)],
-            }),
+            hints: Hints::new(verifier.as_ref()),
+            held: RwLock::new(Held { verifier, of }),
             authorities: authorities.to_owned(),
             revoked: revoked.map(Path::to_owned),
         })
     }
 
+    /// Takes what is in the files, if they have changed and it can be used.
+    pub(crate) fn look(&self) {
+        self.verifier();
+    }
+
     /// The verifier by the files as they are now.
     fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        let now = [
-            changed(Some(&self.authorities)),
-            changed(self.revoked.as_deref()),
-        ];
+        let now = stamps(&self.authorities, self.revoked.as_deref());
         {
             // A panic while it was held leaves a whole verifier behind.
             let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
@@ -72,6 +77,7 @@ impl ClientCertificates {
             held.of = now;
             match load(&self.authorities, self.revoked.as_deref()) {
                 Ok(verifier) => {
+                    self.hints.follow(verifier.as_ref());
                     held.verifier = verifier;
                     tracing::info!(
                         "the authorities and revocation lists of client certificates were read again"
@@ -83,6 +89,34 @@ impl ClientCertificates {
             }
         }
         Arc::clone(&held.verifier)
+    }
+}
+
+impl Hints {
+    fn new(verifier: &dyn ClientCertVerifier) -> Self {
+        Self {
+            names: verifier.root_hint_subjects().to_vec(),
+            newer: OnceLock::new(),
+        }
+    }
+
+    fn newest(&self) -> &Self {
+        let mut newest = self;
+        while let Some(newer) = newest.newer.get() {
+            newest = newer;
+        }
+        newest
+    }
+
+    /// Tells clients from now on what this verifier believes. Only one thread at a time may.
+    fn follow(&self, verifier: &dyn ClientCertVerifier) {
+        let newest = self.newest();
+        let now = verifier.root_hint_subjects();
+        let (told, names) = (newest.names.iter(), now.iter());
+        if !told.map(AsRef::as_ref).eq(names.map(AsRef::<[u8]>::as_ref)) {
+            // Nobody else adds one meanwhile.
+            let _ = newest.newer.set(Box::new(Self::new(verifier)));
+        }
     }
 }
 
@@ -123,7 +157,7 @@ impl ClientCertVerifier for ClientCertificates {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.hints
+        &self.hints.newest().names
     }
 
     fn verify_client_cert(
@@ -206,6 +240,57 @@ fn load(
     })
 }
 
-fn changed(file: Option<&Path>) -> Option<SystemTime> {
-    fs::metadata(file?).and_then(|about| about.modified()).ok()
+fn stamps(authorities: &Path, revoked: Option<&Path>) -> [Option<Stamp>; 2] {
+    [Stamp::of(authorities), revoked.and_then(Stamp::of)]
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::fs;
+
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+
+    use super::*;
+
+    fn authority(name: &str) -> String {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().pem()
+    }
+
+    /// Clients that choose among certificates by what they are told would not present those of a new authority.
+    #[test]
+    fn clients_are_told_of_the_authorities_that_there_are_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clients.pem");
+        fs::write(&file, authority("the first")).unwrap();
+        let clients = ClientCertificates::new(&file, None).unwrap();
+        let told = || {
+            let hints = clients.root_hint_subjects().iter();
+            let of = |name: &str| {
+                let has = |hint: &DistinguishedName| {
+                    hint.as_ref()
+                        .windows(name.len())
+                        .any(|part| part == name.as_bytes())
+                };
+                hints.clone().filter(|hint| has(hint)).count()
+            };
+            ["the first", "the second", "the third"].map(of)
+        };
+        assert_eq!(told(), [1, 0, 0]);
+        fs::write(&file, authority("the second")).unwrap();
+        clients.look();
+        assert_eq!(told(), [0, 1, 0]);
+        fs::write(&file, "no certificate").unwrap();
+        clients.look();
+        assert_eq!(told(), [0, 1, 0]);
+        let both = authority("the third") + &authority("the second");
+        fs::write(&file, both).unwrap();
+        clients.look();
+        assert_eq!(told(), [0, 1, 1]);
+    }
 }

@@ -445,6 +445,8 @@ mod tests {
             failing_witnesses: 0,
             failing_receivers: 0,
             scrub_findings: 0,
+            certificate: Status::Ok,
+            certificate_lapses: None,
             version: "0.1.0".to_owned(),
         };
         assert_eq!(
