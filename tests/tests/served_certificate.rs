@@ -1,4 +1,6 @@
-//! The certificate that the appliance shows is replaced while it serves.
+//! The certificate that the appliance shows is replaced while it serves, by a site or by the appliance itself.
+
+mod renewal;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -62,6 +62,7 @@ ACTS = {
     174: "update.refuse", 175: "update.restart", 176: "update.bless", 177: "update.roll-back",
     178: "appliance.attest",
     180: "data-recovery.make", 181: "data-recovery.use",
+    182: "certificate.renew", 183: "appliance.reset",
 }
 CHECKPOINT_KEY = 55
 DOCUMENTS_OF = {50: ("request", "evidence"), 53: ("transcript",), 54: ("transcript",), 56: ("transcript",)}

@@ -99,6 +99,8 @@ pub(crate) fn act(act: Act) -> String {
         Act::ApplianceAttest => "Machine attested",
         Act::DataRecoveryMake => "Data partition's recovery key shared",
         Act::DataRecoveryUse => "Data partition's recovery key used",
+        Act::CertificateRenew => "Server's certificate renewed",
+        Act::ApplianceReset => "Factory reset ordered",
         other => return in_words(other.as_str()),
     }
     .to_owned()

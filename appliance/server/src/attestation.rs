@@ -222,10 +222,10 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::tls::authority;
+    use crate::tls::{always, authority};
 
     fn attestor(folder: &Path) -> Attestor {
-        let names = ["localhost".to_owned()];
+        let names = always("strongroom.local", &[]);
         authority::create(folder, "strongroom.local", &names).unwrap();
         let [certificate, key] = ["server.pem", "server.key"].map(|name| folder.join(name));
         let served = ServedCertificate::load(&certificate, &key).unwrap();

@@ -1,5 +1,5 @@
 //! What the appliance does besides answering requests. While it serves: it signs checkpoints, moves keys to rotated KEKs, makes
-//! backups, sends mail, has its machine attested and forgets what has expired. Always: it tends the metrics and the limits,
+//! backups, sends mail, has its machine attested, renews its certificate and forgets what has expired. Always: it tends the metrics and the limits,
 //! and looks whether certificates have changed.
 
 use std::fmt::Display;
@@ -27,7 +27,7 @@ use crate::device_log::Drain;
 use crate::gate::Gate;
 use crate::kept::KeptCheckpoint;
 use crate::mail::Mailer;
-use crate::tls::Credentials;
+use crate::tls::{Credentials, Renewal};
 use crate::updates::Updates;
 
 /// A leaf is under a signed checkpoint after about so long.
@@ -47,6 +47,10 @@ const UPDATES_EVERY: Duration = Duration::from_secs(2);
 const ATTESTATION_CHECK_EVERY: Duration = Duration::from_secs(1);
 /// How often the machine is attested, whoever asks besides.
 const ATTESTED_EVERY: Duration = Duration::from_hours(24);
+/// How often is looked whether the certificate that is shown is to be renewed, for its age or its names.
+const RENEWAL_EVERY: Duration = Duration::from_secs(5);
+/// How soon that is tried again where it failed, as each try leaves a leaf.
+const RENEWED_AGAIN: Duration = Duration::from_mins(10);
 /// How soon it is tried again where that came to nothing.
 const ATTESTED_AGAIN: Duration = Duration::from_hours(1);
 /// How often is looked whether the certificate that is shown, or what is believed of clients', has changed.
@@ -80,6 +84,7 @@ impl Background {
         kept: Arc<KeptCheckpoint>,
         updates: Option<Arc<Updates>>,
         attestor: Option<Arc<Attestor>>,
+        renewal: Arc<Renewal>,
     ) -> anyhow::Result<Self> {
         let mut background = Self {
             threads: Threads::default(),
@@ -88,7 +93,8 @@ impl Background {
         let started = background
             .start_threads(config, Arc::clone(&keystore), hsm, kept)
             .and_then(|()| background.follow_updates(Arc::clone(&keystore), updates))
-            .and_then(|()| background.attest(keystore, attestor));
+            .and_then(|()| background.attest(Arc::clone(&keystore), attestor))
+            .and_then(|()| background.renew(keystore, renewal));
         if let Err(error) = started {
             background.stop();
             return Err(error).context("a background thread cannot be started");
@@ -218,6 +224,25 @@ impl Background {
                 due = Instant::now() + next_attestation(matches!(recorded, Ok(true)));
                 trouble.tell(&recorded.map_err(|error| format!("{error:#}")));
             })
+    }
+
+    /// Renews the certificate that is shown whenever it is due.
+    fn renew(&mut self, keystore: Arc<Keystore>, renewal: Arc<Renewal>) -> io::Result<()> {
+        let mut trouble = Trouble::new(
+            "the certificate cannot be renewed",
+            "the certificate is renewed again",
+        );
+        let mut due = Instant::now();
+        self.threads.every("renewal", RENEWAL_EVERY, move || {
+            if Instant::now() < due {
+                return;
+            }
+            let renewed = renewal.if_due(&keystore);
+            trouble.tell(&renewed);
+            if renewed.is_err() {
+                due = Instant::now() + RENEWED_AGAIN;
+            }
+        })
     }
 
     /// Stops them, each after what it is doing.

@@ -31,6 +31,7 @@ pub(crate) use people::{Mail, MailTls, Passkeys};
 pub(crate) use sections::{Audit, Backup, Domains, Keystore, Listen, Tls};
 
 use crate::domains::registry::{self, Entry, Registry};
+use crate::tls::canonical;
 
 /// In the data folder: the database, and the kept checkpoint where the configuration names no other.
 pub(crate) const DATABASE: &str = "strongroom.db";
@@ -316,6 +317,11 @@ impl Config {
         }
         if self.keystore.clock_skew.get() > 24 * 3600 {
             return Err("clock_skew is more than a day".to_owned());
+        }
+        if let Some(name) = self.tls.names.iter().find(|name| canonical(name).is_none()) {
+            return Err(format!(
+                "{name:?} among names of [tls] is neither a host name nor an address"
+            ));
         }
         self.passkeys.check()?;
         self.mail.check()?;

@@ -27,6 +27,7 @@ pub(crate) use server::Control;
 use crate::config::Place;
 use crate::domains::{DomainReport, NewDomain, Tally};
 use crate::gate::Sealed;
+use crate::tls::CertificateReport;
 
 /// The socket's name in the data folder.
 const SOCKET: &str = "control";
@@ -69,6 +70,11 @@ pub(crate) enum Request {
         /// What.
         what: DomainRequest,
     },
+    /// Something with the certificate that it shows.
+    Certificate {
+        /// What.
+        what: CertificateRequest,
+    },
 }
 
 /// What a command asks of the appliance's domains.
@@ -107,6 +113,19 @@ pub(crate) enum DomainRequest {
         name: String,
         /// All its host names.
         hosts: Vec<String>,
+    },
+}
+
+/// What a command asks of the certificate that is shown.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum CertificateRequest {
+    /// Tell of it.
+    Show,
+    /// Renew it.
+    Renew {
+        /// The names that it is to be for; empty: those that are wanted, or that it has.
+        names: Vec<String>,
     },
 }
 
@@ -171,6 +190,8 @@ pub(crate) enum Answer {
     Done(Box<Report>),
     /// It did that with its domains.
     Domains(Box<DomainAnswer>),
+    /// The certificate is so now.
+    Certificate(Box<CertificateReport>),
     /// It did not: one sentence.
     Refused(String),
 }
@@ -241,8 +262,8 @@ pub(crate) struct HsmReport {
 pub(crate) fn ask(data: &Path, request: &Request) -> anyhow::Result<Report> {
     match send(data, request)? {
         Answer::Done(report) => Ok(*report),
-        Answer::Domains(_) => bail!("the appliance answered something else"),
         Answer::Refused(sentence) => bail!(sentence),
+        _ => bail!("the appliance answered something else"),
     }
 }
 
@@ -253,8 +274,23 @@ pub(crate) fn ask(data: &Path, request: &Request) -> anyhow::Result<Report> {
 pub(crate) fn ask_domains(data: &Path, what: DomainRequest) -> anyhow::Result<DomainAnswer> {
     match send(data, &Request::Domain { what })? {
         Answer::Domains(answer) => Ok(*answer),
-        Answer::Done(_) => bail!("the appliance answered something else"),
         Answer::Refused(sentence) => bail!(sentence),
+        _ => bail!("the appliance answered something else"),
+    }
+}
+
+/// Asks the appliance that serves from this data folder about the certificate that it shows.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn ask_certificate(
+    data: &Path,
+    what: CertificateRequest,
+) -> anyhow::Result<CertificateReport> {
+    match send(data, &Request::Certificate { what })? {
+        Answer::Certificate(report) => Ok(*report),
+        Answer::Refused(sentence) => bail!(sentence),
+        _ => bail!("the appliance answered something else"),
     }
 }
 

@@ -40,7 +40,7 @@ use crate::domains::{Beats, Domains, Slots};
 use crate::estate::Estate;
 use crate::kept::{self, KeptCheckpoint};
 use crate::problems::Failure;
-use crate::tls::ServedCertificate;
+use crate::tls::Renewal;
 use crate::updates::{Trial, Updates};
 use crate::watch::Watch;
 
@@ -60,7 +60,7 @@ pub(crate) struct Gate {
     config: Config,
     estate: Estate,
     store: Arc<dyn Store>,
-    certificate: Arc<ServedCertificate>,
+    renewal: Arc<Renewal>,
     kept: Arc<KeptCheckpoint>,
     updates: Option<Arc<Updates>>,
     attestor: Option<Arc<Attestor>>,
@@ -111,7 +111,7 @@ impl Gate {
     pub(crate) fn new(
         config: Config,
         store: Arc<dyn Store>,
-        certificate: Arc<ServedCertificate>,
+        renewal: Arc<Renewal>,
         updates: Option<Arc<Updates>>,
         attestor: Option<Arc<Attestor>>,
         trial: Option<Trial>,
@@ -122,7 +122,7 @@ impl Gate {
             kept: Arc::new(KeptCheckpoint::new(&config)),
             config,
             store,
-            certificate,
+            renewal,
             updates,
             attestor,
             trial,
@@ -366,6 +366,7 @@ impl Gate {
             Arc::clone(&self.kept),
             self.updates.clone(),
             self.attestor.clone(),
+            Arc::clone(&self.renewal),
         )?;
         let beats = match Beats::start(&domains) {
             Ok(beats) => beats,

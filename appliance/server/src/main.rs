@@ -12,7 +12,7 @@
 //! folder.rs      the data folder: its lock, the file of addresses
 //! mail.rs        mail to account holders, through the site's relay
 //! logging.rs     the log; metrics.rs: what /metrics shows
-//! tls.rs         TLS 1.3 for both listeners; tls/authority.rs: the private CA that init makes
+//! tls.rs         TLS 1.3 for both listeners; tls/served.rs: its certificate; tls/authority.rs: the private CA that init makes
 //! auth/          who is asking (the session token), how often one may fail, and that the clock tells strangers nothing
 //! console.rs     what the web console needs: who visits, sign-in with failures counted, the appliance itself
 //! problems.rs    the one place where anything that goes wrong becomes an RFC 9457 problem document
@@ -110,6 +110,9 @@ enum Command {
     /// Look after the domains (tenants) of the appliance that serves.
     #[command(subcommand)]
     Domain(operator::domain::Command),
+    /// Look at the certificate that the appliance which serves shows, or have it renewed.
+    #[command(subcommand)]
+    Certificate(operator::certificate::Command),
     /// Issue a client certificate by the private authority that `init` made.
     Issue(operator::issue::Arguments),
     /// What a packet filter has to let through: where the appliance listens, and whom it goes to.
@@ -159,6 +162,7 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Backup(arguments) => operator::backup::run(config, &arguments),
         Command::Restore(arguments) => operator::restore::run(config, &arguments),
         Command::Domain(command) => command.run(config),
+        Command::Certificate(command) => command.run(config),
         Command::Issue(arguments) => operator::issue::run(config, &arguments),
         Command::Connections(arguments) => operator::connections::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {

@@ -2,6 +2,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod clients;
+mod renewal;
 mod served;
 
 use std::fs;
@@ -17,6 +18,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ServerConfig, SupportedCipherSuite};
 use strongroom_wire::encoding::Timestamp;
 
+pub(crate) use renewal::{CertificateReport, Names, Renewal, always, canonical};
 pub(crate) use served::ServedCertificate;
 
 use self::clients::ClientCertificates;
@@ -88,6 +90,9 @@ pub(crate) enum TlsError {
     /// The cryptographic library has none of what we ask for.
     #[error("TLS 1.3 cannot be set up: {0}")]
     Unavailable(rustls::Error),
+    /// A certificate needs a number of its own.
+    #[error("there are no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
     /// A certificate could not be made.
     #[error("the certificates cannot be made: {0}")]
     Generation(#[from] rcgen::Error),
@@ -220,7 +225,7 @@ mod tests {
     /// A folder with certificates as `init` makes them.
     fn certificates() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let names = ["localhost", "127.0.0.1", "::1", "strongroom.local"].map(str::to_owned);
+        let names = always("strongroom.local", &[]);
         authority::create(folder.path(), "strongroom.local", &names).unwrap();
         folder
     }

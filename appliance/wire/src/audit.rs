@@ -284,6 +284,10 @@ acts! {
     DataRecoveryMake = 180, "data-recovery.make";
     /// Custodians restored a recovery key of the data partition, for a machine whose TPM did not open it: the note has the key's fingerprint.
     DataRecoveryUse = 181, "data-recovery.use";
+    /// The appliance's own authority made another certificate for its listeners: the note has its fingerprint, until when it is valid and for which names.
+    CertificateRenew = 182, "certificate.renew";
+    /// Somebody ordered that the machine be reset to how it left the factory: all keys and data are destroyed.
+    ApplianceReset = 183, "appliance.reset";
 }
 
 impl fmt::Display for Act {

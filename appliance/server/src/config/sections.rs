@@ -35,6 +35,9 @@ pub(crate) struct Tls {
     pub(crate) certificate: PathBuf,
     /// Its private key in PEM.
     pub(crate) key: PathBuf,
+    /// Host names and addresses that the certificate is to be for, beside the appliance's own, where its own authority made it; empty: it keeps those that it
+    /// has.
+    pub(crate) names: Vec<String>,
     /// The certificates, in PEM, of the authorities that vouch for those of clients; empty: clients present none.
     pub(crate) client_ca: PathBuf,
     /// Their revocation lists in PEM; empty: none are asked for.
@@ -46,6 +49,7 @@ impl Default for Tls {
         Self {
             certificate: "tls/server.pem".into(),
             key: "tls/server.key".into(),
+            names: Vec::new(),
             client_ca: PathBuf::new(),
             client_crl: PathBuf::new(),
         }

@@ -21,8 +21,8 @@ use strongroom_wire::health::State;
 use zeroize::Zeroizing;
 
 use super::{
-    Answer, DomainAnswer, DomainRequest, FirstAdministrator, HsmReport, LONGEST_REQUEST, PinText,
-    Report, Request, SOCKET, reachable,
+    Answer, CertificateRequest, DomainAnswer, DomainRequest, FirstAdministrator, HsmReport,
+    LONGEST_REQUEST, PinText, Report, Request, SOCKET, reachable,
 };
 use crate::config::Member;
 use crate::domains::Domains;
@@ -156,6 +156,7 @@ fn carry_out(request: Request, gate: &Arc<Gate>, peer: Uid) -> Answer {
     match request {
         Request::Status => done(gate, None),
         Request::Domain { what } => domains(what, gate, &by),
+        Request::Certificate { what } => certificate(what, gate, &by),
         Request::Scrub { domain } => {
             if gate.scrub_soon(domain.as_deref()) {
                 done(gate, None)
@@ -202,6 +203,16 @@ fn carry_out(request: Request, gate: &Arc<Gate>, peer: Uid) -> Answer {
             }
         }
     }
+}
+
+fn certificate(what: CertificateRequest, gate: &Gate, by: &str) -> Answer {
+    if let CertificateRequest::Renew { names } = what {
+        tracing::info!(by, "the certificate is to be renewed");
+        if let Err(sentence) = gate.renew_certificate(&names) {
+            return Answer::Refused(sentence);
+        }
+    }
+    Answer::Certificate(Box::new(gate.renewal().report()))
 }
 
 fn domains(what: DomainRequest, gate: &Gate, by: &str) -> Answer {
@@ -268,7 +279,7 @@ fn done(gate: &Gate, sealed: Option<Sealed>) -> Answer {
         hsms: hsms.chain(further).collect(),
         domains: domains.map(|domains| domains.tally()),
         watch: gate.watched(),
-        certificate: gate.certificate_trouble(),
+        certificate: gate.renewal().served().trouble(),
         cached_keks: gate
             .statistics()
             .map_or(0, |statistics| statistics.cached_keks),

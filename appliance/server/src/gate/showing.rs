@@ -12,6 +12,7 @@ use super::{Gate, Name};
 use crate::config::Member;
 use crate::domains::Tally;
 use crate::routes::health::NewestStorage;
+use crate::tls::Renewal;
 use crate::watch;
 
 /// The gate at one moment, for operators.
@@ -42,6 +43,7 @@ impl Gate {
         let tally = domains.map(|domains| domains.tally());
         let storage = storage
             .get(|| of(self.store.write(Box::new(|_| Ok(()))).is_ok() && !self.store.is_full()));
+        let served = self.renewal.served();
         Health {
             status: of(state == State::Serving && hsm == Status::Ok && storage == Status::Ok),
             state,
@@ -51,8 +53,8 @@ impl Gate {
             failing_witnesses: watched.failing_witnesses(),
             failing_receivers: watched.failing_receivers(),
             scrub_findings: watched.scrub.findings,
-            certificate: of(self.certificate.trouble().is_none()),
-            certificate_lapses: Some(self.certificate.lapses()),
+            certificate: of(served.trouble().is_none()),
+            certificate_lapses: Some(served.lapses()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -77,9 +79,23 @@ impl Gate {
         }
     }
 
-    /// What an operator has to look at of the certificate that is shown.
-    pub(crate) fn certificate_trouble(&self) -> Option<String> {
-        self.certificate.trouble()
+    /// The certificate that is shown, and its renewal.
+    pub(crate) fn renewal(&self) -> &Renewal {
+        &self.renewal
+    }
+
+    /// Renews the certificate for these names, or for those that are wanted.
+    ///
+    /// # Errors
+    /// One sentence when it cannot be renewed, or nothing can be recorded as the gate is not open.
+    pub(crate) fn renew_certificate(&self, names: &[String]) -> Result<(), String> {
+        let keystore = match &self.lock().name {
+            Name::Serving(serving) => Arc::clone(&serving.keystore),
+            _ => return Err("the appliance does not serve".to_owned()),
+        };
+        self.renewal
+            .now(names, &keystore)
+            .map_err(|error| error.to_string())
     }
 
     /// The keystore's figures, while it is open and its storage can say.

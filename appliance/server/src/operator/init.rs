@@ -190,6 +190,7 @@ mod tests {
 
     use super::making::url;
     use super::*;
+    use crate::tls::Names;
 
     #[derive(Parser)]
     struct CommandLine {
@@ -226,16 +227,21 @@ mod tests {
         ]);
         let given = given.unwrap();
         assert_eq!(
-            given.site.certificate_names(&given.name),
-            [
-                "localhost",
-                "127.0.0.1",
-                "::1",
-                "strongroom.local",
-                "vault.example.com",
-                "192.0.2.1"
-            ]
+            given.site.certificate_names(&given.name).unwrap(),
+            Names::from(
+                [
+                    "localhost",
+                    "127.0.0.1",
+                    "::1",
+                    "strongroom.local",
+                    "vault.example.com",
+                    "192.0.2.1"
+                ]
+                .map(str::to_owned)
+            )
         );
+        let wrong = arguments(&["--initialise-token", "--hostname", "vault example"]).unwrap();
+        assert!(wrong.site.certificate_names(&wrong.name).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod audit_scrub;
 pub(crate) mod audit_verify;
 pub(crate) mod backup;
 pub(crate) mod ceremony;
+pub(crate) mod certificate;
 pub(crate) mod connections;
 pub(crate) mod domain;
 mod hsm_arguments;

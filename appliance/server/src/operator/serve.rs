@@ -42,7 +42,7 @@ use crate::routes::health::NewestStorage;
 use crate::routes::updates::Image;
 use crate::routes::{BodyLimits, Listener, RouteTable, extractor_settings, unrouted};
 use crate::tls::clients::{ClientCertificates, PresentedChain};
-use crate::tls::{Credentials, ServedCertificate};
+use crate::tls::{Credentials, Renewal, ServedCertificate};
 use crate::updates::{Trial, Updates};
 use crate::{console, logging, metrics};
 
@@ -74,6 +74,9 @@ pub(crate) struct Arguments {
     /// Listen here for journald, and forward the machine's log to each [[siem]] that has `journal = true`.
     #[arg(long, value_name = "SOCKET")]
     journal: Option<PathBuf>,
+    /// The file in which that image says what the certificate is to be for: host names and addresses, one a line.
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -143,6 +146,8 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         credentials.for_clients()?,
         credentials.for_administrators()?,
     ];
+    let served = Arc::clone(&credentials.served);
+    let renewal = Arc::new(Renewal::new(&config, served, arguments.names.clone()));
     let (image, on_trial) = arguments.updates(&config)?;
     let attestor = arguments.attestor(&credentials.served, &image);
     let trial = image.clone().filter(|_| on_trial).map(Trial::new);
@@ -158,7 +163,7 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let (gate, mut failed) = Gate::new(
         config.clone(),
         Arc::new(store),
-        Arc::clone(&credentials.served),
+        renewal,
         image.clone(),
         attestor.clone(),
         trial,

@@ -3,9 +3,12 @@
 //! Connections that there are go on. What cannot be used is refused, which the log, the health document and the metrics say, and the pair before goes on.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -13,9 +16,11 @@ use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 use strongroom_keystore::{Clock as _, SystemClock};
 use strongroom_wire::encoding::Timestamp;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
+use super::renewal::Names;
 use super::{Stamp, TlsError, provider, read};
 
 /// How long before it lapses a certificate is said to fail, in seconds: two weeks.
@@ -39,6 +44,8 @@ struct Held {
 struct Pair {
     certified: Arc<CertifiedKey>,
     fingerprint: String,
+    /// The host names and addresses that it is for.
+    names: Names,
     begins: Timestamp,
     lapses: Timestamp,
 }
@@ -103,6 +110,38 @@ impl ServedCertificate {
         self.held().pair.fingerprint.clone()
     }
 
+    /// It, in DER.
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        // A pair that was read has one.
+        self.held()
+            .pair
+            .certified
+            .cert
+            .first()
+            .cloned()
+            .unwrap_or_else(|| Vec::new().into())
+    }
+
+    /// The certificates that are sent after it, in PEM.
+    pub(crate) fn rest_of_chain(&self) -> String {
+        let held = self.held();
+        let rest = held.pair.certified.cert.iter().skip(1);
+        rest.map(|der| pem(der)).collect()
+    }
+
+    /// The host names and addresses that it is for.
+    pub(crate) fn names(&self) -> Names {
+        self.held().pair.names.clone()
+    }
+
+    /// Whether less than a third of its life is left.
+    pub(crate) fn is_old(&self, now: Timestamp) -> bool {
+        let held = self.held();
+        let [begins, lapses, now] =
+            [held.pair.begins, held.pair.lapses, now].map(Timestamp::as_millis);
+        lapses.saturating_sub(now) < lapses.saturating_sub(begins) / 3
+    }
+
     /// When it lapses.
     pub(crate) fn lapses(&self) -> Timestamp {
         self.held().pair.lapses
@@ -117,6 +156,11 @@ impl ServedCertificate {
             None if held.pair.lapses < soon => Some(format!("it lapses at {}", held.pair.lapses)),
             None => None,
         }
+    }
+
+    /// Why what stands in its files is not shown, where that is so.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.held().refused.clone()
     }
 
     fn held(&self) -> RwLockReadGuard<'_, Held> {
@@ -154,14 +198,15 @@ impl Pair {
             .map_err(|_| no_certificate())?;
         let own = chain.first().ok_or_else(no_certificate)?;
         let fingerprint = hex::encode(Sha256::digest(own));
-        let [begins, lapses] = {
+        let (names, [begins, lapses]) = {
             let (_, own) = X509Certificate::from_der(own).map_err(|_| no_certificate())?;
             let validity = own.validity();
-            [validity.not_before, validity.not_after].map(|at| {
+            let validity = [validity.not_before, validity.not_after].map(|at| {
                 // Whatever lies before 1970 is past.
                 let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
                 Timestamp::from_millis(seconds.saturating_mul(1000))
-            })
+            });
+            (names_in(&own), validity)
         };
         let private =
             PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| malformed("private key", key))?;
@@ -175,6 +220,7 @@ impl Pair {
         Ok(Self {
             certified: Arc::new(certified),
             fingerprint,
+            names,
             begins,
             lapses,
         })
@@ -191,6 +237,36 @@ impl Pair {
         }
         Ok(self)
     }
+}
+
+/// The DNS names and addresses among a certificate's subject alternative names.
+fn names_in(certificate: &X509Certificate<'_>) -> Names {
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let alternatives = alternatives.map(|extension| &extension.value.general_names);
+    let names = alternatives.into_iter().flatten();
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            GeneralName::IPAddress(bytes) => {
+                let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+                let v6 = || <[u8; 16]>::try_from(*bytes).map(IpAddr::from);
+                v4.or_else(|_| v6()).ok().map(|address| address.to_string())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// A certificate in PEM (RFC 7468 section 5.1).
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(64)
+        .map(String::from_utf8_lossy)
+        .collect();
+    let lines = lines.join("\n");
+    format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
 }
 
 #[cfg(test)]

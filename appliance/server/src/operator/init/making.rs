@@ -14,7 +14,7 @@ use strongroom_hsm::{Hsm, HsmError};
 use super::site::Site;
 use crate::config::{self, Device, InitialConfig, InitialListen};
 use crate::operator::hsm_arguments::HsmArguments;
-use crate::tls::authority;
+use crate::tls::{Names, always, authority, canonical};
 
 /// Where an appliance is made, and with which HSM.
 #[derive(Debug, Args)]
@@ -68,7 +68,7 @@ impl SiteArguments {
             .mode(0o700)
             .create(site.tls())
             .context("the folder for certificates cannot be made")?;
-        authority::create(&site.tls(), name, &self.certificate_names(name))?;
+        authority::create(&site.tls(), name, &self.certificate_names(name)?)?;
 
         let mut settings = self.hsm.settings()?;
         let members = settings.members().map_err(anyhow::Error::msg)?;
@@ -130,22 +130,14 @@ impl SiteArguments {
     }
 
     /// The names and addresses that the server certificate is for.
-    pub(super) fn certificate_names(&self, name: &str) -> Vec<String> {
-        let mut names = ["localhost", "127.0.0.1", "::1"]
-            .map(str::to_owned)
-            .to_vec();
-        let listened = [self.client_listen, self.admin_listen];
-        let listened = listened.iter().map(SocketAddr::ip);
-        let listened = listened.filter(|address| !address.is_unspecified());
-        let more = std::iter::once(name.to_owned())
-            .chain(self.hostname.iter().cloned())
-            .chain(listened.map(|address| address.to_string()));
-        for name in more {
-            if !names.contains(&name) {
-                names.push(name);
-            }
+    pub(super) fn certificate_names(&self, name: &str) -> anyhow::Result<Names> {
+        let mut names = always(name, &[self.client_listen, self.admin_listen]);
+        for name in &self.hostname {
+            let name = canonical(name)
+                .with_context(|| format!("{name:?} is neither a host name nor an address"))?;
+            names.insert(name);
         }
-        names
+        Ok(names)
     }
 }
 
