@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::machine::{self, End, Obstacle};
+use crate::names;
 use crate::network::{self, Network};
 use crate::recovery::{self, Possible, Told};
 use crate::release::Release;
@@ -52,7 +53,7 @@ pub(crate) fn run(terminal: &str) -> Result<()> {
     }
 }
 
-const MENU: &str = "\nType and press Enter:  l  the log    m  what the TPM has measured    n  the network    f  forget the enrolment code, once it was used    k  the recovery key    r  restart    o  turn off    x  erase all\n";
+const MENU: &str = "\nType and press Enter:  l  the log    m  what the TPM has measured    n  the network    d  the names in the certificate    f  forget the enrolment code, once it was used    k  the recovery key    r  restart    o  turn off    x  erase all\n";
 
 /// Does what was typed; a sentence where there is something to say.
 fn obey(
@@ -70,6 +71,7 @@ fn obey(
             return Ok(Some(said.unwrap_or_else(|error| format!("{error:#}."))));
         }
         "n" => return ask_network(typed, out).map(Some),
+        "d" => return names::ask(typed, out).map(Some),
         "f" => return machine::forget_enrolment_code().map(|()| None),
         "k" => match recovery::possible(machine::obstacle(), recovery::is_ready()) {
             Possible::Make | Possible::Take => {

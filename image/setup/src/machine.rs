@@ -168,12 +168,13 @@ pub(crate) fn unit_state(unit: &str) -> String {
 }
 
 /// The services whose log the console shows: ours, but for the console itself.
-const LOGGED: [&str; 14] = [
+const LOGGED: [&str; 15] = [
     "strongroomd.service",
     "strongroom-bless.service",
     "strongroom-filter.service",
     "strongroom-init.service",
     "strongroom-install.service",
+    "strongroom-names.service",
     "strongroom-network.service",
     "strongroom-release.service",
     "strongroom-reset.service",
@@ -231,6 +232,11 @@ pub(crate) fn end(how: End) -> Result<()> {
         End::PowerOff => &["poweroff"],
         End::Reset => &["start", "strongroom-reset.service"],
     })
+}
+
+/// Has said what the certificate is to be for.
+pub(crate) fn say_names() -> Result<()> {
+    systemctl(&["start", "strongroom-names.service"])
 }
 
 /// Gives the terminal of a console to those who speak with custodians, until they have ended.

@@ -7,6 +7,7 @@
 //! | `seal` | the end of the first start: the PIN out of the service's folder |
 //! | `filter` | the part of the packet filter that follows from the configuration |
 //! | `network` | how the machine is on its network, as typed at the console |
+//! | `names` | what the certificate is to be for: the machine's addresses, and names that were typed at the console |
 //! | `updates/` | updates of the image: into the other slot, on trial, kept or gone back from |
 //! | `release` | which release this is |
 //! | `attest` | the TPM's quotes, for the service and the console |
@@ -29,6 +30,7 @@ mod files;
 mod filter;
 mod init;
 mod machine;
+mod names;
 mod network;
 mod recovery;
 mod release;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         ["init"] => init::run(),
         ["seal"] => seal::run(),
         ["network"] => network::run(),
+        ["names"] => names::run(),
         ["reset"] => reset::run(),
         ["filter"] => filter::run(),
         ["filter", "print"] => filter::print(),
@@ -65,7 +68,7 @@ fn main() -> ExitCode {
         ["expire"] => updates::expire(),
         _ => {
             complain(
-                "usage: strongroom-setup init | seal | network | filter [print] | reset | console TERMINAL | slot [end] | recovery [tidy] | count | quote [SOCKET] | boot | install | restart | bless | expire",
+                "usage: strongroom-setup init | seal | network | names | filter [print] | reset | console TERMINAL | slot [end] | recovery [tidy] | count | quote [SOCKET] | boot | install | restart | bless | expire",
             );
             return ExitCode::from(2);
         }
