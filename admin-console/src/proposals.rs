@@ -108,6 +108,7 @@ const fn act(act: GuardedAct) -> &'static str {
         GuardedAct::MasterKekRetire => "Retire a version of the master KEK",
         GuardedAct::MasterKekDestroy => "Destroy a version of the master KEK",
         GuardedAct::DomainRestore => "Restore the domain from a backup",
+        GuardedAct::ApplianceReset => "Reset the machine",
     }
 }
 
@@ -246,6 +247,7 @@ fn subject(request: &ProposedRequest, label: Option<&str>) -> Html {
         ProposedRequest::DomainRestore { created, .. } => {
             Html::join(" ", ["The backup of".into(), when(*created)])
         }
+        ProposedRequest::ApplianceReset {} => "All keys and data on it".into(),
     }
 }
 

@@ -1,6 +1,7 @@
-//! Updates of the image that the appliance runs from, at its administration address.
+//! Updates of the image that the appliance runs from, and its factory reset, at its administration address.
 
 use strongroom_wire::account::Done;
+use strongroom_wire::reset::{FactoryReset, OrderedReset};
 use strongroom_wire::update::{
     ApplianceRelease, OrderedInstall, PIECE_TYPE, ReceivedUpdate, UpdateQuery,
 };
@@ -78,5 +79,22 @@ impl Session {
     /// ```
     pub fn restart_appliance(&self) -> Result<Done, ClientError> {
         self.call(&Call::post("/v1/appliance/restart"))
+    }
+
+    /// Has the machine of the appliance of this name reset to how it left the factory: all keys and data on it are destroyed. For administrators, with the
+    /// approvals that the domain's policy demands.
+    ///
+    /// ```no_run
+    /// # fn run(session: &strongroom_client::Session) -> Result<(), strongroom_client::ClientError> {
+    /// let ordered = session.reset_appliance("strongroom.local")?;
+    /// println!("leaf {} was the last", ordered.leaf);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reset_appliance(&self, name: &str) -> Result<OrderedReset, ClientError> {
+        let reset = FactoryReset {
+            name: name.to_owned(),
+        };
+        self.call(&Call::post("/v1/appliance/reset").with(&reset)?)
     }
 }

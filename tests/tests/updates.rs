@@ -2,6 +2,7 @@
 //! release, which proves itself before anybody is answered, or leaves everything as it was.
 
 mod recovery_key;
+mod reset;
 mod trials;
 
 use std::fs;

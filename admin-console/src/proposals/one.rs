@@ -80,6 +80,10 @@ fn proposal_page(
                 "No key comes to these pages. Once it is approved, your own program has the key released, once: with --proposal {} at the command line.",
                 proposal.id
             ),
+            ProposedRequest::ApplianceReset {} => format!(
+                "Once it is approved, at the command line: strongroom appliance factory-reset --proposal {}.",
+                proposal.id
+            ),
             _ => "It is carried out at the machine itself.".to_owned(),
         };
         page = page.block(Card::new("Carrying it out").body(paragraph(words)).html());
@@ -101,7 +105,9 @@ fn proposal_page(
 const fn runs_here(request: &ProposedRequest) -> bool {
     !matches!(
         request,
-        ProposedRequest::KeyRelease { .. } | ProposedRequest::DomainRestore { .. }
+        ProposedRequest::KeyRelease { .. }
+            | ProposedRequest::DomainRestore { .. }
+            | ProposedRequest::ApplianceReset {}
     )
 }
 

@@ -78,9 +78,9 @@ const fn means(request: &ProposedRequest) -> &'static str {
         ProposedRequest::MasterKekDestroy { .. } => {
             "Backups from before the rotation can never be opened again."
         }
-        ProposedRequest::KeyRelease { .. } | ProposedRequest::DomainRestore { .. } => {
-            "It is carried out elsewhere."
-        }
+        ProposedRequest::KeyRelease { .. }
+        | ProposedRequest::DomainRestore { .. }
+        | ProposedRequest::ApplianceReset {} => "It is carried out elsewhere.",
     }
 }
 
@@ -114,7 +114,9 @@ fn carry_out(
         ProposedRequest::MasterKekDestroy { version } => {
             keystore.destroy_master_kek(caller, version)?.leaf
         }
-        ProposedRequest::KeyRelease { .. } | ProposedRequest::DomainRestore { .. } => {
+        ProposedRequest::KeyRelease { .. }
+        | ProposedRequest::DomainRestore { .. }
+        | ProposedRequest::ApplianceReset {} => {
             return Ok(None);
         }
     }))

@@ -79,6 +79,7 @@ mod operations;
 mod policy;
 pub mod quorum;
 pub mod recovery;
+mod reset;
 mod roles;
 mod rotation;
 mod scrub;

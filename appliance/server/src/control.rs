@@ -20,6 +20,7 @@ use strongroom_hsm::pkcs11::Pin;
 use strongroom_keystore::domains::Quotas;
 use strongroom_wire::encoding::Timestamp;
 use strongroom_wire::health::State;
+use strongroom_wire::reset::OrderedReset;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 pub(crate) use server::Control;
@@ -70,6 +71,8 @@ pub(crate) enum Request {
         /// What.
         what: DomainRequest,
     },
+    /// Record that somebody at the machine's console resets it, and tell receivers of the log.
+    RecordReset,
     /// Something with the certificate that it shows.
     Certificate {
         /// What.
@@ -190,6 +193,8 @@ pub(crate) enum Answer {
     Done(Box<Report>),
     /// It did that with its domains.
     Domains(Box<DomainAnswer>),
+    /// It is recorded that the machine is reset.
+    Reset(OrderedReset),
     /// The certificate is so now.
     Certificate(Box<CertificateReport>),
     /// It did not: one sentence.
@@ -289,6 +294,18 @@ pub(crate) fn ask_certificate(
 ) -> anyhow::Result<CertificateReport> {
     match send(data, &Request::Certificate { what })? {
         Answer::Certificate(report) => Ok(*report),
+        Answer::Refused(sentence) => bail!(sentence),
+        _ => bail!("the appliance answered something else"),
+    }
+}
+
+/// Has the appliance that serves from this data folder record that the machine is reset, and tell receivers of the log.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn record_reset(data: &Path) -> anyhow::Result<OrderedReset> {
+    match send(data, &Request::RecordReset)? {
+        Answer::Reset(ordered) => Ok(ordered),
         Answer::Refused(sentence) => bail!(sentence),
         _ => bail!("the appliance answered something else"),
     }

@@ -12,6 +12,7 @@
 mod guard;
 mod showing;
 mod shutting;
+mod telling;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};

@@ -115,6 +115,8 @@ enum Command {
     Certificate(operator::certificate::Command),
     /// Issue a client certificate by the private authority that `init` made.
     Issue(operator::issue::Arguments),
+    /// Have the appliance that serves record that somebody at its machine's console resets it, and tell receivers of the log. For the image's console.
+    RecordReset,
     /// What a packet filter has to let through: where the appliance listens, and whom it goes to.
     Connections(operator::connections::Arguments),
     /// Look into the audit log.
@@ -164,6 +166,7 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Domain(command) => command.run(config),
         Command::Certificate(command) => command.run(config),
         Command::Issue(arguments) => operator::issue::run(config, &arguments),
+        Command::RecordReset => operator::record_reset::run(config),
         Command::Connections(arguments) => operator::connections::run(config, &arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => {
             operator::audit_verify::run(config, &arguments)

@@ -9,6 +9,7 @@
 //! | `databases` | the databases as they stood before a trial's migrations |
 //! | `outcomes` | the leaves of what became of updates, and of the data partition's recovery key |
 //! | `recovery` | what the image says of that key |
+//! | `reset` | the factory reset, for which the image's units run as root |
 //!
 //! The service may write in its inbox and nowhere else. What stands there orders nothing by itself: those who run as root verify it again, by
 //! the certificate in the image, and write in the outbox what they did.
@@ -21,6 +22,7 @@ mod inbox;
 mod orders;
 mod outcomes;
 mod recovery;
+mod reset;
 mod state;
 mod trial;
 

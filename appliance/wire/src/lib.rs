@@ -59,6 +59,7 @@ pub mod policy;
 pub mod problem;
 pub mod proposal;
 pub mod recovery;
+pub mod reset;
 pub mod rotation;
 pub mod session;
 pub mod update;

@@ -52,6 +52,8 @@ guarded! {
     MasterKekDestroy = "master-kek.destroy";
     /// Restoring the domain from a backup.
     DomainRestore = "domain.restore";
+    /// Resetting the machine to how it left the factory, over the administration API.
+    ApplianceReset = "appliance.reset";
 }
 
 /// What a domain's policy demands before an act.
@@ -126,6 +128,9 @@ pub enum ProposedRequest {
         /// How many leaves its log has.
         leaves: u64,
     },
+    /// To destroy all keys and data on the machine.
+    #[serde(rename = "appliance.reset")]
+    ApplianceReset {},
 }
 
 impl ProposedRequest {
@@ -141,6 +146,7 @@ impl ProposedRequest {
             Self::MasterKekRetire { .. } => GuardedAct::MasterKekRetire,
             Self::MasterKekDestroy { .. } => GuardedAct::MasterKekDestroy,
             Self::DomainRestore { .. } => GuardedAct::DomainRestore,
+            Self::ApplianceReset {} => GuardedAct::ApplianceReset,
         }
     }
 }

@@ -103,6 +103,11 @@ fn obey(
             if choice == "k" {
                 recovery::want()?;
             }
+            if end == End::Reset {
+                writeln!(out, "The receivers of the audit log are told first.")?;
+                out.flush()?;
+                writeln!(out, "{}", machine::record_reset())?;
+            }
             machine::end(end)?;
             Ok(Some("It ends what it is doing.".to_owned()))
         }

@@ -239,6 +239,26 @@ pub(crate) fn say_names() -> Result<()> {
     systemctl(&["start", "strongroom-names.service"])
 }
 
+/// Has the service record that the machine is reset, and tell the receivers of its log; what there is to say of that.
+pub(crate) fn record_reset() -> String {
+    let output = Command::new("strongroomd")
+        .args(["--config", CONFIG, "record-reset"])
+        .stdin(Stdio::null())
+        .output();
+    let why = match output {
+        Ok(output) if output.status.success() => {
+            return String::from_utf8_lossy(&output.stdout)
+                .trim_end()
+                .to_owned();
+        }
+        Ok(output) => String::from_utf8_lossy(&output.stderr)
+            .trim_end()
+            .to_owned(),
+        Err(error) => format!("`strongroomd` cannot be started: {error}"),
+    };
+    format!("It is done without a record of it in the audit log: {why}.")
+}
+
 /// Gives the terminal of a console to those who speak with custodians, until they have ended.
 pub(crate) fn give_to_custodians(terminal: &str) -> Result<()> {
     systemctl(&["start", &format!("strongroom-recovery@{terminal}.service")])

@@ -119,6 +119,7 @@ const fn act(act: GuardedAct) -> &'static str {
         GuardedAct::MasterKekRetire => "Retiring a version of the master KEK",
         GuardedAct::MasterKekDestroy => "Destroying a version of the master KEK",
         GuardedAct::DomainRestore => "Restoring the domain from a backup",
+        GuardedAct::ApplianceReset => "The machine's factory reset",
     }
 }
 

@@ -248,7 +248,8 @@ fn permitted(
         }
         ProposedRequest::MasterKekRotate {}
         | ProposedRequest::MasterKekRetire { .. }
-        | ProposedRequest::MasterKekDestroy { .. } => {
+        | ProposedRequest::MasterKekDestroy { .. }
+        | ProposedRequest::ApplianceReset {} => {
             caller.require(May::RotateKeks).map(|()| None)
         }
         ProposedRequest::DomainRestore { .. } => Err(Error::Invalid(

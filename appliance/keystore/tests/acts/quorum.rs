@@ -32,6 +32,10 @@ pub(crate) const TRIALS: &[(&str, fn())] = &[
         "quorum_master_keks_take_several_people",
         master_keks_take_several_people,
     ),
+    (
+        "quorum_a_factory_reset_takes_several_people",
+        a_factory_reset_takes_several_people,
+    ),
     ("quorum_cannot_lock_a_domain_up", it_cannot_lock_a_domain_up),
     (
         "quorum_edited_proposals_are_refused",
@@ -388,6 +392,31 @@ fn master_keks_take_several_people() {
     keystore.destroy_master_kek(&by, 1).unwrap();
     let by = world.approved(admin, ProposedRequest::MasterKekRotate {});
     assert_eq!(keystore.rotate_master_kek(&by).unwrap().version, 3);
+}
+
+fn a_factory_reset_takes_several_people() {
+    let world = World::new("quorum-reset");
+    let keystore = &world.house.keystore;
+    let admin = &world.house.admin.presented;
+    let alone = keystore.order_reset(admin).unwrap_err();
+    assert_eq!(alone.error.code(), Code::QuorumRequired);
+    let stranger = keystore.order_reset(&world.alice.presented).unwrap_err();
+    assert_eq!(stranger.error.code(), Code::NotPermitted);
+    let refused = world.propose(&world.alice.presented, ProposedRequest::ApplianceReset {});
+    assert!(refused.is_err(), "whoever may not do it");
+    let other = world.approved(admin, ProposedRequest::MasterKekRotate {});
+    let other = keystore.order_reset(&other).unwrap_err();
+    assert_eq!(other.error.code(), Code::QuorumRequired, "another act's");
+
+    let by = world.approved(admin, ProposedRequest::ApplianceReset {});
+    let leaf = keystore.order_reset(&by).unwrap().leaf;
+    let again = keystore.order_reset(&by).unwrap_err();
+    assert_eq!(again.error.code(), Code::QuorumRequired, "once");
+    let page = keystore.records(admin, RecordQuery::default());
+    let mut records = page.unwrap().records;
+    records.retain(|record| record.done && [leaf - 1, leaf].contains(&record.index));
+    let acts: Vec<_> = records.iter().rev().map(|record| record.act).collect();
+    assert_eq!(acts, [Act::ProposalUse, Act::ApplianceReset]);
 }
 
 fn it_cannot_lock_a_domain_up() {

@@ -156,6 +156,13 @@ fn carry_out(request: Request, gate: &Arc<Gate>, peer: Uid) -> Answer {
     match request {
         Request::Status => done(gate, None),
         Request::Domain { what } => domains(what, gate, &by),
+        Request::RecordReset => {
+            tracing::warn!(by, "the machine is reset");
+            match gate.record_reset() {
+                Ok(ordered) => Answer::Reset(ordered),
+                Err(sentence) => Answer::Refused(sentence),
+            }
+        }
         Request::Certificate { what } => certificate(what, gate, &by),
         Request::Scrub { domain } => {
             if gate.scrub_soon(domain.as_deref()) {

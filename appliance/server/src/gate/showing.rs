@@ -98,6 +98,11 @@ impl Gate {
             .map_err(|error| error.to_string())
     }
 
+    /// The appliance's name.
+    pub(crate) fn appliance(&self) -> &str {
+        &self.config.name
+    }
+
     /// The keystore's figures, while it is open and its storage can say.
     pub(crate) fn statistics(&self) -> Option<Statistics> {
         let keystore = match &self.lock().name {

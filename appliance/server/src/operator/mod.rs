@@ -14,6 +14,7 @@ pub(crate) mod issue;
 pub(crate) mod openapi;
 mod pin_prompt;
 mod progress;
+pub(crate) mod record_reset;
 pub(crate) mod restore;
 pub(crate) mod seal;
 pub(crate) mod serve;

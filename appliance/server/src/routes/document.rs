@@ -315,7 +315,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(identifiers.len(), 137);
+        assert_eq!(identifiers.len(), 138);
         let expected = [
             "get /metrics",
             "get /v1/health",

@@ -249,6 +249,7 @@ fn administration_routes(services: &mut ServiceConfig<'_>) {
         .service(updates::drop_update)
         .service(updates::install)
         .service(updates::restart)
+        .service(updates::reset)
         .service(attestation::attest)
         .service(metrics::show)
         // Described by SCIM's own documents, not by ours.

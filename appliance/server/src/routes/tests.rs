@@ -164,7 +164,7 @@ async fn every_operation_that_needs_a_session_asks_for_one_first() {
             }
         }
     }
-    assert_eq!(asked, 163);
+    assert_eq!(asked, 164);
 }
 
 #[actix_web::test]

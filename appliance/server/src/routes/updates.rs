@@ -7,13 +7,14 @@ use actix_web::{HttpRequest, delete, get, post, put, web};
 use strongroom_keystore::{Keystore, Presented};
 use strongroom_wire::account::Done;
 use strongroom_wire::problem::Code;
+use strongroom_wire::reset::{FactoryReset, OrderedReset};
 use strongroom_wire::update::{
     ApplianceRelease, OrderedInstall, PIECE_MAX, ReceivedUpdate, UpdateQuery,
 };
 
 use super::{Answer, acted, body, shown, wait_for};
 use crate::auth::Caller;
-use crate::gate::OpenKeystore;
+use crate::gate::{Gate, OpenKeystore};
 use crate::problems::Failure;
 use crate::updates::Updates;
 
@@ -142,6 +143,41 @@ pub(super) async fn restart(
 ) -> Answer {
     let done = order(caller, keystore, image, Updates::restart_for).await?;
     Ok(acted(StatusCode::ACCEPTED, &done, done.leaf))
+}
+
+/// Reset the machine to how it left the factory.
+///
+/// Administrators and security officers of the appliance's first domain, with the approvals that its policy demands. All keys and data on the machine are destroyed, at
+/// once and for ever, once the order is a leaf and the receivers of the log have it; who does not take it within seconds is not waited for.
+#[utoipa::path(
+    tag = "updates",
+    operation_id = "reset_appliance",
+    request_body = FactoryReset,
+    responses((status = 202, description = "It is ordered.", body = OrderedReset)),
+)]
+#[post("/v1/appliance/reset")]
+pub(super) async fn reset(
+    caller: Caller,
+    body::Json(request): body::Json<FactoryReset>,
+    keystore: OpenKeystore,
+    image: web::Data<Image>,
+    gate: web::Data<Gate>,
+) -> Answer {
+    let ordered = wait_for(move || {
+        let updates = for_machine(&keystore, &caller, &image)?;
+        keystore.may_update(&caller)?;
+        if request.name != gate.appliance() {
+            return Err(Failure::new(
+                Code::Invalid,
+                "That is not this appliance's name: nothing was reset.",
+            ));
+        }
+        updates.reset_for(&keystore, &caller, |leaf| {
+            gate.tell_receivers(&keystore, leaf)
+        })
+    })
+    .await??;
+    Ok(acted(StatusCode::ACCEPTED, &ordered, ordered.leaf))
 }
 
 /// Has something done with updates by those who look after the machine.

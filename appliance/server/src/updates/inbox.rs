@@ -251,7 +251,7 @@ impl Updates {
         Ok(self.look_here()?)
     }
 
-    fn look_here(&self) -> Result<Inbox, Wrong> {
+    pub(super) fn look_here(&self) -> Result<Inbox, Wrong> {
         let receiving = self.head_of(INCOMING)?.map(|(head, length)| {
             let mut beginning = Vec::new();
             let read = File::open(self.path(INCOMING))
@@ -438,7 +438,7 @@ impl Updates {
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
-    fn mark(&self, name: &str, content: &impl Serialize) -> Result<(), Wrong> {
+    pub(super) fn mark(&self, name: &str, content: &impl Serialize) -> Result<(), Wrong> {
         serde_json::to_vec(content)
             .map_err(io::Error::from)
             .and_then(|json| write_whole(&self.path(name), &json))

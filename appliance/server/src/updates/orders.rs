@@ -94,7 +94,7 @@ impl Updates {
 }
 
 /// Why something was not done: by the keystore, or by what there is in the inbox.
-enum Stop {
+pub(super) enum Stop {
     Refused(Refusal),
     Wrong(Wrong),
 }
@@ -113,7 +113,7 @@ impl From<Wrong> for Stop {
 
 impl Stop {
     /// The problem that says so, once a leaf does where it is the update that is refused.
-    fn told(self, keystore: &Keystore, caller: &Presented) -> Failure {
+    pub(super) fn told(self, keystore: &Keystore, caller: &Presented) -> Failure {
         let wrong = match self {
             Self::Refused(refusal) => return refusal.into(),
             Self::Wrong(wrong) => wrong,

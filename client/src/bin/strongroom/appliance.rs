@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use strongroom_client::{ClientError, Session};
 use strongroom_wire::problem::Code;
+use strongroom_wire::reset::OrderedReset;
 use strongroom_wire::update::{
     ApplianceRelease, InstalledRelease, PIECE_MAX, ReceivedUpdate, ReceivingUpdate,
 };
@@ -20,6 +21,7 @@ use crate::Context;
 use crate::attest::Attest;
 use crate::failure::{Failure, elsewhere};
 use crate::output::{facts, plain};
+use crate::prompt;
 use crate::step_up::with_recent_sign_in;
 
 const HINT: &str = "the appliance's image is updated at its administration address, and this home is signed in elsewhere: sign in \
@@ -46,6 +48,16 @@ pub(crate) enum Command {
     Attest(Attest),
     /// Restart the machine. A release that was installed is then put on trial.
     Restart,
+    /// Destroy all keys and data on the machine for ever, and begin anew with a first start. Where the domain's policy demands approvals, with --proposal.
+    FactoryReset(FactoryReset),
+}
+
+/// `strongroom appliance factory-reset`.
+#[derive(Args, Debug)]
+pub(crate) struct FactoryReset {
+    /// The appliance's name, where nobody is there to type it.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 }
 
 /// `strongroom appliance update`.
@@ -93,6 +105,7 @@ impl Command {
                     .output
                     .answer(&done, || format!("Dropped; leaf {}.", done.leaf))
             }
+            Self::FactoryReset(reset) => reset.run(context),
             Self::Restart => {
                 let session = context.session()?;
                 let done = with_recent_sign_in(context, &session, || session.restart_appliance());
@@ -102,6 +115,26 @@ impl Command {
                 })
             }
         }
+    }
+}
+
+impl FactoryReset {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let session = context.session()?;
+        let name = match self.name {
+            Some(name) => name,
+            None if prompt::is_possible() => prompt::ask(
+                "All keys and all data on the machine are destroyed, for ever and at once. Type the appliance's name: ",
+            )?,
+            None => {
+                return Err(Failure::Usage(
+                    "nobody is there to be asked: say --name and the appliance's name".to_owned(),
+                ));
+            }
+        };
+        let done = with_recent_sign_in(context, &session, || session.reset_appliance(&name));
+        let done = done.map_err(away)?;
+        context.output.answer(&done, || describe_reset(&done))
     }
 }
 
@@ -327,6 +360,22 @@ fn describe(release: &ApplianceRelease) -> String {
         ));
     }
     facts(&rows)
+}
+
+fn describe_reset(ordered: &OrderedReset) -> String {
+    let mut lines = vec![format!(
+        "The machine is reset to how it left the factory; leaf {}.",
+        ordered.leaf
+    )];
+    lines.extend(ordered.receivers.iter().map(|receiver| {
+        let has = if receiver.told {
+            "has"
+        } else {
+            "does not have"
+        };
+        format!("{} {has} that leaf.", plain(&receiver.name))
+    }));
+    lines.join("\n")
 }
 
 /// On a terminal only.

@@ -91,6 +91,8 @@ pub(crate) enum Make {
         /// The version.
         version: u32,
     },
+    /// To reset the machine to how it left the factory: then with strongroom appliance factory-reset, and --proposal.
+    ApplianceReset,
 }
 
 /// A decision.
@@ -167,6 +169,7 @@ impl Make {
             Self::MasterKekRotate => ProposedRequest::MasterKekRotate {},
             Self::MasterKekRetire { version } => ProposedRequest::MasterKekRetire { version },
             Self::MasterKekDestroy { version } => ProposedRequest::MasterKekDestroy { version },
+            Self::ApplianceReset => ProposedRequest::ApplianceReset {},
         })
     }
 }
@@ -277,6 +280,11 @@ fn run(context: &Context, id: ProposalId) -> Result<(), Failure> {
         ProposedRequest::KeyRelease { key } => {
             return Err(Failure::Usage(format!(
                 "say what is to become of the material: the command that releases {key}, with --proposal {id}"
+            )));
+        }
+        ProposedRequest::ApplianceReset {} => {
+            return Err(Failure::Usage(format!(
+                "say which appliance: strongroom appliance factory-reset, with --proposal {id}"
             )));
         }
         ProposedRequest::DomainRestore { .. } => {
@@ -398,6 +406,9 @@ fn request_in_words(request: &ProposedRequest, label: Option<&str>) -> String {
             "restore the backup of {created} with {leaves} leaves, whose database has the SHA-256 {}",
             plain(database_sha256)
         ),
+        ProposedRequest::ApplianceReset {} => {
+            "reset the machine: all keys and data on it are destroyed".to_owned()
+        }
     }
 }
 

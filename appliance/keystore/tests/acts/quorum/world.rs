@@ -45,6 +45,7 @@ pub(super) fn policy() -> DomainPolicy {
         GuardedAct::MasterKekRotate,
         GuardedAct::MasterKekRetire,
         GuardedAct::MasterKekDestroy,
+        GuardedAct::ApplianceReset,
     ] {
         quorums.push(rule(act, None, 2));
     }
