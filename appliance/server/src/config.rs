@@ -23,7 +23,7 @@ use strongroom_keystore::Options;
 
 pub(crate) use connections::Connections;
 pub(crate) use hsm::{Device, Hsm, Member, Place};
-pub(crate) use initial::{InitialConfig, InitialListen};
+pub(crate) use initial::{InitialConfig, InitialListen, Settings};
 pub(crate) use limits::Limits;
 pub(crate) use oidc::OidcProvider;
 pub(crate) use outside::{Siem, SiemFormat, Witness};
@@ -206,9 +206,14 @@ impl Config {
                 source,
             },
         })?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+        Self::read(&text, path)
+    }
+
+    /// What this text says, if it were the file.
+    pub(crate) fn read(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Malformed {
             path: path.to_owned(),
-            line: line_of(&text, error.span().map_or(0, |span| span.start)),
+            line: line_of(text, error.span().map_or(0, |span| span.start)),
             reason: error.message().replace('\n', " "),
         })?;
         config.resolve(path.parent().unwrap_or(Path::new("")));

@@ -166,7 +166,7 @@ fn what_init_writes_reads_back() {
         },
         hsm: &hsm,
     };
-    let (config, _) = load(&toml::to_string(&initial).unwrap()).unwrap();
+    let (config, _) = load(&initial.text(&Settings::default()).unwrap()).unwrap();
     assert_eq!(config.origin(), "vault.example.com/default");
     assert_eq!(config.listen.client, initial.listen.client);
     assert_eq!(config.hsm, hsm);

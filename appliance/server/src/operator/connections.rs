@@ -1,5 +1,6 @@
 //! `strongroomd connections`: what a packet filter has to let through.
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,13 +18,17 @@ pub(crate) struct Arguments {
 
 /// Says where the appliance listens and whom it goes to, by its configuration alone.
 pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let connections = Config::load(config)?.connections();
-    if arguments.json {
-        super::print_json(&connections)?;
-    } else {
-        super::print(&as_text(&connections))?;
-    }
+    print(&Config::load(config)?.connections(), arguments.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints them.
+pub(super) fn print(connections: &Connections, json: bool) -> io::Result<()> {
+    if json {
+        super::print_json(connections)
+    } else {
+        super::print(&as_text(connections))
+    }
 }
 
 fn as_text(connections: &Connections) -> String {

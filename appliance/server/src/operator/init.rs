@@ -23,7 +23,7 @@ use strongroom_wire::account::CreatedAccount;
 pub(super) use making::SiteArguments;
 pub(super) use site::Site;
 
-use crate::config;
+use crate::config::{self, Settings};
 
 /// What `init` takes.
 #[derive(Debug, Args)]
@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// Take over the master KEK and the checkpoint key that an init which did not end has left in the HSM.
     #[arg(long)]
     adopt_keys: bool,
+    /// Look whether arguments and settings lead to a configuration that can be used, print its connections, and make nothing.
+    #[arg(long)]
+    check: bool,
     /// Print what was made as JSON.
     #[arg(long)]
     json: bool,
@@ -95,8 +98,14 @@ pub(super) fn run_attended(
     attended: &mut dyn Attended,
 ) -> anyhow::Result<ExitCode> {
     config::check_name(&arguments.name).map_err(anyhow::Error::msg)?;
+    let more = arguments.site.further()?;
+    let connections = arguments.site.check(&arguments.name, &more)?.connections();
+    if arguments.check {
+        super::connections::print(&connections, arguments.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let site = arguments.site.site()?;
-    let created = match make(&site, arguments, attended) {
+    let created = match make(&site, arguments, &more, attended) {
         Ok(created) => created,
         Err(error) => {
             site.clear();
@@ -129,6 +138,7 @@ pub(super) fn run_attended(
 fn make(
     site: &Site,
     arguments: &Arguments,
+    more: &Settings,
     attended: &mut dyn Attended,
 ) -> anyhow::Result<CreatedAccount> {
     let opened = arguments
@@ -155,7 +165,7 @@ fn make(
     }
     arguments
         .site
-        .complete(site, &arguments.name, &domain.name, &opened)?;
+        .complete(site, &arguments.name, &domain.name, &opened, more)?;
     Ok(created)
 }
 

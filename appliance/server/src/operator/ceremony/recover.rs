@@ -148,6 +148,8 @@ impl FromBackup {
             .strip_suffix(&format!("/{domain}"))
             .context("the backup's log has a name that no appliance gives")?;
         config::check_name(name).map_err(anyhow::Error::msg)?;
+        let more = self.site.further()?;
+        self.site.check(name, &more)?;
         let opened = self.site.open(site, name, &mut |hsm| {
             self.administrators.open(hsm, Place::Primary, terminal)
         })?;
@@ -203,7 +205,7 @@ impl FromBackup {
         kept.keep(&keystore)?;
         let path = transcript::keep(site.folder(), &recorded)?;
         drop(keystore);
-        self.site.complete(site, name, domain, &opened)?;
+        self.site.complete(site, name, domain, &opened, &more)?;
         Ok(terminal.say(&ended(&recorded, &path))?)
     }
 

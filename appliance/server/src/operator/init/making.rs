@@ -12,7 +12,7 @@ use strongroom_hsm::pkcs11::{Pin, PinSource, initialise_token};
 use strongroom_hsm::{Hsm, HsmError};
 
 use super::site::Site;
-use crate::config::{self, Device, InitialConfig, InitialListen};
+use crate::config::{self, Config, Device, InitialConfig, InitialListen, Settings};
 use crate::operator::hsm_arguments::HsmArguments;
 use crate::tls::{Names, always, authority, canonical};
 
@@ -37,6 +37,9 @@ pub(in crate::operator) struct SiteArguments {
     /// A further host name or IP address for the server certificate. May be repeated.
     #[arg(long, value_name = "NAME")]
     hostname: Vec<String>,
+    /// Further settings, in the form of the configuration: what no argument decides. "-" reads them from standard input.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
 }
 
 /// How the HSM of an appliance that is being made is opened.
@@ -57,6 +60,26 @@ impl SiteArguments {
         Site::prepare(data)
     }
 
+    /// Further settings.
+    pub(in crate::operator) fn further(&self) -> anyhow::Result<Settings> {
+        self.settings.as_ref().map_or_else(
+            || Ok(Settings::default()),
+            |file| {
+                Settings::from_file(file).with_context(|| {
+                    format!("the file of settings {} is of no use", file.display())
+                })
+            },
+        )
+    }
+
+    /// The configuration that these arguments and settings lead to, if it can be one.
+    pub(in crate::operator) fn check(&self, name: &str, more: &Settings) -> anyhow::Result<Config> {
+        let data = absolute(&self.data).context("the data folder's path cannot be resolved")?;
+        let (hsm, _) = self.hsm_settings()?;
+        let text = self.text(name, &config::default_domain(), &hsm, more)?;
+        Ok(Config::read(&text, &data.join(Site::CONFIG))?)
+    }
+
     /// Makes the certificates, and the token if that was asked for, and opens the HSM.
     pub(in crate::operator) fn open(
         &self,
@@ -70,22 +93,9 @@ impl SiteArguments {
             .context("the folder for certificates cannot be made")?;
         authority::create(&site.tls(), name, &self.certificate_names(name)?)?;
 
-        let mut settings = self.hsm.settings()?;
-        let members = settings.members().map_err(anyhow::Error::msg)?;
-        if self.initialise_token {
-            let [
-                config::Member {
-                    device: Device::Pkcs11 { module, token, .. },
-                    ..
-                },
-            ] = members.as_slice()
-            else {
-                bail!("only a token behind a PKCS#11 module can be initialised here");
-            };
-            new_token(site, module, token)?;
-            // What is written names it, also where it is the default.
-            settings.token = Some(token.clone());
-            settings.pin = Some(PinSource::File(Site::PIN.into()));
+        let (settings, token) = self.hsm_settings()?;
+        if let Some((module, token)) = token {
+            new_token(site, &module, &token)?;
         }
         let hsm = {
             // As the configuration will say, in the folder where it will stand.
@@ -103,7 +113,42 @@ impl SiteArguments {
         name: &str,
         domain: &str,
         opened: &Opened,
+        more: &Settings,
     ) -> anyhow::Result<()> {
+        let text = self.text(name, domain, &opened.settings, more)?;
+        site.complete(&text)
+            .context("the configuration cannot be written")
+    }
+
+    /// The `[hsm]` table that the configuration will have; and module and label of the token that is to be initialised.
+    fn hsm_settings(&self) -> anyhow::Result<(config::Hsm, Option<(PathBuf, String)>)> {
+        let mut settings = self.hsm.settings()?;
+        let members = settings.members().map_err(anyhow::Error::msg)?;
+        if !self.initialise_token {
+            return Ok((settings, None));
+        }
+        let [
+            config::Member {
+                device: Device::Pkcs11 { module, token, .. },
+                ..
+            },
+        ] = members.as_slice()
+        else {
+            bail!("only a token behind a PKCS#11 module can be initialised here");
+        };
+        // What is written names it, also where it is the default.
+        settings.token = Some(token.clone());
+        settings.pin = Some(PinSource::File(Site::PIN.into()));
+        Ok((settings, Some((module.clone(), token.clone()))))
+    }
+
+    fn text(
+        &self,
+        name: &str,
+        domain: &str,
+        hsm: &config::Hsm,
+        more: &Settings,
+    ) -> anyhow::Result<String> {
         let initial = InitialConfig {
             name,
             domain: (domain != config::default_domain()).then_some(domain),
@@ -111,13 +156,10 @@ impl SiteArguments {
                 client: self.client_listen,
                 admin: self.admin_listen,
             },
-            hsm: &opened.settings,
+            hsm,
         };
-        let text = format!(
-            "# strongroomd's configuration. What is not said here keeps its default; strongroom.example.toml lists every setting.\n{}",
-            toml::to_string(&initial).context("the configuration cannot be written")?
-        );
-        site.complete(&text)
+        initial
+            .text(more)
             .context("the configuration cannot be written")
     }
 

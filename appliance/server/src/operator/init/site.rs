@@ -24,7 +24,7 @@ impl Site {
     pub(in crate::operator) const SO_PIN: &str = "hsm-so-pin";
     /// Stands in the folder from before the first piece is made until after the configuration is written.
     const MARKER: &str = "init-in-progress";
-    const CONFIG: &str = "strongroom.toml";
+    pub(in crate::operator) const CONFIG: &str = "strongroom.toml";
     const DATABASE: &str = "strongroom.db";
     const TLS: &str = "tls";
 
