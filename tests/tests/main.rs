@@ -31,6 +31,7 @@ mod domains_kept;
 mod durability;
 mod estate;
 mod exports;
+mod first_start;
 mod full_disk;
 mod guide;
 mod hsm_check;

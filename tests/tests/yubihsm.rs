@@ -17,17 +17,18 @@ use yubihsm::connector::http::Server;
 use yubihsm::{Connector, HttpConfig};
 
 const BACK: Duration = Duration::from_secs(10);
-const PASSWORD: &str = "a-long-random-password";
+/// The password of the keys that [`auth_key`] gives.
+pub(crate) const PASSWORD: &str = "a-long-random-password";
 
 /// A connector with a device, on a port of its own; it can be unplugged.
-struct Device {
+pub(crate) struct Device {
     port: u16,
     plugged: Arc<AtomicBool>,
 }
 
 impl Device {
     /// It goes on until the process ends: the server has no way to stop.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let behind = HttpConfig {
             port: {
                 let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -56,8 +57,18 @@ impl Device {
         Self { port, plugged }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Gives a device that comes from the factory the appliance's authentication key, 2, and an auditor's, 3.
+    pub(crate) fn provision(&self) {
+        let connection = Connection::Http {
+            address: "127.0.0.1".to_owned(),
+            port: self.port,
+        };
+        let now = AuthKey::factory_default().unwrap();
+        provision(&connection, &now, 1, &auth_key(2), &auth_key(3)).unwrap();
     }
 
     fn plug(&self, plugged: bool) {
@@ -88,7 +99,7 @@ fn forward(client: TcpStream, port: u16, plugged: &Arc<AtomicBool>) {
     }
 }
 
-fn auth_key(id: u16) -> AuthKey {
+pub(crate) fn auth_key(id: u16) -> AuthKey {
     AuthKey {
         id,
         password: Pin::new(PASSWORD.to_owned()).unwrap(),
@@ -135,12 +146,7 @@ fn a_yubihsm_is_checked_initialised_served_and_lost() {
     assert_eq!(found["factory_key"], true, "{found}");
     assert!(found["problem"].as_str().unwrap().contains("factory"));
 
-    let connection = Connection::Http {
-        address: "127.0.0.1".to_owned(),
-        port: device.port,
-    };
-    let now = AuthKey::factory_default().unwrap();
-    provision(&connection, &now, 1, &auth_key(2), &auth_key(3)).unwrap();
+    device.provision();
     let found = check(&appliance, &named);
     assert_eq!(found["factory_key"], false, "{found}");
     assert_eq!(found["notes"].as_array().unwrap().len(), 2, "{found}");

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::machine;
+use crate::{init, machine, seed};
 
 /// The witness's configuration, on the few appliances that are one.
 const WITNESS: &str = "/var/lib/strongroom/witness/strongroom-witness.toml";
@@ -51,7 +51,26 @@ pub(crate) fn run() -> Result<()> {
     let service = fs::metadata(machine::CONFIG)
         .context("the configuration cannot be looked at")?
         .uid();
-    let rules = rules(&connections, service)?;
+    put(&rules(&connections, service)?)
+}
+
+/// Lets the first start go to whom its seed names, so that it reaches its HSM. Nobody comes in yet.
+pub(crate) fn first() -> Result<()> {
+    let Some(seed) = seed::kept(Path::new(machine::HOME))? else {
+        return Ok(());
+    };
+    let said = init::connections(&seed.document)?;
+    let mut connections: Connections = serde_json::from_slice(&said)
+        .context("what `strongroomd init --check` said cannot be read")?;
+    connections.listen.clear();
+    // The service's own folder for updates is there before its configuration is.
+    let service = fs::metadata("/var/lib/strongroom/updates/inbox")
+        .context("the service's user is not known")?
+        .uid();
+    put(&text(&[connections], service)?)
+}
+
+fn put(rules: &str) -> Result<()> {
     let mut nft = Command::new("nft")
         .args(["-f", "-"])
         .stdin(Stdio::piped())
@@ -94,7 +113,6 @@ pub(crate) fn print() -> Result<()> {
 /// The rules in the language of nft(8), of what one program says of its connections, or several after one another. Whoever is named by an address is reached at that address; whoever has a name, at that port, as what the
 /// name stands for changes: both by the service's user alone.
 fn rules(connections: &[u8], service: u32) -> Result<String> {
-    const TABLE: &str = "inet strongroom";
     let all = serde_json::Deserializer::from_slice(connections)
         .into_iter()
         .collect::<Result<Vec<Connections>, _>>()
@@ -102,6 +120,11 @@ fn rules(connections: &[u8], service: u32) -> Result<String> {
     if all.is_empty() {
         bail!("nothing was said of connections");
     }
+    text(&all, service)
+}
+
+fn text(all: &[Connections], service: u32) -> Result<String> {
+    const TABLE: &str = "inet strongroom";
     let mut rules = format!("flush chain {TABLE} listeners\nflush chain {TABLE} outgoing\n");
     for listener in all.iter().flat_map(|one| &one.listen) {
         let at = address(Some(listener.address.ip()).filter(|ip| !ip.is_unspecified()));

@@ -168,10 +168,11 @@ pub(crate) fn unit_state(unit: &str) -> String {
 }
 
 /// The services whose log the console shows: ours, but for the console itself.
-const LOGGED: [&str; 15] = [
+const LOGGED: [&str; 17] = [
     "strongroomd.service",
     "strongroom-bless.service",
     "strongroom-filter.service",
+    "strongroom-first-filter.service",
     "strongroom-init.service",
     "strongroom-install.service",
     "strongroom-names.service",
@@ -180,6 +181,7 @@ const LOGGED: [&str; 15] = [
     "strongroom-reset.service",
     "strongroom-restart.service",
     "strongroom-seal.service",
+    "strongroom-seed.service",
     "strongroom-trial.service",
     "strongroom-attest@*.service",
     "strongroom-recovery@*.service",
@@ -264,9 +266,22 @@ pub(crate) fn give_to_custodians(terminal: &str) -> Result<()> {
     systemctl(&["start", &format!("strongroom-recovery@{terminal}.service")])
 }
 
+/// Starts a unit, and waits until it is.
+pub(crate) fn start_unit(unit: &str) -> Result<()> {
+    ask_systemd(&["start", unit])
+}
+
+/// Stops a unit, and waits until it is.
+pub(crate) fn stop_unit(unit: &str) -> Result<()> {
+    ask_systemd(&["stop", unit])
+}
+
 fn systemctl(words: &[&str]) -> Result<()> {
+    ask_systemd(&[&["--no-block"], words].concat())
+}
+
+fn ask_systemd(words: &[&str]) -> Result<()> {
     let status = Command::new("systemctl")
-        .arg("--no-block")
         .args(words)
         .stdin(Stdio::null())
         .status()
@@ -348,8 +363,8 @@ mod tests {
             }
         }
         assert_eq!(
-            users, 7,
-            "release, install, bless, reset, attest, slot and recovery"
+            users, 8,
+            "release, install, bless, reset, attest, slot, recovery and seed"
         );
     }
 }

@@ -3,10 +3,12 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `main` | the command line |
+//! | `seed/` | the first start's settings, signed, where nobody is to type them |
 //! | `init` | the first start: token, keys, certificates, the first administrator |
+//! | `pin` | the HSM's PIN, where somebody types it |
 //! | `seal` | the end of the first start: the PIN out of the service's folder |
 //! | `filter` | the part of the packet filter that follows from the configuration |
-//! | `network` | how the machine is on its network, as typed at the console |
+//! | `network`, `clock` | how the machine is on its network, as typed at the console or said by a seed; by whom its clock is set |
 //! | `names` | what the certificate is to be for: the machine's addresses, and names that were typed at the console |
 //! | `updates/` | updates of the image: into the other slot, on trial, kept or gone back from |
 //! | `release` | which release this is |
@@ -24,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod attest;
+mod clock;
 mod console;
 mod count;
 mod files;
@@ -32,26 +35,37 @@ mod init;
 mod machine;
 mod names;
 mod network;
+mod pin;
 mod recovery;
 mod release;
 mod reset;
 mod seal;
+mod seed;
 mod tpm;
 mod updates;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
+/// Every piece of memory is zeroised when it is freed: PINs and shares that are typed, and what libraries copied of them.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["init"] => init::run(),
+        ["seed"] => seed::run(),
+        ["seed", "check", file, key] => seed::check(file, key),
+        ["init"] => init::run(None),
+        ["init", elsewhere] => init::run(Some(elsewhere)),
         ["seal"] => seal::run(),
-        ["network"] => network::run(),
+        ["network"] => network::run().and_then(|()| clock::run()),
         ["names"] => names::run(),
         ["reset"] => reset::run(),
         ["filter"] => filter::run(),
+        ["filter", "first"] => filter::first(),
         ["filter", "print"] => filter::print(),
         ["console", terminal] => console::run(terminal),
         ["slot"] => recovery::prepare(),
@@ -68,7 +82,7 @@ fn main() -> ExitCode {
         ["expire"] => updates::expire(),
         _ => {
             complain(
-                "usage: strongroom-setup init | seal | network | names | filter [print] | reset | console TERMINAL | slot [end] | recovery [tidy] | count | quote [SOCKET] | boot | install | restart | bless | expire",
+                "usage: strongroom-setup seed [check FILE KEY] | init [FOLDER] | seal | network | names | filter [first | print] | reset | console TERMINAL | slot [end] | recovery [tidy] | count | quote [SOCKET] | boot | install | restart | bless | expire",
             );
             return ExitCode::from(2);
         }

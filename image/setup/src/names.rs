@@ -37,6 +37,19 @@ pub(crate) fn run() -> Result<()> {
     say(Path::new(TYPED), Path::new(SAID), &machine::addresses())
 }
 
+/// The names that a seed says, where none were typed yet: they can be changed at the console.
+pub(crate) fn begin_with(names: &[String]) -> Result<()> {
+    begin(Path::new(TYPED), names)
+}
+
+fn begin(typed: &Path, names: &[String]) -> Result<()> {
+    if names.is_empty() || typed.exists() {
+        return Ok(());
+    }
+    let names: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    files::replace(typed, 0o600, lines(&names).as_bytes())
+}
+
 fn say(typed: &Path, said: &Path, addresses: &[IpAddr]) -> Result<()> {
     if addresses.is_empty() {
         return Ok(());
@@ -130,6 +143,20 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    #[test]
+    fn a_seeds_names_are_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let typed = folder.path().join("names");
+        begin(&typed, &[]).unwrap();
+        assert!(!typed.exists());
+        begin(&typed, &["Vault.example.com".to_owned()]).unwrap();
+        assert_eq!(kept(&typed).unwrap(), ["vault.example.com"]);
+        // What was typed stays.
+        fs::write(&typed, "").unwrap();
+        begin(&typed, &["vault.example.com".to_owned()]).unwrap();
+        assert_eq!(kept(&typed).unwrap(), Vec::<String>::new());
+    }
 
     #[test]
     fn what_was_typed_is_read() {

@@ -1,5 +1,5 @@
-//! How the machine is on its network: by DHCP unless somebody typed something else at the console. What was typed lies on the data partition;
-//! at each start it becomes files of systemd-networkd, before that reads them.
+//! How the machine is on its network: by DHCP unless somebody typed something else at the console, or a seed says so. What was typed lies on the data
+//! partition; at each start it becomes files of systemd-networkd, before that reads them.
 
 use std::fmt::{self, Write as _};
 use std::fs;

@@ -1,5 +1,6 @@
 //! The end of the first start, as root: the HSM's PIN goes out of the service's folder, to where root alone reads it, and the service gets it as a
-//! systemd credential. The mark that lets the service start is the last thing that is written.
+//! systemd credential; or it goes nowhere, and the service starts sealed until somebody types it. The mark that lets the service start is the last
+//! thing that is written.
 //!
 //! What keeps it from a thief is the data partition's own encryption. Under the TPM by itself systemd would make a key of the TPM's owner at each
 //! start, who has a password here (`count`); and its host key is one of the machine's identifier, which is another at each start.
@@ -11,39 +12,57 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use zeroize::Zeroizing;
 
-use crate::machine;
+use crate::seed::{self, Document, PinUse};
+use crate::{machine, names};
 
-/// The PIN, for root alone.
-const PIN: &str = "/var/lib/strongroom/hsm-pin";
-const CREDENTIAL_NAME: &str = "hsm-pin";
+/// The PIN's file, in the data folder and then beside it, for root alone; and the credential.
+const PIN: &str = "hsm-pin";
+/// What lies in the PIN's place where somebody types it at each start: systemd gives the service a credential from there, which it does not read.
+const NONE: &[u8] = b"It is typed at each start.\n";
 
 /// Takes the PIN away from the service, and leaves the mark.
 pub(crate) fn run() -> Result<()> {
-    let pin_file = Path::new(machine::DATA).join("hsm-pin");
-    let pin = Zeroizing::new(fs::read(&pin_file).context("the PIN cannot be read")?);
-    crate::files::replace(Path::new(PIN), 0o600, pin.trim_ascii())?;
-    let config = fs::read_to_string(machine::CONFIG).context("the configuration cannot be read")?;
-    // In place, so that it stays the service's own; who is killed meanwhile begins anew.
-    write(
-        Path::new(machine::CONFIG),
-        with_credential(&config)?.as_bytes(),
-    )?;
-    for secret in [pin_file, Path::new(machine::DATA).join("hsm-so-pin")] {
-        forget(&secret).with_context(|| format!("{} cannot be removed", secret.display()))?;
-    }
+    let home = Path::new(machine::HOME);
+    let document = seed::kept(home)?.map_or_else(Document::default, |seed| seed.document);
+    take_pin(home, document.hsm.pin)?;
+    names::begin_with(&document.dns_names)?;
     write(Path::new(machine::PREPARED), b"")?;
-    fs::File::open(machine::HOME)
+    fs::File::open(home)
         .and_then(|folder| folder.sync_all())
         .with_context(|| format!("{} cannot be written", machine::HOME))
 }
 
-/// The configuration with the PIN from the credential.
-fn with_credential(config: &str) -> Result<String> {
-    const FROM: &str = "pin = \"file:hsm-pin\"";
-    if !config.contains(FROM) {
-        bail!("the configuration does not say where the PIN is");
+fn take_pin(home: &Path, pin_use: PinUse) -> Result<()> {
+    let data = home.join("data");
+    let pin_file = data.join(PIN);
+    let pin = Zeroizing::new(fs::read(&pin_file).context("the PIN cannot be read")?);
+    let (kept, source) = match pin_use {
+        PinUse::Kept => (pin.trim_ascii(), format!("credential:{PIN}")),
+        PinUse::Typed => (NONE, "prompt".to_owned()),
+    };
+    crate::files::replace(&home.join(PIN), 0o600, kept)?;
+    let config_file = data.join("strongroom.toml");
+    let config = fs::read_to_string(&config_file).context("the configuration cannot be read")?;
+    // In place, so that it stays the service's own; who is killed meanwhile begins anew.
+    let config = with_source(&config, &pin_file, &source)?;
+    write(&config_file, config.as_bytes())?;
+    for secret in [pin_file, data.join("hsm-so-pin")] {
+        forget(&secret).with_context(|| format!("{} cannot be removed", secret.display()))?;
     }
-    Ok(config.replace(FROM, &format!("pin = \"credential:{CREDENTIAL_NAME}\"")))
+    Ok(())
+}
+
+/// The configuration with the PIN from another source than the file in which it is.
+fn with_source(config: &str, pin_file: &Path, source: &str) -> Result<String> {
+    let line = |source: &str| format!("pin = \"{source}\"\n");
+    let from = [
+        line(&format!("file:{PIN}")),
+        line(&format!("file:{}", pin_file.display())),
+    ];
+    match from.iter().find(|from| config.contains(*from)) {
+        Some(from) => Ok(config.replacen(from, &line(source), 1)),
+        None => bail!("the configuration does not say where the PIN is"),
+    }
 }
 
 /// Overwrites a file and removes it. The partition is encrypted; overwriting is for who reads the free blocks of a running machine.
@@ -76,14 +95,55 @@ mod tests {
 
     use super::*;
 
+    /// A folder as init leaves it.
+    fn made(pin_line: &str) -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("hsm-pin"), "correct horse\n").unwrap();
+        fs::write(data.join("hsm-so-pin"), "another").unwrap();
+        let config = format!("name = \"x\"\n[hsm]\n{pin_line}[log]\nlevel = \"warn\"\n");
+        fs::write(data.join("strongroom.toml"), config).unwrap();
+        home
+    }
+
+    fn read(home: &tempfile::TempDir, name: &str) -> String {
+        fs::read_to_string(home.path().join(name)).unwrap()
+    }
+
     #[test]
-    fn the_configuration_names_the_credential_and_nothing_else_changes() {
-        let config = "name = \"x\"\n[hsm]\npin = \"file:hsm-pin\"\n";
+    fn a_pin_that_is_kept_becomes_a_credential_and_nothing_else_changes() {
+        let home = made("pin = \"file:hsm-pin\"\n");
+        take_pin(home.path(), PinUse::Kept).unwrap();
+        assert_eq!(read(&home, "hsm-pin"), "correct horse");
         assert_eq!(
-            with_credential(config).unwrap(),
-            "name = \"x\"\n[hsm]\npin = \"credential:hsm-pin\"\n"
+            read(&home, "data/strongroom.toml"),
+            "name = \"x\"\n[hsm]\npin = \"credential:hsm-pin\"\n[log]\nlevel = \"warn\"\n"
         );
-        assert!(with_credential("[hsm]\npin = \"prompt\"\n").is_err());
+        assert!(!home.path().join("data/hsm-pin").exists());
+        assert!(!home.path().join("data/hsm-so-pin").exists());
+    }
+
+    #[test]
+    fn a_pin_that_is_typed_is_nowhere() {
+        let home = made("");
+        // As init writes it where it was told a file.
+        let line = format!(
+            "pin = \"file:{}\"\n",
+            home.path().join("data/hsm-pin").display()
+        );
+        let config = read(&home, "data/strongroom.toml").replace("[log]", &format!("{line}[log]"));
+        fs::write(home.path().join("data/strongroom.toml"), config).unwrap();
+        take_pin(home.path(), PinUse::Typed).unwrap();
+        assert!(read(&home, "data/strongroom.toml").contains("[hsm]\npin = \"prompt\"\n"));
+        assert!(!home.path().join("data/hsm-pin").exists());
+        assert!(!read(&home, "hsm-pin").contains("horse"));
+    }
+
+    #[test]
+    fn a_configuration_without_that_file_is_refused() {
+        let home = made("pin = \"env:PIN\"\n");
+        assert!(take_pin(home.path(), PinUse::Kept).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rsa::pkcs8::DecodePublicKey as _;
 use rsa::traits::PublicKeyParts as _;
 use rsa::{Pkcs1v15Sign, RsaPublicKey};
 use rustls_pki_types::pem::{SectionKind, from_buf};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode as _, Encode as _};
 
@@ -43,6 +43,12 @@ impl SigningKey {
             return Err(Error::Key);
         }
         Ok(Self(key))
+    }
+
+    /// Whether this key made a signature of a message, as it makes them of updates (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017 section 8.2).
+    #[must_use]
+    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.verify(&Sha256::digest(message), signature).is_ok()
     }
 
     /// Whether this key signed what has this SHA-256.

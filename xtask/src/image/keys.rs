@@ -1,4 +1,5 @@
-//! The keys that sign an image: Secure Boot's three, and the one of the policy for PCR 11.
+//! The keys that sign an image: Secure Boot's three, and the one of the policy for PCR 11; and the one that signs seeds, of which the image has the
+//! public half.
 //!
 //! A site keeps its own in a folder of its own and names it with `--keys`. What is made here is for trying.
 
@@ -11,6 +12,9 @@ use crate::{process, terminal::shown};
 
 /// Where the key and the certificate that sign kernel and boot loader stand in the chroot.
 pub(crate) const SIGNING: (&str, &str) = ("/keys/db.key", "/keys/db.pem");
+
+/// The key that signs seeds, in the folder of keys, and its public half.
+pub(crate) const SEED: (&str, &str) = ("seed.key", "seed.pem");
 
 /// Whose keys these are, to a firmware that lists them.
 pub(crate) const OWNER: &str = "53747267-726f-6f6d-0000-00000000000f";
@@ -37,14 +41,20 @@ pub(crate) fn ensure(folder: &Path) -> Result<()> {
                 .current_dir(folder),
         )?;
     }
-    if !folder.join("pcr.pub").exists() {
-        let openssl = |arguments: &[&str]| {
-            process::answer(Command::new("openssl").args(arguments).current_dir(folder))
-        };
-        openssl(&["genrsa", "-out", "pcr.key", "2048"])?;
-        openssl(&["rsa", "-in", "pcr.key", "-pubout", "-out", "pcr.pub"])?;
+    pair(folder, "pcr.key", "pcr.pub")?;
+    pair(folder, SEED.0, SEED.1)
+}
+
+/// Makes a key and its public half, where the latter is not there.
+pub(crate) fn pair(folder: &Path, private: &str, public: &str) -> Result<()> {
+    if folder.join(public).exists() {
+        return Ok(());
     }
-    Ok(())
+    let openssl = |arguments: &[&str]| {
+        process::answer(Command::new("openssl").args(arguments).current_dir(folder))
+    };
+    openssl(&["genrsa", "-out", private, "2048"])?;
+    openssl(&["rsa", "-in", private, "-pubout", "-out", public]).map(drop)
 }
 
 /// Puts beside the image what a machine's firmware takes to enrol our keys: `PK.auth`, `KEK.auth` and `db.auth` (UEFI 2.10 section 8.2.2).

@@ -7,7 +7,8 @@
 //! | `root` | the root file system: packages, our files, what is taken out; squashfs and dm-verity |
 //! | `hsm_module` | a vendor's PKCS#11 module that a site has in its image |
 //! | `kernel` | kernel, initial RAM disk and the signed unified kernel image |
-//! | `keys` | the keys that sign: Secure Boot and the policy of PCR 11 |
+//! | `keys` | the keys that sign: Secure Boot and the policy of PCR 11, and seeds |
+//! | `seed` | `--sign-seed`: signing what a first start goes by |
 //! | `update` | the image as an update of one that runs |
 //! | `disk` | the EFI system partition and the partition table |
 //! | `platforms` | the disk for hypervisors: qcow2 and OVA |
@@ -53,6 +54,7 @@ mod recovery;
 mod root;
 mod scan;
 mod scores;
+mod seed;
 mod table;
 mod tamper;
 mod tools;
@@ -106,6 +108,12 @@ pub(crate) struct Options {
     /// The folder with the keys that sign the image; they are made where it is missing [default: target/image/keys].
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// The public key, or a certificate with it, whose signature on seeds the image trusts [default: seed.pem in the folder of keys].
+    #[arg(long, value_name = "FILE")]
+    seed_key: Option<PathBuf>,
+    /// Build nothing but sign a seed with seed.key of the folder of keys: strongroom.seed beside this file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "test", "update_lock", "platforms"])]
+    sign_seed: Option<PathBuf>,
     /// Make the image for hypervisors as well, beside the raw one: as qcow2 and as OVA.
     #[arg(long)]
     platforms: bool,
@@ -139,6 +147,8 @@ pub(crate) struct Bench {
     pub(crate) out: PathBuf,
     /// The folder with the signing keys.
     pub(crate) keys: PathBuf,
+    /// The public key whose signature on seeds it trusts.
+    pub(crate) seed_key: PathBuf,
     /// The image's version.
     pub(crate) version: String,
     /// What is raised when older releases are no longer to start.
@@ -161,6 +171,9 @@ struct Programs {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
+    if let Some(text) = &options.sign_seed {
+        return sign_seed(&workspace, options, text);
+    }
     let (bench, programs) = prepare(&workspace, options)?;
     let listeners = Listeners::local(options.client_port, options.admin_port);
     if options.update_lock {
@@ -194,6 +207,8 @@ pub(crate) fn test_short(workspace: &Workspace) -> Result<ExitCode> {
         update_lock: false,
         out: None,
         keys: None,
+        seed_key: None,
+        sign_seed: None,
         platforms: false,
         hsm_module: None,
         kernel: Flavour::default(),
@@ -219,14 +234,12 @@ fn prepare(workspace: &Workspace, options: &Options) -> Result<(Bench, Programs)
         &[]
     };
     let work = workspace.target().join("image");
-    let absolute = |given: &Option<PathBuf>, usual: &str| -> Result<PathBuf> {
-        let path = given.clone().unwrap_or_else(|| work.join(usual));
-        std::path::absolute(&path).with_context(|| format!("{} is no folder", shown(&path)))
-    };
+    let keys = absolute(options.keys.as_deref(), &work.join("keys"))?;
     let bench = Bench {
         sources: workspace.root().join("image"),
-        out: absolute(&options.out, "out")?,
-        keys: absolute(&options.keys, "keys")?,
+        out: absolute(options.out.as_deref(), &work.join("out"))?,
+        seed_key: absolute(options.seed_key.as_deref(), &keys.join(keys::SEED.1))?,
+        keys,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         security_version: security_version(&workspace.root().join("image"))?,
         kernel: options.kernel,
@@ -254,6 +267,28 @@ fn prepare(workspace: &Workspace, options: &Options) -> Result<(Bench, Programs)
         strongroom,
     };
     Ok((bench, programs))
+}
+
+/// Signs a seed, and has it looked at as a machine does.
+fn sign_seed(workspace: &Workspace, options: &Options, text: &Path) -> Result<ExitCode> {
+    let keys = workspace.target().join("image/keys");
+    let keys = absolute(options.keys.as_deref(), &keys)?;
+    let trusted = absolute(options.seed_key.as_deref(), &keys.join(keys::SEED.1))?;
+    let [_, setup] = workspace.build(["strongroomd", "strongroom-setup"])?;
+    keys::ensure(&keys)?;
+    let signed = text.with_file_name("strongroom.seed");
+    seed::sign(&keys.join(keys::SEED.0), text, &signed)?;
+    let said = seed::check(&setup, &signed, &trusted).inspect_err(|_| {
+        // What no machine takes is not left lying about.
+        let _ = fs::remove_file(&signed);
+    })?;
+    say!("{} is signed. {}", shown(&signed), said.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn absolute(given: Option<&Path>, usual: &Path) -> Result<PathBuf> {
+    let path = given.unwrap_or(usual);
+    std::path::absolute(path).with_context(|| format!("{} is no path", shown(path)))
 }
 
 fn matrix(

@@ -68,6 +68,7 @@ fn inputs(bench: &Bench, programs: &[PathBuf]) -> Result<String> {
     }
     found.extend(release(bench)?.into_bytes());
     found.extend(signer(bench)?.into_bytes());
+    found.extend(read(&bench.seed_key)?.into_bytes());
     for (file, text) in bench.fault.map_or(&[][..], Fault::files) {
         found.extend([*file, *text].concat().into_bytes());
     }
@@ -90,6 +91,7 @@ fn make_anew(bench: &Bench, tools: &Tools, base: &Path, programs: &[PathBuf]) ->
     let ours = stage.join("usr/share/strongroom");
     write(&ours.join("release.json"), release(bench)?)?;
     write(&ours.join("updates.pem"), signer(bench)?)?;
+    write(&ours.join("seed.pem"), read(&bench.seed_key)?)?;
     for (file, text) in bench.fault.map_or(&[][..], Fault::files) {
         let file = stage.join(file);
         fs::create_dir_all(file.parent().unwrap_or(&stage))?;
