@@ -13,7 +13,7 @@ use goblin::elf::{
     Elf,
     header::{EM_X86_64, ET_DYN},
     program_header::{PF_X, PT_GNU_STACK},
-    symver::VER_FLG_WEAK,
+    symver::{VER_FLG_WEAK, VerdefSection},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -181,7 +181,7 @@ fn versions_needed<'a>(elf: &Elf<'a>) -> Vec<(&'a str, &'a str)> {
     let Some(section) = &elf.verneed else {
         return needed;
     };
-    for need in section.iter() {
+    for need in section {
         for version in need
             .iter()
             .filter(|version| version.vna_flags & VER_FLG_WEAK == 0)
@@ -200,7 +200,7 @@ fn versions_needed<'a>(elf: &Elf<'a>) -> Vec<(&'a str, &'a str)> {
 fn versions_of<'a>(elf: &'a Elf<'_>) -> impl Iterator<Item = &'a str> {
     elf.verdef
         .iter()
-        .flat_map(|section| section.iter())
+        .flat_map(VerdefSection::iter)
         // The first name is its own, others are those of versions before it.
         .filter_map(|version| elf.dynstrtab.get_at(version.iter().next()?.vda_name))
 }

@@ -143,7 +143,7 @@ fn uuid(sha256: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::licences::Text;
+    use super::super::licences::Reference;
     use super::*;
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
             purl: "pkg:deb/debian/zlib1g@1.3".to_owned(),
             sha256: None,
             licence: Some(format!("Zlib AND {id}")),
-            texts: vec![Text {
+            texts: vec![Reference {
                 id: id.to_owned(),
                 name: "permissive".to_owned(),
                 text: "Do as you like.".to_owned(),

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::super::{Bench, hsm_module::HsmModule, read, tools::Tools};
-use super::licences::{self, Licences, Text};
+use super::licences::{self, Licences, Reference};
 use crate::process;
 
 /// A package or crate.
@@ -26,7 +26,7 @@ pub(super) struct Component {
     /// What its maker declares, as an SPDX expression; some of Debian's packages say it in a text for people alone.
     pub(super) licence: Option<String>,
     /// What the references in that stand for.
-    pub(super) texts: Vec<Text>,
+    pub(super) texts: Vec<Reference>,
     /// Where in the image it is.
     pub(super) parts: BTreeSet<&'static str>,
 }

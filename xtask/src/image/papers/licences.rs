@@ -11,12 +11,12 @@ pub(super) struct Licences {
     /// All of them, as an SPDX expression (SPDX 2.3, annex D).
     pub(super) expression: String,
     /// Those that SPDX has no identifier for.
-    pub(super) texts: Vec<Text>,
+    pub(super) texts: Vec<Reference>,
 }
 
 /// A licence with a name of Debian's, or of the package's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Text {
+pub(super) struct Reference {
     /// `LicenseRef-…`, of which no other package has one.
     pub(super) id: String,
     /// Its short name.
@@ -78,7 +78,7 @@ struct Found<'a> {
     texts: &'a BTreeMap<&'a str, String>,
     /// What all has to be heeded, each once.
     all: Vec<String>,
-    references: Vec<Text>,
+    references: Vec<Reference>,
 }
 
 impl Found<'_> {
@@ -133,7 +133,7 @@ impl Found<'_> {
         while self.references.iter().any(|kept| kept.id == id) {
             id.push_str("-too");
         }
-        self.references.push(Text {
+        self.references.push(Reference {
             id: id.clone(),
             name: short.to_owned(),
             text: text.to_owned(),
