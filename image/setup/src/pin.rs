@@ -174,10 +174,12 @@ pub(crate) fn unseal(pin: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The last that `strongroomd` complained of, without its name.
+/// The last that `strongroomd` complained of, without its name; of an argument that it does not take, what is wrong with it.
 pub(crate) fn last_sentence(stderr: &[u8]) -> String {
     let said = String::from_utf8_lossy(stderr);
-    let last = said.trim().lines().next_back().unwrap_or_default();
+    let lines = || said.trim().lines();
+    let argument = lines().find_map(|line| line.strip_prefix("error: "));
+    let last = argument.or_else(|| lines().next_back()).unwrap_or_default();
     let last = last.strip_prefix("strongroomd: ").unwrap_or(last);
     if last.is_empty() {
         return "`strongroomd` did not succeed".to_owned();
@@ -237,6 +239,11 @@ mod tests {
     fn what_strongroomd_complains_of_is_one_sentence() {
         let said = b"progress\nstrongroomd: the HSM refuses the PIN\n";
         assert_eq!(last_sentence(said), "the HSM refuses the PIN");
+        let said = b"error: invalid value '9443' for '--admin-listen'\n\nFor more information, try '--help'.\n";
+        assert_eq!(
+            last_sentence(said),
+            "invalid value '9443' for '--admin-listen'"
+        );
         assert_eq!(last_sentence(b""), "`strongroomd` did not succeed");
     }
 }
