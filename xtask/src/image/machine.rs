@@ -93,12 +93,17 @@ impl Machine {
     }
 
     /// Everything its serial line said since it was last started.
-    fn serial_log(&self) -> PathBuf {
+    pub(crate) fn serial_log(&self) -> PathBuf {
         self.folder.join("serial.log")
     }
 
     /// Starts it in the background.
     pub(crate) fn start(&self, network: Network) -> Result<Running> {
+        self.start_with(network, &[])
+    }
+
+    /// Starts it in the background, with more that QEMU gives a machine.
+    pub(crate) fn start_with(&self, network: Network, more: &[String]) -> Result<Running> {
         let sockets = sockets()?;
         let line = sockets.path().join("serial");
         let tpm = self.tpm(sockets.path())?;
@@ -107,7 +112,8 @@ impl Machine {
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .context("the machine's serial line cannot be laid")?;
         let mut qemu = self.qemu(sockets.path(), network);
-        qemu.arg("-chardev")
+        qemu.args(more)
+            .arg("-chardev")
             .arg(format!("socket,id=line,path={},server=off", line.display()))
             .args(["-serial", "chardev:line"])
             .stdin(Stdio::null())

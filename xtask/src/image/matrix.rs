@@ -62,7 +62,7 @@ const FIRST_BOOT: &str =
     "first boot: Secure Boot on, data partition made and encrypted, the story from outside";
 
 /// A case: what is seen when it comes out as it has to.
-type Case<'a> = (&'static str, Box<dyn Fn() -> Result<String> + 'a>);
+pub(super) type Case<'a> = (&'static str, Box<dyn Fn() -> Result<String> + 'a>);
 
 impl Matrix<'_> {
     /// Runs the cases, one after another; the exit status says whether all came out as they have to. With `only`, those whose name has one of them in it,
@@ -74,6 +74,7 @@ impl Matrix<'_> {
         let mut cases = self.short();
         if extent == Extent::Whole {
             cases.extend(self.long());
+            cases.extend(self.seeds());
         }
         if !only.is_empty() {
             let is_wanted = |case: &str| only.iter().any(|text| case.contains(text));

@@ -22,7 +22,7 @@
 //! | `machine` | a machine in QEMU, with Secure Boot and a software TPM |
 //! | `play` | the README's story against a machine |
 //! | `matrix` | `--test`: what an image has to do and to refuse |
-//! | `updates`, `recovery` | the matrix's cases of updates, and of the data partition's recovery key |
+//! | `updates`, `recovery`, `seeds` | the matrix's cases of updates, of the data partition's recovery key, and of seeds |
 //! | `scores` | how the root does by a hardening guide |
 //! | `attestation` | the matrix's case of attestation |
 //! | `kernel_log` | what the kernel says while it does |
@@ -55,6 +55,7 @@ mod root;
 mod scan;
 mod scores;
 mod seed;
+mod seeds;
 mod table;
 mod tamper;
 mod tools;

@@ -39,7 +39,7 @@ pub(crate) fn console(said: &str) -> Option<Shown> {
             .map(|word| word.trim().to_owned())
     };
     Some(Shown {
-        code: after("account admin, code ")?,
+        code: after(", code ")?,
         authority: after("Authority        SHA-256 ")?,
     })
 }

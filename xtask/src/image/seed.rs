@@ -75,7 +75,33 @@ fn unsigned(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use strongroom_update::SigningKey;
+
+    use super::super::keys;
     use super::*;
+
+    #[test]
+    fn what_is_signed_is_what_a_machine_verifies() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        keys::pair(folder.path(), "seed.key", "seed.pem").unwrap();
+        let key = SigningKey::from_pem(&fs::read(at("seed.pem")).unwrap()).unwrap();
+        let text = "# Strongroom seed, format 1\nname = \"x\"\n";
+        fs::write(at("site.toml"), text).unwrap();
+        sign(&at("seed.key"), &at("site.toml"), &at("strongroom.seed")).unwrap();
+        // Once more, of what is signed already.
+        sign(&at("seed.key"), &at("strongroom.seed"), &at("again.seed")).unwrap();
+        for name in ["strongroom.seed", "again.seed"] {
+            let signed = fs::read_to_string(at(name)).unwrap();
+            let (said, signature) = signed.split_once(SIGNATURE).unwrap();
+            assert_eq!(said, text);
+            let signature = STANDARD.decode(signature.trim_end()).unwrap();
+            assert!(key.has_signed(said.as_bytes(), &signature));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+    }
 
     #[test]
     fn a_signature_is_replaced_and_not_signed() {

@@ -1,0 +1,242 @@
+//! The matrix's cases of seeds: a first start without a hand at the console, and seeds that are refused.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Result, bail};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use super::{
+    Bench, keys,
+    machine::{Machine, Running},
+    matrix::{Case, Matrix, STARTED, order, turn_off},
+    play, seed, tools,
+};
+use crate::process;
+
+/// What the seed says: all of it is seen from outside.
+const TEXT: &str = "# Strongroom seed, format 1\n\
+    network = \"10.0.2.77/24 via 10.0.2.2 dns 10.0.2.3\"\nntp = [\"10.0.2.9\"]\n\
+    name = \"keys.example.com\"\ndns_names = [\"vault.example.com\"]\nadministrator = \"ann@example.com\"\n\
+    [strongroomd.log]\nformat = \"json\"\n";
+/// The PIN that somebody types in the case of one that is kept nowhere.
+const PIN: &str = "correct horse battery";
+
+impl Matrix<'_> {
+    /// The cases of seeds.
+    pub(super) fn seeds(&self) -> Vec<Case<'_>> {
+        vec![
+            (
+                "a signed seed by fw_cfg: set up without a hand at the console",
+                Box::new(|| self.seeded(Place::FwCfg)),
+            ),
+            (
+                "a signed seed by SMBIOS: set up without a hand at the console",
+                Box::new(|| self.seeded(Place::Smbios)),
+            ),
+            (
+                "a signed seed on a stick: set up without a hand at the console",
+                Box::new(|| self.seeded(Place::Stick)),
+            ),
+            (
+                "a stick with a seed that another key signed: nothing is made, and the console says why",
+                Box::new(|| self.foreign_seed()),
+            ),
+            (
+                "a PIN that is typed at each start: sealed until it is",
+                Box::new(|| self.typed_pin()),
+            ),
+        ]
+    }
+
+    fn seeded(&self, place: Place) -> Result<String> {
+        let machine = Machine::new(self.bench, self.disk, self.folder("seeded"))?;
+        let seed = machine.folder().join("strongroom.seed");
+        sign(&self.bench.keys.join(keys::SEED.0), TEXT, &seed)?;
+        let mut running = machine.start_with(self.network(), &place.give(self.bench, &seed)?)?;
+        let shown = play::until_it_serves(&mut running)?;
+        let served = running.time();
+        let sha256 = process::answer(Command::new("sha256sum").arg(&seed))?;
+        let sha256 = String::from_utf8_lossy(&sha256);
+        let sha256 = sha256.split_whitespace().next().unwrap_or_default();
+        running.wait_for_words(&format!("Seed             SHA-256 {sha256}\n"))?;
+        running.wait_for_words("Addresses        10.0.2.77\n")?;
+        running.wait_for_words("First enrolment  account ann@example.com, code ")?;
+        let people = self.folder("seeded-people");
+        play::fresh(&people)?;
+        play::fetch_authority(self.listeners, &shown, &people)?;
+        let names = self.certificate_names()?;
+        for name in ["keys.example.com", "vault.example.com", "10.0.2.77"] {
+            if !names.contains(name) {
+                bail!("{name} is not in the server certificate: {names}");
+            }
+        }
+        turn_off(&mut running)?;
+        drop(running);
+
+        // It is read at the first start and not later: without it the appliance is the same.
+        let mut running = machine.start(self.network())?;
+        let again = play::until_it_serves(&mut running)?;
+        if again != shown {
+            bail!("after a start without the seed it is another appliance");
+        }
+        turn_off(&mut running)?;
+        Ok(format!(
+            "serves after {}, with the seed's address, names and first administrator; the same at a start without it",
+            crate::terminal::duration(served)
+        ))
+    }
+
+    fn foreign_seed(&self) -> Result<String> {
+        let machine = Machine::new(self.bench, self.disk, self.folder("foreign-seed"))?;
+        keys::pair(machine.folder(), "other.key", "other.pem")?;
+        let seed = machine.folder().join("strongroom.seed");
+        sign(&machine.folder().join("other.key"), TEXT, &seed)?;
+        let why = "refused: it is not signed by the key that this image trusts for seeds";
+        let mut running =
+            machine.start_with(self.network(), &Place::Stick.give(self.bench, &seed)?)?;
+        running.wait_for_words(why)?;
+        running.wait_for_words("Service          not started, as the seed is refused")?;
+        if running.said()?.contains("First enrolment") || play::answers(self.listeners) {
+            bail!("an appliance was made all the same");
+        }
+        // Without the stick the first start is one at the console.
+        running.mark()?;
+        order(&mut running, "o", "turn off")?;
+        running.wait_until_off()?;
+        drop(running);
+        let mut running = machine.start(self.network())?;
+        play::until_it_serves(&mut running)?;
+        running.wait_for_words("First enrolment  account admin, code ")?;
+        turn_off(&mut running)?;
+        Ok(format!(
+            "the console says: \"{why} …\"; without the stick it is set up as usual"
+        ))
+    }
+
+    fn typed_pin(&self) -> Result<String> {
+        let machine = Machine::new(self.bench, self.disk, self.folder("typed-pin"))?;
+        let seed = machine.folder().join("strongroom.seed");
+        let text = format!("{TEXT}[hsm]\npin = \"typed\"\n");
+        sign(&self.bench.keys.join(keys::SEED.0), &text, &seed)?;
+        let mut running =
+            machine.start_with(self.network(), &Place::FwCfg.give(self.bench, &seed)?)?;
+        running.wait_for_words("waiting for the HSM's PIN: type p")?;
+        type_pin(
+            &mut running,
+            &["A PIN for the HSM's new token", "The same again"],
+            PIN,
+        )?;
+        // The service starts, sealed.
+        running.wait_for_words("whoever has the HSM's PIN types p")?;
+        type_pin(
+            &mut running,
+            &["The HSM's PIN, which"],
+            "wrong horse battery",
+        )?;
+        running.wait_for_words("That was not done")?;
+        type_pin(&mut running, &["The HSM's PIN, which"], PIN)?;
+        play::until_it_serves(&mut running)?;
+        running.mark()?;
+        order(&mut running, "r", "restart")?;
+        running.wait_for_words(STARTED)?;
+        running.mark()?;
+        running.wait_for_words("whoever has the HSM's PIN types p")?;
+        type_pin(&mut running, &["The HSM's PIN, which"], PIN)?;
+        play::until_it_serves(&mut running)?;
+        let said = fs::read_to_string(machine.serial_log())?;
+        if said.contains(PIN) {
+            bail!("the PIN was shown");
+        }
+        turn_off(&mut running)?;
+        Ok("the token made with the PIN that was typed twice; sealed at each start until it is typed, a wrong one refused; never shown".to_owned())
+    }
+
+    /// The names that the server's certificate is for.
+    fn certificate_names(&self) -> Result<String> {
+        let said = process::answer(
+            Command::new("openssl")
+                .args(["s_client", "-connect"])
+                .arg(self.listeners.client.to_string()),
+        )?;
+        let file = self.folder("seeded-people").join("server.pem");
+        super::write(&file, said)?;
+        let names = process::answer(
+            Command::new("openssl")
+                .args(["x509", "-noout", "-ext", "subjectAltName", "-in"])
+                .arg(&file),
+        )?;
+        Ok(String::from_utf8_lossy(&names).into_owned())
+    }
+}
+
+/// Signs what a seed says.
+fn sign(key: &Path, text: &str, seed: &Path) -> Result<()> {
+    let unsigned = seed.with_extension("toml");
+    super::write(&unsigned, text)?;
+    seed::sign(key, &unsigned, seed)
+}
+
+/// By what a machine gets a seed.
+#[derive(Clone, Copy)]
+enum Place {
+    FwCfg,
+    Smbios,
+    /// A disk of its own, which a cloud kernel has a driver for: a stick at a USB port needs the kernel for servers.
+    Stick,
+}
+
+impl Place {
+    /// What QEMU is told, for the seed in this file.
+    fn give(self, bench: &Bench, seed: &Path) -> Result<Vec<String>> {
+        let words = match self {
+            Self::FwCfg => [
+                "-fw_cfg".to_owned(),
+                format!(
+                    "name=opt/io.systemd.credentials/strongroom.seed,file={}",
+                    seed.display()
+                ),
+            ],
+            Self::Smbios => [
+                "-smbios".to_owned(),
+                format!(
+                    "type=11,value=io.systemd.credential.binary:strongroom.seed={}",
+                    STANDARD.encode(fs::read(seed)?)
+                ),
+            ],
+            Self::Stick => [
+                "-drive".to_owned(),
+                format!(
+                    "file={},format=raw,if=virtio,readonly=on",
+                    make_stick(bench, seed)?.display()
+                ),
+            ],
+        };
+        Ok(words.to_vec())
+    }
+}
+
+/// Makes the image of a stick with a seed: a vfat file system of 8 MiB.
+fn make_stick(bench: &Bench, seed: &Path) -> Result<PathBuf> {
+    fs::copy(seed, bench.work.join("stick.seed"))?;
+    tools::ensure(bench)?.sh(
+        "rm -f stick.img; truncate -s 8M stick.img; mkfs.vfat -n STRONGSEED stick.img >&2; mcopy -i stick.img stick.seed ::strongroom.seed",
+        &[],
+    )?;
+    Ok(bench.work.join("stick.img"))
+}
+
+/// Types the HSM's PIN at the console, once for each question.
+fn type_pin(running: &mut Running, questions: &[&str], pin: &str) -> Result<()> {
+    running.mark()?;
+    running.type_line("p")?;
+    for question in questions {
+        running.wait_for_words(question)?;
+        running.mark()?;
+        running.type_line(pin)?;
+    }
+    Ok(())
+}
