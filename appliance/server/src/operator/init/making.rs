@@ -66,6 +66,9 @@ impl SiteArguments {
             || Ok(Settings::default()),
             |file| {
                 Settings::from_file(file).with_context(|| {
+                    if file == Path::new("-") {
+                        return "the settings from standard input are of no use".to_owned();
+                    }
                     format!("the file of settings {} is of no use", file.display())
                 })
             },
