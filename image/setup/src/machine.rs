@@ -168,7 +168,7 @@ pub(crate) fn unit_state(unit: &str) -> String {
 }
 
 /// The services whose log the console shows: ours, but for the console itself.
-const LOGGED: [&str; 17] = [
+const LOGGED: [&str; 18] = [
     "strongroomd.service",
     "strongroom-bless.service",
     "strongroom-filter.service",
@@ -183,6 +183,7 @@ const LOGGED: [&str; 17] = [
     "strongroom-seal.service",
     "strongroom-seed.service",
     "strongroom-trial.service",
+    "strongroom-witness.service",
     "strongroom-attest@*.service",
     "strongroom-recovery@*.service",
     "strongroom-slot.service",
