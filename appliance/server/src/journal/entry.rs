@@ -143,7 +143,7 @@ mod tests {
         let frame = Style::new("").lost(7, Timestamp::from_millis(0));
         assert_eq!(
             String::from_utf8(frame).unwrap(),
-            "139 <28>1 1970-01-01T00:00:00.000Z - strongroomd - - - 7 entries of the machine's log are missing here, as there was no room for more to wait"
+            "137 <28>1 1970-01-01T00:00:00.000Z - strongroomd - - - 7 entries of the machine's log are missing here, as there was no room for more to wait"
         );
     }
 }
