@@ -74,6 +74,8 @@ impl Matrix<'_> {
         let mut cases = self.short();
         if extent == Extent::Whole {
             cases.extend(self.long());
+            cases.extend(self.typed());
+            cases.extend(self.resets());
             cases.extend(self.seeds());
         }
         if !only.is_empty() {
@@ -211,14 +213,6 @@ impl Matrix<'_> {
                 Box::new(|| self.open_ports()),
             ),
             (
-                "factory reset at the console: a new appliance, the old key slot gone from the disk",
-                Box::new(|| self.factory_reset()),
-            ),
-            (
-                "a fixed address typed at the console: there after the next start",
-                Box::new(|| self.fixed_address()),
-            ),
-            (
                 "Secure Boot turned off later: data stays locked, nothing serves",
                 Box::new(|| self.secure_boot_turned_off()),
             ),
@@ -293,24 +287,6 @@ impl Matrix<'_> {
             }
         }
         Ok("PCR 7 and 11 are as computed".to_owned())
-    }
-
-    fn fixed_address(&self) -> Result<String> {
-        const TYPED: &str = "10.0.2.77/24 via 10.0.2.2 dns 10.0.2.3";
-        let machine = self.settled()?.copy(self.folder("fixed"))?;
-        let mut running = machine.start(self.network())?;
-        play::until_it_serves(&mut running)?;
-        running.mark()?;
-        running.type_line("n")?;
-        running.wait_for_words("Type what it is to be")?;
-        running.type_line(TYPED)?;
-        running.wait_for_words(&format!("From the next start the network is: {TYPED}"))?;
-        restart(&mut running)?;
-        play::until_it_serves(&mut running)?;
-        running.wait_for_words("Addresses        10.0.2.77\n")?;
-        Ok(format!(
-            "\"{TYPED}\" typed, and after the restart the console shows the address"
-        ))
     }
 
     fn without_secure_boot(&self) -> Result<String> {
@@ -396,26 +372,6 @@ impl Matrix<'_> {
         Ok("65,535 ports tried over IPv6: 8443 and 9443 are open, nothing else answers".to_owned())
     }
 
-    fn factory_reset(&self) -> Result<String> {
-        let machine = self.settled()?.copy(self.folder("reset"))?;
-        let old_slot = checks::key_slot(&machine)?;
-        let mut running = machine.start(self.network())?;
-        let old = play::until_it_serves(&mut running)?;
-        running.mark()?;
-        order(&mut running, "x", "erase everything")?;
-        running.wait_for_words(STARTED)?;
-        running.mark()?;
-        let new = play::until_it_serves(&mut running)?;
-        if new.authority == old.authority || new.code == old.code {
-            bail!("the appliance is the old one");
-        }
-        turn_off(&mut running)?;
-        if checks::contains(&machine, &old_slot)? {
-            bail!("the old key slot is still on the data partition");
-        }
-        Ok("another CA and another enrolment code; of the old key slot nothing is left".to_owned())
-    }
-
     fn encrypted(&self) -> Result<String> {
         checks::encrypted(self.bench, &self.settled()?)
     }
@@ -465,7 +421,7 @@ pub(super) fn order(running: &mut Running, key: &str, word: &str) -> Result<()> 
 }
 
 /// Restarts the machine at its console; from there on only what the new start says counts.
-fn restart(running: &mut Running) -> Result<()> {
+pub(super) fn restart(running: &mut Running) -> Result<()> {
     running.mark()?;
     order(running, "r", "restart")?;
     running.wait_for_words(STARTED)?;

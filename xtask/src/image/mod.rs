@@ -22,7 +22,7 @@
 //! | `machine` | a machine in QEMU, with Secure Boot and a software TPM |
 //! | `play` | the README's story against a machine |
 //! | `matrix` | `--test`: what an image has to do and to refuse |
-//! | `updates`, `recovery`, `seeds` | the matrix's cases of updates, of the data partition's recovery key, and of seeds |
+//! | `updates`, `recovery`, `typed`, `reset`, `seeds` | the matrix's cases of updates, of the data partition's recovery key, of what is typed at the console, of factory resets, and of seeds |
 //! | `scores` | how the root does by a hardening guide |
 //! | `attestation` | the matrix's case of attestation |
 //! | `kernel_log` | what the kernel says while it does |
@@ -51,6 +51,7 @@ mod platforms;
 mod play;
 mod ready;
 mod recovery;
+mod reset;
 mod root;
 mod scan;
 mod scores;
@@ -59,6 +60,7 @@ mod seeds;
 mod table;
 mod tamper;
 mod tools;
+mod typed;
 mod update;
 mod updates;
 

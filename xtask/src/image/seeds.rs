@@ -68,7 +68,7 @@ impl Matrix<'_> {
         let people = self.folder("seeded-people");
         play::fresh(&people)?;
         play::fetch_authority(self.listeners, &shown, &people)?;
-        let names = self.certificate_names()?;
+        let names = self.certificate_names(&people)?;
         for name in ["keys.example.com", "vault.example.com", "10.0.2.77"] {
             if !names.contains(name) {
                 bail!("{name} is not in the server certificate: {names}");
@@ -156,13 +156,14 @@ impl Matrix<'_> {
     }
 
     /// The names that the server's certificate is for.
-    fn certificate_names(&self) -> Result<String> {
+    /// What the server's certificate is for, as openssl shows it.
+    pub(super) fn certificate_names(&self, folder: &Path) -> Result<String> {
         let said = process::answer(
             Command::new("openssl")
                 .args(["s_client", "-connect"])
                 .arg(self.listeners.client.to_string()),
         )?;
-        let file = self.folder("seeded-people").join("server.pem");
+        let file = folder.join("server.pem");
         super::write(&file, said)?;
         let names = process::answer(
             Command::new("openssl")
