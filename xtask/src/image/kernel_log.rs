@@ -10,7 +10,7 @@ use super::checks;
 pub(crate) fn quiet(said: &str, emulated: bool) -> Result<usize> {
     let mut stalls = 0;
     let mut within = false;
-    for line in said.lines().filter(|line| is_kernel_line(line)) {
+    for line in said.lines().filter_map(kernel_line) {
         if emulated && line.contains("watchdog: BUG: soft lockup") {
             stalls += 1;
             within = true;
@@ -29,11 +29,15 @@ pub(crate) fn quiet(said: &str, emulated: bool) -> Result<usize> {
     Ok(stalls)
 }
 
-/// `[    1.234567] …`
-fn is_kernel_line(line: &str) -> bool {
-    line.strip_prefix('[')
-        .and_then(|line| line.split_once(']'))
-        .is_some_and(|(time, _)| time.trim().parse::<f64>().is_ok())
+/// `[    1.234567] …`, if there is one in a line: before it may stand what turned the terminal to the console's own.
+fn kernel_line(line: &str) -> Option<&str> {
+    line.match_indices('[').find_map(|(at, _)| {
+        let line = &line[at..];
+        let (time, _) = line[1..].split_once(']')?;
+        let time = time.trim();
+        let is_time = time.contains('.') && time.parse::<f64>().is_ok();
+        is_time.then_some(line)
+    })
 }
 
 /// A line without its time.
@@ -60,6 +64,10 @@ mod tests {
         assert!(quiet(STALL, false).is_err());
         assert_eq!(quiet(STALL, true).ok(), Some(1));
         assert!(quiet(&format!("{STALL}{WARNS}"), true).is_err());
+        // The terminal is turned to the console's own just before.
+        let turned = format!("\u{1b}[!p\u{1b}]104\u{7}\u{1b}[?7h{STALL}");
+        assert_eq!(quiet(&turned, true).ok(), Some(1));
+        assert!(quiet(&format!("\u{1b}[?7h{WARNS}"), true).is_err());
         assert!(quiet(SLOW, false).is_err());
         assert_eq!(quiet(SLOW, true).ok(), Some(1));
     }
