@@ -17,9 +17,11 @@ use super::{
 };
 use crate::process;
 
+/// The network that the seed says: with the address to which QEMU forwards, and a prefix that no DHCP server there gives.
+const NETWORK: &str = "10.0.2.15/25 via 10.0.2.2 dns 10.0.2.3";
 /// What the seed says: all of it is seen from outside.
 const TEXT: &str = "# Strongroom seed, format 1\n\
-    network = \"10.0.2.77/24 via 10.0.2.2 dns 10.0.2.3\"\nntp = [\"10.0.2.9\"]\n\
+    network = \"10.0.2.15/25 via 10.0.2.2 dns 10.0.2.3\"\nntp = [\"10.0.2.9\"]\n\
     name = \"keys.example.com\"\ndns_names = [\"vault.example.com\"]\nadministrator = \"ann@example.com\"\n\
     [strongroomd.log]\nformat = \"json\"\n";
 /// The PIN that somebody types in the case of one that is kept nowhere.
@@ -63,13 +65,16 @@ impl Matrix<'_> {
         let sha256 = String::from_utf8_lossy(&sha256);
         let sha256 = sha256.split_whitespace().next().unwrap_or_default();
         running.wait_for_words(&format!("Seed             SHA-256 {sha256}\n"))?;
-        running.wait_for_words("Addresses        10.0.2.77\n")?;
+        running.wait_for_words("Addresses        10.0.2.15\n")?;
+        running.type_line("n")?;
+        running.wait_for_words(&format!("The network is: {NETWORK}\n"))?;
+        running.type_line("")?;
         running.wait_for_words("First enrolment  account ann@example.com, code ")?;
         let people = self.folder("seeded-people");
         play::fresh(&people)?;
         play::fetch_authority(self.listeners, &shown, &people)?;
         let names = self.certificate_names(&people)?;
-        for name in ["keys.example.com", "vault.example.com", "10.0.2.77"] {
+        for name in ["keys.example.com", "vault.example.com", "10.0.2.15"] {
             if !names.contains(name) {
                 bail!("{name} is not in the server certificate: {names}");
             }
