@@ -195,18 +195,8 @@ impl Feed {
         if batch.entries.is_empty() && batch.lost == 0 {
             return;
         }
-        match self.send(&batch) {
-            Ok(()) => {
-                self.waiting.sent(&batch);
-                self.back_off.worked();
-                self.report.works(WHAT, SystemClock.now());
-            }
-            Err(error) => {
-                self.back_off.failed();
-                self.report
-                    .fails(WHAT, SystemClock.now(), format!("{error:#}"));
-            }
-        }
+        let ended = self.send(&batch).inspect(|()| self.waiting.sent(&batch));
+        self.report.tell(WHAT, ended, &mut self.back_off);
     }
 
     fn send(&self, batch: &waiting::Batch) -> anyhow::Result<()> {

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use strongroom_keystore::{Clock as _, SystemClock};
 use strongroom_wire::encoding::Timestamp;
 
 use crate::background::Threads;
@@ -209,11 +210,11 @@ impl BackOff {
             .is_some_and(|until| std::time::Instant::now() < until)
     }
 
-    pub(crate) fn worked(&mut self) {
+    fn worked(&mut self) {
         *self = Self::default();
     }
 
-    pub(crate) fn failed(&mut self) {
+    fn failed(&mut self) {
         let wait = Self::FIRST
             .saturating_mul(1 << self.failures.min(10))
             .min(Self::LONGEST);
@@ -223,8 +224,23 @@ impl BackOff {
 }
 
 impl OutsideReport {
+    /// How an attempt ended, and so when the next one is made.
+    pub(crate) fn tell(&mut self, what: &str, ended: anyhow::Result<()>, back_off: &mut BackOff) {
+        let now = SystemClock.now();
+        match ended {
+            Ok(()) => {
+                back_off.worked();
+                self.works(what, now);
+            }
+            Err(error) => {
+                back_off.failed();
+                self.fails(what, now, format!("{error:#}"));
+            }
+        }
+    }
+
     /// It works; says so in the log where it did not.
-    pub(crate) fn works(&mut self, what: &str, now: Timestamp) {
+    fn works(&mut self, what: &str, now: Timestamp) {
         self.last = Some(now);
         if self.failing.take().is_some() {
             tracing::info!(name = self.name, "{what} works again");
@@ -232,7 +248,7 @@ impl OutsideReport {
     }
 
     /// It does not; says so in the log, once for each reason.
-    pub(crate) fn fails(&mut self, what: &str, now: Timestamp, reason: String) {
+    fn fails(&mut self, what: &str, now: Timestamp, reason: String) {
         let before = self.failing.as_ref();
         if before.is_none_or(|failing| failing.reason != reason) {
             tracing::error!(name = self.name, reason, "{what} fails");

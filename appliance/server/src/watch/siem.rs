@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use strongroom_keystore::{Clock as _, SystemClock};
 
 use super::message::Style;
 use super::{BackOff, OutsideReport};
@@ -75,14 +74,9 @@ impl Feed {
             if !self.back_off.waits() && !stopping.load(Ordering::Relaxed) {
                 match self.deliver(number, stopping) {
                     Ok(false) => {}
-                    Ok(true) => {
-                        self.back_off.worked();
-                        self.report.works(WHAT, SystemClock.now());
-                    }
-                    Err(error) => {
-                        self.back_off.failed();
-                        self.report
-                            .fails(WHAT, SystemClock.now(), format!("{error:#}"));
+                    delivered => {
+                        let ended = delivered.map(drop);
+                        self.report.tell(WHAT, ended, &mut self.back_off);
                     }
                 }
             }
