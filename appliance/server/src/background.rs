@@ -47,12 +47,12 @@ const UPDATES_EVERY: Duration = Duration::from_secs(2);
 const ATTESTATION_CHECK_EVERY: Duration = Duration::from_secs(1);
 /// How often the machine is attested, whoever asks besides.
 const ATTESTED_EVERY: Duration = Duration::from_hours(24);
+/// How soon it is tried again where that came to nothing.
+const ATTESTED_AGAIN: Duration = Duration::from_hours(1);
 /// How often is looked whether the certificate that is shown is to be renewed, for its age or its names.
 const RENEWAL_EVERY: Duration = Duration::from_secs(5);
 /// How soon that is tried again where it failed, as each try leaves a leaf.
 const RENEWED_AGAIN: Duration = Duration::from_mins(10);
-/// How soon it is tried again where that came to nothing.
-const ATTESTED_AGAIN: Duration = Duration::from_hours(1);
 /// How often is looked whether the certificate that is shown, or what is believed of clients', has changed.
 const CREDENTIALS_EVERY: Duration = Duration::from_secs(10);
 /// What the console draws is counted by the minute.

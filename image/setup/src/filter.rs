@@ -1,5 +1,5 @@
-//! The part of the packet filter that follows from the appliance's configuration, and its witness's: the listeners, and whom it goes to. All else is fixed, in
-//! `/etc/nftables.conf`, whose two chains `listeners` and `outgoing` are empty until this has filled them.
+//! The part of the packet filter that follows from the appliance's configuration, and its witness's: the listeners, and whom it goes to. All else is
+//! fixed, in `/etc/nftables.conf`, whose two chains `listeners` and `outgoing` are empty until this has filled them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -110,8 +110,8 @@ pub(crate) fn print() -> Result<()> {
         .context("standard output cannot be written")
 }
 
-/// The rules in the language of nft(8), of what one program says of its connections, or several after one another. Whoever is named by an address is reached at that address; whoever has a name, at that port, as what the
-/// name stands for changes: both by the service's user alone.
+/// The rules in the language of nft(8), of what one program says of its connections, or several after one another. Whoever is named by an address is
+/// reached at that address; whoever has a name, at that port, as what the name stands for changes: both by the service's user alone.
 fn rules(connections: &[u8], service: u32) -> Result<String> {
     let all = serde_json::Deserializer::from_slice(connections)
         .into_iter()
