@@ -50,7 +50,7 @@ pub(super) fn pin(typed: &Typed, out: &mut impl Write) -> Result<String> {
         let asked = waiting.asked;
         drop(waiting);
         let Some(typed) = typed_pin(asked, typed, out)? else {
-            return Ok("Nothing was done.".to_owned());
+            return Ok(untyped(asked).to_owned());
         };
         writeln!(out, "The appliance is being made with it.")?;
         let given = match Waiting::at(Path::new(SOCKET)) {
@@ -66,9 +66,16 @@ pub(super) fn pin(typed: &Typed, out: &mut impl Write) -> Result<String> {
         return Ok("Nobody waits for a PIN.".to_owned());
     }
     let Some(typed) = typed_pin(Asked::Existing, typed, out)? else {
-        return Ok("Nothing was done.".to_owned());
+        return Ok(untyped(Asked::Existing).to_owned());
     };
     Ok(unseal(&typed).unwrap_or_else(|why| format!("That was not done: {why:#}.")))
+}
+
+const fn untyped(asked: Asked) -> &'static str {
+    match asked {
+        Asked::Existing => "Nothing was done, as no PIN was typed.",
+        Asked::New => "Nothing was done, as no PIN was typed, or not the same twice.",
+    }
 }
 
 /// A PIN that is typed unseen; a new one twice. None where nobody types one, or not the same.
