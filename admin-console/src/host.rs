@@ -376,6 +376,10 @@ pub struct BackupsView {
     pub made: Vec<BackupView>,
     /// Why the folder cannot be read.
     pub failed: Option<String>,
+    /// The URL of the folder that they are sent to, if they are.
+    pub target: Option<String>,
+    /// Since when that does not take them, and why.
+    pub target_failing: Option<(Timestamp, String)>,
 }
 
 /// A backup that was made.
@@ -389,4 +393,6 @@ pub struct BackupView {
     pub created: Timestamp,
     /// How many leaves it holds.
     pub leaves: Option<u64>,
+    /// When the target had taken it.
+    pub sent: Option<Timestamp>,
 }

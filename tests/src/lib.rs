@@ -26,6 +26,7 @@
 //! | [`storage`] | a store that can read nothing |
 //! | [`proxy`] | a forward proxy that leads names of documents to what runs in the test |
 //! | [`witness`] | a witness of its log |
+//! | [`backup_store`] | a site's store for backups |
 //! | [`syslog`] | a syslog server with TLS that keeps what it receives |
 //! | [`wire_cutter`] | a wire between client and appliance that breaks when it is told to |
 //! | [`yardsticks`] | what benchmarks measure beside ours in the same run |
@@ -54,6 +55,7 @@ pub mod api;
 pub mod appliance;
 pub mod authenticator;
 pub mod authenticator_app;
+pub mod backup_store;
 pub mod browser;
 pub mod console;
 pub mod device;

@@ -1,5 +1,6 @@
 //! The commands that make an appliance: `init`, a ceremony, a recovery.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -37,10 +38,16 @@ impl Appliance {
     /// `strongroomd ceremony recover backup` in the same way.
     #[must_use]
     pub fn recover(&self, backup: &Path) -> Command {
-        let mut recover = self.making(&["ceremony", "recover", "backup"]);
-        recover.arg("--initialise-token");
+        let mut recover = self.recover_with(&["--initialise-token"], backup);
         recover.arg("--module").arg(programs::softhsm());
-        recover.arg(backup);
+        recover
+    }
+
+    /// The same with the HSM that these arguments name, and a backup that may be a URL.
+    #[must_use]
+    pub fn recover_with<A: AsRef<OsStr>>(&self, hsm: &[A], backup: &Path) -> Command {
+        let mut recover = self.making(&["ceremony", "recover", "backup"]);
+        recover.args(hsm).arg(backup);
         recover
     }
 

@@ -48,6 +48,11 @@ pub fn clone_token(appliance: &Appliance, label: &str, copy: &str) {
     fs::write(&file, content).unwrap();
 }
 
+/// Has an appliance's machine reach the HSM of another, whose machine is gone.
+pub fn move_tokens(from: &Appliance, to: &Appliance) {
+    copy_folder(&from.data().join("tokens"), &to.data().join("tokens"));
+}
+
 /// The folder of the token with this label.
 fn folder_of(appliance: &Appliance, label: &str) -> PathBuf {
     let tokens = appliance.data().join("tokens");

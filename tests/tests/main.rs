@@ -15,6 +15,7 @@ mod accounts;
 mod api;
 mod attestation;
 mod attributes_that_bind;
+mod backup_target;
 mod backups_recorded;
 mod bundles;
 mod ceremony;

@@ -105,7 +105,22 @@ fn backups_page(
             plural(view.every_hours.into(), "hour", "hours"),
         )
         .with("Kept", plural(view.keep.into(), "backup", "backups"))
-        .with("To verify one", mono(VERIFY_BACKUP));
+        .with("To verify one", mono(VERIFY_BACKUP))
+        .with(
+            "Sent to",
+            view.target.as_ref().map_or_else(
+                || soft("Nowhere: copy the folder to another machine yourself"),
+                |target| mono(target),
+            ),
+        );
+    if let Some((since, why)) = &view.target_failing {
+        let said = Html::all([
+            "Since ".into(),
+            when(*since),
+            format!(": {why}. It is tried again by itself.").into(),
+        ]);
+        page = page.block(Note::new(Tone::Bad, "The target does not take backups", said).html());
+    }
     let form = Form::new("/backups", &reader.frame.form_token, "Make a backup now").class("");
     page = page.block(
         Card::new("Schedule")
@@ -135,12 +150,17 @@ fn backups_page(
                 backup
                     .leaves
                     .map_or_else(|| soft("Cannot be read"), |leaves| count(leaves).into()),
+                match (backup.sent, &view.target) {
+                    (Some(at), _) => when(at),
+                    (None, Some(_)) => soft("Not yet"),
+                    (None, None) => soft("Nowhere"),
+                },
             ]
         });
         card.table(
             Table::new(
                 "Backups",
-                &["File", "Begun", "#Size", "#Records in its log"],
+                &["File", "Begun", "#Size", "#Records in its log", "Sent"],
             )
             .rows(rows),
         )

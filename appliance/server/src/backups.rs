@@ -1,4 +1,5 @@
-//! Making backups: where they go, one at a time, by hand or by the schedule, and which of them are kept.
+//! Making backups: where they go, one at a time, by hand or by the schedule, and which of them are kept. That they are sent elsewhere is of
+//! `watch/deposits.rs`.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -7,16 +8,17 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
 use strongroom_hsm::Hsm;
 use strongroom_keystore::backup::{BackupSource, Manifest, Progress, write_backup};
 use strongroom_keystore::{Clock as _, SystemClock};
 use strongroom_wire::encoding::Timestamp;
 
 use crate::config::Config;
-use crate::folder::sync_folder;
+use crate::folder::{sync_folder, write_whole};
 use crate::metrics;
 
 const PARTIAL: &str = ".partial";
@@ -77,7 +79,7 @@ pub(crate) fn make(
     })
 }
 
-/// Makes the folder for the scheduled backups of a domain other than the first.
+/// Makes the folder for the scheduled backups of a domain.
 pub(crate) fn make_folder_of(config: &Config) -> anyhow::Result<()> {
     let folder = &config.backup.folder;
     fs::DirBuilder::new()
@@ -247,6 +249,10 @@ impl Schedule {
 
     fn run_if_due(&self, now: Timestamp, record: Record<'_>) -> anyhow::Result<()> {
         let settings = &self.config.backup;
+        if settings.folder.starts_with(&self.config.data) {
+            // Elsewhere a folder that is missing is a disk that is missing.
+            make_folder_of(&self.config)?;
+        }
         let before = self.backups()?;
         let interval = u64::from(settings.every_hours.get()) * 3_600_000;
         let since = Timestamp::from_millis(now.as_millis().saturating_sub(interval));
@@ -272,6 +278,7 @@ impl Schedule {
             let path = settings.folder.join(old);
             fs::remove_file(&path)
                 .with_context(|| format!("the old backup {} cannot be deleted", path.display()))?;
+            Sent::forget(&path);
         }
         Ok(())
     }
@@ -298,6 +305,40 @@ pub(crate) fn made(folder: &Path, domain: &str) -> anyhow::Result<Vec<String>> {
         .collect();
     found.sort_unstable();
     Ok(found)
+}
+
+/// That a backup was sent to a target: a file beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    /// The URL of the target's folder.
+    pub(crate) to: String,
+    /// When it had taken all of it.
+    pub(crate) at: Timestamp,
+}
+
+impl Sent {
+    const EXTENSION: &str = "sent";
+
+    /// Whether the backup at this path was sent there, as it is.
+    pub(crate) fn of(backup: &Path, target: &str) -> Option<Self> {
+        let changed = fs::metadata(backup).and_then(|file| file.modified()).ok()?;
+        let changed = changed.duration_since(UNIX_EPOCH).ok()?.as_millis();
+        let text = fs::read(backup.with_added_extension(Self::EXTENSION)).ok()?;
+        let sent: Self = serde_json::from_slice(&text).ok()?;
+        (sent.to == target && u128::from(sent.at.as_millis()) >= changed).then_some(sent)
+    }
+
+    /// Keeps that.
+    pub(crate) fn keep(&self, backup: &Path) -> anyhow::Result<()> {
+        let file = backup.with_added_extension(Self::EXTENSION);
+        write_whole(&file, &serde_json::to_vec(self)?)
+            .with_context(|| format!("{} cannot be written", file.display()))
+    }
+
+    /// What is left where that fails is a small file that nobody reads.
+    fn forget(backup: &Path) {
+        let _ = fs::remove_file(backup.with_added_extension(Self::EXTENSION));
+    }
 }
 
 /// Whether this is what [`stamp`] makes, so that no other file is taken for a backup and deleted.

@@ -2,6 +2,7 @@
 //!
 //! `strongroom.example.toml` holds every setting with its default and what it means; a test holds the two together.
 
+mod backup;
 mod connections;
 mod hsm;
 mod initial;
@@ -21,6 +22,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use strongroom_keystore::Options;
 
+pub(crate) use backup::{Backup, BackupTarget};
 pub(crate) use connections::Connections;
 pub(crate) use hsm::{Device, Hsm, Member, Place};
 pub(crate) use initial::{InitialConfig, InitialListen, Settings};
@@ -28,7 +30,7 @@ pub(crate) use limits::Limits;
 pub(crate) use oidc::OidcProvider;
 pub(crate) use outside::{Siem, SiemFormat, Witness};
 pub(crate) use people::{Mail, MailTls, Passkeys};
-pub(crate) use sections::{Audit, Backup, Domains, Keystore, Listen, Tls};
+pub(crate) use sections::{Audit, Domains, Keystore, Listen, Tls};
 
 use crate::domains::registry::{self, Entry, Registry};
 use crate::tls::canonical;
@@ -332,6 +334,7 @@ impl Config {
         self.mail.check()?;
         oidc::check(&self.oidc)?;
         outside::check(&self.witness, &self.siem)?;
+        self.backup.check()?;
         if self.limits.body < 1024 || self.limits.keys_body < 1024 {
             return Err("a limit of request bodies is below 1024 bytes".to_owned());
         }
@@ -361,7 +364,6 @@ impl Config {
         }
         for path in [
             &mut self.audit.checkpoint_file,
-            &mut self.backup.folder,
             &mut self.tls.client_ca,
             &mut self.tls.client_crl,
         ]
@@ -369,6 +371,7 @@ impl Config {
         .chain(self.oidc.iter_mut().flat_map(OidcProvider::paths))
         .chain(self.witness.iter_mut().flat_map(Witness::paths))
         .chain(self.siem.iter_mut().flat_map(Siem::paths))
+        .chain(self.backup.paths())
         {
             if !path.as_os_str().is_empty() {
                 *path = folder.join(&*path).components().collect();

@@ -3,6 +3,7 @@
 //! ```text
 //! main.rs        the command line; errors become one sentence here
 //! hardening.rs   what the process denies itself and others before anything else
+//! https.rs       HTTPS to whom the configuration names
 //! config.rs      strongroom.toml; config/hsm.rs: its [hsm] table
 //! estate.rs      the HSMs that it names and their PINs; gate.rs: whether requests reach the keystore (sealed, opening, serving)
 //! control.rs     how operators' commands reach the appliance that serves
@@ -46,6 +47,7 @@ mod estate;
 mod folder;
 mod gate;
 mod hardening;
+mod https;
 mod journal;
 mod kept;
 mod logging;

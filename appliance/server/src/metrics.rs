@@ -46,6 +46,8 @@ const WITNESS_UP: &str = "strongroom_witness_up";
 const WITNESS_BEHIND: &str = "strongroom_witness_behind_leaves";
 const SIEM_UP: &str = "strongroom_siem_up";
 const SIEM_BEHIND: &str = "strongroom_siem_behind_leaves";
+const BACKUP_TARGET_UP: &str = "strongroom_backup_target_up";
+const BACKUP_TARGET_BEHIND: &str = "strongroom_backup_target_behind_backups";
 const SCRUB_FINDINGS: &str = "strongroom_scrub_findings";
 const SCRUB_ROWS: &str = "strongroom_scrub_rows";
 const NEWEST_SCRUB: &str = "strongroom_newest_scrub_timestamp_seconds";
@@ -137,6 +139,14 @@ fn describe() {
         "Whether a receiver takes the log, by its place in the configuration: 1 or 0."
     );
     describe_gauge!(SIEM_BEHIND, "Leaves that a receiver has not confirmed.");
+    describe_gauge!(
+        BACKUP_TARGET_UP,
+        "Whether the target of backups takes them: 1 or 0."
+    );
+    describe_gauge!(
+        BACKUP_TARGET_BEHIND,
+        "Backups in the folder that the target has not taken."
+    );
     describe_gauge!(
         SCRUB_FINDINGS,
         "Rows that do not follow from the log, by the newest scrubs."
@@ -265,7 +275,7 @@ pub(crate) fn state(health: &Health, statistics: Option<&Statistics>) {
     }
 }
 
-/// How witnesses, receivers and the scrub are; nothing is known of them while the appliance does not serve.
+/// How witnesses, receivers, the target of backups and the scrub are; nothing is known of them while the appliance does not serve.
 pub(crate) fn watch(report: Option<&watch::Report>) {
     let Some(report) = report else {
         return;
@@ -273,6 +283,11 @@ pub(crate) fn watch(report: Option<&watch::Report>) {
     for (reports, up, behind) in [
         (&report.witnesses, WITNESS_UP, WITNESS_BEHIND),
         (&report.siem, SIEM_UP, SIEM_BEHIND),
+        (
+            &report.backup_targets,
+            BACKUP_TARGET_UP,
+            BACKUP_TARGET_BEHIND,
+        ),
     ] {
         for (place, report) in (1..).zip(reports) {
             let place: u32 = place;

@@ -2,6 +2,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod clients;
+pub(crate) mod outgoing;
 mod renewal;
 mod served;
 

@@ -53,8 +53,14 @@ impl Config {
             .iter()
             .map(|provider| ("OpenID provider", &provider.issuer))
             .chain(self.witness.iter().map(|witness| ("witness", &witness.url)))
+            .chain(
+                self.backup
+                    .target
+                    .iter()
+                    .map(|target| ("backup target", &target.url)),
+            )
         {
-            // Both were checked when the file was read.
+            // They were checked when the file was read.
             if let Ok(url) = Url::parse(url)
                 && let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default())
             {
@@ -130,6 +136,7 @@ mod tests {
              [hsm]\nmodule = \"m\"\ntoken = \"t\"\n\
              [hsm.replica]\nconnector = \"http://[fd00::2]:12346\"\nauth_key = 2\n\
              [mail]\nrelay = \"mail.example.com\"\n\
+             [backup]\nfolder = \"b\"\ntarget.url = \"https://store.example.com:8443/b/\"\n\
              [[oidc]]\nname = \"corp\"\nissuer = \"https://login.example.com/realm\"\nclient_id = \"s\"\n\
              [[witness]]\nurl = \"http://192.0.2.7:8080/w\"\nverifier_key = \"k\"\n\
              [[siem]]\nname = \"soc\"\naddress = \"[2001:db8::1]:6514\"\n",
@@ -147,6 +154,7 @@ mod tests {
                 ("login.example.com", 443),
                 ("2001:db8::1", 6514),
                 ("fd00::2", 12346),
+                ("store.example.com", 8443),
                 ("mail.example.com", 587),
                 ("192.0.2.7", 8080),
             ]

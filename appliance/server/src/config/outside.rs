@@ -174,7 +174,7 @@ pub(super) fn check(witnesses: &[Witness], receivers: &[Siem]) -> Result<(), Str
     Ok(())
 }
 
-fn default_ca() -> PathBuf {
+pub(super) fn default_ca() -> PathBuf {
     "/etc/ssl/certs/ca-certificates.crt".into()
 }
 

@@ -109,28 +109,6 @@ impl Default for Audit {
     }
 }
 
-/// Scheduled backups.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Backup {
-    /// The folder they are made in; empty: none are made.
-    pub(crate) folder: PathBuf,
-    /// Hours from one to the next.
-    pub(crate) every_hours: NonZeroU32,
-    /// How many are kept.
-    pub(crate) keep: NonZeroU32,
-}
-
-impl Default for Backup {
-    fn default() -> Self {
-        Self {
-            folder: PathBuf::new(),
-            every_hours: NonZeroU32::MIN.saturating_add(23),
-            keep: NonZeroU32::MIN.saturating_add(13),
-        }
-    }
-}
-
 /// Domains beside the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

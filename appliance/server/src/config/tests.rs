@@ -77,6 +77,7 @@ fn what_is_commented_out_in_the_example_can_be_used() {
             line
         }
     });
+    let with_replica = with_replica.replace("\nfolder = \"\"", "\nfolder = \"backups\"");
     let (config, _) = load(&with_replica).unwrap();
     let members = config.hsm.members().unwrap();
     assert_eq!(members[1].place, Place::Replica);

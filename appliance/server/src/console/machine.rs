@@ -34,8 +34,8 @@ use strongroom_wire::update::{ApplianceRelease, OrderedInstall};
 use self::certificates::certificates;
 use self::settings::settings;
 use super::minutes;
-use crate::backups;
-use crate::config::{Config, Device, Level};
+use crate::backups::{self, Sent};
+use crate::config::{Backup, Config, Device, Level};
 use crate::gate::Gate;
 use crate::logging;
 use crate::problems::{Failure, sentence};
@@ -196,14 +196,18 @@ impl Appliance for Machine {
             folder: Some(settings.folder.display().to_string()),
             every_hours: settings.every_hours.get(),
             keep: settings.keep.get(),
+            target: settings.target.as_ref().map(|target| target.url.clone()),
+            target_failing: self.gate.watched().and_then(|report| {
+                let mut targets = report.backup_targets.into_iter();
+                let failing = targets.find_map(|target| target.failing)?;
+                Some((failing.since, failing.reason))
+            }),
             ..BackupsView::default()
         };
         match backups::made(&settings.folder, &self.config.domain) {
             Ok(names) => {
                 let newest = names.iter().rev().take(MOST_BACKUPS);
-                view.made = newest
-                    .filter_map(|name| backup(&settings.folder, name))
-                    .collect();
+                view.made = newest.filter_map(|name| backup(settings, name)).collect();
             }
             Err(error) => view.failed = Some(format!("{error:#}")),
         }
@@ -232,7 +236,7 @@ impl Appliance for Machine {
         tracing::info!(path = %made.path.display(), leaves = made.manifest.leaves, "a backup was made from the console");
         let name = made.path.file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
-        backup(&settings.folder, &name)
+        backup(settings, &name)
             .and_then(|backup| backup.leaves)
             .map(|_| name)
             .ok_or_else(|| {
@@ -309,8 +313,10 @@ fn device(device: &Device) -> Vec<(&'static str, String)> {
     }
 }
 
-fn backup(folder: &Path, name: &str) -> Option<BackupView> {
-    let path = folder.join(name);
+fn backup(settings: &Backup, name: &str) -> Option<BackupView> {
+    let path = settings.folder.join(name);
+    let target = settings.target.as_ref();
+    let sent = target.and_then(|target| Sent::of(&path, &target.url));
     let length = fs::metadata(&path).ok()?.len();
     let file = fs::File::open(&path).ok()?;
     let manifest = read_manifest(&mut BufReader::new(file)).ok();
@@ -319,5 +325,6 @@ fn backup(folder: &Path, name: &str) -> Option<BackupView> {
         length,
         created: manifest.as_ref().map(|manifest| manifest.created)?,
         leaves: manifest.map(|manifest| manifest.leaves),
+        sent: sent.map(|sent| sent.at),
     })
 }

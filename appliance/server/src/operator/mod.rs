@@ -3,6 +3,7 @@
 pub(crate) mod audit_scrub;
 pub(crate) mod audit_verify;
 pub(crate) mod backup;
+mod backup_file;
 pub(crate) mod ceremony;
 pub(crate) mod certificate;
 pub(crate) mod connections;

@@ -18,6 +18,7 @@ use strongroom_keystore::{Clock as _, Held, Keystore, Options, SystemClock, hold
 use strongroom_wire::id::KeyId;
 use strongroom_wire::proposal::{ProposedRequest, SignedApproval};
 
+use super::backup_file::BackupFile;
 use super::progress::StageBar;
 use crate::config::{self, Config};
 use crate::folder::{sync_folder, write_whole};
@@ -29,9 +30,8 @@ const LONGEST_REASON: usize = 512;
 /// What `restore` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The backup.
-    #[arg(value_name = "FILE")]
-    backup: PathBuf,
+    #[command(flatten)]
+    backup: BackupFile,
     /// The data folder to make; it must not be there, or be empty.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -130,14 +130,13 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     arguments.known.check()?;
     let data = absolute(&arguments.data).context("the data folder's path cannot be resolved")?;
     check_empty(&data)?;
-    let backup = File::open(&arguments.backup)
-        .with_context(|| format!("{} cannot be read", arguments.backup.display()))?;
     let hsm = super::open_hsm(&config.hsm)?;
 
     // Beside the target, so that it becomes the target in one step when it is whole.
     let parent = data
         .parent()
         .context("the data folder cannot be the root")?;
+    let backup = arguments.backup.open(parent)?;
     let making = tempfile::Builder::new()
         .prefix(".strongroom-restore-")
         .tempdir_in(parent)

@@ -60,8 +60,15 @@ fn as_text(report: &Report) -> String {
 
 fn watch_lines(watch: &watch::Report) -> Vec<String> {
     let mut lines = Vec::new();
-    let outside = watch.witnesses.iter().map(|report| ("witness", report));
-    for (what, report) in outside.chain(watch.siem.iter().map(|report| ("SIEM", report))) {
+    let outside = [
+        ("witness", "leaves", &watch.witnesses),
+        ("SIEM", "leaves", &watch.siem),
+        ("backup target", "backups", &watch.backup_targets),
+    ];
+    let outside = outside
+        .iter()
+        .flat_map(|(what, unit, reports)| reports.iter().map(move |report| (what, unit, report)));
+    for (what, unit, report) in outside {
         lines.push(format!("{what} {} at {}", report.name, report.address));
         lines.push(match &report.failing {
             Some(failing) => format!("  FAILS since {}: {}", failing.since, failing.reason),
@@ -69,7 +76,7 @@ fn watch_lines(watch: &watch::Report) -> Vec<String> {
         });
         let last = report.last.map(|last| format!(", the last at {last}"));
         lines.push(format!(
-            "  has {} leaves{}; lacks {}",
+            "  has {} {unit}{}; lacks {}",
             report.leaves,
             last.unwrap_or_default(),
             report.behind

@@ -128,19 +128,13 @@ pub(crate) fn issue(
     days: u16,
     out: &Path,
 ) -> Result<String, TlsError> {
-    let now = OffsetDateTime::now_utc();
+    let until = OffsetDateTime::now_utc() + Duration::days(days.into());
     let (authority, _) = read_authority(folder)?;
 
-    let mut client = CertificateParams::default();
-    client.not_before = now - CLOCK_SKEW;
-    client.not_after = now + Duration::days(days.into());
-    client.distinguished_name = common_name(name);
+    let mut client = client_certificate(name, until);
     if let Some(uri) = uri {
         client.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
     }
-    client.use_authority_key_identifier_extension = true;
-    client.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let key = new_key()?;
     let client = client.signed_by(&key, &authority)?;
 
@@ -155,8 +149,22 @@ pub(crate) fn issue(
     Ok(hex::encode(Sha256::digest(client.der())))
 }
 
+/// What a client certificate says that lapses then.
+pub(super) fn client_certificate(name: &str, lapses: OffsetDateTime) -> CertificateParams {
+    let mut client = CertificateParams::default();
+    client.not_before = OffsetDateTime::now_utc() - CLOCK_SKEW;
+    client.not_after = lapses;
+    client.distinguished_name = common_name(name);
+    client.use_authority_key_identifier_extension = true;
+    client.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    client
+}
+
 /// The CA in `folder`, and when it lapses.
-fn read_authority(folder: &Path) -> Result<(Issuer<'static, KeyPair>, OffsetDateTime), TlsError> {
+pub(super) fn read_authority(
+    folder: &Path,
+) -> Result<(Issuer<'static, KeyPair>, OffsetDateTime), TlsError> {
     let path = folder.join(CA);
     let malformed = || TlsError::Malformed {
         what: "certificate",
@@ -172,7 +180,7 @@ fn read_authority(folder: &Path) -> Result<(Issuer<'static, KeyPair>, OffsetDate
     Ok((Issuer::from_ca_cert_der(&ca, key)?, lapses))
 }
 
-fn read_key(path: &Path) -> Result<KeyPair, TlsError> {
+pub(super) fn read_key(path: &Path) -> Result<KeyPair, TlsError> {
     let pem = Zeroizing::new(read("private key", path)?);
     let malformed = |_| TlsError::Malformed {
         what: "private key",
@@ -212,7 +220,7 @@ fn serial_number() -> Result<SerialNumber, TlsError> {
     Ok(SerialNumber::from_slice(&number))
 }
 
-fn new_key() -> Result<KeyPair, rcgen::Error> {
+pub(super) fn new_key() -> Result<KeyPair, rcgen::Error> {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
 }
 

@@ -1,17 +1,20 @@
-//! Who looks at the logs besides those who ask: witnesses that cosign checkpoints, receivers such as a site's SIEM, and the scrub.
+//! Who has something of the appliance besides those who ask: witnesses that cosign checkpoints, receivers such as a site's SIEM, the target of backups;
+//! and the scrub.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `witnesses` | submitting checkpoints to witnesses (C2SP `tlog-witness`) |
 //! | `siem` | feeding leaves to receivers: the cursor |
+//! | `deposits` | sending backups to their target |
 //! | `message` | a leaf as a message of RFC 5424, with structured data or in CEF |
 //! | `scrubs` | when the scrub runs, and what it found |
 //!
-//! Each witness, each receiver and the scrub has a thread of its own: one that hangs holds up no other and no request. What becomes of them is in
+//! Each witness, each receiver, the target and the scrub has a thread of its own: one that hangs holds up no other and no request. What becomes of them is in
 //! the reports, which `status`, `/metrics` and `/v1/health` show.
 //!
 //! What must never happen here: a domain kept open while somebody outside is waited for.
 
+mod deposits;
 mod message;
 mod scrubs;
 mod siem;
@@ -43,12 +46,13 @@ pub(crate) struct Watch {
 struct Board {
     witnesses: Mutex<Vec<OutsideReport>>,
     receivers: Mutex<Vec<OutsideReport>>,
+    targets: Mutex<Vec<OutsideReport>>,
 }
 
 /// How somebody outside is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub(crate) struct OutsideReport {
-    /// Its name: a witness's, or the receiver's in the configuration.
+    /// Its name: a witness's, the receiver's in the configuration, or the host of the target of backups.
     pub(crate) name: String,
     /// Where it is.
     pub(crate) address: String,
@@ -58,7 +62,7 @@ pub(crate) struct OutsideReport {
     /// When it last took something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Timestamp>,
-    /// How many leaves of the first domain it has: what a witness has cosigned, what a receiver has confirmed.
+    /// How many leaves of the first domain it has: what a witness has cosigned, what a receiver has confirmed. Of the target, how many backups.
     pub(crate) leaves: u64,
     /// How many of all domains it lacks.
     pub(crate) behind: u64,
@@ -78,6 +82,9 @@ pub(crate) struct Report {
     pub(crate) witnesses: Vec<OutsideReport>,
     /// The receivers, in the order of the configuration.
     pub(crate) siem: Vec<OutsideReport>,
+    /// The target of backups, if there is one.
+    #[serde(default)]
+    pub(crate) backup_targets: Vec<OutsideReport>,
     /// The newest scrubs of all domains together.
     pub(crate) scrub: ScrubReport,
 }
@@ -148,6 +155,17 @@ impl Watch {
                     put(&board.receivers, number, feed.report().clone());
                 })?;
         }
+        if let Some(target) = &config.backup.target {
+            let mut deposits = deposits::Deposits::new(config, target)?;
+            let board = Arc::clone(&self.board);
+            put(&board.targets, 0, deposits.report().clone());
+            let stopping = Arc::clone(&self.stopping);
+            self.threads
+                .every("backup-target", deposits::EVERY, move || {
+                    deposits.round(&stopping);
+                    put(&board.targets, 0, deposits.report().clone());
+                })?;
+        }
         let scrubs = Arc::clone(&self.scrubs);
         self.threads
             .every("scrub", scrubs::LOOK_EVERY, move || scrubs.round())?;
@@ -165,6 +183,7 @@ impl Watch {
         Report {
             witnesses: get(&self.board.witnesses),
             siem: get(&self.board.receivers),
+            backup_targets: get(&self.board.targets),
             scrub: self.scrubs.report(),
         }
     }

@@ -1,22 +1,18 @@
 //! Submitting checkpoints to a witness: `POST /add-checkpoint` of C2SP `tlog-witness`.
 
 use std::collections::HashMap;
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use strongroom_keystore::{Clock as _, Keystore, SystemClock, WitnessKey};
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use super::{BackOff, OutsideReport};
 use crate::config::Witness;
 use crate::domains::Domains;
+use crate::https::{self, Patience};
 
 /// How often is looked whether there is a new checkpoint.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
@@ -213,29 +209,11 @@ enum Answered {
 }
 
 fn agent(witness: &Witness) -> anyhow::Result<Agent> {
-    let mut config = Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(DEADLINE))
-        .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")));
-    if witness.url.starts_with("https:") {
-        let shown = witness.ca.display();
-        let pem = fs::read(&witness.ca)
-            .with_context(|| format!("the authorities {shown} of a witness cannot be read"))?;
-        let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-            .flatten()
-            .map(|certificate| Certificate::from_der(&certificate).to_owned())
-            .collect();
-        if roots.is_empty() {
-            bail!("the authorities {shown} of a witness hold no certificate in PEM");
-        }
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(default_provider()))
-            .root_certs(RootCerts::Specific(Arc::new(roots)))
-            .build();
-        config = config.tls_config(tls).https_only(true);
-    }
-    Ok(config.build().into())
+    let tls = witness
+        .url
+        .starts_with("https:")
+        .then(|| https::trusting(&witness.ca, None))
+        .transpose()
+        .context("the authorities of a witness are of no use")?;
+    Ok(https::agent(tls, Patience::Whole(DEADLINE)))
 }

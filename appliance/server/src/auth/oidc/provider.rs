@@ -27,8 +27,9 @@ use zeroize::Zeroizing;
 
 use super::LIFETIME;
 use super::claims::{self, Extra};
-use super::http::{AuthoritiesError, Http, NoAnswer};
+use super::http::{Http, NoAnswer};
 use crate::config;
+use crate::https::FileError;
 
 /// How many conversations there are with one provider at once: one that does not answer shall not take all threads.
 const MOST_CONVERSATIONS: usize = 16;
@@ -128,8 +129,8 @@ pub(crate) struct SetupError {
 enum SetupProblem {
     #[error("client_secret_file {0} cannot be read: {1}")]
     Secret(PathBuf, io::Error),
-    #[error("ca {0}: {1}")]
-    Authorities(PathBuf, AuthoritiesError),
+    #[error("ca: {0}")]
+    Authorities(#[from] FileError),
     #[error("its issuer is no URL")]
     Issuer,
 }
@@ -175,13 +176,11 @@ impl Provider {
             let text = Zeroizing::new(text);
             Some(ClientSecret::new(text.trim().to_owned()))
         };
-        let ca = &settings.ca;
         Ok(Self {
             issuer: IssuerUrl::new(settings.issuer.clone())
                 .map_err(|_| failed(SetupProblem::Issuer))?,
             secret,
-            http: Http::new(ca, deadline)
-                .map_err(|error| failed(SetupProblem::Authorities(ca.clone(), error)))?,
+            http: Http::new(&settings.ca, deadline).map_err(|error| failed(error.into()))?,
             settings: settings.clone(),
             known: Mutex::default(),
             conversations: Semaphore::new(MOST_CONVERSATIONS),

@@ -127,6 +127,18 @@ pub(super) fn settings(config: &Config) -> Vec<(String, Vec<(String, String)>)> 
             ],
         ),
     ]);
+    if let Some(target) = &config.backup.target {
+        tables.push(table(
+            "backup.target",
+            vec![
+                ("url", target.url.clone()),
+                ("ca", path(&target.ca)),
+                ("certificate", path(&target.certificate)),
+                ("key", path(&target.key)),
+                ("own_certificate", target.own_certificate.to_string()),
+            ],
+        ));
+    }
     for provider in &config.oidc {
         tables.push(table(
             "oidc",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Seek as _};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ use super::people::People;
 use super::transcript::{self, Draft, clock_time};
 use crate::config::{self, Place};
 use crate::kept::KeptCheckpoint;
+use crate::operator::backup_file::BackupFile;
 use crate::operator::init::{Site, SiteArguments};
 use crate::operator::progress::StageBar;
 use crate::operator::restore::{KnownCheckpoint, RestoreQuorum};
@@ -42,9 +43,8 @@ pub(crate) enum Recover {
 /// `ceremony recover backup`.
 #[derive(Debug, Args)]
 pub(crate) struct FromBackup {
-    /// The backup.
-    #[arg(value_name = "FILE")]
-    backup: PathBuf,
+    #[command(flatten)]
+    backup: BackupFile,
     #[command(flatten)]
     site: SiteArguments,
     #[command(flatten)]
@@ -83,19 +83,17 @@ impl FromBackup {
         let mut terminal = Terminal::open()?;
         self.known.check()?;
         let shown = self.backup.display();
-        let mut backup =
-            File::open(&self.backup).with_context(|| format!("{shown} cannot be read"))?;
+        let mut backup = self.backup.open(&std::env::temp_dir())?;
         let manifest = read_manifest(&mut backup)?;
         backup.rewind()?;
-        let recovery = manifest.recovery.as_ref().with_context(|| {
-            format!(
-                "{shown} was made by an appliance without custodians: only its own HSM opens it"
-            )
-        })?;
-        check_recoverable(recovery)?;
+        let who = if manifest.recovery.is_some() {
+            "Custodians bring its master KEK into the HSM, unless that holds it;"
+        } else {
+            "It was made by an appliance without custodians: only an HSM that holds its master KEK opens it. Where it does,"
+        };
         terminal.say(&format!(
             "\n{shown} is a backup of {}, with {} leaves of the log {}.\n\
-             Custodians bring its master KEK into the new HSM; then all of it is verified and a new appliance is made.\n\
+             {who} then all of it is verified and a new appliance is made.\n\
              {STAYS}\n",
             manifest.created, manifest.leaves, manifest.origin
         ))?;
@@ -104,14 +102,7 @@ impl FromBackup {
             bail!("nothing was begun");
         }
         let site = self.site.site()?;
-        let made = self.make(
-            &site,
-            &mut terminal,
-            &operators,
-            &mut backup,
-            &manifest,
-            recovery,
-        );
+        let made = self.make(&site, &mut terminal, &operators, &mut backup, &manifest);
         if let Err(error) = made {
             site.clear();
             let cause = format!("{error:#}");
@@ -140,7 +131,6 @@ impl FromBackup {
         operators: &[String],
         backup: &mut File,
         manifest: &Manifest,
-        recovery: &Recovery,
     ) -> anyhow::Result<()> {
         let domain = &manifest.domain;
         let name = manifest
@@ -160,7 +150,9 @@ impl FromBackup {
             "backup",
             format!("of {}, {} leaves", manifest.created, manifest.leaves),
         );
-        bring(terminal, &**hsm, domain, recovery, &mut draft)?;
+        if let Some(recovery) = &manifest.recovery {
+            bring(terminal, &**hsm, domain, recovery, &mut draft)?;
+        }
 
         let database = site.database();
         {
@@ -292,8 +284,8 @@ pub(super) fn bring(
     recovery: &Recovery,
     draft: &mut Draft,
 ) -> anyhow::Result<()> {
-    check_recoverable(recovery)?;
     let held = hsm.master_kek_versions(domain)?;
+    check_recoverable(recovery, &held)?;
     let mut missing: BTreeSet<u32> = BTreeSet::new();
     for master in &recovery.master_keks {
         if let Some(blob) = master.blob()?
@@ -348,9 +340,14 @@ pub(super) fn bring(
     Ok(())
 }
 
-/// Refuses where anything is needed that no custodian can recover.
-fn check_recoverable(recovery: &Recovery) -> anyhow::Result<()> {
-    let lost = recovery.unrecoverable();
+/// Refuses where anything is needed that the HSM does not hold and no custodian can recover.
+fn check_recoverable(recovery: &Recovery, held: &[u32]) -> anyhow::Result<()> {
+    let mut needed = recovery.master_keks.iter().map(|kek| kek.version);
+    if needed.all(|version| held.contains(&version)) {
+        return Ok(());
+    }
+    let mut lost = recovery.unrecoverable();
+    lost.retain(|version| !held.contains(version));
     if recovery.recovery_keks.is_empty() {
         bail!("there are no custodians: no ceremony was held for this appliance");
     }
