@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::machine::{self, End};
 use crate::names;
 use crate::recovery::{self, Possible};
+use crate::restore;
 
 mod asked;
 mod status;
@@ -62,7 +63,7 @@ pub(crate) fn run(terminal: &str) -> Result<()> {
     }
 }
 
-const MENU: &str = "\nType and press Enter:  l  the log    m  what the TPM has measured    n  the network    d  the names in the certificate    f  forget the enrolment code, once it was used    k  the recovery key    p  the HSM's PIN, where it is waited for    r  restart    o  turn off    x  erase all\n";
+const MENU: &str = "\nType and press Enter:  l  the log    m  what the TPM has measured    n  the network    d  the names in the certificate    f  forget the enrolment code, once it was used    k  the recovery key of the disk    c  custodians for backups    b  bring an appliance back, where that is waited for    p  the HSM's PIN, where it is waited for    r  restart    o  turn off    x  erase all\n";
 
 /// Does what was typed; a sentence where there is something to say.
 fn obey(word: &str, terminal: &str, typed: &Typed, out: &mut impl Write) -> Result<Option<String>> {
@@ -78,9 +79,29 @@ fn obey(word: &str, terminal: &str, typed: &Typed, out: &mut impl Write) -> Resu
         "d" => return names::ask(typed, out).map(Some),
         "p" => return asked::pin(typed, out).map(Some),
         "f" => return machine::forget_enrolment_code().map(|()| None),
+        "b" if restore::is_awaited() => {
+            return machine::give_to("restore", terminal).map(|()| None);
+        }
+        "b" => {
+            return Ok(Some(
+                "No first start waits for it: a seed says from which backup.".to_owned(),
+            ));
+        }
+        "c" if !machine::is_made() => {
+            return Ok(Some(
+                "There is no appliance yet whose backups they could open.".to_owned(),
+            ));
+        }
+        "c" => {
+            let consequence = "stop serving, and hold the ceremony in which custodians get shares by which they open backups without this machine";
+            if !agreed("ceremony", consequence, typed, out)? {
+                return Ok(Some(NOTHING.to_owned()));
+            }
+            return machine::give_to("ceremony", terminal).map(|()| None);
+        }
         "k" => match recovery::possible(machine::obstacle(), recovery::is_ready()) {
             Possible::Make | Possible::Take => {
-                machine::give_to_custodians(terminal)?;
+                machine::give_to("recovery", terminal)?;
                 return Ok(None);
             }
             Possible::Nothing(obstacle) => {
@@ -101,21 +122,27 @@ fn obey(word: &str, terminal: &str, typed: &Typed, out: &mut impl Write) -> Resu
         ),
         _ => return Ok(Some("There is no such choice.".to_owned())),
     };
+    if !agreed(word, consequence, typed, out)? {
+        return Ok(Some(NOTHING.to_owned()));
+    }
+    if choice == "k" {
+        recovery::want()?;
+    }
+    if end == End::Reset {
+        writeln!(out, "The receivers of the audit log are told first.")?;
+        out.flush()?;
+        writeln!(out, "{}", machine::record_reset())?;
+    }
+    machine::end(end)?;
+    Ok(Some("It ends what it is doing.".to_owned()))
+}
+
+const NOTHING: &str = "Nothing was done.";
+
+/// Whether somebody types this word, knowing what follows.
+fn agreed(word: &str, consequence: &str, typed: &Typed, out: &mut impl Write) -> Result<bool> {
     writeln!(out, "Type \"{word}\" to {consequence}:")?;
     out.flush()?;
-    match typed.recv_timeout(Duration::from_secs(30)) {
-        Ok(line) if line.trim() == word => {
-            if choice == "k" {
-                recovery::want()?;
-            }
-            if end == End::Reset {
-                writeln!(out, "The receivers of the audit log are told first.")?;
-                out.flush()?;
-                writeln!(out, "{}", machine::record_reset())?;
-            }
-            machine::end(end)?;
-            Ok(Some("It ends what it is doing.".to_owned()))
-        }
-        _ => Ok(Some("Nothing was done.".to_owned())),
-    }
+    let line = typed.recv_timeout(Duration::from_secs(30));
+    Ok(line.is_ok_and(|line| line.trim() == word))
 }

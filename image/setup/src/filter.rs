@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use crate::seed::Restore;
 use crate::{init, machine, seed};
 
 /// The witness's configuration, on the few appliances that are one.
@@ -63,6 +64,11 @@ pub(crate) fn first() -> Result<()> {
     let mut connections: Connections = serde_json::from_slice(&said)
         .context("what `strongroomd init --check` said cannot be read")?;
     connections.listen.clear();
+    let restore = seed.document.restore.as_ref();
+    let server = restore.and_then(Restore::server);
+    connections
+        .outgoing
+        .extend(server.map(|(host, port)| Peer { host, port }));
     // The service's own folder for updates is there before its configuration is.
     let service = fs::metadata("/var/lib/strongroom/updates/inbox")
         .context("the service's user is not known")?

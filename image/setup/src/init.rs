@@ -1,4 +1,5 @@
 //! The first start, as the service's user: `strongroomd init` makes token, keys, certificates and the first administrator, by the seed if there is one.
+//! Where the seed says that an appliance is brought back from a backup, it waits for those who do that at the console (`restore`).
 //!
 //! Killed at any moment, it is done again from the beginning at the next start: nothing serves before `seal` has left its mark, and what
 //! there is without it is thrown away.
@@ -19,13 +20,15 @@ use zeroize::Zeroizing;
 
 use crate::machine;
 use crate::pin::{self, Asked};
+use crate::restore;
 use crate::seed::{self, Document, Kind, Refusal};
 
 const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// The module that the image was built with, if it was.
 const MODULE: &str = "/usr/lib/strongroom/hsm.module";
-const DATA: &str = "data";
-const TOKENS: &str = "tokens";
+/// In the appliance's folder.
+pub(crate) const DATA: &str = "data";
+pub(crate) const TOKENS: &str = "tokens";
 /// In the data folder: files that a seed brings, and the PIN until it is sealed.
 const SITE: &str = "site";
 const PIN: &str = "hsm-pin";
@@ -60,6 +63,10 @@ pub(crate) fn run(elsewhere: Option<&str>) -> Result<()> {
         document: &document,
         addresses: &addresses,
     };
+    if let Some(restore) = &document.restore {
+        restore::wait(restore)?;
+        return first.present_authority();
+    }
     let made = if document.asks_for_pin() {
         let socket = elsewhere.map_or_else(
             || PathBuf::from(pin::SOCKET),
@@ -115,15 +122,19 @@ pub(crate) fn connections(document: &Document) -> Result<Vec<u8>, Refusal> {
 }
 
 /// An appliance that is being made.
-struct FirstStart<'a> {
-    data: PathBuf,
-    tokens: PathBuf,
-    document: &'a Document,
-    addresses: &'a [IpAddr],
+pub(crate) struct FirstStart<'a> {
+    pub(crate) data: PathBuf,
+    pub(crate) tokens: PathBuf,
+    pub(crate) document: &'a Document,
+    pub(crate) addresses: &'a [IpAddr],
 }
 
 impl FirstStart<'_> {
-    fn make(&self, pin: Option<&str>) -> Result<Made> {
+    /// Puts there what is there before anything is made: the seed's files, and the PIN.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(crate) fn begin(&self, pin: Option<&str>) -> Result<()> {
         // Nothing has served from them: they are what a start left that was broken off, or another PIN.
         for folder in [&self.data, &self.tokens] {
             empty(folder).with_context(|| format!("{} cannot be emptied", folder.display()))?;
@@ -136,6 +147,11 @@ impl FirstStart<'_> {
                 write_private(&self.data.join(SO_PIN), random()?.as_bytes())?;
             }
         }
+        Ok(())
+    }
+
+    fn make(&self, pin: Option<&str>) -> Result<Made> {
+        self.begin(pin)?;
         let words = arguments(self.document, &self.data, self.addresses)?;
         let output = strongroomd(&words, self.document)?;
         let _ = io::stderr().write_all(&output.stderr);
@@ -180,16 +196,31 @@ fn arguments(
     addresses: &[IpAddr],
 ) -> Result<Vec<String>, Refusal> {
     let mut words: Vec<String> = vec!["init".to_owned(), "--json".to_owned()];
+    words.push(format!("--admin-account={}", document.administrator));
+    words.extend(document.name.iter().map(|name| format!("--name={name}")));
+    if document.hsm.adopt_keys {
+        words.push("--adopt-keys".to_owned());
+    }
+    words.push("--settings=-".to_owned());
+    words.extend(site_arguments(document, data, addresses)?);
+    Ok(words)
+}
+
+/// Where an appliance is made, and with which HSM: the same for `init` and for a recovery.
+///
+/// # Errors
+/// [`Refusal::Unusable`].
+pub(crate) fn site_arguments(
+    document: &Document,
+    data: &Path,
+    addresses: &[IpAddr],
+) -> Result<Vec<String>, Refusal> {
+    let mut words = Vec::new();
     let mut say = |flag: &str, value: &str| words.push(format!("--{flag}={value}"));
     say("data", &data.display().to_string());
-    say("settings", "-");
-    say("admin-account", &document.administrator);
     for (flag, usual) in [("client", "[::]:8443"), ("admin", "[::]:9443")] {
         let given = listen(&document.strongroomd, flag)?;
         say(&format!("{flag}-listen"), given.unwrap_or(usual));
-    }
-    if let Some(name) = &document.name {
-        say("name", name);
     }
     let addresses = addresses.iter().map(IpAddr::to_string);
     for name in document.dns_names.iter().cloned().chain(addresses) {
@@ -225,9 +256,6 @@ fn arguments(
             say("pin", &format!("file:{}", data.join(PIN).display()));
         }
     }
-    if hsm.adopt_keys {
-        words.push("--adopt-keys".to_owned());
-    }
     Ok(words)
 }
 
@@ -253,10 +281,7 @@ fn listen<'a>(settings: &'a Table, name: &str) -> Result<Option<&'a str>, Refusa
 
 /// Runs it, with what the configuration says besides.
 fn strongroomd(words: &[String], document: &Document) -> Result<Output> {
-    let mut settings = document.strongroomd.clone();
-    // That is said by arguments.
-    settings.remove("listen");
-    let settings = toml::to_string(&settings).context("the settings cannot be written")?;
+    let settings = settings(document)?;
     let mut strongroomd = Command::new("strongroomd")
         .args(words)
         .stdin(Stdio::piped())
@@ -275,6 +300,17 @@ fn strongroomd(words: &[String], document: &Document) -> Result<Output> {
         .context("`strongroomd` was lost")
 }
 
+/// What the configuration says besides, as text.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn settings(document: &Document) -> Result<String> {
+    let mut settings = document.strongroomd.clone();
+    // That is said by arguments.
+    settings.remove("listen");
+    toml::to_string(&settings).context("the settings cannot be written")
+}
+
 /// Removes all that is in a folder, and leaves the folder.
 fn empty(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
@@ -290,7 +326,7 @@ fn empty(folder: &Path) -> io::Result<()> {
 
 /// The machine's addresses, as soon as it has one: they stand in the certificate, so that without one nobody could come. Where there is no DHCP,
 /// somebody types one at the console and restarts.
-fn addresses() -> Vec<IpAddr> {
+pub(crate) fn addresses() -> Vec<IpAddr> {
     loop {
         let found = machine::addresses();
         if !found.is_empty() {
@@ -310,7 +346,10 @@ fn random() -> Result<Zeroizing<String>> {
 }
 
 /// Writes a file, readable by nobody else where it is new.
-fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
     fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -358,7 +397,7 @@ mod tests {
     fn without_a_seed_it_is_softhsm_at_every_address() {
         assert_eq!(
             said("").unwrap(),
-            "init --json --data=/d --settings=- --admin-account=admin --client-listen=[::]:8443 --admin-listen=[::]:9443 \
+            "init --json --admin-account=admin --settings=- --data=/d --client-listen=[::]:8443 --admin-listen=[::]:9443 \
              --hostname=192.0.2.7 --module=/usr/lib/softhsm/libsofthsm2.so --token=strongroom --initialise-token"
         );
     }
@@ -372,9 +411,9 @@ mod tests {
                  [strongroomd.listen]\nadmin = \"10.0.5.10:9443\""
             )
             .unwrap(),
-            "init --json --data=/d --settings=- --admin-account=--ann --client-listen=[::]:8443 --admin-listen=10.0.5.10:9443 \
-             --name=keys.example.com --hostname=keys --hostname=192.0.2.7 --connector=http://10.0.5.3 --auth-key=2 --device-domain=3 \
-             --pin=file:/d/hsm-pin --adopt-keys"
+            "init --json --admin-account=--ann --name=keys.example.com --adopt-keys --settings=- --data=/d --client-listen=[::]:8443 \
+             --admin-listen=10.0.5.10:9443 --hostname=keys --hostname=192.0.2.7 --connector=http://10.0.5.3 --auth-key=2 --device-domain=3 \
+             --pin=file:/d/hsm-pin"
         );
         let module = said("[hsm]\nkind = \"module\"\ntoken = \"one\"").unwrap();
         assert!(

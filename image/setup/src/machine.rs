@@ -82,6 +82,11 @@ pub(crate) fn secure_boot() -> bool {
     fs::read(VARIABLE).is_ok_and(|bytes| bytes.get(4) == Some(&1))
 }
 
+/// Whether there is an appliance: its first start has come to its end.
+pub(crate) fn is_made() -> bool {
+    Path::new(PREPARED).exists()
+}
+
 /// Whether the data partition was unlocked and is mounted.
 pub(crate) fn data_is_open() -> bool {
     fs::read_to_string("/proc/self/mounts").is_ok_and(|mounts| {
@@ -168,7 +173,7 @@ pub(crate) fn unit_state(unit: &str) -> String {
 }
 
 /// The services whose log the console shows: ours, but for the console itself.
-const LOGGED: [&str; 18] = [
+const LOGGED: [&str; 20] = [
     "strongroomd.service",
     "strongroom-bless.service",
     "strongroom-filter.service",
@@ -185,7 +190,9 @@ const LOGGED: [&str; 18] = [
     "strongroom-trial.service",
     "strongroom-witness.service",
     "strongroom-attest@*.service",
+    "strongroom-ceremony@*.service",
     "strongroom-recovery@*.service",
+    "strongroom-restore@*.service",
     "strongroom-slot.service",
 ];
 
@@ -262,9 +269,10 @@ pub(crate) fn record_reset() -> String {
     format!("It is done without a record of it in the audit log: {why}.")
 }
 
-/// Gives the terminal of a console to those who speak with custodians, until they have ended.
-pub(crate) fn give_to_custodians(terminal: &str) -> Result<()> {
-    systemctl(&["start", &format!("strongroom-recovery@{terminal}.service")])
+/// Gives the terminal of a console to others, until they have ended: `recovery`, `restore` or `ceremony`.
+pub(crate) fn give_to(whom: &str, terminal: &str) -> Result<()> {
+    let unit = format!("strongroom-{whom}@{terminal}.service");
+    systemctl(&["start", &unit])
 }
 
 /// Starts a unit, and waits until it is.

@@ -15,6 +15,7 @@
 //! | `attest` | the TPM's quotes, for the service and the console |
 //! | `count`, `tpm` | the count of releases, which the TPM keeps: an older one does not open the data |
 //! | `reset` | the factory reset |
+//! | `restore` | at the console: an appliance brought back from a backup, and the ceremony that makes backups open without their HSM |
 //! | `recovery/` | the recovery key of the data partition, shared among custodians |
 //! | `console` | what stands on the screen and the serial line, and what may be done there |
 //! | `machine` | what is asked of the machine: addresses, Secure Boot, units, logs |
@@ -39,6 +40,7 @@ mod pin;
 mod recovery;
 mod release;
 mod reset;
+mod restore;
 mod seal;
 mod seed;
 mod tpm;
@@ -70,6 +72,8 @@ fn main() -> ExitCode {
         ["console", terminal] => console::run(terminal),
         ["slot"] => recovery::prepare(),
         ["slot", "end"] => recovery::end(),
+        ["restore"] => restore::hold(),
+        ["ceremony"] => restore::ceremony(),
         ["recovery"] => recovery::hold(),
         ["recovery", "tidy"] => recovery::tidy(),
         ["count"] => count::check(),
@@ -82,7 +86,7 @@ fn main() -> ExitCode {
         ["expire"] => updates::expire(),
         _ => {
             complain(
-                "usage: strongroom-setup seed [check FILE KEY] | init [FOLDER] | seal | network | names | filter [first | print] | reset | console TERMINAL | slot [end] | recovery [tidy] | count | quote [SOCKET] | boot | install | restart | bless | expire",
+                "usage: strongroom-setup seed [check FILE KEY] | init [FOLDER] | seal | network | names | filter [first | print] | reset | console TERMINAL | slot [end] | restore | ceremony | recovery [tidy] | count | quote [SOCKET] | boot | install | restart | bless | expire",
             );
             return ExitCode::from(2);
         }

@@ -7,6 +7,7 @@ use crate::machine::{self, Obstacle};
 use crate::pin::{self, Waiting};
 use crate::recovery::Told;
 use crate::release::Release;
+use crate::restore;
 use crate::seed;
 use crate::updates::{Fate, Outcome, State};
 
@@ -30,6 +31,8 @@ pub(super) struct Status {
     obstacle: Option<Obstacle>,
     /// Whether the first start waits for the HSM's PIN.
     waits_for_pin: bool,
+    /// Whether it waits for those who bring an appliance back.
+    waits_for_restore: bool,
     /// The seed: SHA-256 of the one that this appliance is made by, or why the one that is there is refused.
     seed: Option<Result<String, String>>,
     /// The recovery key that custodians have.
@@ -64,6 +67,7 @@ impl Status {
             .find(|state| state == "activating" || state == "failed"),
             obstacle: machine::obstacle(),
             waits_for_pin: Waiting::is_at(Path::new(pin::SOCKET)),
+            waits_for_restore: restore::is_awaited(),
             seed: seed::refused().map(Err).or_else(|| {
                 let kept = seed::kept(Path::new(machine::HOME)).ok()?;
                 kept.map(|seed| Ok(seed.sha256))
@@ -102,6 +106,9 @@ impl Status {
             _ => match self.first_start.as_deref() {
                 Some("activating") if self.waits_for_pin => {
                     vec!["waiting for the HSM's PIN: type p"]
+                }
+                Some("activating") if self.waits_for_restore => {
+                    vec!["waiting for those who bring the appliance back from a backup: type b"]
                 }
                 Some("activating") if self.addresses.is_empty() => {
                     vec!["waiting for an address: where there is no DHCP, type n, then r"]
@@ -224,6 +231,7 @@ mod tests {
             ),
             obstacle: None,
             waits_for_pin: false,
+            waits_for_restore: false,
             seed: None,
             recovery: None,
             secure_boot: true,

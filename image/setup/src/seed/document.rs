@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use toml::value::Datetime;
+use url::Url;
 
 use super::Refusal;
 use crate::network::Network;
@@ -36,6 +37,25 @@ pub(crate) struct Document {
     pub(crate) strongroomd: toml::Table,
     /// Files that it names, in the folder `site` of the data folder: certificates of authorities.
     pub(crate) files: BTreeMap<String, String>,
+    /// The backup of an appliance that is brought back, instead of a new one.
+    pub(crate) restore: Option<Restore>,
+}
+
+/// From which backup an appliance is brought back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restore {
+    /// Its https URL.
+    pub(crate) from: String,
+    /// The file of `[files]` with the authorities that vouch for its server.
+    pub(crate) ca: String,
+    /// The file with the newest checkpoint that is known.
+    pub(crate) checkpoint: Option<String>,
+    /// Why a backup is taken that is older than that.
+    pub(crate) accept_older: Option<String>,
+    /// The files with approvals, where the backup's policy demands some.
+    #[serde(default)]
+    pub(crate) approvals: Vec<String>,
 }
 
 /// For which machines a seed is; where nothing is said, for all.
@@ -103,6 +123,7 @@ impl Default for Document {
             hsm: Hsm::default(),
             strongroomd: toml::Table::new(),
             files: BTreeMap::new(),
+            restore: None,
         }
     }
 }
@@ -151,7 +172,45 @@ impl Document {
         if self.administrator.trim().is_empty() {
             return Err("administrator is empty".to_owned());
         }
+        if let Some(restore) = &self.restore {
+            if self.name.is_some() {
+                return Err("[restore]: the name is the backup's".to_owned());
+            }
+            restore.check(&self.files)?;
+        }
         self.hsm.check()
+    }
+}
+
+impl Restore {
+    /// The host that it is fetched from, without brackets, and the port.
+    pub(crate) fn server(&self) -> Option<(String, u16)> {
+        let url = Url::parse(&self.from).ok()?;
+        let plain = url.scheme() == "https" && url.username().is_empty();
+        let host = url.host_str().filter(|_| plain)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some((host.to_owned(), url.port_or_known_default()?))
+    }
+
+    fn check(&self, files: &BTreeMap<String, String>) -> Result<(), String> {
+        if self.server().is_none() {
+            return Err("[restore]: from is the https URL of a backup".to_owned());
+        }
+        let named = [Some(&self.ca), self.checkpoint.as_ref()];
+        let mut named = named.into_iter().flatten().chain(&self.approvals);
+        let is_there = |file: &String| {
+            file.strip_prefix("site/")
+                .is_some_and(|name| files.contains_key(name))
+        };
+        if let Some(file) = named.find(|file| !is_there(file)) {
+            return Err(format!(
+                "[restore]: {file:?} is no file of [files], such as \"site/ca.pem\""
+            ));
+        }
+        if self.accept_older.is_some() && self.checkpoint.is_none() {
+            return Err("[restore]: accept_older is given without a checkpoint".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -268,6 +327,18 @@ mod tests {
             (
                 "[hsm]\nkind = \"yubihsm\"\nauth_key = 2",
                 "by its connector",
+            ),
+            (
+                "[restore]\nfrom = \"http://h/b\"\nca = \"site/c\"\n[files]\nc = \"\"",
+                "the https URL",
+            ),
+            (
+                "[restore]\nfrom = \"https://h/b\"\nca = \"/etc/c\"\n[files]\nc = \"\"",
+                "no file of [files]",
+            ),
+            (
+                "name = \"x\"\n[restore]\nfrom = \"https://h/b\"\nca = \"site/c\"\n[files]\nc = \"\"",
+                "the backup's",
             ),
             (
                 "[hsm]\nkind = \"yubihsm\"\nconnector = \"http://h\"\ntoken = \"t\"",

@@ -24,7 +24,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 use strongroom_update::SigningKey;
 
-pub(crate) use document::{Document, Kind, PinUse};
+pub(crate) use document::{Document, Kind, PinUse, Restore};
 
 use crate::machine::HOME;
 use crate::{clock, files, init};
