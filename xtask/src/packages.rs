@@ -212,6 +212,8 @@ pub(crate) const MACHINE: &[Package] = &[
         Sign::AnyFile(&["/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"]),
     ),
     SWTPM,
+    image("socat", Sign::Command("socat")),
+    image("nginx-light", Sign::AnyFile(&["/usr/sbin/nginx"])),
 ];
 
 /// Partition tables, which the tests of the image's updates write as well.

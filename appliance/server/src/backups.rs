@@ -89,6 +89,14 @@ pub(crate) fn make_folder_of(config: &Config) -> anyhow::Result<()> {
         .with_context(|| format!("the folder {} cannot be made", folder.display()))
 }
 
+/// Makes that folder where it is in the data folder: elsewhere one that is missing is a disk that is missing.
+pub(crate) fn prepare_folder(config: &Config) -> anyhow::Result<()> {
+    if config.backup.folder.starts_with(&config.data) {
+        make_folder_of(config)?;
+    }
+    Ok(())
+}
+
 /// Whether a backup could be made at `to`: nothing is there, and there is space for it and for the copy that it is made from.
 pub(crate) fn check_target(config: &Config, to: &Path) -> anyhow::Result<()> {
     if to.exists() {
@@ -249,10 +257,7 @@ impl Schedule {
 
     fn run_if_due(&self, now: Timestamp, record: Record<'_>) -> anyhow::Result<()> {
         let settings = &self.config.backup;
-        if settings.folder.starts_with(&self.config.data) {
-            // Elsewhere a folder that is missing is a disk that is missing.
-            make_folder_of(&self.config)?;
-        }
+        prepare_folder(&self.config)?;
         let before = self.backups()?;
         let interval = u64::from(settings.every_hours.get()) * 3_600_000;
         let since = Timestamp::from_millis(now.as_millis().saturating_sub(interval));

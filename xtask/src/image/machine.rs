@@ -25,9 +25,14 @@ pub(crate) struct Machine {
 pub(crate) enum Network {
     /// Nowhere, but that these ports of this machine lead to the appliance's listeners.
     Forwarded(Listeners),
+    /// The same, and to this port of this machine from [`HOST`].
+    Reaching(Listeners, u16),
     /// An interface of this name on this machine.
     Interface(&'static str),
 }
+
+/// Where machines reach this one, if they do: an address and a port.
+pub(crate) const HOST: &str = "10.0.2.100:6443";
 
 impl Machine {
     /// A new machine in this folder, with a new TPM and a copy of the disk image.
@@ -153,9 +158,11 @@ impl Machine {
             ("tcg", "max,-erms,-fsrm", "1")
         };
         let network = match network {
-            Network::Forwarded(to) => format!(
-                "user,id=net,restrict=on,hostfwd=tcp:{}-:8443,hostfwd=tcp:{}-:9443",
-                to.client, to.admin
+            Network::Forwarded(to) => forwarded(to),
+            // A process for each connection: QEMU by itself forwards no more than one.
+            Network::Reaching(to, port) => format!(
+                "{},guestfwd=tcp:{HOST}-cmd:socat STDIO TCP4:127.0.0.1:{port}",
+                forwarded(to)
             ),
             Network::Interface(name) => format!("tap,id=net,ifname={name},script=no,downscript=no"),
         };
@@ -231,6 +238,13 @@ impl Machine {
         wait_for(&socket, "the software TPM")?;
         Ok(guard)
     }
+}
+
+fn forwarded(to: Listeners) -> String {
+    format!(
+        "user,id=net,restrict=on,hostfwd=tcp:{}-:8443,hostfwd=tcp:{}-:9443",
+        to.client, to.admin
+    )
 }
 
 /// The network card's hardware address: one of those that nobody is given.

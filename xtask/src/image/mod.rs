@@ -33,6 +33,7 @@
 //! that depends on when or where it was built.
 
 mod attestation;
+mod backups;
 mod checks;
 mod disk;
 mod filter;

@@ -17,7 +17,7 @@ pub(crate) const ADMINISTRATOR: &str = "admin";
 /// What the console of an appliance that serves shows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
-    /// The first administrator's one-time enrolment code.
+    /// The first administrator's one-time enrolment code; empty where there is none.
     pub(crate) code: String,
     /// The SHA-256 fingerprint of the appliance's CA, in pairs of hexadecimal digits.
     pub(crate) authority: String,
@@ -39,7 +39,7 @@ pub(crate) fn console(said: &str) -> Option<Shown> {
             .map(|word| word.trim().to_owned())
     };
     Some(Shown {
-        code: after(", code ")?,
+        code: after(", code ").unwrap_or_default(),
         authority: after("Authority        SHA-256 ")?,
     })
 }
@@ -120,6 +120,31 @@ pub(crate) fn sign_in_again(strongroom: &Path, folder: &Path) -> Result<String> 
         ("alice", "alice@example.com"),
         &["audit", "tail"],
     )
+}
+
+/// The same at an appliance that was brought back: from a device that knows its new authority.
+pub(crate) fn sign_in_elsewhere(
+    strongroom: &Path,
+    listeners: Listeners,
+    folder: &Path,
+    ca: &Path,
+) -> Result<String> {
+    let device = folder.join("devices/alice");
+    let run = |words: &[&str]| {
+        process::answer(
+            Command::new(strongroom)
+                .args(words)
+                .current_dir(&device)
+                .env("HOME", &device)
+                .env("STRONGROOM_HOME", device.join("another-device")),
+        )
+    };
+    let (server, ca) = (listeners.client_url(), ca.display().to_string());
+    let account = ["login", "alice@example.com", "--server", &server];
+    run(&[&account[..], &["--ca", &ca, "--password-file", "password"]].concat())?;
+    let said = run(&["audit", "tail"]);
+    run(&["logout"])?;
+    Ok(String::from_utf8_lossy(&said?).into_owned())
 }
 
 /// Has the administrator of the story sign in, and say this.

@@ -80,14 +80,14 @@ impl Matrix<'_> {
 }
 
 /// Answers a question; from there on only what is said later counts.
-fn answer(running: &mut Running, question: &str, line: &str) -> Result<()> {
+pub(super) fn answer(running: &mut Running, question: &str, line: &str) -> Result<()> {
     running.wait_for_words(question)?;
     running.mark()?;
     running.type_line(line)
 }
 
 /// A custodian's share, off the screen.
-fn write_down(running: &mut Running, custodian: u8) -> Result<Vec<String>> {
+pub(super) fn write_down(running: &mut Running, custodian: u8) -> Result<Vec<String>> {
     answer(
         running,
         &format!("Custodian {custodian}: press Enter to see your share. "),
@@ -112,7 +112,7 @@ fn share(said: &str) -> Option<Vec<String>> {
     (words.len() == WORDS).then(|| words.into_iter().map(|(_, word)| word).collect())
 }
 
-fn give_back(running: &mut Running, words: &[String]) -> Result<()> {
+pub(super) fn give_back(running: &mut Running, words: &[String]) -> Result<()> {
     answer(
         running,
         "comes to the terminal alone and presses Enter. ",

@@ -171,7 +171,6 @@ impl Matrix<'_> {
         Ok("the token made with the PIN that was typed twice; sealed at each start until it is typed, a wrong one refused; never shown".to_owned())
     }
 
-    /// The names that the server's certificate is for.
     /// What the server's certificate is for, as openssl shows it.
     pub(super) fn certificate_names(&self, folder: &Path) -> Result<String> {
         let said = process::answer(
@@ -191,7 +190,7 @@ impl Matrix<'_> {
 }
 
 /// Signs what a seed says.
-fn sign(key: &Path, text: &str, seed: &Path) -> Result<()> {
+pub(super) fn sign(key: &Path, text: &str, seed: &Path) -> Result<()> {
     let unsigned = seed.with_extension("toml");
     super::write(&unsigned, text)?;
     seed::sign(key, &unsigned, seed)
@@ -199,7 +198,7 @@ fn sign(key: &Path, text: &str, seed: &Path) -> Result<()> {
 
 /// By what a machine gets a seed.
 #[derive(Clone, Copy)]
-enum Place {
+pub(super) enum Place {
     FwCfg,
     Smbios,
     /// A disk of its own, which a cloud kernel has a driver for: a stick at a USB port needs the kernel for servers.
@@ -208,7 +207,7 @@ enum Place {
 
 impl Place {
     /// What QEMU is told, for the seed in this file.
-    fn give(self, bench: &Bench, seed: &Path) -> Result<Vec<String>> {
+    pub(super) fn give(self, bench: &Bench, seed: &Path) -> Result<Vec<String>> {
         let words = match self {
             Self::FwCfg => [
                 "-fw_cfg".to_owned(),

@@ -1,7 +1,8 @@
 //! `ceremony new` and `ceremony renew`: a recovery KEK is made and shared out, and a master KEK that it can recover.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use strongroom_custodians::Terminal;
 use strongroom_hsm::Hsm;
-use strongroom_keystore::Keystore;
 use strongroom_keystore::recovery::{NewRecovery, Transcript};
+use strongroom_keystore::{Clock as _, Keystore, SystemClock};
 use strongroom_wire::audit::Act;
 
 use super::Stopped;
@@ -19,8 +20,10 @@ use super::custodians::{Settled, settle};
 use super::hsm::Administrators;
 use super::people::{People, Present};
 use super::transcript::{self, Draft, clock_time};
+use crate::backups;
 use crate::config::{self, Place};
 use crate::operator::init::{self, Attended};
+use crate::operator::progress::StageBar;
 
 /// How many account KEKs are wrapped again at once.
 const STEP: u32 = 200;
@@ -156,8 +159,43 @@ impl Renew {
         appliance.seal(&keystore)?;
         let path = transcript::keep(&appliance.config.data, &recorded)?;
         terminal.say(&ended(&recorded, &path))?;
+        if settings.replica.is_none() {
+            terminal.say(&match back_up(&appliance, &keystore, hsm) {
+                Ok(Some(made)) => format!("A backup that these custodians open: {}\n", made.display()),
+                Ok(None) => "Make a backup now: those from before are not opened by these custodians.\n".to_owned(),
+                Err(error) => format!(
+                    "No backup could be made, and those from before are not opened by these custodians: {error:#}.\n"
+                ),
+            })?;
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Makes a backup where the configuration says, if it does: the first that these custodians open.
+fn back_up(
+    appliance: &Stopped,
+    keystore: &Keystore,
+    hsm: Arc<dyn Hsm>,
+) -> anyhow::Result<Option<PathBuf>> {
+    let config = &appliance.config;
+    if config.backup.folder.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    backups::prepare_folder(config)?;
+    let now = SystemClock.now();
+    let to = config
+        .backup
+        .folder
+        .join(backups::name(&config.domain, now));
+    keystore.record_operation(Act::DomainBackup, backups::leaf_note("the ceremony", &to))?;
+    appliance.seal(keystore)?;
+    let mut bar = StageBar::new();
+    let made = backups::make(config, hsm, now, &to, &mut |stage, done, of| {
+        bar.show(stage, done, of);
+        ControlFlow::Continue(())
+    })?;
+    Ok(Some(made.path))
 }
 
 /// What will happen, for everybody to read.
