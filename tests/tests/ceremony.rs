@@ -44,6 +44,22 @@ fn give(console: &mut Console, papers: &[Paper], custodians: [usize; 2]) {
     }
 }
 
+/// The custodians who open the one backup that there is.
+fn backed_up(appliance: &Appliance) -> Vec<String> {
+    let folder = appliance.data().join("backups");
+    let mut found = fs::read_dir(folder).unwrap();
+    let backup = found.next().unwrap().unwrap().path();
+    assert!(found.next().is_none());
+    let mut restore = appliance.strongroomd();
+    let made = restore.arg("restore").arg(backup).arg("--data");
+    let made = made.arg(appliance.data().join("restored"));
+    let output = made.args(["--dry-run", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let custodians = &report["manifest"]["recovery"]["recovery_keks"][0]["custodians"];
+    serde_json::from_value(custodians.clone()).unwrap()
+}
+
 /// Initialises a second token in the appliance's `SoftHSM`, with the PIN of the first.
 fn second_token(appliance: &Appliance, label: &str) {
     let pin = fs::read_to_string(appliance.data().join("hsm-pin")).unwrap();
@@ -84,7 +100,9 @@ fn an_appliance_gets_custodians_another_hsm_and_a_replica() {
         "{said}"
     );
     appliance.stop();
+    appliance.configure("[backup]\nfolder = \"backups\"");
     let papers = renew(&appliance);
+    assert_eq!(backed_up(&appliance), CUSTODIANS);
     let transcripts: Vec<_> = fs::read_dir(appliance.data())
         .unwrap()
         .map(|entry| entry.unwrap().path())
