@@ -92,20 +92,8 @@ pub(crate) const TEST: &[Package] = &[
         debian: "valgrind",
         sign: Sign::Command("valgrind"),
     },
-    Package {
-        purpose: "the tests that feed a syslog server",
-        debian: "rsyslog",
-        sign: Sign::AnyFile(&["/usr/sbin/rsyslogd"]),
-    },
-    Package {
-        purpose: "the tests that feed a syslog server",
-        debian: "rsyslog-openssl",
-        sign: Sign::AnyFile(&[
-            "/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_ossl.so",
-            "/usr/lib/aarch64-linux-gnu/rsyslog/lmnsd_ossl.so",
-            "/usr/lib64/rsyslog/lmnsd_ossl.so",
-        ]),
-    },
+    RSYSLOG,
+    RSYSLOG_TLS,
     Package {
         purpose: "the tests with a disk that is full",
         debian: "util-linux",
@@ -140,7 +128,7 @@ pub(crate) const TEST: &[Package] = &[
             "/usr/lib64/engines-3/pkcs11.so",
         ]),
     ),
-    application("nginx-light", Sign::AnyFile(&["/usr/sbin/nginx"])),
+    NGINX,
     application("openssh-client", Sign::Command("ssh-agent")),
     application("openssh-server", Sign::AnyFile(&["/usr/sbin/sshd"])),
     application("libnss3-tools", Sign::Command("certutil")),
@@ -212,8 +200,14 @@ pub(crate) const MACHINE: &[Package] = &[
         Sign::AnyFile(&["/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"]),
     ),
     SWTPM,
+];
+
+/// Who is outside of such machines, and how these reach them.
+pub(crate) const OUTSIDE: &[Package] = &[
     image("socat", Sign::Command("socat")),
-    image("nginx-light", Sign::AnyFile(&["/usr/sbin/nginx"])),
+    NGINX,
+    RSYSLOG,
+    RSYSLOG_TLS,
 ];
 
 /// Partition tables, which the tests of the image's updates write as well.
@@ -221,6 +215,25 @@ const FDISK: Package = image(
     "fdisk",
     Sign::AnyFile(&["/sbin/sfdisk", "/usr/sbin/sfdisk"]),
 );
+
+/// A syslog server, and its TLS.
+const RSYSLOG: Package = Package {
+    purpose: "the tests that feed a syslog server",
+    debian: "rsyslog",
+    sign: Sign::AnyFile(&["/usr/sbin/rsyslogd"]),
+};
+const RSYSLOG_TLS: Package = Package {
+    purpose: "the tests that feed a syslog server",
+    debian: "rsyslog-openssl",
+    sign: Sign::AnyFile(&[
+        "/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_ossl.so",
+        "/usr/lib/aarch64-linux-gnu/rsyslog/lmnsd_ossl.so",
+        "/usr/lib64/rsyslog/lmnsd_ossl.so",
+    ]),
+};
+
+/// A web server.
+const NGINX: Package = application("nginx-light", Sign::AnyFile(&["/usr/sbin/nginx"]));
 
 /// A TPM in software, which the tests of the image's count of releases use as well.
 const SWTPM: Package = image("swtpm", Sign::Command("swtpm"));

@@ -25,7 +25,9 @@ pub(crate) struct Machine {
 pub(crate) enum Network {
     /// Nowhere, but that these ports of this machine lead to the appliance's listeners.
     Forwarded(Listeners),
-    /// The same, and to this port of this machine from [`HOST`].
+    /// The same, to a machine with this address.
+    ForwardedTo(Listeners, &'static str),
+    /// As the first, and to this port of this machine from [`HOST`].
     Reaching(Listeners, u16),
     /// An interface of this name on this machine.
     Interface(&'static str),
@@ -158,11 +160,12 @@ impl Machine {
             ("tcg", "max,-erms,-fsrm", "1")
         };
         let network = match network {
-            Network::Forwarded(to) => forwarded(to),
+            Network::Forwarded(to) => forwarded(to, ""),
+            Network::ForwardedTo(to, address) => forwarded(to, address),
             // A process for each connection: QEMU by itself forwards no more than one.
             Network::Reaching(to, port) => format!(
                 "{},guestfwd=tcp:{HOST}-cmd:socat STDIO TCP4:127.0.0.1:{port}",
-                forwarded(to)
+                forwarded(to, "")
             ),
             Network::Interface(name) => format!("tap,id=net,ifname={name},script=no,downscript=no"),
         };
@@ -240,9 +243,10 @@ impl Machine {
     }
 }
 
-fn forwarded(to: Listeners) -> String {
+/// Without an address it is the one that QEMU's DHCP gives.
+fn forwarded(to: Listeners, address: &str) -> String {
     format!(
-        "user,id=net,restrict=on,hostfwd=tcp:{}-:8443,hostfwd=tcp:{}-:9443",
+        "user,id=net,restrict=on,hostfwd=tcp:{}-{address}:8443,hostfwd=tcp:{}-{address}:9443",
         to.client, to.admin
     )
 }

@@ -77,7 +77,7 @@ impl Matrix<'_> {
             cases.extend(self.typed());
             cases.extend(self.resets());
             cases.extend(self.seeds());
-            cases.extend(self.backups());
+            cases.extend(self.outgoing());
         }
         if !only.is_empty() {
             let is_wanted = |case: &str| only.iter().any(|text| case.contains(text));

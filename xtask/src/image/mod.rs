@@ -33,7 +33,6 @@
 //! that depends on when or where it was built.
 
 mod attestation;
-mod backups;
 mod checks;
 mod disk;
 mod filter;
@@ -47,6 +46,8 @@ mod lock;
 mod machine;
 mod matrix;
 mod measured;
+mod outgoing;
+mod outside;
 mod papers;
 mod platforms;
 mod play;
@@ -259,7 +260,8 @@ fn prepare(workspace: &Workspace, options: &Options) -> Result<(Bench, Programs)
     };
     bench.make()?;
     ready::check(&bench)?;
-    packages::ensure(packages::IMAGE.iter().chain(machine))?;
+    let outside: &[packages::Package] = if options.test { packages::OUTSIDE } else { &[] };
+    packages::ensure(packages::IMAGE.iter().chain(machine).chain(outside))?;
     let [strongroomd, setup, witness, strongroom] = workspace.build([
         "strongroomd",
         "strongroom-setup",

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::{
+    machine::Network,
     matrix::{Case, Matrix, restart, turn_off},
     play,
 };
@@ -12,7 +13,7 @@ impl Matrix<'_> {
     pub(super) fn typed(&self) -> Vec<Case<'_>> {
         vec![
             (
-                "a fixed address typed at the console: there after the next start",
+                "a fixed address typed at the console: there after the next start, and in the certificate",
                 Box::new(|| self.fixed_address()),
             ),
             (
@@ -23,10 +24,11 @@ impl Matrix<'_> {
     }
 
     fn fixed_address(&self) -> Result<String> {
+        const ADDRESS: &str = "10.0.2.77";
         const TYPED: &str = "10.0.2.77/24 via 10.0.2.2 dns 10.0.2.3";
         let machine = self.settled()?.copy(self.folder("fixed"))?;
-        let mut running = machine.start(self.network())?;
-        play::until_it_serves(&mut running)?;
+        let mut running = machine.start(Network::ForwardedTo(self.listeners, ADDRESS))?;
+        let shown = play::until_it_serves(&mut running)?;
         running.mark()?;
         running.type_line("n")?;
         running.wait_for_words("Type what it is to be")?;
@@ -35,8 +37,16 @@ impl Matrix<'_> {
         restart(&mut running)?;
         play::until_it_serves(&mut running)?;
         running.wait_for_words("Addresses        10.0.2.77\n")?;
+        let people = self.folder("fixed-people");
+        play::fresh(&people)?;
+        running.wait_for("a certificate for the address", |_| {
+            let names = self.certificate_names(&people).ok()?;
+            names.contains(ADDRESS).then_some(())
+        })?;
+        play::fetch_authority(self.listeners, &shown, &people)?;
+        turn_off(&mut running)?;
         Ok(format!(
-            "\"{TYPED}\" typed, and after the restart the console shows the address"
+            "\"{TYPED}\" typed; after the restart the console shows the address, and the certificate is for it, by the same CA"
         ))
     }
 
