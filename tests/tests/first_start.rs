@@ -11,7 +11,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use strongroom_audit::Leaf;
 use strongroom_tests::programs;
+use strongroom_wire::audit::Act;
 use tempfile::TempDir;
 
 use crate::yubihsm::{Device, PASSWORD, auth_key};
@@ -124,6 +126,25 @@ impl Machine {
             .unwrap()
     }
 
+    /// What the audit log begins with: the note of its first leaf.
+    fn first_leaf(&self) -> String {
+        let database = rusqlite::Connection::open(self.home().join("data/strongroom.db")).unwrap();
+        let leaf = database.query_row(
+            "SELECT envelope, salt, detail FROM leaves ORDER BY idx LIMIT 1",
+            [],
+            |row| {
+                Ok(Leaf {
+                    envelope: row.get(0)?,
+                    salt: row.get(1)?,
+                    detail: row.get(2)?,
+                })
+            },
+        );
+        let event = leaf.unwrap().open().unwrap();
+        assert_eq!(event.act, Act::DomainInitialise);
+        event.detail.note.unwrap()
+    }
+
     /// Brings a PIN to the first start that waits for one; what it asked for, and what it says to the PIN.
     fn bring(&self, pin: &str) -> (String, String) {
         let socket = self.home().join("pin");
@@ -191,6 +212,7 @@ fn an_appliance_is_made_as_its_seed_says() {
     let said = machine.strongroomd(&["connections", "--json"]);
     let connections: Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!(connections["outgoing"][0]["host"], "siem.example.com");
+    assert_eq!(machine.first_leaf(), format!("seed {}", &sha256[..64]));
     let verified = machine.strongroomd(&["audit", "verify"]);
     assert!(verified.status.success(), "{verified:?}");
 }

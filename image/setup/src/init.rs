@@ -46,7 +46,8 @@ pub(crate) fn run(elsewhere: Option<&str>) -> Result<()> {
         bail!("{obstacle}");
     }
     let home = Path::new(elsewhere.unwrap_or(machine::HOME));
-    let document = seed::kept(home)?.map_or_else(Document::default, |seed| seed.document);
+    let (document, sha256) =
+        seed::kept(home)?.map_or_else(Default::default, |seed| (seed.document, Some(seed.sha256)));
     // Before anybody is waited for.
     check(&document)?;
     check_module(&document)?;
@@ -58,6 +59,7 @@ pub(crate) fn run(elsewhere: Option<&str>) -> Result<()> {
         data: home.join(DATA),
         tokens: home.join(TOKENS),
         document: &document,
+        sha256: sha256.as_deref(),
         addresses: &addresses,
     };
     let made = if document.asks_for_pin() {
@@ -119,6 +121,8 @@ struct FirstStart<'a> {
     data: PathBuf,
     tokens: PathBuf,
     document: &'a Document,
+    /// The seed's, where there is one.
+    sha256: Option<&'a str>,
     addresses: &'a [IpAddr],
 }
 
@@ -136,7 +140,8 @@ impl FirstStart<'_> {
                 write_private(&self.data.join(SO_PIN), random()?.as_bytes())?;
             }
         }
-        let words = arguments(self.document, &self.data, self.addresses)?;
+        let mut words = arguments(self.document, &self.data, self.addresses)?;
+        words.extend(self.sha256.map(|sha256| format!("--seed-sha256={sha256}")));
         let output = strongroomd(&words, self.document)?;
         let _ = io::stderr().write_all(&output.stderr);
         if !output.status.success() {
