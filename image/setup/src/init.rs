@@ -19,15 +19,14 @@ use zeroize::Zeroizing;
 
 use crate::machine;
 use crate::pin::{self, Asked};
-use crate::seed::{self, Document, Kind, Refusal};
+use crate::seed::{self, Document, Kind, Refusal, SITE};
 
 const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// The module that the image was built with, if it was.
 const MODULE: &str = "/usr/lib/strongroom/hsm.module";
 const DATA: &str = "data";
 const TOKENS: &str = "tokens";
-/// In the data folder: files that a seed brings, and the PIN until it is sealed.
-const SITE: &str = "site";
+/// In the data folder: the PIN until it is sealed.
 const PIN: &str = "hsm-pin";
 const SO_PIN: &str = "hsm-so-pin";
 
@@ -106,10 +105,11 @@ pub(crate) fn check_module(document: &Document) -> Result<(), Refusal> {
 /// # Errors
 /// As [`check`].
 pub(crate) fn connections(document: &Document) -> Result<Vec<u8>, Refusal> {
-    let mut words = arguments(document, Path::new("/var/lib/strongroom/data"), &[])?;
+    let data = Path::new(machine::DATA);
+    let mut words = arguments(document, data, &[])?;
     words.push("--check".to_owned());
-    let output =
-        strongroomd(&words, document).map_err(|error| Refusal::Settings(format!("{error:#}")))?;
+    let output = strongroomd(&words, document, data)
+        .map_err(|error| Refusal::Settings(format!("{error:#}")))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
@@ -142,7 +142,7 @@ impl FirstStart<'_> {
         }
         let mut words = arguments(self.document, &self.data, self.addresses)?;
         words.extend(self.sha256.map(|sha256| format!("--seed-sha256={sha256}")));
-        let output = strongroomd(&words, self.document)?;
+        let output = strongroomd(&words, self.document, &self.data)?;
         let _ = io::stderr().write_all(&output.stderr);
         if !output.status.success() {
             bail!("{}", pin::last_sentence(&output.stderr));
@@ -256,14 +256,15 @@ fn listen<'a>(settings: &'a Table, name: &str) -> Result<Option<&'a str>, Refusa
     value.transpose()
 }
 
-/// Runs it, with what the configuration says besides.
-fn strongroomd(words: &[String], document: &Document) -> Result<Output> {
+/// Runs it, with what the configuration says besides, and what the module finds its settings by.
+fn strongroomd(words: &[String], document: &Document, data: &Path) -> Result<Output> {
     let mut settings = document.strongroomd.clone();
     // That is said by arguments.
     settings.remove("listen");
     let settings = toml::to_string(&settings).context("the settings cannot be written")?;
     let mut strongroomd = Command::new("strongroomd")
         .args(words)
+        .envs(document.hsm.environment(data))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

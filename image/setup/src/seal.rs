@@ -12,19 +12,22 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use zeroize::Zeroizing;
 
-use crate::seed::{self, Document, PinUse};
+use crate::seed::{self, Document, Hsm, PinUse};
 use crate::{machine, names};
 
 /// The PIN's file, in the data folder and then beside it, for root alone; and the credential.
 const PIN: &str = "hsm-pin";
 /// What lies in the PIN's place where somebody types it at each start: systemd gives the service a credential from there, which it does not read.
 const NONE: &[u8] = b"It is typed at each start.\n";
+/// Beside the data folder: the variables by which the HSM's module finds its settings, for the service's unit.
+const ENVIRONMENT: &str = "hsm-environment";
 
 /// Takes the PIN away from the service, and leaves the mark.
 pub(crate) fn run() -> Result<()> {
     let home = Path::new(machine::HOME);
     let document = seed::kept(home)?.map_or_else(Document::default, |seed| seed.document);
     take_pin(home, document.hsm.pin)?;
+    keep_environment(home, &document.hsm)?;
     names::begin_with(&document.dns_names)?;
     write(Path::new(machine::PREPARED), b"")?;
     fs::File::open(home)
@@ -50,6 +53,17 @@ fn take_pin(home: &Path, pin_use: PinUse) -> Result<()> {
         forget(&secret).with_context(|| format!("{} cannot be removed", secret.display()))?;
     }
     Ok(())
+}
+
+/// Keeps the variables for the module, in the form of systemd's `EnvironmentFile=`.
+fn keep_environment(home: &Path, hsm: &Hsm) -> Result<()> {
+    // Values were looked at when the seed was read: nothing in them means something between quotes.
+    let data = home.join("data");
+    let lines = hsm
+        .environment(&data)
+        .map(|(name, value)| format!("{name}=\"{value}\"\n"));
+    let text: String = lines.collect();
+    crate::files::replace(&home.join(ENVIRONMENT), 0o600, text.as_bytes())
 }
 
 /// The configuration with the PIN from another source than the file in which it is.
@@ -144,6 +158,24 @@ mod tests {
     fn a_configuration_without_that_file_is_refused() {
         let home = made("pin = \"env:PIN\"\n");
         assert!(take_pin(home.path(), PinUse::Kept).is_err());
+    }
+
+    #[test]
+    fn what_the_module_goes_by_is_kept_for_the_unit() {
+        let home = made("");
+        let unit = include_str!("../../root/usr/lib/systemd/system/strongroomd.service");
+        let file = Path::new(machine::HOME).join(ENVIRONMENT);
+        let line = format!("\nEnvironmentFile=-{}\n", file.display());
+        assert!(unit.contains(&line));
+        keep_environment(home.path(), &Hsm::default()).unwrap();
+        assert_eq!(read(&home, ENVIRONMENT), "");
+        let seed = "[hsm]\nkind = \"module\"\nenvironment = { B = \"site/b.cfg\", A = \"1 2\" }\n[files]\n\"b.cfg\" = \"\"";
+        keep_environment(home.path(), &Document::of(seed).hsm).unwrap();
+        let data = home.path().join("data");
+        assert_eq!(
+            read(&home, ENVIRONMENT),
+            format!("A=\"1 2\"\nB=\"{}/site/b.cfg\"\n", data.display())
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use toml::value::Datetime;
 
 use super::Refusal;
+use super::hsm::{Hsm, Kind, PinUse};
 use crate::network::Network;
 
 /// What a seed says. One that says nothing is a first start without a seed.
@@ -34,7 +35,7 @@ pub(crate) struct Document {
     pub(crate) hsm: Hsm,
     /// What the configuration says besides.
     pub(crate) strongroomd: toml::Table,
-    /// Files that it names, in the folder `site` of the data folder: certificates of authorities.
+    /// Files that it names, or that the HSM's module reads, in the folder `site` of the data folder.
     pub(crate) files: BTreeMap<String, String>,
 }
 
@@ -46,48 +47,6 @@ pub(super) struct Only {
     pub(super) serial: Vec<String>,
     /// TPMs, as the console names them.
     pub(super) tpm: Vec<String>,
-}
-
-/// Which HSM an appliance is made with.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Hsm {
-    pub(crate) kind: Kind,
-    /// The token of a module: its label, or an RFC 7512 URI.
-    pub(crate) token: Option<String>,
-    /// The connector of a YubiHSM 2.
-    pub(crate) connector: Option<String>,
-    /// The number of the appliance's authentication key in a YubiHSM 2.
-    pub(crate) auth_key: Option<u16>,
-    /// The domain of the YubiHSM 2.
-    pub(crate) device_domain: Option<u8>,
-    /// Whether keys that a first start which did not end has left in it are taken over.
-    pub(crate) adopt_keys: bool,
-    pub(crate) pin: PinUse,
-}
-
-/// What kind of HSM it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// SoftHSM, whose token is made on the data partition.
-    #[default]
-    Softhsm,
-    /// What the image was built with.
-    Module,
-    /// A YubiHSM 2 behind its connector.
-    Yubihsm,
-}
-
-/// What becomes of the HSM's PIN.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum PinUse {
-    /// It is kept on the data partition, which the TPM opens.
-    #[default]
-    Kept,
-    /// Somebody types it at each start.
-    Typed,
 }
 
 impl Default for Document {
@@ -151,34 +110,12 @@ impl Document {
         if self.administrator.trim().is_empty() {
             return Err("administrator is empty".to_owned());
         }
-        self.hsm.check()
-    }
-}
-
-impl Hsm {
-    fn check(&self) -> Result<(), String> {
-        let of_yubihsm =
-            self.connector.is_some() || self.auth_key.is_some() || self.device_domain.is_some();
-        match self.kind {
-            Kind::Softhsm if self.token.is_some() || of_yubihsm => {
-                Err("[hsm]: nothing more is said of softhsm, whose token is made here".to_owned())
-            }
-            Kind::Module if of_yubihsm => {
-                Err("[hsm]: connector, auth_key and device_domain belong to a yubihsm".to_owned())
-            }
-            Kind::Yubihsm if self.token.is_some() => {
-                Err("[hsm]: token belongs to a module".to_owned())
-            }
-            Kind::Yubihsm if self.connector.is_none() => {
-                Err("[hsm]: a yubihsm is reached by its connector".to_owned())
-            }
-            _ => Ok(()),
-        }
+        self.hsm.check(&self.files)
     }
 }
 
 /// Whether it can be a host's name or address: nothing that means something in a file that it is written into.
-fn is_host(name: &str) -> bool {
+pub(super) fn is_host(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
     (1..=253).contains(&name.len()) && name.chars().all(good) && !name.starts_with('-')
 }
@@ -213,6 +150,8 @@ fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OffsetDateTime>, 
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -231,6 +170,19 @@ mod tests {
                 .files
                 .contains_key(ca.strip_prefix("site/").unwrap())
         );
+    }
+
+    #[test]
+    fn the_module_of_the_manual_is_read() {
+        let readme = include_str!("../../../README.md");
+        let (_, from) = readme.split_once("```toml\n[hsm]").unwrap();
+        let (example, _) = from.split_once("```").unwrap();
+        let document = Document::read(&format!("[hsm]{example}")).unwrap();
+        assert_eq!(document.hsm.kind, Kind::Module);
+        let given = document.hsm.environment(Path::new("/d"));
+        let given: Vec<String> = given.map(|(_, value)| value).collect();
+        assert_eq!(given, ["/d/site/cs_pkcs11.cfg"]);
+        assert_eq!(document.hsm.peers[0].port, 9004);
     }
 
     #[test]
@@ -261,6 +213,7 @@ mod tests {
             ("[hsm]\nkind = \"cloud\"", "unknown variant `cloud`"),
             ("[hsm]\npin = \"1234\"", "unknown variant"),
             ("[hsm]\ntoken = \"t\"", "softhsm"),
+            ("[hsm]\npeers = [\"h:1\"]", "softhsm"),
             (
                 "[hsm]\nkind = \"module\"\nauth_key = 2",
                 "belong to a yubihsm",
@@ -271,7 +224,7 @@ mod tests {
             ),
             (
                 "[hsm]\nkind = \"yubihsm\"\nconnector = \"http://h\"\ntoken = \"t\"",
-                "belongs to a module",
+                "belong to a module",
             ),
         ] {
             let refusal = Document::read(text).unwrap_err().to_string();

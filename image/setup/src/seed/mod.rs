@@ -6,6 +6,7 @@
 //! | `found` | where one may be: SMBIOS, `fw_cfg`, a stick |
 //! | `signed` | whose signature counts |
 //! | `document` | what one says |
+//! | `hsm` | of its HSM |
 //! | `machine` | whether it is for this machine, now |
 //!
 //! A seed that is there and not good stops the first start: nothing is made of half of it, nor without it. What must never happen here: a byte of a
@@ -13,6 +14,7 @@
 
 mod document;
 mod found;
+mod hsm;
 mod machine;
 mod signed;
 
@@ -24,7 +26,8 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 use strongroom_update::SigningKey;
 
-pub(crate) use document::{Document, Kind, PinUse};
+pub(crate) use document::Document;
+pub(crate) use hsm::{Hsm, Kind, PinUse, SITE};
 
 use crate::machine::HOME;
 use crate::{clock, files, init};
