@@ -17,9 +17,9 @@ use serde::Deserialize;
 use toml::Table;
 use zeroize::Zeroizing;
 
-use crate::machine;
 use crate::pin::{self, Asked};
 use crate::seed::{self, Document, Kind, Refusal, SITE};
+use crate::{machine, witness};
 
 const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// The module that the image was built with, if it was.
@@ -84,6 +84,9 @@ pub(crate) fn run(elsewhere: Option<&str>) -> Result<()> {
 /// # Errors
 /// [`Refusal::Settings`], [`Refusal::Unusable`].
 pub(crate) fn check(document: &Document) -> Result<(), Refusal> {
+    if let Some(made) = &document.witness {
+        witness::check(made)?;
+    }
     connections(document).map(drop)
 }
 
@@ -282,7 +285,7 @@ fn strongroomd(words: &[String], document: &Document, data: &Path) -> Result<Out
 }
 
 /// Removes all that is in a folder, and leaves the folder.
-fn empty(folder: &Path) -> io::Result<()> {
+pub(crate) fn empty(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

@@ -13,8 +13,10 @@ use anyhow::{Context as _, Result, bail};
 use zeroize::Zeroizing;
 
 use crate::seed::{self, Document, Hsm, PinUse};
-use crate::{machine, names};
+use crate::{machine, names, witness};
 
+/// The mark, where `machine` looks for it.
+const PREPARED: &str = "prepared";
 /// The PIN's file, in the data folder and then beside it, for root alone; and the credential.
 const PIN: &str = "hsm-pin";
 /// What lies in the PIN's place where somebody types it at each start: systemd gives the service a credential from there, which it does not read.
@@ -22,17 +24,20 @@ const NONE: &[u8] = b"It is typed at each start.\n";
 /// Beside the data folder: the variables by which the HSM's module finds its settings, for the service's unit.
 const ENVIRONMENT: &str = "hsm-environment";
 
-/// Takes the PIN away from the service, and leaves the mark.
-pub(crate) fn run() -> Result<()> {
-    let home = Path::new(machine::HOME);
+/// Takes the PIN away from the service, and leaves the mark, in the folder that is given where it is not this machine's own.
+pub(crate) fn run(elsewhere: Option<&str>) -> Result<()> {
+    let home = Path::new(elsewhere.unwrap_or(machine::HOME));
     let document = seed::kept(home)?.map_or_else(Document::default, |seed| seed.document);
     take_pin(home, document.hsm.pin)?;
     keep_environment(home, &document.hsm)?;
-    names::begin_with(&document.dns_names)?;
-    write(Path::new(machine::PREPARED), b"")?;
+    names::begin_with(home, &document.dns_names)?;
+    if let Some(made) = &document.witness {
+        witness::make(home, made)?;
+    }
+    write(&home.join(PREPARED), b"")?;
     fs::File::open(home)
         .and_then(|folder| folder.sync_all())
-        .with_context(|| format!("{} cannot be written", machine::HOME))
+        .with_context(|| format!("{} cannot be written", home.display()))
 }
 
 fn take_pin(home: &Path, pin_use: PinUse) -> Result<()> {
@@ -123,6 +128,12 @@ mod tests {
 
     fn read(home: &tempfile::TempDir, name: &str) -> String {
         fs::read_to_string(home.path().join(name)).unwrap()
+    }
+
+    #[test]
+    fn the_mark_stands_where_it_is_looked_for() {
+        let mark = Path::new(machine::HOME).join(PREPARED);
+        assert_eq!(mark, Path::new(machine::PREPARED));
     }
 
     #[test]

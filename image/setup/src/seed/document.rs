@@ -9,6 +9,7 @@ use toml::value::Datetime;
 
 use super::Refusal;
 use super::hsm::{Hsm, Kind, PinUse};
+use super::witness::Witness;
 use crate::network::Network;
 
 /// What a seed says. One that says nothing is a first start without a seed.
@@ -33,6 +34,8 @@ pub(crate) struct Document {
     pub(crate) administrator: String,
     /// The HSM.
     pub(crate) hsm: Hsm,
+    /// The witness that it is, of other appliances' logs.
+    pub(crate) witness: Option<Witness>,
     /// What the configuration says besides.
     pub(crate) strongroomd: toml::Table,
     /// Files that it names, or that the HSM's module reads, in the folder `site` of the data folder.
@@ -60,6 +63,7 @@ impl Default for Document {
             dns_names: Vec::new(),
             administrator: "admin".to_owned(),
             hsm: Hsm::default(),
+            witness: None,
             strongroomd: toml::Table::new(),
             files: BTreeMap::new(),
         }
@@ -110,6 +114,7 @@ impl Document {
         if self.administrator.trim().is_empty() {
             return Err("administrator is empty".to_owned());
         }
+        self.witness.as_ref().map_or(Ok(()), Witness::check)?;
         self.hsm.check(&self.files)
     }
 }
@@ -209,6 +214,11 @@ mod tests {
             ("administrator = \" \"", "administrator is empty"),
             ("[files]\n\"../x\" = \"\"", "\"../x\" may have"),
             ("[files]\n\".x\" = \"\"", "\".x\" may have"),
+            ("[witness]\nname = \"a+b\"", "cannot be its name"),
+            (
+                "[witness]\nname = \"w\"\nkey = \"k\"",
+                "unknown field `key`",
+            ),
             ("[only]\nmac = [\"00\"]", "unknown field `mac`"),
             ("[hsm]\nkind = \"cloud\"", "unknown variant `cloud`"),
             ("[hsm]\npin = \"1234\"", "unknown variant"),

@@ -6,7 +6,7 @@
 //! | `found` | where one may be: SMBIOS, `fw_cfg`, a stick |
 //! | `signed` | whose signature counts |
 //! | `document` | what one says |
-//! | `hsm` | of its HSM |
+//! | `hsm`, `witness` | of its HSM, and of the witness that it is |
 //! | `machine` | whether it is for this machine, now |
 //!
 //! A seed that is there and not good stops the first start: nothing is made of half of it, nor without it. What must never happen here: a byte of a
@@ -17,6 +17,7 @@ mod found;
 mod hsm;
 mod machine;
 mod signed;
+mod witness;
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -28,6 +29,7 @@ use strongroom_update::SigningKey;
 
 pub(crate) use document::Document;
 pub(crate) use hsm::{Hsm, Kind, PinUse, SITE};
+pub(crate) use witness::Witness;
 
 use crate::machine::HOME;
 use crate::{clock, files, init};
