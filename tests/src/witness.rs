@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::folders::read_text;
@@ -78,6 +80,26 @@ impl Witness {
             );
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("the witness is running");
+        kill_process(Pid::from_child(process), signal).unwrap();
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Adds to its configuration.
+    pub fn configure(&self, more: &str) {
+        let mut config = fs::File::options()
+            .append(true)
+            .open(self.file("witness.toml"))
+            .unwrap();
+        writeln!(config, "{more}").unwrap();
     }
 
     /// Kills it, as a power failure would.

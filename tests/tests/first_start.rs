@@ -11,7 +11,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use strongroom_audit::Leaf;
 use strongroom_tests::programs;
+use strongroom_wire::audit::Act;
 use tempfile::TempDir;
 
 use crate::yubihsm::{Device, PASSWORD, auth_key};
@@ -36,7 +38,7 @@ impl Machine {
                 .tempdir()
                 .unwrap(),
         );
-        for folder in ["data", "tokens"] {
+        for folder in ["data", "tokens", "witness"] {
             fs::create_dir(machine.home().join(folder)).unwrap();
         }
         let tokens = machine.home().join("tokens");
@@ -96,6 +98,15 @@ impl Machine {
         setup
     }
 
+    /// The public key in a certificate, and that of a private key.
+    fn certificate_key(&self, file: &str) -> Vec<u8> {
+        self.openssl(&["x509", "-noout", "-pubkey", "-in", file])
+    }
+
+    fn key_of(&self, file: &str) -> Vec<u8> {
+        self.openssl(&["pkey", "-pubout", "-in", file])
+    }
+
     /// What is said of the seed before it goes anywhere.
     fn check(&self) -> Result<String, String> {
         let output = self
@@ -122,6 +133,25 @@ impl Machine {
             .env("SOFTHSM2_CONF", self.home().join("softhsm2.conf"))
             .output()
             .unwrap()
+    }
+
+    /// What the audit log begins with: the note of its first leaf.
+    fn first_leaf(&self) -> String {
+        let database = rusqlite::Connection::open(self.home().join("data/strongroom.db")).unwrap();
+        let leaf = database.query_row(
+            "SELECT envelope, salt, detail FROM leaves ORDER BY idx LIMIT 1",
+            [],
+            |row| {
+                Ok(Leaf {
+                    envelope: row.get(0)?,
+                    salt: row.get(1)?,
+                    detail: row.get(2)?,
+                })
+            },
+        );
+        let event = leaf.unwrap().open().unwrap();
+        assert_eq!(event.act, Act::DomainInitialise);
+        event.detail.note.unwrap()
     }
 
     /// Brings a PIN to the first start that waits for one; what it asked for, and what it says to the PIN.
@@ -191,8 +221,87 @@ fn an_appliance_is_made_as_its_seed_says() {
     let said = machine.strongroomd(&["connections", "--json"]);
     let connections: Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!(connections["outgoing"][0]["host"], "siem.example.com");
+    assert_eq!(machine.first_leaf(), format!("seed {}", &sha256[..64]));
     let verified = machine.strongroomd(&["audit", "verify"]);
     assert!(verified.status.success(), "{verified:?}");
+}
+
+#[test]
+fn a_seed_makes_a_witness() {
+    const KEY: &str =
+        "strongroom.example/default+f1779fd8+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
+    let machine = Machine::new();
+    let witness = |key: &str| {
+        machine.sign(
+            "ours",
+            &format!(
+                "name = \"keys.example.com\"\n[witness]\nname = \"witness.example/w1\"\nlisten = \"127.0.0.1:7443\"\n\
+                 [[witness.log]]\nverifier_keys = [{key:?}]\n"
+            ),
+        );
+    };
+    witness("strongroom.example/default+f1779fd8+AAAA");
+    let said = machine.check().unwrap_err();
+    assert!(
+        said.contains("[witness]: strongroom.example/default"),
+        "{said}"
+    );
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+
+    witness(KEY);
+    machine.check().unwrap();
+    let output = machine.init().output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let home = machine.home().to_str().unwrap();
+    // What a start that was broken off has left is made again.
+    fs::write(machine.home().join("witness/witness.key"), "left").unwrap();
+    let output = machine.setup(&["seal", home]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(machine.home().join("prepared").exists());
+
+    let ask = |word: &str| {
+        let output = Command::new(programs::program("strongroom-witness"))
+            .arg("--config")
+            .arg(machine.home().join("witness/strongroom-witness.toml"))
+            .arg(word)
+            .env_remove("STRONGROOM_WITNESS_CONFIG")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // What the console shows.
+    assert_eq!(ask("key").trim(), machine.read("witness-key"));
+    let connections: Value = serde_json::from_str(&ask("connections")).unwrap();
+    assert_eq!(connections["listen"][0]["address"], "127.0.0.1:7443");
+    assert!(
+        machine
+            .read("witness/strongroom-witness.toml")
+            .contains(KEY)
+    );
+    let certificate = "witness/server.pem";
+    machine.openssl(&[
+        "verify",
+        "-CAfile",
+        "data/tls/ca.pem",
+        "-purpose",
+        "sslserver",
+        certificate,
+    ]);
+    let names = machine.openssl(&[
+        "x509",
+        "-noout",
+        "-ext",
+        "subjectAltName",
+        "-in",
+        certificate,
+    ]);
+    let names = String::from_utf8(names).unwrap();
+    assert!(names.contains("DNS:keys.example.com"), "{names}");
+    assert_eq!(
+        machine.certificate_key(certificate),
+        machine.key_of("witness/server.key")
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The certificate that the appliance shows is replaced while it serves, by a site or by the appliance itself.
 
 mod renewal;
+mod witness;
 
 use std::fs;
 use std::path::{Path, PathBuf};

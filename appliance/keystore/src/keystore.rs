@@ -49,6 +49,8 @@ pub struct NewDomain {
     pub adopt_keys: bool,
     /// Whether custodians are to recover its master KEK one day.
     pub recovery: Option<NewRecovery>,
+    /// SHA-256 of the seed that says how the appliance is set up, where there is one: its log begins with that.
+    pub seed: Option<[u8; 32]>,
 }
 
 /// How a keystore behaves.
@@ -202,6 +204,9 @@ impl Keystore {
         let (code, credential) = accounts::new_code(&domain, account.id, now, options)?;
         let expires = credential.expires;
         let wire_account = accounts::to_wire(&account);
+        let seed = new
+            .seed
+            .map(|sha256| format!("seed {}", crate::seal::hex(&sha256)));
         let (answer, answered) = std::sync::mpsc::channel();
         store.write(Box::new(move |tx| {
             let fetched = Fetched::default();
@@ -222,6 +227,7 @@ impl Keystore {
                     about: None,
                     nonce: None,
                 };
+                scope.detail.note = seed;
                 scope.record(Act::DomainInitialise)?;
                 scope.tx.create_account(&account, &kek)?;
                 scope.tx.put_credential(&credential)?;

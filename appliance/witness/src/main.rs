@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod serve;
+mod tls;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -45,7 +46,7 @@ enum Command {
     Connections,
     /// Show the last tree of each log that was cosigned.
     Status,
-    /// Cosign, until it is asked to stop (SIGINT or SIGTERM).
+    /// Cosign, until it is asked to stop (SIGINT or SIGTERM). SIGHUP has it look at its certificate.
     Serve,
 }
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::StatusCode;
+use actix_web::rt::signal::unix::{SignalKind, signal};
 use actix_web::{App, HttpResponse, HttpServer, get, post, rt, web};
 use anyhow::Context as _;
-use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use strongroom_witness::config::Tls;
 use strongroom_witness::protocol::LONGEST_BODY;
 use strongroom_witness::{Answer, Config, SecretKey, State, Witness};
+
+use crate::tls::Served;
 
 /// Threads that answer. Submissions are decided one after another; more threads keep slow senders from holding up others.
 const WORKERS: usize = 2;
@@ -32,7 +31,7 @@ pub(crate) fn serve(path: &Path) -> anyhow::Result<()> {
     if logs.is_empty() {
         tracing::warn!("no log is configured: every submission will be refused");
     }
-    let tls = config.tls.as_ref().map(tls).transpose()?;
+    let served = config.tls.as_ref().map(Served::load).transpose()?;
     let witness = web::Data::from(Arc::new(Witness::new(key, logs, state)));
     rt::System::new().block_on(async {
         let server = HttpServer::new(move || {
@@ -46,9 +45,14 @@ pub(crate) fn serve(path: &Path) -> anyhow::Result<()> {
         .client_request_timeout(REQUEST_PATIENCE)
         .shutdown_timeout(5);
         let cannot = || format!("the witness cannot listen on {}", config.listen);
-        let server = match tls {
+        let server = match served {
             None => server.bind(config.listen),
-            Some(tls) => server.bind_rustls_0_23(config.listen, tls),
+            Some(served) => {
+                let server = server.bind_rustls_0_23(config.listen, served.config()?);
+                // Before anybody is told that it listens, so that SIGHUP does not end it.
+                rt::spawn(served.keep_looking(signal(SignalKind::hangup())?));
+                server
+            }
         }
         .with_context(cannot)?;
         for address in server.addrs() {
@@ -82,18 +86,4 @@ async fn show(witness: web::Data<Witness>) -> HttpResponse {
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
-}
-
-fn tls(files: &Tls) -> anyhow::Result<ServerConfig> {
-    let (certificate, key) = (files.certificate.display(), files.key.display());
-    let chain = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("the certificate {certificate} cannot be read"))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .with_context(|| format!("the private key {key} cannot be read"))?;
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .context("certificate and private key cannot be used")
 }

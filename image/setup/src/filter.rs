@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::seed::Restore;
-use crate::{init, machine, seed};
+use crate::seed::{self, Hsm, Restore};
+use crate::{init, machine};
 
 /// The witness's configuration, on the few appliances that are one.
 const WITNESS: &str = "/var/lib/strongroom/witness/strongroom-witness.toml";
@@ -49,10 +49,16 @@ pub(crate) fn run() -> Result<()> {
             Err(error) => crate::complain(&format!("the witness's port stays closed: {error:#}")),
         }
     }
+    let mut all = parsed(&connections)?;
+    match seed::kept(Path::new(machine::HOME)) {
+        Ok(seed) => all.extend(seed.map(|seed| of_module(&seed.document.hsm))),
+        // With another HSM the appliance serves without it.
+        Err(error) => crate::complain(&format!("the HSM's module is not let out: {error:#}")),
+    }
     let service = fs::metadata(machine::CONFIG)
         .context("the configuration cannot be looked at")?
         .uid();
-    put(&rules(&connections, service)?)
+    put(&text(&all, service)?)
 }
 
 /// Lets the first start go to whom its seed names, so that it reaches its HSM. Nobody comes in yet.
@@ -69,11 +75,24 @@ pub(crate) fn first() -> Result<()> {
     connections
         .outgoing
         .extend(server.map(|(host, port)| Peer { host, port }));
+    let module = of_module(&seed.document.hsm);
     // The service's own folder for updates is there before its configuration is.
     let service = fs::metadata("/var/lib/strongroom/updates/inbox")
         .context("the service's user is not known")?
         .uid();
-    put(&text(&[connections], service)?)
+    put(&text(&[connections, module], service)?)
+}
+
+/// Whom the HSM's module goes to by itself, which `strongroomd` does not know.
+fn of_module(hsm: &Hsm) -> Connections {
+    let peers = hsm.peers.iter().map(|peer| Peer {
+        host: peer.host.clone(),
+        port: peer.port,
+    });
+    Connections {
+        listen: Vec::new(),
+        outgoing: peers.collect(),
+    }
 }
 
 fn put(rules: &str) -> Result<()> {
@@ -119,6 +138,10 @@ pub(crate) fn print() -> Result<()> {
 /// The rules in the language of nft(8), of what one program says of its connections, or several after one another. Whoever is named by an address is
 /// reached at that address; whoever has a name, at that port, as what the name stands for changes: both by the service's user alone.
 fn rules(connections: &[u8], service: u32) -> Result<String> {
+    text(&parsed(connections)?, service)
+}
+
+fn parsed(connections: &[u8]) -> Result<Vec<Connections>> {
     let all = serde_json::Deserializer::from_slice(connections)
         .into_iter()
         .collect::<Result<Vec<Connections>, _>>()
@@ -126,7 +149,7 @@ fn rules(connections: &[u8], service: u32) -> Result<String> {
     if all.is_empty() {
         bail!("nothing was said of connections");
     }
-    text(&all, service)
+    Ok(all)
 }
 
 fn text(all: &[Connections], service: u32) -> Result<String> {
@@ -201,6 +224,22 @@ mod tests {
              flush chain inet strongroom outgoing\n\
              add rule inet strongroom listeners tcp dport 8443 accept\n\
              add rule inet strongroom listeners ip daddr 10.0.5.10 tcp dport 7443 accept\n"
+        );
+    }
+
+    #[test]
+    fn a_module_is_let_out_to_its_peers() {
+        let seed =
+            "[hsm]\nkind = \"module\"\npeers = [\"10.0.5.9:9004\", \"hsm.example.com:1792\"]";
+        let module = of_module(&seed::Document::of(seed).hsm);
+        let rules = text(&[module], 999).unwrap();
+        let (_, rules) = rules
+            .split_once("flush chain inet strongroom outgoing\n")
+            .unwrap();
+        assert_eq!(
+            rules,
+            "add rule inet strongroom outgoing meta skuid 999 ip daddr 10.0.5.9 tcp dport 9004 accept\n\
+             add rule inet strongroom outgoing meta skuid 999 tcp dport 1792 accept\n"
         );
     }
 

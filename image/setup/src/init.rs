@@ -18,10 +18,9 @@ use serde::Deserialize;
 use toml::Table;
 use zeroize::Zeroizing;
 
-use crate::machine;
 use crate::pin::{self, Asked};
-use crate::restore;
-use crate::seed::{self, Document, Kind, Refusal};
+use crate::seed::{self, Document, Kind, Refusal, SITE};
+use crate::{machine, restore, witness};
 
 const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// The module that the image was built with, if it was.
@@ -29,8 +28,7 @@ const MODULE: &str = "/usr/lib/strongroom/hsm.module";
 /// In the appliance's folder.
 pub(crate) const DATA: &str = "data";
 pub(crate) const TOKENS: &str = "tokens";
-/// In the data folder: files that a seed brings, and the PIN until it is sealed.
-const SITE: &str = "site";
+/// In the data folder: the PIN until it is sealed.
 const PIN: &str = "hsm-pin";
 const SO_PIN: &str = "hsm-so-pin";
 
@@ -49,7 +47,8 @@ pub(crate) fn run(elsewhere: Option<&str>) -> Result<()> {
         bail!("{obstacle}");
     }
     let home = Path::new(elsewhere.unwrap_or(machine::HOME));
-    let document = seed::kept(home)?.map_or_else(Document::default, |seed| seed.document);
+    let (document, sha256) =
+        seed::kept(home)?.map_or_else(Default::default, |seed| (seed.document, Some(seed.sha256)));
     // Before anybody is waited for.
     check(&document)?;
     check_module(&document)?;
@@ -61,6 +60,7 @@ pub(crate) fn run(elsewhere: Option<&str>) -> Result<()> {
         data: home.join(DATA),
         tokens: home.join(TOKENS),
         document: &document,
+        sha256: sha256.as_deref(),
         addresses: &addresses,
     };
     if let Some(restore) = &document.restore {
@@ -90,6 +90,9 @@ pub(crate) fn run(elsewhere: Option<&str>) -> Result<()> {
 /// # Errors
 /// [`Refusal::Settings`], [`Refusal::Unusable`].
 pub(crate) fn check(document: &Document) -> Result<(), Refusal> {
+    if let Some(made) = &document.witness {
+        witness::check(made)?;
+    }
     connections(document).map(drop)
 }
 
@@ -111,10 +114,11 @@ pub(crate) fn check_module(document: &Document) -> Result<(), Refusal> {
 /// # Errors
 /// As [`check`].
 pub(crate) fn connections(document: &Document) -> Result<Vec<u8>, Refusal> {
-    let mut words = arguments(document, Path::new("/var/lib/strongroom/data"), &[])?;
+    let data = Path::new(machine::DATA);
+    let mut words = arguments(document, data, &[])?;
     words.push("--check".to_owned());
-    let output =
-        strongroomd(&words, document).map_err(|error| Refusal::Settings(format!("{error:#}")))?;
+    let output = strongroomd(&words, document, data)
+        .map_err(|error| Refusal::Settings(format!("{error:#}")))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
@@ -126,6 +130,8 @@ pub(crate) struct FirstStart<'a> {
     pub(crate) data: PathBuf,
     pub(crate) tokens: PathBuf,
     pub(crate) document: &'a Document,
+    /// The seed's, where there is one.
+    pub(crate) sha256: Option<&'a str>,
     pub(crate) addresses: &'a [IpAddr],
 }
 
@@ -152,8 +158,9 @@ impl FirstStart<'_> {
 
     fn make(&self, pin: Option<&str>) -> Result<Made> {
         self.begin(pin)?;
-        let words = arguments(self.document, &self.data, self.addresses)?;
-        let output = strongroomd(&words, self.document)?;
+        let mut words = arguments(self.document, &self.data, self.addresses)?;
+        words.extend(self.sha256.map(|sha256| format!("--seed-sha256={sha256}")));
+        let output = strongroomd(&words, self.document, &self.data)?;
         let _ = io::stderr().write_all(&output.stderr);
         if !output.status.success() {
             bail!("{}", pin::last_sentence(&output.stderr));
@@ -279,11 +286,12 @@ fn listen<'a>(settings: &'a Table, name: &str) -> Result<Option<&'a str>, Refusa
     value.transpose()
 }
 
-/// Runs it, with what the configuration says besides.
-fn strongroomd(words: &[String], document: &Document) -> Result<Output> {
+/// Runs it, with what the configuration says besides, and what the module finds its settings by.
+fn strongroomd(words: &[String], document: &Document, data: &Path) -> Result<Output> {
     let settings = settings(document)?;
     let mut strongroomd = Command::new("strongroomd")
         .args(words)
+        .envs(document.hsm.environment(data))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -312,7 +320,7 @@ pub(crate) fn settings(document: &Document) -> Result<String> {
 }
 
 /// Removes all that is in a folder, and leaves the folder.
-fn empty(folder: &Path) -> io::Result<()> {
+pub(crate) fn empty(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

@@ -7,6 +7,7 @@
 //! | `init` | the first start: token, keys, certificates, the first administrator |
 //! | `pin` | the HSM's PIN, where somebody types it |
 //! | `seal` | the end of the first start: the PIN out of the service's folder |
+//! | `witness` | the witness that the appliance is, where its seed says so |
 //! | `filter` | the part of the packet filter that follows from the configuration |
 //! | `network`, `clock` | how the machine is on its network, as typed at the console or said by a seed; by whom its clock is set |
 //! | `names` | what the certificate is to be for: the machine's addresses, and names that were typed at the console |
@@ -45,6 +46,7 @@ mod seal;
 mod seed;
 mod tpm;
 mod updates;
+mod witness;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -62,7 +64,8 @@ fn main() -> ExitCode {
         ["seed", "check", file, key] => seed::check(file, key),
         ["init"] => init::run(None),
         ["init", elsewhere] => init::run(Some(elsewhere)),
-        ["seal"] => seal::run(),
+        ["seal"] => seal::run(None),
+        ["seal", elsewhere] => seal::run(Some(elsewhere)),
         ["network"] => network::run().and_then(|()| clock::run()),
         ["names"] => names::run(),
         ["reset"] => reset::run(),
@@ -86,7 +89,7 @@ fn main() -> ExitCode {
         ["expire"] => updates::expire(),
         _ => {
             complain(
-                "usage: strongroom-setup seed [check FILE KEY] | init [FOLDER] | seal | network | names | filter [first | print] | reset | console TERMINAL | slot [end] | restore | ceremony | recovery [tidy] | count | quote [SOCKET] | boot | install | restart | bless | expire",
+                "usage: strongroom-setup seed [check FILE KEY] | init [FOLDER] | seal [FOLDER] | network | names | filter [first | print] | reset | console TERMINAL | slot [end] | restore | ceremony | recovery [tidy] | count | quote [SOCKET] | boot | install | restart | bless | expire",
             );
             return ExitCode::from(2);
         }

@@ -16,6 +16,7 @@ use crate::{files, machine};
 
 /// The names that were typed, one a line.
 const TYPED: &str = "/var/lib/strongroom/names";
+const IN_HOME: &str = "names";
 /// What the service reads: names and addresses, one a line.
 const SAID: &str = "/run/strongroom/names";
 /// More names than these are not kept.
@@ -38,16 +39,13 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// The names that a seed says, where none were typed yet: they can be changed at the console.
-pub(crate) fn begin_with(names: &[String]) -> Result<()> {
-    begin(Path::new(TYPED), names)
-}
-
-fn begin(typed: &Path, names: &[String]) -> Result<()> {
+pub(crate) fn begin_with(home: &Path, names: &[String]) -> Result<()> {
+    let typed = home.join(IN_HOME);
     if names.is_empty() || typed.exists() {
         return Ok(());
     }
     let names: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-    files::replace(typed, 0o600, lines(&names).as_bytes())
+    files::replace(&typed, 0o600, lines(&names).as_bytes())
 }
 
 fn say(typed: &Path, said: &Path, addresses: &[IpAddr]) -> Result<()> {
@@ -148,13 +146,13 @@ mod tests {
     fn a_seeds_names_are_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let typed = folder.path().join("names");
-        begin(&typed, &[]).unwrap();
+        begin_with(folder.path(), &[]).unwrap();
         assert!(!typed.exists());
-        begin(&typed, &["Vault.example.com".to_owned()]).unwrap();
+        begin_with(folder.path(), &["Vault.example.com".to_owned()]).unwrap();
         assert_eq!(kept(&typed).unwrap(), ["vault.example.com"]);
         // What was typed stays.
         fs::write(&typed, "").unwrap();
-        begin(&typed, &["vault.example.com".to_owned()]).unwrap();
+        begin_with(folder.path(), &["vault.example.com".to_owned()]).unwrap();
         assert_eq!(kept(&typed).unwrap(), Vec::<String>::new());
     }
 

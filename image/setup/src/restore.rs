@@ -79,6 +79,7 @@ fn bring_back(terminal: &mut Terminal) -> Result<()> {
         data: home.join(init::DATA),
         tokens: home.join(init::TOKENS),
         document,
+        sha256: Some(&seed.sha256),
         addresses: &addresses,
     };
     first.begin(pin.as_ref().map(|pin| pin.as_str()))?;
@@ -98,6 +99,7 @@ fn bring_back(terminal: &mut Terminal) -> Result<()> {
     words.extend(init::site_arguments(document, &first.data, &addresses)?);
     let status = Command::new("strongroomd")
         .args(words)
+        .envs(document.hsm.environment(&first.data))
         // On the disk: in memory there is no room for a backup.
         .env("TMPDIR", &first.data)
         .status()

@@ -12,24 +12,32 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use zeroize::Zeroizing;
 
-use crate::seed::{self, Document, PinUse};
-use crate::{machine, names};
+use crate::seed::{self, Document, Hsm, PinUse};
+use crate::{machine, names, witness};
 
+/// The mark, where `machine` looks for it.
+const PREPARED: &str = "prepared";
 /// The PIN's file, in the data folder and then beside it, for root alone; and the credential.
 const PIN: &str = "hsm-pin";
 /// What lies in the PIN's place where somebody types it at each start: systemd gives the service a credential from there, which it does not read.
 const NONE: &[u8] = b"It is typed at each start.\n";
+/// Beside the data folder: the variables by which the HSM's module finds its settings, for the service's unit.
+const ENVIRONMENT: &str = "hsm-environment";
 
-/// Takes the PIN away from the service, and leaves the mark.
-pub(crate) fn run() -> Result<()> {
-    let home = Path::new(machine::HOME);
+/// Takes the PIN away from the service, and leaves the mark, in the folder that is given where it is not this machine's own.
+pub(crate) fn run(elsewhere: Option<&str>) -> Result<()> {
+    let home = Path::new(elsewhere.unwrap_or(machine::HOME));
     let document = seed::kept(home)?.map_or_else(Document::default, |seed| seed.document);
     take_pin(home, document.hsm.pin)?;
-    names::begin_with(&document.dns_names)?;
-    write(Path::new(machine::PREPARED), b"")?;
+    keep_environment(home, &document.hsm)?;
+    names::begin_with(home, &document.dns_names)?;
+    if let Some(made) = &document.witness {
+        witness::make(home, made)?;
+    }
+    write(&home.join(PREPARED), b"")?;
     fs::File::open(home)
         .and_then(|folder| folder.sync_all())
-        .with_context(|| format!("{} cannot be written", machine::HOME))
+        .with_context(|| format!("{} cannot be written", home.display()))
 }
 
 fn take_pin(home: &Path, pin_use: PinUse) -> Result<()> {
@@ -50,6 +58,17 @@ fn take_pin(home: &Path, pin_use: PinUse) -> Result<()> {
         forget(&secret).with_context(|| format!("{} cannot be removed", secret.display()))?;
     }
     Ok(())
+}
+
+/// Keeps the variables for the module, in the form of systemd's `EnvironmentFile=`.
+fn keep_environment(home: &Path, hsm: &Hsm) -> Result<()> {
+    // Values were looked at when the seed was read: nothing in them means something between quotes.
+    let data = home.join("data");
+    let lines = hsm
+        .environment(&data)
+        .map(|(name, value)| format!("{name}=\"{value}\"\n"));
+    let text: String = lines.collect();
+    crate::files::replace(&home.join(ENVIRONMENT), 0o600, text.as_bytes())
 }
 
 /// The configuration with the PIN from another source than the file in which it is.
@@ -112,6 +131,12 @@ mod tests {
     }
 
     #[test]
+    fn the_mark_stands_where_it_is_looked_for() {
+        let mark = Path::new(machine::HOME).join(PREPARED);
+        assert_eq!(mark, Path::new(machine::PREPARED));
+    }
+
+    #[test]
     fn a_pin_that_is_kept_becomes_a_credential_and_nothing_else_changes() {
         let home = made("pin = \"file:hsm-pin\"\n");
         take_pin(home.path(), PinUse::Kept).unwrap();
@@ -144,6 +169,24 @@ mod tests {
     fn a_configuration_without_that_file_is_refused() {
         let home = made("pin = \"env:PIN\"\n");
         assert!(take_pin(home.path(), PinUse::Kept).is_err());
+    }
+
+    #[test]
+    fn what_the_module_goes_by_is_kept_for_the_unit() {
+        let home = made("");
+        let unit = include_str!("../../root/usr/lib/systemd/system/strongroomd.service");
+        let file = Path::new(machine::HOME).join(ENVIRONMENT);
+        let line = format!("\nEnvironmentFile=-{}\n", file.display());
+        assert!(unit.contains(&line));
+        keep_environment(home.path(), &Hsm::default()).unwrap();
+        assert_eq!(read(&home, ENVIRONMENT), "");
+        let seed = "[hsm]\nkind = \"module\"\nenvironment = { B = \"site/b.cfg\", A = \"1 2\" }\n[files]\n\"b.cfg\" = \"\"";
+        keep_environment(home.path(), &Document::of(seed).hsm).unwrap();
+        let data = home.path().join("data");
+        assert_eq!(
+            read(&home, ENVIRONMENT),
+            format!("A=\"1 2\"\nB=\"{}/site/b.cfg\"\n", data.display())
+        );
     }
 
     #[test]

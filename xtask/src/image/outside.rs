@@ -147,6 +147,8 @@ impl Receiver {
         let mut command = Command::new("/usr/sbin/rsyslogd");
         command.args(["-n", "-f"]).arg(&config);
         command.arg("-i").arg(folder.join("pid"));
+        // Of who only looks whether it listens, it complains.
+        command.stderr(Stdio::null());
         outside.run(&mut command)?;
         Ok(receiver)
     }

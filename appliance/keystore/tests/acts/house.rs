@@ -99,6 +99,7 @@ impl House {
             origin: format!("strongroom.test/{label}"),
             administrator: ADMIN.to_owned(),
             adopt_keys: false,
+            seed: Some([0xab; 32]),
             recovery,
         };
         let created =

@@ -97,11 +97,12 @@ fn owners_see_theirs_and_auditors_all() {
         .keystore
         .records(&auditor.presented, RecordQuery::default())
         .unwrap();
-    assert!(
-        all.records
-            .iter()
-            .any(|record| record.act == Act::DomainInitialise)
-    );
+    let first = all
+        .records
+        .iter()
+        .find(|record| record.act == Act::DomainInitialise);
+    let seed = format!("seed {}", "ab".repeat(32));
+    assert_eq!(first.unwrap().note, Some(seed));
 }
 
 fn the_tree_verifies_and_proves() {

@@ -151,6 +151,7 @@ impl Domains {
             origin: config::origin(&config.name, &new.name),
             administrator: new.administrator.clone(),
             adopt_keys: false,
+            seed: None,
             recovery: None,
         };
         let account =

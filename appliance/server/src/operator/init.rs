@@ -39,12 +39,25 @@ pub(crate) struct Arguments {
     /// Take over the master KEK and the checkpoint key that an init which did not end has left in the HSM.
     #[arg(long)]
     adopt_keys: bool,
+    /// The SHA-256 of the seed that says all this, for the first leaf of the audit log.
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
+    seed_sha256: Option<Sha256>,
     /// Look whether arguments and settings lead to a configuration that can be used, print its connections, and make nothing.
     #[arg(long)]
     check: bool,
     /// Print what was made as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// A SHA-256 as it was given.
+type Sha256 = [u8; 32];
+
+fn sha256(text: &str) -> Result<Sha256, String> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text, &mut bytes)
+        .map(|()| bytes)
+        .map_err(|_| "a SHA-256 has 64 hexadecimal digits".to_owned())
 }
 
 /// What a ceremony does while an appliance is made.
@@ -150,6 +163,7 @@ fn make(
         administrator: arguments.admin_account.clone(),
         adopt_keys: arguments.adopt_keys || site.resumes(),
         recovery: attended.settle(&*opened.hsm)?,
+        seed: arguments.seed_sha256,
     };
     let options = Options {
         domain: domain.name.clone(),
@@ -269,6 +283,16 @@ mod tests {
             ),
         ] {
             assert_eq!(url(listen.parse().unwrap(), hostnames), expected);
+        }
+    }
+
+    #[test]
+    fn a_seed_is_named_by_its_sha256() {
+        let given = |hex: &str| arguments(&["--initialise-token", "--seed-sha256", hex]);
+        let named = given(&"0A".repeat(32)).unwrap();
+        assert_eq!(named.seed_sha256, Some([10; 32]));
+        for wrong in ["", "0a", &"0g".repeat(32)] {
+            assert!(given(wrong).is_err(), "{wrong}");
         }
     }
 

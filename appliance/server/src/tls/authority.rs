@@ -119,24 +119,33 @@ pub(crate) fn renew(
     })
 }
 
-/// Issues a client certificate by the CA in `folder`, and writes it and its new key (P-256) beside `out`: with the extensions `pem` and `key`.
+/// What a certificate that is issued is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose<'a> {
+    /// A client, which may be known by a URI.
+    Client(Option<&'a str>),
+    /// A server of these host names and addresses, beside the appliance's own.
+    Server(&'a Names),
+}
+
+/// Issues a certificate by the CA in `folder`, and writes it and its new key (P-256) beside `out`: with the extensions `pem` and `key`.
 /// Answers its fingerprint: the SHA-256 of the certificate in hexadecimal digits.
 pub(crate) fn issue(
     folder: &Path,
     name: &str,
-    uri: Option<&str>,
+    purpose: Purpose<'_>,
     days: u16,
     out: &Path,
 ) -> Result<String, TlsError> {
-    let until = OffsetDateTime::now_utc() + Duration::days(days.into());
-    let (authority, _) = read_authority(folder)?;
-
-    let mut client = client_certificate(name, until);
-    if let Some(uri) = uri {
-        client.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
-    }
+    let now = OffsetDateTime::now_utc();
+    let (authority, ca_lapses) = read_authority(folder)?;
+    let lapses = now + Duration::days(days.into());
+    let issued = match purpose {
+        Purpose::Client(uri) => client_certificate(name, uri, now, lapses)?,
+        Purpose::Server(names) => server_certificate(name, names, now, lapses.min(ca_lapses))?,
+    };
     let key = new_key()?;
-    let client = client.signed_by(&key, &authority)?;
+    let issued = issued.signed_by(&key, &authority)?;
 
     let write = |extension: &str, content: &str| {
         let mut path = out.as_os_str().to_owned();
@@ -145,20 +154,28 @@ pub(crate) fn issue(
         write_new(&path, content).map_err(|source| TlsError::Unwritable { path, source })
     };
     write(".key", &Zeroizing::new(key.serialize_pem()))?;
-    write(".pem", &client.pem())?;
-    Ok(hex::encode(Sha256::digest(client.der())))
+    write(".pem", &issued.pem())?;
+    Ok(hex::encode(Sha256::digest(issued.der())))
 }
 
-/// What a client certificate says that lapses then.
-pub(super) fn client_certificate(name: &str, lapses: OffsetDateTime) -> CertificateParams {
+/// What a client certificate says.
+pub(super) fn client_certificate(
+    name: &str,
+    uri: Option<&str>,
+    now: OffsetDateTime,
+    lapses: OffsetDateTime,
+) -> Result<CertificateParams, TlsError> {
     let mut client = CertificateParams::default();
-    client.not_before = OffsetDateTime::now_utc() - CLOCK_SKEW;
+    client.not_before = now - CLOCK_SKEW;
     client.not_after = lapses;
     client.distinguished_name = common_name(name);
+    if let Some(uri) = uri {
+        client.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
+    }
     client.use_authority_key_identifier_extension = true;
     client.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    client
+    Ok(client)
 }
 
 /// The CA in `folder`, and when it lapses.

@@ -61,8 +61,8 @@ pub(crate) fn certificate(folder: &Path, name: &str) -> Result<Outgoing, TlsErro
 
 fn made(folder: &Path, name: &str, key: &KeyPair) -> Result<String, TlsError> {
     let (authority, _) = authority::read_authority(folder)?;
-    let until = OffsetDateTime::now_utc() + LIFETIME;
-    let client = authority::client_certificate(name, until);
+    let now = OffsetDateTime::now_utc();
+    let client = authority::client_certificate(name, None, now, now + LIFETIME)?;
     Ok(client.signed_by(key, &authority)?.pem())
 }
 

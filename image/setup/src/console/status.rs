@@ -10,6 +10,7 @@ use crate::release::Release;
 use crate::restore;
 use crate::seed;
 use crate::updates::{Fate, Outcome, State};
+use crate::witness;
 
 /// Whether a service that says this of itself is sealed.
 pub(super) fn is_sealed(report: &str) -> bool {
@@ -37,6 +38,8 @@ pub(super) struct Status {
     seed: Option<Result<String, String>>,
     /// The recovery key that custodians have.
     recovery: Option<Told>,
+    /// The verifier key of the witness that it is.
+    witness: Option<String>,
     secure_boot: bool,
     addresses: Vec<String>,
     /// Of the server's certificate and of its CA's.
@@ -73,6 +76,7 @@ impl Status {
                 kept.map(|seed| Ok(seed.sha256))
             }),
             recovery: Told::read(),
+            witness: witness::verifier_key(Path::new(machine::HOME)),
             secure_boot: machine::secure_boot(),
             addresses: machine::addresses()
                 .iter()
@@ -154,6 +158,9 @@ impl Status {
             line("Certificate", &format!("SHA-256 {server}"));
             line("Authority", &format!("SHA-256 {authority}"));
         }
+        if let Some(key) = &self.witness {
+            line("Witness", key);
+        }
         if let Some(enrolment) = &self.enrolment_code {
             let (code, account) = enrolment.split_once('\n').unwrap_or((enrolment, ""));
             line(
@@ -234,6 +241,7 @@ mod tests {
             waits_for_restore: false,
             seed: None,
             recovery: None,
+            witness: None,
             secure_boot: true,
             addresses: vec!["192.0.2.7".to_owned()],
             fingerprints: Some(["AA:BB".to_owned(), "CC:DD".to_owned()]),
@@ -288,6 +296,20 @@ mod tests {
         };
         let text = waiting.text();
         assert!(text.contains("where there is no DHCP, type n"), "{text}");
+    }
+
+    #[test]
+    fn a_witness_tells_its_key() {
+        assert!(!status().text().contains("Witness"));
+        let witness = Status {
+            witness: Some("w.example+01234567+BA".to_owned()),
+            ..status()
+        };
+        assert!(
+            witness
+                .text()
+                .contains("  Witness          w.example+01234567+BA\n")
+        );
     }
 
     #[test]

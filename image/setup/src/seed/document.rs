@@ -6,9 +6,11 @@ use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use toml::value::Datetime;
-use url::Url;
 
 use super::Refusal;
+use super::hsm::{Hsm, Kind, PinUse};
+use super::restore::Restore;
+use super::witness::Witness;
 use crate::network::Network;
 
 /// What a seed says. One that says nothing is a first start without a seed.
@@ -33,29 +35,14 @@ pub(crate) struct Document {
     pub(crate) administrator: String,
     /// The HSM.
     pub(crate) hsm: Hsm,
+    /// The witness that it is, of other appliances' logs.
+    pub(crate) witness: Option<Witness>,
     /// What the configuration says besides.
     pub(crate) strongroomd: toml::Table,
-    /// Files that it names, in the folder `site` of the data folder: certificates of authorities.
+    /// Files that it names, or that the HSM's module reads, in the folder `site` of the data folder.
     pub(crate) files: BTreeMap<String, String>,
     /// The backup of an appliance that is brought back, instead of a new one.
     pub(crate) restore: Option<Restore>,
-}
-
-/// From which backup an appliance is brought back.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Restore {
-    /// Its https URL.
-    pub(crate) from: String,
-    /// The file of `[files]` with the authorities that vouch for its server.
-    pub(crate) ca: String,
-    /// The file with the newest checkpoint that is known.
-    pub(crate) checkpoint: Option<String>,
-    /// Why a backup is taken that is older than that.
-    pub(crate) accept_older: Option<String>,
-    /// The files with approvals, where the backup's policy demands some.
-    #[serde(default)]
-    pub(crate) approvals: Vec<String>,
 }
 
 /// For which machines a seed is; where nothing is said, for all.
@@ -66,48 +53,6 @@ pub(super) struct Only {
     pub(super) serial: Vec<String>,
     /// TPMs, as the console names them.
     pub(super) tpm: Vec<String>,
-}
-
-/// Which HSM an appliance is made with.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Hsm {
-    pub(crate) kind: Kind,
-    /// The token of a module: its label, or an RFC 7512 URI.
-    pub(crate) token: Option<String>,
-    /// The connector of a YubiHSM 2.
-    pub(crate) connector: Option<String>,
-    /// The number of the appliance's authentication key in a YubiHSM 2.
-    pub(crate) auth_key: Option<u16>,
-    /// The domain of the YubiHSM 2.
-    pub(crate) device_domain: Option<u8>,
-    /// Whether keys that a first start which did not end has left in it are taken over.
-    pub(crate) adopt_keys: bool,
-    pub(crate) pin: PinUse,
-}
-
-/// What kind of HSM it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// SoftHSM, whose token is made on the data partition.
-    #[default]
-    Softhsm,
-    /// What the image was built with.
-    Module,
-    /// A YubiHSM 2 behind its connector.
-    Yubihsm,
-}
-
-/// What becomes of the HSM's PIN.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum PinUse {
-    /// It is kept on the data partition, which the TPM opens.
-    #[default]
-    Kept,
-    /// Somebody types it at each start.
-    Typed,
 }
 
 impl Default for Document {
@@ -121,6 +66,7 @@ impl Default for Document {
             dns_names: Vec::new(),
             administrator: "admin".to_owned(),
             hsm: Hsm::default(),
+            witness: None,
             strongroomd: toml::Table::new(),
             files: BTreeMap::new(),
             restore: None,
@@ -178,66 +124,13 @@ impl Document {
             }
             restore.check(&self.files)?;
         }
-        self.hsm.check()
-    }
-}
-
-impl Restore {
-    /// The host that it is fetched from, without brackets, and the port.
-    pub(crate) fn server(&self) -> Option<(String, u16)> {
-        let url = Url::parse(&self.from).ok()?;
-        let plain = url.scheme() == "https" && url.username().is_empty();
-        let host = url.host_str().filter(|_| plain)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Some((host.to_owned(), url.port_or_known_default()?))
-    }
-
-    fn check(&self, files: &BTreeMap<String, String>) -> Result<(), String> {
-        if self.server().is_none() {
-            return Err("[restore]: from is the https URL of a backup".to_owned());
-        }
-        let named = [Some(&self.ca), self.checkpoint.as_ref()];
-        let mut named = named.into_iter().flatten().chain(&self.approvals);
-        let is_there = |file: &String| {
-            file.strip_prefix("site/")
-                .is_some_and(|name| files.contains_key(name))
-        };
-        if let Some(file) = named.find(|file| !is_there(file)) {
-            return Err(format!(
-                "[restore]: {file:?} is no file of [files], such as \"site/ca.pem\""
-            ));
-        }
-        if self.accept_older.is_some() && self.checkpoint.is_none() {
-            return Err("[restore]: accept_older is given without a checkpoint".to_owned());
-        }
-        Ok(())
-    }
-}
-
-impl Hsm {
-    fn check(&self) -> Result<(), String> {
-        let of_yubihsm =
-            self.connector.is_some() || self.auth_key.is_some() || self.device_domain.is_some();
-        match self.kind {
-            Kind::Softhsm if self.token.is_some() || of_yubihsm => {
-                Err("[hsm]: nothing more is said of softhsm, whose token is made here".to_owned())
-            }
-            Kind::Module if of_yubihsm => {
-                Err("[hsm]: connector, auth_key and device_domain belong to a yubihsm".to_owned())
-            }
-            Kind::Yubihsm if self.token.is_some() => {
-                Err("[hsm]: token belongs to a module".to_owned())
-            }
-            Kind::Yubihsm if self.connector.is_none() => {
-                Err("[hsm]: a yubihsm is reached by its connector".to_owned())
-            }
-            _ => Ok(()),
-        }
+        self.witness.as_ref().map_or(Ok(()), Witness::check)?;
+        self.hsm.check(&self.files)
     }
 }
 
 /// Whether it can be a host's name or address: nothing that means something in a file that it is written into.
-fn is_host(name: &str) -> bool {
+pub(super) fn is_host(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
     (1..=253).contains(&name.len()) && name.chars().all(good) && !name.starts_with('-')
 }
@@ -272,6 +165,8 @@ fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OffsetDateTime>, 
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -290,6 +185,19 @@ mod tests {
                 .files
                 .contains_key(ca.strip_prefix("site/").unwrap())
         );
+    }
+
+    #[test]
+    fn the_module_of_the_manual_is_read() {
+        let readme = include_str!("../../../README.md");
+        let (_, from) = readme.split_once("```toml\n[hsm]").unwrap();
+        let (example, _) = from.split_once("```").unwrap();
+        let document = Document::read(&format!("[hsm]{example}")).unwrap();
+        assert_eq!(document.hsm.kind, Kind::Module);
+        let given = document.hsm.environment(Path::new("/d"));
+        let given: Vec<String> = given.map(|(_, value)| value).collect();
+        assert_eq!(given, ["/d/site/cs_pkcs11.cfg"]);
+        assert_eq!(document.hsm.peers[0].port, 9004);
     }
 
     #[test]
@@ -316,10 +224,16 @@ mod tests {
             ("administrator = \" \"", "administrator is empty"),
             ("[files]\n\"../x\" = \"\"", "\"../x\" may have"),
             ("[files]\n\".x\" = \"\"", "\".x\" may have"),
+            ("[witness]\nname = \"a+b\"", "cannot be its name"),
+            (
+                "[witness]\nname = \"w\"\nkey = \"k\"",
+                "unknown field `key`",
+            ),
             ("[only]\nmac = [\"00\"]", "unknown field `mac`"),
             ("[hsm]\nkind = \"cloud\"", "unknown variant `cloud`"),
             ("[hsm]\npin = \"1234\"", "unknown variant"),
             ("[hsm]\ntoken = \"t\"", "softhsm"),
+            ("[hsm]\npeers = [\"h:1\"]", "softhsm"),
             (
                 "[hsm]\nkind = \"module\"\nauth_key = 2",
                 "belong to a yubihsm",
@@ -342,7 +256,7 @@ mod tests {
             ),
             (
                 "[hsm]\nkind = \"yubihsm\"\nconnector = \"http://h\"\ntoken = \"t\"",
-                "belongs to a module",
+                "belong to a module",
             ),
         ] {
             let refusal = Document::read(text).unwrap_err().to_string();

@@ -6,6 +6,7 @@
 //! | `found` | where one may be: SMBIOS, `fw_cfg`, a stick |
 //! | `signed` | whose signature counts |
 //! | `document` | what one says |
+//! | `hsm`, `restore`, `witness` | of its HSM, of the backup that it is made of, and of the witness that it is |
 //! | `machine` | whether it is for this machine, now |
 //!
 //! A seed that is there and not good stops the first start: nothing is made of half of it, nor without it. What must never happen here: a byte of a
@@ -13,8 +14,11 @@
 
 mod document;
 mod found;
+mod hsm;
 mod machine;
+mod restore;
 mod signed;
+mod witness;
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -24,7 +28,10 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 use strongroom_update::SigningKey;
 
-pub(crate) use document::{Document, Kind, PinUse, Restore};
+pub(crate) use document::Document;
+pub(crate) use hsm::{Hsm, Kind, PinUse, SITE};
+pub(crate) use restore::Restore;
+pub(crate) use witness::Witness;
 
 use crate::machine::HOME;
 use crate::{clock, files, init};
