@@ -280,7 +280,8 @@ fn sign_seed(workspace: &Workspace, options: &Options, text: &Path) -> Result<Ex
     let keys = workspace.target().join("image/keys");
     let keys = absolute(options.keys.as_deref(), &keys)?;
     let trusted = absolute(options.seed_key.as_deref(), &keys.join(keys::SEED.1))?;
-    let [_, setup] = workspace.build(["strongroomd", "strongroom-setup"])?;
+    let [_, setup, _] =
+        workspace.build(["strongroomd", "strongroom-setup", "strongroom-witness"])?;
     keys::ensure(&keys)?;
     let signed = text.with_file_name("strongroom.seed");
     seed::sign(&keys.join(keys::SEED.0), text, &signed)?;
