@@ -27,11 +27,16 @@ pub(crate) enum Network {
     Forwarded(Listeners),
     /// The same, to a machine with this address.
     ForwardedTo(Listeners, &'static str),
+    /// As the first, and that this port of this machine leads to that of a witness.
+    Witness(Listeners, u16),
     /// As the first, and to this port of this machine from [`HOST`].
     Reaching(Listeners, u16),
     /// An interface of this name on this machine.
     Interface(&'static str),
 }
+
+/// Where a machine's witness listens.
+pub(crate) const WITNESS: u16 = 7443;
 
 /// Where machines reach this one, if they do: an address and a port.
 pub(crate) const HOST: &str = "10.0.2.100:6443";
@@ -162,6 +167,10 @@ impl Machine {
         let network = match network {
             Network::Forwarded(to) => forwarded(to, ""),
             Network::ForwardedTo(to, address) => forwarded(to, address),
+            Network::Witness(to, port) => format!(
+                "{},hostfwd=tcp:127.0.0.1:{port}-:{WITNESS}",
+                forwarded(to, "")
+            ),
             // A process for each connection: QEMU by itself forwards no more than one.
             Network::Reaching(to, port) => format!(
                 "{},guestfwd=tcp:{HOST}-cmd:socat STDIO TCP4:127.0.0.1:{port}",

@@ -46,13 +46,9 @@ impl Outside {
                 .args(["-keyout", KEY, "-out", CERTIFICATE])
                 .current_dir(&folder),
         )?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .context("there is no free port")?
-            .port();
         Ok(Self {
             folder,
-            port,
+            port: free_port()?,
             server: None,
         })
     }
@@ -92,6 +88,14 @@ impl Drop for Outside {
             let _ = server.wait();
         }
     }
+}
+
+/// A port of this machine at which nobody listens.
+pub(super) fn free_port() -> Result<u16> {
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .context("there is no free port")?;
+    Ok(address.port())
 }
 
 /// A server that keeps what it is sent, and gives it to whoever asks: nginx.

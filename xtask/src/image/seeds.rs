@@ -11,9 +11,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     Bench, keys,
-    machine::{Machine, Running},
+    machine::{Machine, Network, Running},
     matrix::{Case, Matrix, STARTED, order, turn_off},
-    play, seed, tools,
+    outside, play, seed, tools,
 };
 use crate::process;
 
@@ -24,6 +24,9 @@ const TEXT: &str = "# Strongroom seed, format 1\n\
     network = \"10.0.2.15/25 via 10.0.2.2 dns 10.0.2.3\"\nntp = [\"10.0.2.9\"]\n\
     name = \"keys.example.com\"\ndns_names = [\"vault.example.com\"]\nadministrator = \"ann@example.com\"\n\
     [strongroomd.log]\nformat = \"json\"\n";
+/// The verifier key of a log that a witness knows.
+const LOG_KEY: &str =
+    "strongroom.example/default+f1779fd8+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
 /// The PIN that somebody types in the case of one that is kept nowhere.
 const PIN: &str = "correct horse battery";
 
@@ -42,6 +45,10 @@ impl Matrix<'_> {
             (
                 "a signed seed on a stick: set up without a hand at the console",
                 Box::new(|| self.seeded(Place::Stick)),
+            ),
+            (
+                "a seed that makes the machine a witness: a third port, by the appliance's authority",
+                Box::new(|| self.witness()),
             ),
             (
                 "a stick with a seed that another key signed: nothing is made, and the console says why",
@@ -104,6 +111,51 @@ impl Matrix<'_> {
             }
         }
         Ok(())
+    }
+
+    fn witness(&self) -> Result<String> {
+        // One of those that the appliance's certificates are for.
+        const NAME: &str = "keys.example.com";
+        let port = outside::free_port()?;
+        let machine = Machine::new(self.bench, self.disk, self.folder("witness"))?;
+        let seed = machine.folder().join("strongroom.seed");
+        let text = format!(
+            "{TEXT}[witness]\nname = \"{NAME}/w1\"\n[[witness.log]]\nverifier_keys = [\"{LOG_KEY}\"]\n"
+        );
+        sign(&self.bench.keys.join(keys::SEED.0), &text, &seed)?;
+        let more = Place::FwCfg.give(self.bench, &seed)?;
+        let mut running = machine.start_with(Network::Witness(self.listeners, port), &more)?;
+        let shown = play::until_it_serves(&mut running)?;
+        let key = running.wait_for("the witness's verifier key", |said| {
+            let (_, rest) = said.split_once(&format!(" {NAME}/w1+"))?;
+            let (key, _) = rest.split_once('\n')?;
+            Some(key.trim().to_owned())
+        })?;
+        let people = self.folder("witness-people");
+        play::fresh(&people)?;
+        let ca = play::fetch_authority(self.listeners, &shown, &people)?;
+        // A checkpoint of a log that it does not know.
+        let ask = || {
+            process::answer(
+                Command::new("curl")
+                    .args(["--silent", "--show-error", "--max-time", "30", "--output"])
+                    .arg("/dev/null")
+                    .args(["--write-out", "%{http_code}", "--cacert"])
+                    .arg(&ca)
+                    .args(["--resolve", &format!("{NAME}:{port}:127.0.0.1")])
+                    .args(["--data-binary", "old 0\n\nnobody/knows\n1\nAAAA\n\n"])
+                    .arg(format!("https://{NAME}:{port}/add-checkpoint")),
+            )
+        };
+        let status = running.wait_for("an answer of the witness", |_| ask().ok())?;
+        let status = String::from_utf8_lossy(&status).into_owned();
+        if !status.starts_with('4') {
+            bail!("a log that it does not know is answered with {status}");
+        }
+        turn_off(&mut running)?;
+        Ok(format!(
+            "the console shows its verifier key, {NAME}/w1+{key}; a log that it does not know is answered with {status}"
+        ))
     }
 
     fn foreign_seed(&self) -> Result<String> {
