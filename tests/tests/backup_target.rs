@@ -146,7 +146,8 @@ fn an_appliance_is_made_anew_beside_the_hsm_that_it_had() {
     let recover = |elsewhere: &Appliance, hsm: &[String]| {
         let mut recover = elsewhere.recover_with(hsm, Path::new(&url));
         recover
-            .args(["--operator", "Otto", "--from-ca"])
+            .args(["--operator", "Otto", "--seed-sha256", &"0a".repeat(32)])
+            .arg("--from-ca")
             .arg(store.ca())
             .arg("--from-certificate")
             .arg(tls.join("outgoing.pem"))
@@ -183,6 +184,13 @@ fn an_appliance_is_made_anew_beside_the_hsm_that_it_had() {
         status.success() && said.contains("The appliance is recovered"),
         "{said}"
     );
+    let mut files = fs::read_dir(elsewhere.data())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let transcript = files.find(|file| file.to_string_lossy().contains("ceremony-leaf-"));
+    let transcript = fs::read_to_string(transcript.unwrap()).unwrap();
+    let seed = format!("SHA-256 {}", "0a".repeat(32));
+    assert!(transcript.contains(&seed), "{transcript}");
     elsewhere.serve();
     let again = Person::administrator(&elsewhere);
     let _ = again.login().success();

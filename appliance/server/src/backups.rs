@@ -2,7 +2,7 @@
 //! `watch/deposits.rs`.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -319,6 +319,8 @@ pub(crate) struct Sent {
     pub(crate) to: String,
     /// When it had taken all of it.
     pub(crate) at: Timestamp,
+    /// When the file had last been written that was sent, in milliseconds since 1970: the registry of domains is written again.
+    written: u64,
 }
 
 impl Sent {
@@ -326,17 +328,20 @@ impl Sent {
 
     /// Whether the backup at this path was sent there, as it is.
     pub(crate) fn of(backup: &Path, target: &str) -> Option<Self> {
-        let changed = fs::metadata(backup).and_then(|file| file.modified()).ok()?;
-        let changed = changed.duration_since(UNIX_EPOCH).ok()?.as_millis();
         let text = fs::read(backup.with_added_extension(Self::EXTENSION)).ok()?;
         let sent: Self = serde_json::from_slice(&text).ok()?;
-        (sent.to == target && u128::from(sent.at.as_millis()) >= changed).then_some(sent)
+        (sent.to == target && sent.written == written(backup).ok()?).then_some(sent)
     }
 
-    /// Keeps that.
-    pub(crate) fn keep(&self, backup: &Path) -> anyhow::Result<()> {
+    /// Keeps that the target has taken what was written then.
+    pub(crate) fn keep(backup: &Path, to: &str, written: u64) -> anyhow::Result<()> {
+        let sent = Self {
+            to: to.to_owned(),
+            at: SystemClock.now(),
+            written,
+        };
         let file = backup.with_added_extension(Self::EXTENSION);
-        write_whole(&file, &serde_json::to_vec(self)?)
+        write_whole(&file, &serde_json::to_vec(&sent)?)
             .with_context(|| format!("{} cannot be written", file.display()))
     }
 
@@ -344,6 +349,13 @@ impl Sent {
     fn forget(backup: &Path) {
         let _ = fs::remove_file(backup.with_added_extension(Self::EXTENSION));
     }
+}
+
+/// When a file was last written, in milliseconds since 1970.
+pub(crate) fn written(file: &Path) -> io::Result<u64> {
+    let since = fs::metadata(file)?.modified()?.duration_since(UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis());
+    Ok(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// Whether this is what [`stamp`] makes, so that no other file is taken for a backup and deleted.
@@ -379,6 +391,26 @@ mod tests {
         ] {
             assert!(!is_stamp(foreign), "{foreign}");
         }
+    }
+
+    #[test]
+    fn what_was_written_again_or_goes_elsewhere_was_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.backup");
+        fs::write(&file, "1").unwrap();
+        assert_eq!(Sent::of(&file, "https://a/"), None);
+        Sent::keep(&file, "https://a/", written(&file).unwrap()).unwrap();
+        assert!(Sent::of(&file, "https://a/").is_some());
+        assert_eq!(Sent::of(&file, "https://b/"), None);
+        // Whatever the clock said meanwhile.
+        let earlier = UNIX_EPOCH + Duration::from_secs(1);
+        let opened = File::options().write(true).open(&file).unwrap();
+        opened.set_modified(earlier).unwrap();
+        assert_eq!(Sent::of(&file, "https://a/"), None);
+        Sent::keep(&file, "https://a/", written(&file).unwrap()).unwrap();
+        assert!(Sent::of(&file, "https://a/").is_some());
+        Sent::forget(&file);
+        assert_eq!(Sent::of(&file, "https://a/"), None);
     }
 
     #[test]

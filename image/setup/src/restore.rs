@@ -86,7 +86,7 @@ fn bring_back(terminal: &mut Terminal) -> Result<()> {
     let settings = Path::new(SETTINGS);
     init::write_private(settings, init::settings(document)?.as_bytes())?;
     forget(Path::new(REQUEST))?;
-    let mut words = arguments(restore, &first.data);
+    let mut words = arguments(restore, &first.data, &seed.sha256);
     if document.hsm.kind == Kind::Yubihsm {
         // Only they put keys into it.
         let number = terminal.ask(
@@ -135,11 +135,12 @@ fn pin(terminal: &mut Terminal, document: &Document) -> Result<Option<Zeroizing<
 }
 
 /// What `strongroomd` is told beside where the appliance is made. A value never stands alone, so that none is taken for a flag.
-fn arguments(restore: &Restore, data: &Path) -> Vec<String> {
+fn arguments(restore: &Restore, data: &Path, sha256: &str) -> Vec<String> {
     let file = |name: &String| data.join(name).display().to_string();
     let mut words: Vec<String> = ["ceremony", "recover", "backup"].map(str::to_owned).into();
     words.push(restore.from.clone());
     words.push(format!("--from-ca={}", file(&restore.ca)));
+    words.push(format!("--seed-sha256={sha256}"));
     words.push(format!("--settings={SETTINGS}"));
     words.push(format!("--quorum-request={REQUEST}"));
     let checkpoint = restore.checkpoint.iter();
@@ -205,8 +206,8 @@ mod tests {
         );
         let restore = document.restore.unwrap();
         assert_eq!(
-            arguments(&restore, Path::new("/d")).join(" "),
-            "ceremony recover backup https://store.example.com/b.backup --from-ca=/d/site/ca.pem \
+            arguments(&restore, Path::new("/d"), "0a1b").join(" "),
+            "ceremony recover backup https://store.example.com/b.backup --from-ca=/d/site/ca.pem --seed-sha256=0a1b \
              --settings=/run/strongroom-init/settings.toml --quorum-request=/run/strongroom-init/request.json \
              --checkpoint=/d/site/checkpoint --accept-older --reason=--the disk burnt --approval=/d/site/a.json"
         );

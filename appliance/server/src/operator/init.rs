@@ -51,9 +51,9 @@ pub(crate) struct Arguments {
 }
 
 /// A SHA-256 as it was given.
-type Sha256 = [u8; 32];
+pub(super) type Sha256 = [u8; 32];
 
-fn sha256(text: &str) -> Result<Sha256, String> {
+pub(super) fn sha256(text: &str) -> Result<Sha256, String> {
     let mut bytes = [0; 32];
     hex::decode_to_slice(text, &mut bytes)
         .map(|()| bytes)

@@ -4,18 +4,18 @@
 //! but the bytes and their name, and what it has is never deleted from here: whoever takes over the appliance does not get at older backups there.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use strongroom_keystore::{Clock as _, SystemClock};
+use ureq::SendBody;
 use ureq::tls::TlsConfig;
 use url::Url;
 
 use super::{BackOff, OutsideReport};
-use crate::backups::{Sent, made};
+use crate::backups::{Sent, made, written};
 use crate::config::{BackupTarget, Config};
 use crate::domains::registry;
 use crate::https::{self, Patience, Shown};
@@ -24,7 +24,7 @@ use crate::tls::outgoing;
 /// How often is looked whether there is a new backup.
 pub(super) const EVERY: Duration = Duration::from_secs(10);
 /// How long the target may take for each step, and for each piece of a backup.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 const WHAT: &str = "the target of backups";
 
@@ -104,7 +104,11 @@ impl Deposits {
             if self.back_off.waits() || stopping.load(Ordering::Relaxed) {
                 return;
             }
-            let ended = self.send(&backup);
+            let ended = self.send(&backup, stopping);
+            if stopping.load(Ordering::Relaxed) {
+                // That it was broken off is no fault of the target.
+                return;
+            }
             if ended.is_ok() {
                 self.report.leaves += 1;
                 self.report.behind -= 1;
@@ -131,36 +135,78 @@ impl Deposits {
         Ok(all)
     }
 
-    fn send(&self, backup: &Path) -> anyhow::Result<()> {
+    fn send(&self, backup: &Path, stopping: &AtomicBool) -> anyhow::Result<()> {
         let name = backup.file_name().unwrap_or_default().to_string_lossy();
-        let file = match File::open(backup) {
-            Ok(file) => file,
+        // Before it is opened: what is written from then on is sent again.
+        let opened = written(backup).and_then(|written| {
+            let file = File::open(backup)?;
+            let length = file.metadata()?.len();
+            Ok((written, file, length))
+        });
+        let (written, file, length) = match opened {
             // The schedule has deleted it meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("{} cannot be read", backup.display()));
-            }
+            opened => opened.with_context(|| format!("{} cannot be read", backup.display()))?,
         };
         let url = self.url.join(&name).context("the backup's URL")?;
+        let mut body = WhileServing { file, stopping };
         let response = https::agent(Some(self.tls()?), Patience::Each(PATIENCE))
             .put(url.as_str())
             .content_type("application/octet-stream")
-            .send(file)?;
+            .header("content-length", length)
+            .send(SendBody::from_reader(&mut body))?;
         let status = response.status();
         if !status.is_success() {
             bail!("it answers with the status {status}");
         }
-        let sent = Sent {
-            to: self.target.url.clone(),
-            at: SystemClock.now(),
-        };
-        sent.keep(backup)?;
+        Sent::keep(backup, &self.target.url, written)?;
         tracing::info!(backup = %name, "the target has taken a backup");
         Ok(())
+    }
+}
+
+/// A backup, up to where the appliance stops: nobody waits until a large one has gone over a slow line.
+struct WhileServing<'a> {
+    file: File,
+    stopping: &'a AtomicBool,
+}
+
+impl Read for WhileServing<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the appliance stops"));
+        }
+        self.file.read(into)
     }
 }
 
 fn newest_first(folder: &Path, domain: &str) -> anyhow::Result<Vec<PathBuf>> {
     let names = made(folder, domain)?;
     Ok(names.iter().rev().map(|name| folder.join(name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_backup_that_is_being_sent_is_given_up_where_the_appliance_stops() {
+        let stopping = AtomicBool::new(false);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"backup").unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+        let mut body = WhileServing {
+            file,
+            stopping: &stopping,
+        };
+        let mut piece = [0; 3];
+        assert_eq!(body.read(&mut piece).unwrap(), 3);
+        stopping.store(true, Ordering::Relaxed);
+        let error = body.read(&mut piece).unwrap_err();
+        assert_eq!(error.to_string(), "the appliance stops");
+    }
 }

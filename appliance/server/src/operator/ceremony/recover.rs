@@ -27,7 +27,7 @@ use super::transcript::{self, Draft, clock_time};
 use crate::config::{self, Place};
 use crate::kept::KeptCheckpoint;
 use crate::operator::backup_file::BackupFile;
-use crate::operator::init::{Site, SiteArguments};
+use crate::operator::init::{self, Site, SiteArguments};
 use crate::operator::progress::StageBar;
 use crate::operator::restore::{KnownCheckpoint, RestoreQuorum};
 
@@ -51,6 +51,9 @@ pub(crate) struct FromBackup {
     known: KnownCheckpoint,
     #[command(flatten)]
     quorum: RestoreQuorum,
+    /// The SHA-256 of the seed that says all this, for the transcript.
+    #[arg(long, value_name = "HEX", value_parser = init::sha256)]
+    seed_sha256: Option<init::Sha256>,
     #[command(flatten)]
     people: People,
     #[command(flatten)]
@@ -150,6 +153,9 @@ impl FromBackup {
             "backup",
             format!("of {}, {} leaves", manifest.created, manifest.leaves),
         );
+        if let Some(sha256) = &self.seed_sha256 {
+            draft.fact("seed", format!("SHA-256 {}", hex::encode(sha256)));
+        }
         if let Some(recovery) = &manifest.recovery {
             bring(terminal, &**hsm, domain, recovery, &mut draft)?;
         }
