@@ -16,7 +16,7 @@ const FOLDER: &str = "/run/systemd/timesyncd.conf.d";
 /// Keeps them for this start and all others; where there are none, Debian's stay.
 pub(crate) fn keep(servers: &[String]) -> Result<()> {
     match servers {
-        [] => forget().with_context(|| format!("{KEPT} cannot be removed")),
+        [] => files::forget(Path::new(KEPT)),
         _ => files::replace(Path::new(KEPT), 0o600, servers.join(" ").as_bytes()),
     }
 }
@@ -36,13 +36,6 @@ fn write_file(folder: &Path, servers: &str) -> io::Result<()> {
     // With none to fall back to: whoever names servers means these.
     let text = format!("[Time]\nNTP={servers}\nFallbackNTP=\n");
     fs::write(folder.join("strongroom.conf"), text)
-}
-
-fn forget() -> io::Result<()> {
-    match fs::remove_file(KEPT) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -25,6 +25,16 @@ pub(crate) fn replace(file: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
         sync_folder_of(file)
     };
     write().with_context(|| format!("{} cannot be written", file.display()))
+}
+
+/// Removes a file, where it is there.
+pub(crate) fn forget(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes durable which files are where this one is.

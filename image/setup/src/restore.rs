@@ -7,7 +7,6 @@
 //! | `hold` | a unit of its own, which has the console's terminal |
 
 use std::fs;
-use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -18,8 +17,8 @@ use strongroom_custodians::Terminal;
 use zeroize::Zeroizing;
 
 use crate::init::{self, FirstStart};
-use crate::machine;
 use crate::seed::{self, Document, Kind, Restore};
+use crate::{files, machine};
 
 /// Where the first start says that it waits, and is told that it need not any more: in its own folder in memory.
 const WAITING: &str = "/run/strongroom-init/restore";
@@ -85,7 +84,7 @@ fn bring_back(terminal: &mut Terminal) -> Result<()> {
     first.begin(pin.as_ref().map(|pin| pin.as_str()))?;
     let settings = Path::new(SETTINGS);
     init::write_private(settings, init::settings(document)?.as_bytes())?;
-    forget(Path::new(REQUEST))?;
+    files::forget(Path::new(REQUEST))?;
     let mut words = arguments(restore, &first.data, &seed.sha256);
     if document.hsm.kind == Kind::Yubihsm {
         // Only they put keys into it.
@@ -182,13 +181,6 @@ pub(crate) fn ceremony() -> Result<()> {
         bail!("the ceremony was not held to its end");
     }
     Ok(())
-}
-
-fn forget(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -130,15 +130,7 @@ pub(crate) fn sign_in_elsewhere(
     ca: &Path,
 ) -> Result<String> {
     let device = folder.join("devices/alice");
-    let run = |words: &[&str]| {
-        process::answer(
-            Command::new(strongroom)
-                .args(words)
-                .current_dir(&device)
-                .env("HOME", &device)
-                .env("STRONGROOM_HOME", device.join("another-device")),
-        )
-    };
+    let run = |words: &[&str]| on_device(strongroom, &device, "another-device", words);
     let (server, ca) = (listeners.client_url(), ca.display().to_string());
     let account = ["login", "alice@example.com", "--server", &server];
     run(&[&account[..], &["--ca", &ca, "--password-file", "password"]].concat())?;
@@ -160,20 +152,23 @@ fn signed_in(
     words: &[&str],
 ) -> Result<String> {
     let device = folder.join("devices").join(device);
-    let run = |words: &[&str]| {
-        process::answer(
-            Command::new(strongroom)
-                .args(words)
-                .current_dir(&device)
-                .env("HOME", &device)
-                .env("STRONGROOM_HOME", device.join(".strongroom")),
-        )
-    };
+    let run = |words: &[&str]| on_device(strongroom, &device, ".strongroom", words);
     run(&["login", account, "--password-file", "password"])?;
     let said = run(words);
     // Where the machine restarts by now, there is nobody to sign out from.
     let _ = run(&["logout"]);
     Ok(String::from_utf8_lossy(&said?).into_owned())
+}
+
+/// What the CLI prints on this device, with its profile in a folder there.
+fn on_device(strongroom: &Path, device: &Path, profile: &str, words: &[&str]) -> Result<Vec<u8>> {
+    process::answer(
+        Command::new(strongroom)
+            .args(words)
+            .current_dir(device)
+            .env("HOME", device)
+            .env("STRONGROOM_HOME", device.join(profile)),
+    )
 }
 
 /// Whether somebody answers as an appliance does on the client port. That the port is open says nothing: QEMU holds it.

@@ -104,6 +104,6 @@ pub(super) fn share(terminal: &mut Terminal, places: &Places) -> Result<()> {
 /// Takes the key out of memory: from here on it is shared, or lost.
 fn take(ready: &Path) -> Result<RecoveryKey> {
     let text = fs::read(ready).map(Zeroizing::new);
-    super::forget(ready)?;
+    crate::files::forget(ready)?;
     RecoveryKey::from_passphrase(&text.context("no key waits to be shared any more")?)
 }

@@ -21,8 +21,7 @@ mod slot;
 mod take;
 mod told;
 
-use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -165,16 +164,6 @@ impl Places {
             Some(_alone) => self.header().forget_unproved(),
             None => Ok(()),
         }
-    }
-}
-
-/// Removes a file, where it is there.
-fn forget(file: &Path) -> Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} cannot be removed", file.display()))
-        }
-        _ => Ok(()),
     }
 }
 

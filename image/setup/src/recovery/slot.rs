@@ -21,7 +21,7 @@ pub(crate) fn prepare() -> Result<()> {
     let first = !Path::new(machine::PREPARED).exists();
     let make = first || wanted.exists();
     // Once, whether it succeeds or not.
-    super::forget(wanted)?;
+    crate::files::forget(wanted)?;
     let places = Places::here();
     places.header().forget_unproved()?;
     told::tell(places.header(), &places.told)?;
@@ -37,7 +37,7 @@ pub(crate) fn prepare() -> Result<()> {
 /// When the header cannot be read or written.
 pub(crate) fn end() -> Result<()> {
     let places = Places::here();
-    super::forget(&places.ready)?;
+    crate::files::forget(&places.ready)?;
     places.tidy()
 }
 

@@ -59,7 +59,7 @@ impl Told {
 /// When the header cannot be read, or this cannot be written.
 pub(super) fn tell(header: Header<'_>, file: &Path) -> Result<()> {
     let Some(proved) = header.proved()? else {
-        return super::forget(file);
+        return crate::files::forget(file);
     };
     let told = Told {
         made: proved.shared.made,
